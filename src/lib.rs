@@ -1,1 +1,5 @@
-//! appforge
+//! appforge.
+
+pub mod error;
+pub mod output;
+pub mod spec;

@@ -1,0 +1,142 @@
+//! Failures, exit codes and the one place that prints an error.
+//!
+//! Inside the program errors are `anyhow`; where the cause decides what the shell sees or what the user should type
+//! next, the edge that knows it attaches a [`Failure`]. Nothing recognises an error by its text.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What the shell sees. The table is documented in the README; `tests/it/exit_codes.rs` has a test for each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// All was done.
+    Done = 0,
+    /// The operation failed or is incomplete.
+    Failed = 1,
+    /// The command line could not be understood.
+    Usage = 2,
+    /// `appforge.yaml`, an overlay or an `APPFORGE_*` variable is invalid.
+    Config = 3,
+    /// The target (supervisor, engine, cluster) cannot be reached.
+    Unreachable = 4,
+    /// Differences were found (`render --check`, `diff`).
+    Differs = 5,
+    /// A check of `verify` failed.
+    CheckFailed = 6,
+    /// A threshold of `load` was missed.
+    ThresholdMissed = 7,
+    /// `cost` is over the budget.
+    OverBudget = 8,
+    /// A deadline passed.
+    TimedOut = 9,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// An error that knows its exit status and what to type next.
+#[derive(Debug)]
+pub struct Failure {
+    status: ExitStatus,
+    message: String,
+    hints: Vec<String>,
+    source: Option<anyhow::Error>,
+}
+
+impl Failure {
+    /// A failure with the sentence that follows `error:` (no final period).
+    pub fn new(status: ExitStatus, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), hints: Vec::new(), source: None }
+    }
+
+    /// Adds a `hint:` line: the next command to type, or the value to change.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds what caused it; printed as `caused by:` lines.
+    pub fn caused_by(mut self, source: impl Into<anyhow::Error>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The exit status that this failure leads to.
+    pub fn status(&self) -> ExitStatus {
+        self.status
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source.as_ref())
+    }
+}
+
+/// The exit status of an error: that of the outermost [`Failure`] in its chain, else [`ExitStatus::Failed`].
+pub fn status_of(error: &anyhow::Error) -> ExitStatus {
+    failures(error).next().map_or(ExitStatus::Failed, Failure::status)
+}
+
+/// The text of an error: `error:`, the causes once each, then the hints.
+pub fn render(error: &anyhow::Error) -> String {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
+    let mut text = format!("{red}error:{red:#} {error}\n");
+    let mut seen = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Some libraries repeat their cause in their own text; a reader needs it once.
+        if !seen.contains(&cause) {
+            text.push_str(&format!("{red}caused by:{red:#} {cause}\n"));
+            seen.push_str(&cause);
+        }
+    }
+    let hints: Vec<&String> = failures(error).flat_map(|failure| &failure.hints).collect();
+    if !hints.is_empty() {
+        text.push('\n');
+    }
+    for hint in hints {
+        text.push_str(&format!("{cyan}hint:{cyan:#} {hint}\n"));
+    }
+    text
+}
+
+fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {
+    error.chain().filter_map(|cause| cause.downcast_ref::<Failure>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn the_status_survives_context_and_each_cause_is_said_once() {
+        let inner = Failure::new(ExitStatus::Unreachable, "no supervisor").hint("appforge up");
+        let error = Err::<(), _>(inner).context("while asking for the status").unwrap_err();
+        assert_eq!(status_of(&error), ExitStatus::Unreachable);
+        let text = anstream::adapter::strip_str(&render(&error)).to_string();
+        assert_eq!(
+            text,
+            "error: while asking for the status\ncaused by: no supervisor\n\nhint: appforge up\n"
+        );
+    }
+
+    #[test]
+    fn an_error_without_a_failure_is_a_plain_one() {
+        assert_eq!(status_of(&anyhow::anyhow!("x")), ExitStatus::Failed);
+    }
+}

@@ -1,0 +1,10 @@
+//! `appforge.yaml` -> [`Stack`]: parse, put layers over each other, validate. Pure: no IO, clock, randomness or network.
+
+pub mod layers;
+pub mod stack;
+pub mod validate;
+pub mod values;
+mod yaml;
+
+pub use layers::{Layer, Origin, Problem, Resolved, resolve};
+pub use stack::{Stack, TargetKind};

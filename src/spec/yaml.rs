@@ -1,0 +1,219 @@
+//! YAML text -> a tree whose every node knows its line and column. Pure.
+//!
+//! Read at the level of parser events, since positions and duplicate keys are lost in any value type. Plain scalars follow
+//! the YAML 1.2 core schema: `yes` and `2026-11-23` are strings, `0755` is the number 755's text kept as a string.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Region};
+use serde_json::{Map, Value};
+
+/// A value with the place it was read from (both 1-based).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// What stands there.
+    pub content: Content,
+}
+
+/// What stands at a [`Node`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A scalar or null.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order of the text, each key with its place.
+    Mapping(Vec<(String, Node, Node)>),
+}
+
+/// Why a text is no YAML that we read, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyntaxError {
+    /// The line, 1-based.
+    pub line: usize,
+    /// The column, 1-based.
+    pub column: usize,
+    /// The reason.
+    pub message: String,
+}
+
+/// Deeper files are refused, since no stack needs them and recursion must end.
+const MAX_DEPTH: usize = 32;
+
+/// Reads one document. An empty text gives an empty mapping.
+pub fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let mut events = Events { parser: Parser::new_from_str(text) };
+    let mut root = Node { line: 1, column: 1, content: Content::Mapping(Vec::new()) };
+    let mut documents = 0;
+    loop {
+        let (event, at) = events.next()?;
+        match event {
+            Event::StreamEnd => return Ok(root),
+            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+            Event::DocumentStart(_) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(wrong(at, "one file holds one document"));
+                }
+            }
+            other => {
+                let node = events.node(other, at, 0)?;
+                if node.content != Content::Scalar(Value::Null) {
+                    root = node;
+                }
+            }
+        }
+    }
+}
+
+/// Reads the value of an environment variable: a scalar, or a flow list such as `[a, b]`.
+pub fn parse_value(text: &str) -> Result<Value, SyntaxError> {
+    if text.starts_with(['[', '{']) { parse(text).map(|node| node.to_json()) } else { Ok(plain(text)) }
+}
+
+impl Node {
+    /// The value without its places.
+    pub fn to_json(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(nodes) => nodes.iter().map(Self::to_json).collect(),
+            Content::Mapping(entries) => {
+                let object: Map<String, Value> =
+                    entries.iter().map(|(key, _, node)| (key.clone(), node.to_json())).collect();
+                Value::Object(object)
+            }
+        }
+    }
+}
+
+struct Events<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+}
+
+impl<'a> Events<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Region), SyntaxError> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(SyntaxError {
+                line: error.marker().line(),
+                column: error.marker().col() + 1,
+                message: error.info().to_owned(),
+            }),
+            None => Ok((Event::StreamEnd, Region::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, at: Region, depth: usize) -> Result<Node, SyntaxError> {
+        if depth > MAX_DEPTH {
+            return Err(wrong(at, "nested too deeply"));
+        }
+        let content = match event {
+            Event::Scalar(text, ScalarStyle::Plain, _, None) => Content::Scalar(plain(&text)),
+            Event::Scalar(text, _, _, _) => Content::Scalar(Value::String(text.into_owned())),
+            Event::SequenceStart(..) => self.list(depth)?,
+            Event::MappingStart(..) => self.mapping(depth)?,
+            Event::Alias(_) => return Err(wrong(at, "aliases (`*name`) are not supported: write the value out")),
+            _ => return Err(wrong(at, "a value was expected here")),
+        };
+        Ok(Node { line: at.start.line(), column: at.start.col() + 1, content })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Content, SyntaxError> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Content::List(nodes)),
+                (event, at) => nodes.push(self.node(event, at, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Content, SyntaxError> {
+        let mut entries: Vec<(String, Node, Node)> = Vec::new();
+        loop {
+            let (event, at) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok(Content::Mapping(entries));
+            }
+            let key = self.node(event, at, depth + 1)?;
+            let name = match &key.content {
+                Content::Scalar(Value::String(text)) => text.clone(),
+                Content::Scalar(value) => value.to_string(),
+                _ => return Err(wrong(at, "a key is a single word")),
+            };
+            if let Some((_, first, _)) = entries.iter().find(|(known, ..)| *known == name) {
+                return Err(wrong(at, &format!("`{name}` stands twice, first in line {}", first.line)));
+            }
+            let (event, at) = self.next()?;
+            let value = self.node(event, at, depth + 1)?;
+            entries.push((name, key, value));
+        }
+    }
+}
+
+/// The core schema of YAML 1.2, except that a number with leading zeros stays a text.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    let digits = text.trim_start_matches(['-', '+']);
+    let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !padded;
+    if numeric {
+        if let Ok(number) = text.parse::<i64>() {
+            return number.into();
+        }
+        if let Some(number) = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+            return Value::Number(number);
+        }
+    }
+    Value::String(text.to_owned())
+}
+
+fn wrong(at: Region, message: &str) -> SyntaxError {
+    SyntaxError { line: at.start.line(), column: at.start.col() + 1, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nodes_know_where_they_stand() {
+        let Content::Mapping(entries) = parse("a: 1\nb:\n  c: [x, y]\n").unwrap().content else { panic!() };
+        assert_eq!((entries[1].1.line, entries[1].1.column), (2, 1));
+        let Content::Mapping(inner) = &entries[1].2.content else { panic!() };
+        assert_eq!((inner[0].1.line, inner[0].1.column), (3, 3));
+    }
+
+    #[test]
+    fn plain_words_keep_what_the_user_wrote() {
+        let text = "[yes, 0755, 2026-11-23, 1.5, 3, 'null', ~, true, 08, -4, 1_000]";
+        let want = json!(["yes", "0755", "2026-11-23", 1.5, 3, "null", null, true, "08", -4, "1_000"]);
+        assert_eq!(parse(text).unwrap().to_json(), want);
+    }
+
+    #[test]
+    fn a_duplicate_key_names_both_lines() {
+        let error = parse("port: 1\nname: x\nport: 2\n").unwrap_err();
+        assert_eq!((error.line, error.column), (3, 1));
+        assert_eq!(error.message, "`port` stands twice, first in line 1");
+    }
+
+    #[test]
+    fn broken_yaml_has_a_place() {
+        let error = parse("a: [1, 2\nb: 3\n").unwrap_err();
+        assert!(error.line >= 1 && error.column >= 1 && !error.message.is_empty());
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_mapping() {
+        assert_eq!(parse("# nothing\n").unwrap().to_json(), json!({}));
+    }
+}
