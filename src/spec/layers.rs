@@ -154,7 +154,11 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
             if problems.is_empty() { Ok(Resolved { stack, origins }) } else { Err(problems) }
         }
         Err(error) => {
-            problems.push(Problem { origin: Origin::Default, path: String::new(), message: error.to_string() });
+            problems.push(Problem {
+                origin: Origin::Default,
+                path: String::new(),
+                message: error.to_string(),
+            });
             Err(problems)
         }
     }
@@ -179,7 +183,9 @@ impl FileReader<'_> {
                     }
                 }
             }
-            (_, Value::Object(_)) if path.is_empty() => self.problem(node, path, "a mapping was expected".into()),
+            (_, Value::Object(_)) if path.is_empty() => {
+                self.problem(node, path, "a mapping was expected".into())
+            }
             _ => self.leaves.push(Leaf { path, value: node.to_json(), origin: self.origin(node) }),
         }
     }
@@ -216,7 +222,12 @@ impl FileReader<'_> {
 }
 
 /// `APPFORGE_SERVICE_PORT` sets `service.port`. Other `APPFORGE_*` variables belong to the command line and are passed over.
-fn env_leaves(vars: &[(String, String)], defaults: &Value, leaves: &mut Vec<Leaf>, problems: &mut Vec<Problem>) {
+fn env_leaves(
+    vars: &[(String, String)],
+    defaults: &Value,
+    leaves: &mut Vec<Leaf>,
+    problems: &mut Vec<Problem>,
+) {
     let mut paths = BTreeMap::new();
     flatten(defaults, String::new(), &mut |path, _| {
         paths.insert(format!("APPFORGE_{}", path.to_uppercase().replace('.', "_")), path);
@@ -305,7 +316,10 @@ mod tests {
     fn each_layer_wins_over_the_one_before_and_is_named() {
         let layers = [
             file("service:\n  port: 8080\n  replicas: 2\nname: shop\n"),
-            Layer::Env(vec![("APPFORGE_SERVICE_REPLICAS".into(), "3".into()), ("APPFORGE_ENV".into(), "x".into())]),
+            Layer::Env(vec![
+                ("APPFORGE_SERVICE_REPLICAS".into(), "3".into()),
+                ("APPFORGE_ENV".into(), "x".into()),
+            ]),
             Layer::Flag { flag: "--replicas".into(), path: "service.replicas".into(), value: 4.into() },
         ];
         let resolved = resolve(&layers).unwrap();
@@ -342,7 +356,10 @@ mod tests {
 
     #[test]
     fn autoscaling_can_be_switched_off() {
-        assert_eq!(resolve(&[file("kubernetes: {autoscaling: null}")]).unwrap().stack.kubernetes.autoscaling, None);
+        assert_eq!(
+            resolve(&[file("kubernetes: {autoscaling: null}")]).unwrap().stack.kubernetes.autoscaling,
+            None
+        );
     }
 
     #[test]

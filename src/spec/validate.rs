@@ -52,7 +52,8 @@ fn service(stack: &Stack, problems: &mut Problems) {
     within("service.replicas", stack.service.replicas, 1, max_replicas(stack.target), problems);
     within("service.port", u32::from(stack.service.port), 1, 65_535, problems);
     if stack.target == TargetKind::Local && !stack.service.image.is_bundled() {
-        let message = format!("the local target runs `bundled` only, not the image `{}`", stack.service.image);
+        let message =
+            format!("the local target runs `bundled` only, not the image `{}`", stack.service.image);
         problems.push(("service.image", message));
     }
     if stack.service.resources.memory.0 < 64 << 20 {
@@ -122,16 +123,26 @@ fn redis(stack: &Stack, problems: &mut Problems) {
 
 type Modes<'a> = (&'static str, &'static str, StoreMode, Option<&'a Secret>);
 
-fn store(target: TargetKind, (mode_at, uri_at, mode, uri): Modes<'_>, schemes: &[&str], problems: &mut Problems) {
+fn store(
+    target: TargetKind,
+    (mode_at, uri_at, mode, uri): Modes<'_>,
+    schemes: &[&str],
+    problems: &mut Problems,
+) {
     match (mode, uri) {
         (StoreMode::External, None) => {
             problems.push((uri_at, format!("is needed, since {mode_at} is `external`")));
         }
-        (StoreMode::External, Some(uri)) if !schemes.iter().any(|scheme| uri.reveal().starts_with(scheme)) => {
+        (StoreMode::External, Some(uri))
+            if !schemes.iter().any(|scheme| uri.reveal().starts_with(scheme)) =>
+        {
             problems.push((uri_at, format!("must start with {}", schemes.join(" or "))));
         }
         (StoreMode::Managed, _) if target == TargetKind::Local => {
-            problems.push((mode_at, "`managed` needs compose or kubernetes; local has `embedded` and `external`".into()));
+            problems.push((
+                mode_at,
+                "`managed` needs compose or kubernetes; local has `embedded` and `external`".into(),
+            ));
         }
         (mode, Some(_)) if mode != StoreMode::External => {
             problems.push((uri_at, format!("is read only when {mode_at} is `external`")));
@@ -168,7 +179,8 @@ fn within(path: &'static str, value: u32, low: u32, high: u32, problems: &mut Pr
 }
 
 fn is_network(text: &str) -> bool {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
     let Ok(address) = address.parse::<IpAddr>() else { return false };
     let most = if address.is_ipv4() { 32 } else { 128 };
     length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= most))

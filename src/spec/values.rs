@@ -58,7 +58,11 @@ impl FromStr for ImageRef {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = |c: char| c.is_ascii_alphanumeric() || "./:@_-".contains(c);
-        if !text.is_empty() && text.len() <= 255 && text.chars().all(known) && !text.starts_with(['-', '/', ':']) {
+        if !text.is_empty()
+            && text.len() <= 255
+            && text.chars().all(known)
+            && !text.starts_with(['-', '/', ':'])
+        {
             Ok(Self(text.to_owned()))
         } else {
             Err("an image is `bundled` or a reference such as `mongo:8.0`".into())
@@ -108,7 +112,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS[..4].iter().find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0);
+        let exact = UNITS[..4].iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         match exact {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),
@@ -143,9 +147,9 @@ impl fmt::Display for Span {
         let millis = self.0.as_millis();
         match millis {
             0 => f.write_str("0s"),
-            _ if millis % 3_600_000 == 0 => write!(f, "{}h", millis / 3_600_000),
-            _ if millis % 60_000 == 0 => write!(f, "{}m", millis / 60_000),
-            _ if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000),
+            _ if millis.is_multiple_of(3_600_000) => write!(f, "{}h", millis / 3_600_000),
+            _ if millis.is_multiple_of(60_000) => write!(f, "{}m", millis / 60_000),
+            _ if millis.is_multiple_of(1_000) => write!(f, "{}s", millis / 1_000),
             _ => write!(f, "{millis}ms"),
         }
     }
@@ -186,7 +190,9 @@ impl FromStr for MilliCpu {
     fn from_str(text: &str) -> Result<Self, String> {
         let millis = match text.strip_suffix('m') {
             Some(digits) => digits.parse::<u32>().ok(),
-            None => text.parse::<f64>().ok().map(|cpus| cpus * 1000.0).filter(|m| *m <= 1e6).map(|m| m as u32),
+            None => {
+                text.parse::<f64>().ok().map(|cpus| cpus * 1000.0).filter(|m| *m <= 1e6).map(|m| m as u32)
+            }
         };
         millis.filter(|m| *m > 0).map(Self).ok_or_else(|| "a CPU share is such as `500m` or `2`".to_owned())
     }

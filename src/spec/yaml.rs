@@ -114,7 +114,9 @@ impl<'a> Events<'a> {
             Event::Scalar(text, _, _, _) => Content::Scalar(Value::String(text.into_owned())),
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.mapping(depth)?,
-            Event::Alias(_) => return Err(wrong(at, "aliases (`*name`) are not supported: write the value out")),
+            Event::Alias(_) => {
+                return Err(wrong(at, "aliases (`*name`) are not supported: write the value out"));
+            }
             _ => return Err(wrong(at, "a value was expected here")),
         };
         Ok(Node { line: at.start.line(), column: at.start.col() + 1, content })
