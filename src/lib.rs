@@ -1,5 +1,6 @@
 //! appforge.
 
+pub mod embedded;
 pub mod error;
 pub mod output;
 pub mod spec;

@@ -1,1 +1,4 @@
+#[cfg(test)]
+mod embedded_redis;
+
 fn main() {}

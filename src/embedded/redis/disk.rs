@@ -1,0 +1,91 @@
+//! The data file: all keys read at the start, changes written as one transaction. Blocking; knows no command.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::embedded::redis::keyspace::Changes;
+
+/// The file within the folder of the options.
+pub(super) const FILE: &str = "redis.redb";
+/// Key to end (milliseconds since 1970, or -1) and value.
+const KEYS: TableDefinition<'_, &[u8], (i64, &[u8])> = TableDefinition::new("keys-v1");
+/// All keys are in memory anyway, so the file's pages need little room there.
+const CACHE: usize = 8 * 1024 * 1024;
+
+/// A key as it was kept: name, value, end.
+pub(super) type Kept = (Bytes, Bytes, Option<i64>);
+
+/// The open data file. It is locked against other processes.
+#[derive(Debug)]
+pub(super) struct Disk {
+    database: Database,
+}
+
+impl Disk {
+    /// Opens or makes the file and reads what it holds.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be made or read, is in use by another process, or is no data file.
+    pub(super) fn open(folder: &Path) -> anyhow::Result<(Self, Vec<Kept>)> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let path = folder.join(FILE);
+        let database = match Builder::new().set_cache_size(CACHE).create(&path) {
+            Err(DatabaseError::DatabaseAlreadyOpen) => {
+                bail!("the Redis data file {} is in use by another process", path.display())
+            }
+            other => other.with_context(|| unreadable(&path))?,
+        };
+        let this = Self { database };
+        let kept = this.read().with_context(|| unreadable(&path))?;
+        Ok((this, kept))
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<Kept>> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(KEYS)?;
+        transaction.commit()?;
+        let table = self.database.begin_read()?.open_table(KEYS)?;
+        let mut kept = Vec::new();
+        for row in table.iter()? {
+            let (key, row) = row?;
+            let (expires, value) = row.value();
+            let expires = (expires >= 0).then_some(expires);
+            kept.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value), expires));
+        }
+        Ok(kept)
+    }
+
+    /// Writes changes, all or none; they are on the disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk is full or broken. Nothing has changed then.
+    pub(super) fn write(&self, changes: &Changes) -> anyhow::Result<()> {
+        let transaction = self.database.begin_write()?;
+        if changes.cleared {
+            transaction.delete_table(KEYS)?;
+        }
+        {
+            let mut table = transaction.open_table(KEYS)?;
+            for (key, now) in &changes.keys {
+                match now {
+                    Some((value, expires)) => {
+                        table.insert(key.as_ref(), (expires.unwrap_or(-1), value.as_ref()))?;
+                    }
+                    None => {
+                        table.remove(key.as_ref())?;
+                    }
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("cannot read the Redis data file {}; to start empty, move it away", path.display())
+}
