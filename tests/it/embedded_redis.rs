@@ -1,5 +1,7 @@
 //! The embedded Redis held against real clients over real sockets.
 
+mod durable;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -249,80 +251,6 @@ async fn malformed_input_closes_its_connection_and_no_other() {
     }
     assert_eq!(text(c, "PING").await.as_deref(), Some("PONG"));
     server.stop().await;
-}
-
-#[tokio::test]
-async fn keys_and_their_ends_survive_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("not/yet/there");
-    let server = Server::start(&data).await;
-    let c = &mut server.connect("").await;
-    text(c, "SET gone 1").await;
-    text(c, "SET kept 1 EX 100").await;
-    text(c, "SET ended 1 PX 1").await;
-    server.stop().await;
-    let server = Server::start(&data).await;
-    let c = &mut server.connect("").await;
-    assert_eq!((text(c, "GET kept").await.as_deref(), text(c, "GET ended").await), (Some("1"), None));
-    assert!((90..=100).contains(&number(c, "TTL kept").await));
-    number(c, "DEL gone").await;
-    server.stop().await;
-    let server = Server::start(&data).await;
-    let c = &mut server.connect("").await;
-    assert_eq!((number(c, "EXISTS gone").await, number(c, "EXISTS kept").await), (0, 1));
-    text(c, "FLUSHALL").await;
-    text(c, "SET after 1").await;
-    server.stop().await;
-    let server = Server::start(&data).await;
-    let keys: Vec<String> = run(&mut server.connect("").await, "KEYS *").await.unwrap();
-    assert_eq!(keys, ["after"]);
-    server.stop().await;
-}
-
-/// What `kill -9` leaves is the file as it is at some moment: a copy of it, taken while the server runs, must open.
-#[tokio::test]
-async fn a_crash_loses_about_a_second_at_most() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    text(&mut server.connect("").await, "SET kept 1").await;
-    let until = Instant::now() + DEADLINE;
-    let mut copies = 0;
-    loop {
-        assert!(Instant::now() < until, "the key did not reach the disk");
-        copies += 1;
-        let copy = folder.path().join(format!("copy{copies}"));
-        std::fs::create_dir(&copy).unwrap();
-        std::fs::copy(folder.path().join("redis.redb"), copy.join("redis.redb")).unwrap();
-        let survivor = Server::start(&copy).await;
-        let found = number(&mut survivor.connect("").await, "EXISTS kept").await;
-        survivor.stop().await;
-        if found == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn a_broken_or_busy_data_file_is_a_clear_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    number(&mut server.connect("").await, "INCR n").await;
-    let second = Server::start(folder.path()).await;
-    let error = timeout(DEADLINE, second.task).await.unwrap().unwrap().unwrap_err();
-    assert!(format!("{error:#}").contains("in use by another process"), "{error:#}");
-    server.stop().await;
-
-    let file = folder.path().join("redis.redb");
-    let whole = std::fs::read(&file).unwrap();
-    for broken in [b"this is no database".repeat(1000), whole[..whole.len() / 2].to_vec(), vec![0; 8192]] {
-        std::fs::write(&file, &broken).unwrap();
-        let server = Server::start(folder.path()).await;
-        let error = timeout(DEADLINE, server.task).await.unwrap().unwrap().unwrap_err();
-        assert!(format!("{error:#}").contains("redis.redb"), "{error:#}");
-        assert!(format!("{error:#}").contains("move it away"), "{error:#}");
-    }
 }
 
 #[tokio::test]

@@ -56,6 +56,8 @@ pub(super) struct Keyspace {
     entries: IndexMap<Bytes, Entry>,
     dirty: HashSet<Bytes>,
     cleared: bool,
+    /// Changed keys that are on their way to the disk.
+    flushing: usize,
     now: i64,
     clock: u64,
     memory: u64,
@@ -75,6 +77,7 @@ impl Keyspace {
             entries: IndexMap::new(),
             dirty: HashSet::new(),
             cleared: false,
+            flushing: 0,
             now: 0,
             clock: 0,
             memory: 0,
@@ -285,13 +288,24 @@ impl Keyspace {
                 (key, now)
             })
             .collect();
-        Changes { cleared: std::mem::take(&mut self.cleared), keys }
+        let changes = Changes { cleared: std::mem::take(&mut self.cleared), keys };
+        self.flushing = changes.keys.len() + usize::from(changes.cleared);
+        changes
     }
 
-    /// Gives back changes that could not be written, so that the next flush tries again.
-    pub(super) fn return_changes(&mut self, changes: &Changes) {
-        self.cleared |= changes.cleared;
-        self.dirty.extend(changes.keys.iter().map(|(key, _)| key.clone()));
+    /// Notes how the flush of `changes` went. What could not be written is kept for the next one.
+    pub(super) fn flushed(&mut self, changes: &Changes, written: bool) {
+        self.flushing = 0;
+        self.disk_works = written;
+        if !written {
+            self.cleared |= changes.cleared;
+            self.dirty.extend(changes.keys.iter().map(|(key, _)| key.clone()));
+        }
+    }
+
+    /// Changes that a crash would lose now.
+    pub(super) fn unsaved(&self) -> usize {
+        self.dirty.len() + usize::from(self.cleared) + self.flushing
     }
 
     /// Puts in what the disk held; nothing counts as changed but what ended meanwhile.

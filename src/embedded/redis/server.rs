@@ -206,10 +206,6 @@ async fn flush(shared: &Shared, disk: &Arc<Disk>) -> anyhow::Result<()> {
     let (there, file) = (changes.clone(), disk.clone());
     let result = tokio::task::spawn_blocking(move || file.write(&there)).await;
     let result = result.unwrap_or_else(|error| Err(anyhow!(error)));
-    let mut store = lock(shared);
-    store.keys.disk_works = result.is_ok();
-    if result.is_err() {
-        store.keys.return_changes(&changes);
-    }
+    lock(shared).keys.flushed(&changes, result.is_ok());
     result
 }
