@@ -137,6 +137,19 @@ async fn errors_are_those_of_redis() {
 }
 
 #[tokio::test]
+async fn a_command_is_described_in_the_ten_fields_that_clients_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let c = &mut server.connect("?protocol=resp3").await;
+    let described: Vec<Option<Vec<Value>>> = run(c, "COMMAND INFO get nope").await.unwrap();
+    assert_eq!(described[0].as_ref().map(Vec::len), Some(10));
+    assert_eq!(described[1], None);
+    let all: Vec<Vec<Value>> = run(c, "COMMAND").await.unwrap();
+    assert_eq!(i64::try_from(all.len()).unwrap(), number(c, "COMMAND COUNT").await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn keys_end_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;

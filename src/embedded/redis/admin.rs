@@ -173,12 +173,13 @@ pub(super) fn command(call: &mut Call<'_>) -> Answer {
 }
 
 fn describe(row: &commands::Command) -> Reply {
-    let flags = match row.kind {
-        Kind::Other => vec![],
-        Kind::Read => vec![Reply::Simple("readonly")],
-        Kind::Write => vec![Reply::Simple("write")],
-        Kind::Grow => vec![Reply::Simple("write"), Reply::Simple("denyoom")],
+    let (flags, categories) = match row.kind {
+        Kind::Other => (vec![], vec![]),
+        Kind::Read => (vec![Reply::Simple("readonly")], vec![Reply::Simple("@read")]),
+        Kind::Write => (vec![Reply::Simple("write")], vec![Reply::Simple("@write")]),
+        Kind::Grow => (vec![Reply::Simple("write"), Reply::Simple("denyoom")], vec![Reply::Simple("@write")]),
     };
+    let none = || Reply::Array(Vec::new());
     let (first, last, step) = row.keys;
     Reply::Array(vec![
         Reply::text(row.name),
@@ -187,6 +188,11 @@ fn describe(row: &commands::Command) -> Reply {
         Reply::Int(first),
         Reply::Int(last),
         Reply::Int(step),
+        Reply::Array(categories),
+        // Tips, key specifications and subcommands: none are told, but clients count on their places.
+        none(),
+        none(),
+        none(),
     ])
 }
 

@@ -136,6 +136,10 @@ async fn connection(
         if !output.is_empty() {
             timeout(WRITE_LIMIT, stream.write_all(&output)).await??;
             output.clear();
+            if output.capacity() > MOST_OUTPUT {
+                // One large reply must not cost memory as long as the connection lasts.
+                output = BytesMut::new();
+            }
         }
         if session.closing {
             return stream.shutdown().await;
