@@ -1,1 +1,5 @@
-fn main() {}
+//! The `appforge` binary: hands over to the library.
+
+fn main() -> std::process::ExitCode {
+    appforge::main().into()
+}

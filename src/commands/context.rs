@@ -1,0 +1,122 @@
+//! What every verb starts from: the streams, the project folder, and the configuration from all its sources.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::cli::Global;
+use crate::error::{ExitStatus, Failure};
+use crate::files;
+use crate::output::Output;
+use crate::spec::{self, Layer, Resolved, TargetKind};
+
+/// The name of the stack file.
+pub const STACK_FILE: &str = "appforge.yaml";
+
+/// Where the project lives.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder of the stack file, or the current folder when there is none; absolute.
+    pub folder: PathBuf,
+    /// The stack file, when there is one.
+    pub file: Option<PathBuf>,
+}
+
+impl Project {
+    /// Where appforge keeps what belongs to this project and to no repository.
+    pub fn state_folder(&self) -> PathBuf {
+        self.folder.join(".appforge")
+    }
+}
+
+/// What every verb starts from.
+pub struct Context {
+    /// stdout and stderr.
+    pub out: Output,
+    /// Answer every question with its default.
+    pub yes: bool,
+    /// Where the project lives.
+    pub project: Project,
+    env: Option<String>,
+    target: Option<TargetKind>,
+}
+
+impl Context {
+    /// Finds the project; reads nothing yet.
+    pub fn new(global: Global, out: Output) -> Result<Self> {
+        let here = env::current_dir().context("while looking up the current folder")?;
+        let project = match global.config {
+            Some(file) => {
+                let file = here.join(file);
+                let folder = file.parent().unwrap_or(&here).to_owned();
+                Project { folder, file: Some(file) }
+            }
+            None => find(&here),
+        };
+        Ok(Self { out, yes: global.yes, project, env: global.env, target: global.target })
+    }
+
+    /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
+    pub fn stack(&self, flags: &[(&str, &str, Value)]) -> Result<Resolved> {
+        let mut layers = self.files()?;
+        if layers.is_empty() {
+            self.out.say(format!("no {STACK_FILE} here or above; using the defaults"));
+        }
+        // A variable that is no text cannot be one of ours.
+        let variables = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        layers.push(Layer::Env(variables.filter(|(name, _)| name.starts_with("APPFORGE_")).collect()));
+        if let Some(target) = self.target {
+            layers.push(flag("--target", "target", target.as_str().into()));
+        }
+        layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
+        spec::resolve(&layers).map_err(|problems| {
+            let count = problems.len();
+            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            Failure::new(
+                ExitStatus::Config,
+                format!("the configuration has {count} {noun}{}", lines.concat()),
+            )
+            .hint("`appforge config schema` describes every key")
+            .into()
+        })
+    }
+
+    fn files(&self) -> Result<Vec<Layer>> {
+        let mut layers = Vec::new();
+        if let Some(file) = &self.project.file {
+            layers.push(self.layer(file)?);
+        }
+        if let Some(name) = &self.env {
+            layers.push(self.layer(&self.project.folder.join(format!("appforge.{name}.yaml")))?);
+        }
+        Ok(layers)
+    }
+
+    fn layer(&self, file: &Path) -> Result<Layer> {
+        let name = file.strip_prefix(&self.project.folder).unwrap_or(file).display().to_string();
+        let text = files::read_if_there(file).map_err(|error| {
+            Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error)
+        })?;
+        let text = text.ok_or_else(|| {
+            Failure::new(
+                ExitStatus::Config,
+                format!("there is no file `{name}` in `{}`", self.project.folder.display()),
+            )
+        })?;
+        Ok(Layer::File { name, text })
+    }
+}
+
+fn flag(flag: &str, path: &str, value: Value) -> Layer {
+    Layer::Flag { flag: flag.to_owned(), path: path.to_owned(), value }
+}
+
+fn find(here: &Path) -> Project {
+    let file = here.ancestors().map(|folder| folder.join(STACK_FILE)).find(|file| file.is_file());
+    let folder = file.as_deref().and_then(Path::parent).unwrap_or(here).to_owned();
+    Project { folder, file }
+}

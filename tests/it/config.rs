@@ -1,0 +1,67 @@
+use crate::support::Project;
+
+#[test]
+fn a_missing_file_means_defaults_and_is_said_in_one_line() {
+    let run = Project::new().done(&["config", "show", "--origin"]);
+    assert_eq!(run.stderr, "no appforge.yaml here or above; using the defaults\n");
+    assert!(run.stdout.contains("service.port"), "{}", run.stdout);
+}
+
+#[test]
+fn what_config_show_prints_is_a_stack_file_again() {
+    let project = Project::new();
+    let shown = project.done(&["config", "show", "-q"]).stdout;
+    project.write("appforge.yaml", &shown);
+    let again = project.done(&["config", "show"]);
+    assert_eq!((again.stdout, again.stderr), (shown, String::new()));
+}
+
+#[test]
+fn every_problem_of_a_file_is_shown_with_its_place_and_the_exit_code_is_3() {
+    let project = Project::with("service:\n  prot: 80\n  replicas: 10000\n");
+    let run = project.run(&["config", "validate"]);
+    assert_eq!(
+        run.stderr,
+        "error: the configuration has 2 problems\n  \
+         appforge.yaml:2:3: service.prot: unknown key; did you mean `port`?\n  \
+         appforge.yaml:3:13: service.replicas: 10000 is not within 1 to 64\n\n\
+         hint: `appforge config schema` describes every key\n"
+    );
+    assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));
+}
+
+#[test]
+fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
+    let project = Project::with("service: {port: 5001, replicas: 2}\n");
+    project.write("appforge.staging.yaml", "service: {replicas: 4}\n");
+    let run = project.done(&["config", "show", "--origin", "--env", "staging"]);
+    let line =
+        |path: &str| run.stdout.lines().find(|line| line.starts_with(path)).unwrap_or_default().to_owned();
+    assert!(line("service.replicas").ends_with("appforge.staging.yaml:1:21"), "{}", run.stdout);
+    assert!(line("service.port").ends_with("appforge.yaml:1:17"), "{}", run.stdout);
+    let run = project.run(&["config", "show", "--env", "prod"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(run.stderr.starts_with("error: there is no file `appforge.prod.yaml` in "), "{}", run.stderr);
+}
+
+#[test]
+fn the_project_is_found_from_a_folder_within() {
+    let project = Project::with("name: shop\n");
+    std::fs::create_dir(project.path().join("deep")).unwrap();
+    let output =
+        project.command(&["config", "show"]).current_dir(project.path().join("deep")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("name: shop"));
+}
+
+#[test]
+fn an_unknown_verb_is_a_usage_error() {
+    let run = Project::new().run(&["upp"]);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+}
+
+#[test]
+fn completions_and_the_manual_are_printed() {
+    let project = Project::new();
+    assert!(project.done(&["completions", "bash"]).stdout.contains("_appforge"));
+    assert!(project.done(&["man"]).stdout.contains(".TH appforge"));
+}

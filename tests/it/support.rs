@@ -1,0 +1,69 @@
+//! A project folder and the real binary in it; what a run printed and how it ended are compared exactly.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A project folder of one test.
+pub struct Project {
+    folder: TempDir,
+}
+
+/// What one run of appforge left behind.
+#[derive(Debug)]
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
+}
+
+impl Project {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// A project with this stack file.
+    pub fn with(stack: &str) -> Self {
+        let project = Self::new();
+        project.write("appforge.yaml", stack);
+        project
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("writable");
+    }
+
+    /// The command, in the project, with nothing of the caller's configuration in its environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("APPFORGE_"))
+        {
+            command.env_remove(name);
+        }
+        command.args(args).current_dir(self.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        let output = self.command(args).output().expect("appforge starts");
+        Run {
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+            code: output.status.code(),
+        }
+    }
+
+    /// Runs and demands exit 0.
+    #[track_caller]
+    pub fn done(&self, args: &[&str]) -> Run {
+        let run = self.run(args);
+        assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
+        run
+    }
+}
