@@ -1,1 +1,3 @@
-//! service
+//! The bundled service: pooled MongoDB, cached reads, and a rate limit that is global and exact.
+
+pub mod status;

@@ -1,0 +1,129 @@
+//! What `/health` and `/statusz` answer, as types that `verify` and `status` read back. Data only.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a store answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreState {
+    /// It answered last.
+    Up,
+    /// It did not.
+    Down,
+}
+
+/// MongoDB as this replica sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MongodbStatus {
+    /// Whether it answers.
+    pub status: StoreState,
+    /// Why not; never with credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The connection pool of this replica.
+    pub pool: PoolStatus,
+}
+
+/// A connection pool, from the driver's CMAP events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PoolStatus {
+    /// Most connections, as configured.
+    pub max: u32,
+    /// Connections kept ready, as configured.
+    pub min: u32,
+    /// Open connections.
+    pub open: u32,
+    /// Of them, those that carry an operation.
+    pub in_use: u32,
+}
+
+/// Redis as this replica sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RedisStatus {
+    /// Whether it answers.
+    pub status: StoreState,
+    /// Why not; never with credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How the rate limit is counted now.
+    pub mode: LimitMode,
+}
+
+/// How the rate limit is counted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitMode {
+    /// In Redis, over all replicas.
+    Shared,
+    /// Redis is away: in this replica, its share.
+    Memory,
+    /// Redis is away: all pass.
+    Open,
+    /// Redis is away: none pass.
+    Closed,
+}
+
+/// The rate limiter of this replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimitStatus {
+    /// Requests that pass per window and client.
+    pub requests: u32,
+    /// The window, in milliseconds.
+    pub window_ms: u64,
+    /// How it is counted now.
+    pub mode: LimitMode,
+    /// Clients in the table of this replica.
+    pub tracked_clients: u64,
+    /// Over how many replicas the budget is shared while Redis is away.
+    pub replicas: u32,
+}
+
+/// The answer of `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`, or `degraded` while a store is away.
+    pub status: HealthState,
+    /// The version of the service.
+    pub version: String,
+    /// The replica that answered.
+    pub replica: String,
+    /// MongoDB as that replica sees it.
+    pub mongodb: MongodbStatus,
+    /// Redis as that replica sees it.
+    pub redis: RedisStatus,
+}
+
+/// Whether all stores answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthState {
+    /// Both stores answer.
+    Ok,
+    /// One is away; what can work without it does.
+    Degraded,
+}
+
+/// The answer of `GET /statusz` on the admin listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statusz {
+    /// The version of the service.
+    pub version: String,
+    /// The replica's identity.
+    pub replica: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since its start.
+    pub uptime_seconds: u64,
+    /// Whether it is on its way out.
+    pub draining: bool,
+    /// Open public connections.
+    pub connections: u64,
+    /// Public requests answered.
+    pub requests_total: u64,
+    /// MongoDB as it sees it.
+    pub mongodb: MongodbStatus,
+    /// Redis as it sees it.
+    pub redis: RedisStatus,
+    /// Its rate limiter.
+    pub rate_limit: RateLimitStatus,
+}
