@@ -1,10 +1,13 @@
 //! The command line: clap types only. What a verb does stands in `commands/`.
 
+pub mod render;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::render::RenderArgs;
 use crate::output::Format;
 use crate::spec::TargetKind;
 
@@ -45,12 +48,39 @@ pub struct Global {
     pub env: Option<String>,
     /// Where the stack runs [default: the file's `target`]
     #[arg(long, global = true, value_enum, value_name = "TARGET")]
-    pub target: Option<TargetKind>,
+    pub target: Option<TargetChoice>,
+}
+
+/// What `--target` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TargetChoice {
+    /// Supervised processes on this machine
+    Local,
+    /// Docker Compose
+    Compose,
+    /// A Kubernetes cluster
+    Kubernetes,
+    /// Every target that has documents (`render` only)
+    All,
+}
+
+impl TargetChoice {
+    /// The one target that is meant, if it is one.
+    pub fn one(self) -> Option<TargetKind> {
+        match self {
+            Self::Local => Some(TargetKind::Local),
+            Self::Compose => Some(TargetKind::Compose),
+            Self::Kubernetes => Some(TargetKind::Kubernetes),
+            Self::All => None,
+        }
+    }
 }
 
 /// The verbs, in the order of a stack's life.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Write the documents of a target: compose file, manifests
+    Render(RenderArgs),
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::cli::Global;
+use crate::cli::{Global, TargetChoice};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Output;
@@ -39,6 +39,8 @@ pub struct Context {
     pub yes: bool,
     /// Where the project lives.
     pub project: Project,
+    /// `--target all`: `render` does it for each.
+    pub every_target: bool,
     env: Option<String>,
     target: Option<TargetKind>,
 }
@@ -55,7 +57,9 @@ impl Context {
             }
             None => find(&here),
         };
-        Ok(Self { out, yes: global.yes, project, env: global.env, target: global.target })
+        let every_target = global.target == Some(TargetChoice::All);
+        let target = global.target.and_then(TargetChoice::one);
+        Ok(Self { out, yes: global.yes, project, every_target, env: global.env, target })
     }
 
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.

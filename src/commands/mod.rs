@@ -3,19 +3,25 @@
 mod completions;
 mod config;
 mod context;
+mod render;
 
 use anyhow::Result;
 
 pub use context::{Context, Project};
+pub use render::own_templates;
 
 use crate::cli::{Cli, Verb};
-use crate::error::ExitStatus;
+use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
     let context = Context::new(cli.global, out)?;
+    if context.every_target && !matches!(cli.verb, Verb::Render(_)) {
+        return Err(Failure::new(ExitStatus::Usage, "`--target all` is for `render` only").into());
+    }
     match cli.verb {
+        Verb::Render(args) => render::run(&context, &args),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),

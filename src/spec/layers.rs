@@ -177,6 +177,8 @@ impl FileReader<'_> {
                 for (key, place, value) in entries {
                     let inner = join(&path, key);
                     match keys.get(key) {
+                        // Its keys are names of documents, so it is one value.
+                        Some(_) if inner == "patches" => self.leaf(value, inner),
                         Some(known) => self.walk(value, known, inner),
                         None if path == "service.env" => self.environment(value, inner),
                         None => self.unknown(place, keys.keys(), &path, key),
@@ -186,8 +188,12 @@ impl FileReader<'_> {
             (_, Value::Object(_)) if path.is_empty() => {
                 self.problem(node, path, "a mapping was expected".into())
             }
-            _ => self.leaves.push(Leaf { path, value: node.to_json(), origin: self.origin(node) }),
+            _ => self.leaf(node, path),
         }
+    }
+
+    fn leaf(&mut self, node: &Node, path: String) {
+        self.leaves.push(Leaf { path, value: node.to_json(), origin: self.origin(node) });
     }
 
     fn environment(&mut self, node: &Node, path: String) {

@@ -4,7 +4,7 @@ pub mod layers;
 pub mod stack;
 pub mod validate;
 pub mod values;
-mod yaml;
+pub mod yaml;
 
 pub use layers::{Layer, Origin, Problem, Resolved, resolve};
 pub use stack::{Stack, TargetKind};

@@ -3,6 +3,7 @@
 //! The defaults are the single list of known keys: an unknown key is one that the default tree does not have.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -28,12 +29,28 @@ pub struct Stack {
     pub mongodb: Mongodb,
     /// The counter and cache store.
     pub redis: Redis,
+    /// What only the Compose target reads.
+    pub compose: Compose,
     /// What only the Kubernetes target reads.
     pub kubernetes: Kubernetes,
     /// What `load` reads.
     pub load: Load,
     /// What `cost` reads.
     pub cost: Cost,
+    /// Changes to rendered documents, by `TARGET/DOCUMENT` such as `compose/docker-compose.yml`.
+    pub patches: BTreeMap<String, Vec<Patch>>,
+}
+
+/// One change to a rendered document: an operation of JSON Patch (RFC 6902), its path a JSON Pointer (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Patch {
+    /// Adds a member or an item; what contains it must be there.
+    Add { path: String, value: serde_json::Value },
+    /// Replaces what is there.
+    Replace { path: String, value: serde_json::Value },
+    /// Removes what is there.
+    Remove { path: String },
 }
 
 /// Where a stack runs.
@@ -150,6 +167,8 @@ pub struct Mongodb {
     pub database: String,
     /// The image, where a target runs it in a container.
     pub image: ImageRef,
+    /// The limit of the container; the cache is sized from it.
+    pub memory: ByteSize,
     /// Disk, on Kubernetes.
     pub storage: ByteSize,
     /// The connection pool of each replica.
@@ -224,6 +243,20 @@ pub enum Persistence {
     Aof,
     /// Not at all.
     None,
+}
+
+/// What only the Compose target reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compose {
+    /// The address of this machine that the service is published on.
+    pub bind: IpAddr,
+    /// The network (IPv4 CIDR, /16 to /28) between gateway and replicas; `null` derives one from the name.
+    pub subnet: Option<String>,
+    /// The image of the gateway, HAProxy 2.6 or later.
+    pub gateway_image: ImageRef,
+    /// Publish the stores too, on 127.0.0.1 only.
+    pub publish_stores: bool,
 }
 
 /// What only the Kubernetes target reads.
@@ -320,6 +353,7 @@ impl Default for Stack {
                 uri: None,
                 database: "appforge".into(),
                 image: literal("mongo:8.0"),
+                memory: ByteSize(2 * GIB),
                 storage: ByteSize(10 * GIB),
                 pool: Pool {
                     max: 50,
@@ -337,6 +371,12 @@ impl Default for Stack {
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
             },
+            compose: Compose {
+                bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                subnet: None,
+                gateway_image: literal("haproxy:3.2-alpine"),
+                publish_stores: false,
+            },
             kubernetes: Kubernetes {
                 context: None,
                 namespace: default_name(),
@@ -353,6 +393,7 @@ impl Default for Stack {
                 },
             },
             cost: Cost { requests_per_user: 50, peak_factor: 5.0, budget: None, catalogue: None },
+            patches: BTreeMap::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::spec::stack::{Stack, StoreMode, TargetKind};
 use crate::spec::values::Secret;
@@ -35,6 +35,7 @@ pub fn validate(stack: &Stack) -> Problems {
     rate_limit(stack, &mut problems);
     mongodb(stack, &mut problems);
     redis(stack, &mut problems);
+    compose(stack, &mut problems);
     kubernetes(stack, &mut problems);
     cost(stack, &mut problems);
     problems
@@ -95,6 +96,9 @@ fn mongodb(stack: &Stack, problems: &mut Problems) {
     if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', '"', '$', ' ', '\0']) {
         problems.push(("mongodb.database", format!("`{name}` is no name of a database")));
     }
+    if mongodb.memory.0 < 512 << 20 {
+        problems.push(("mongodb.memory", "less than 512MiB, which MongoDB needs".into()));
+    }
     let pool = &mongodb.pool;
     within("mongodb.pool.max", pool.max, 1, 10_000, problems);
     if pool.min > pool.max {
@@ -118,6 +122,26 @@ fn redis(stack: &Stack, problems: &mut Problems) {
     store(stack.target, modes, &["redis://", "rediss://"], problems);
     if redis.memory.0 < 64 << 20 {
         problems.push(("redis.memory", "less than 64MiB, which Redis needs to rewrite its file".into()));
+    }
+}
+
+fn compose(stack: &Stack, problems: &mut Problems) {
+    if let Some(subnet) = &stack.compose.subnet {
+        let parts = subnet.split_once('/').and_then(|(address, length)| {
+            Some((address.parse::<Ipv4Addr>().ok()?, length.parse::<u32>().ok()?))
+        });
+        let fits = parts
+            .is_some_and(|(address, length)| (16..=28).contains(&length) && address.to_bits() << length == 0);
+        if !fits {
+            let message = format!("`{subnet}` is no network such as `10.200.4.0/22`, IPv4 and /16 to /28");
+            problems.push(("compose.subnet", message));
+        }
+    }
+    for document in stack.patches.keys() {
+        if !["compose/", "kubernetes/"].iter().any(|target| document.starts_with(target)) {
+            let message = format!("`{document}` is no document such as `compose/docker-compose.yml`");
+            problems.push(("patches", message));
+        }
     }
 }
 
@@ -220,6 +244,9 @@ mod tests {
         complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
         complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
         complains("redis.memory", |s| s.redis.memory.0 = 1);
+        complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
+        complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
+        complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
         complains("cost.peak_factor", |s| s.cost.peak_factor = 0.5);
     }
 

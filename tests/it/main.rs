@@ -5,4 +5,6 @@ mod config;
 #[cfg(test)]
 mod embedded_redis;
 #[cfg(test)]
+mod render;
+#[cfg(test)]
 mod support;

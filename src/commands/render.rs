@@ -1,0 +1,258 @@
+//! `render`: the documents of a target, written, printed or compared. The reading and writing around the pure `render`.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::cli::render::RenderArgs;
+use crate::commands::Context;
+use crate::error::{ExitStatus, Failure};
+use crate::files;
+use crate::output::Format;
+use crate::render::{self, Document, Overrides, compare};
+use crate::spec::layers::nearest;
+use crate::spec::{Stack, TargetKind};
+
+/// Runs `render`.
+pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json])?;
+    if let Some(name) = &args.eject {
+        return eject(context, name, args.force);
+    }
+    let stack = context.stack(&[])?.stack;
+    let folders: Vec<Folder> = match context.every_target {
+        true => render::TARGETS
+            .iter()
+            .map(|target| Folder::new(context, &stack, *target, args.out.join(target.as_str())))
+            .collect::<Result<_>>()?,
+        false => vec![Folder::new(context, &stack, stack.target, args.out.clone())?],
+    };
+    if args.stdout {
+        return print(context, &folders);
+    }
+    if args.check {
+        return check(context, &folders);
+    }
+    // All is looked at before anything is changed.
+    for folder in &folders {
+        folder.refuse_foreign(args.force)?;
+    }
+    let mut written = Vec::new();
+    for folder in &folders {
+        written.extend(folder.write()?);
+    }
+    context.out.data(&json!({"documents": written}), || {
+        written.iter().fold(String::new(), |text, path| text + path + "\n")
+    })?;
+    Ok(ExitStatus::Done)
+}
+
+/// The documents of one target and the folder they belong to.
+struct Folder {
+    /// As the user named it, for messages.
+    name: PathBuf,
+    path: PathBuf,
+    documents: Vec<Document>,
+}
+
+impl Folder {
+    fn new(context: &Context, stack: &Stack, target: TargetKind, name: PathBuf) -> Result<Self> {
+        let here = std::env::current_dir().context("while looking up the current folder")?;
+        let path = clean(&here.join(&name));
+        let secrets = relative(&path, &clean(&context.project.state_folder().join("secrets")));
+        let overrides = Overrides { templates: own_templates(&context.project.folder)?, secrets };
+        Ok(Self { name, path, documents: render::render(stack, target, &overrides)? })
+    }
+
+    fn shown(&self, document: &str) -> String {
+        self.name.join(document).display().to_string()
+    }
+
+    /// A file that we did not write is the user's, and stays.
+    fn refuse_foreign(&self, force: bool) -> Result<()> {
+        for document in &self.documents {
+            let old = files::read_if_there(&self.path.join(&document.path))?;
+            let foreign = old.is_some_and(|old| {
+                old != document.text && !document.path.ends_with(".json") && !render::is_rendered(&old)
+            });
+            if foreign && !force {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!(
+                        "`{}` was not rendered by appforge; nothing was written",
+                        self.shown(&document.path)
+                    ),
+                )
+                .hint("choose another folder with `--out`, or replace it with `--force`")
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> Result<Vec<String>> {
+        let mut written = Vec::new();
+        for document in &self.documents {
+            let path = self.path.join(&document.path);
+            files::make_folder(path.parent().unwrap_or(&self.path))?;
+            files::write_atomically(&path, document.text.as_bytes(), document.mode)?;
+            written.push(self.shown(&document.path));
+        }
+        for stale in self.stale()? {
+            let path = self.path.join(&stale);
+            std::fs::remove_file(&path).with_context(|| format!("while removing `{}`", path.display()))?;
+        }
+        Ok(written)
+    }
+
+    /// Documents of an earlier rendering that no longer exist, which `kubectl apply -f DIR` would still apply.
+    fn stale(&self) -> Result<Vec<String>> {
+        let mut stale = Vec::new();
+        let folders: std::collections::BTreeSet<&Path> =
+            self.documents.iter().filter_map(|document| Path::new(&document.path).parent()).collect();
+        for folder in folders {
+            let Ok(entries) = std::fs::read_dir(self.path.join(folder)) else { continue };
+            for entry in entries {
+                let entry = entry.context("while listing the rendered files")?;
+                let name = folder.join(entry.file_name()).display().to_string();
+                let known = self.documents.iter().any(|document| document.path == name);
+                if !known
+                    && entry.path().is_file()
+                    // What is no text is not ours.
+                    && files::read_if_there(&entry.path()).ok().flatten().is_some_and(|text| render::is_rendered(&text))
+                {
+                    stale.push(name);
+                }
+            }
+        }
+        stale.sort_unstable();
+        Ok(stale)
+    }
+}
+
+fn print(context: &Context, folders: &[Folder]) -> Result<ExitStatus> {
+    let documents: Vec<&Document> = folders.iter().flat_map(|folder| &folder.documents).collect();
+    let list: Vec<Value> =
+        documents.iter().map(|document| json!({"path": document.path, "text": document.text})).collect();
+    context.out.data(&json!({"documents": list}), || {
+        documents.iter().fold(String::new(), |text, document| {
+            text + "---\n# Source: " + &document.path + "\n" + &document.text
+        })
+    })?;
+    Ok(ExitStatus::Done)
+}
+
+fn check(context: &Context, folders: &[Folder]) -> Result<ExitStatus> {
+    let mut differences = Vec::new();
+    for folder in folders {
+        for document in &folder.documents {
+            let old = files::read_if_there(&folder.path.join(&document.path))?;
+            let path = folder.shown(&document.path);
+            let diff = compare::unified(&path, old.as_deref(), Some(&document.text));
+            if !diff.is_empty() {
+                differences.push((path, if old.is_some() { "changed" } else { "missing" }, diff));
+            }
+        }
+        for stale in folder.stale()? {
+            let old = files::read_if_there(&folder.path.join(&stale))?;
+            let path = folder.shown(&stale);
+            differences.push((path.clone(), "stale", compare::unified(&path, old.as_deref(), None)));
+        }
+    }
+    let list: Vec<Value> = differences
+        .iter()
+        .map(|(path, state, diff)| json!({"path": path, "state": state, "diff": diff}))
+        .collect();
+    context.out.data(&json!({"differs": !list.is_empty(), "documents": list}), || {
+        differences.iter().map(|(_, _, diff)| diff.as_str()).collect()
+    })?;
+    Ok(if differences.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })
+}
+
+fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
+    let Some(text) = render::template(name) else {
+        let near = nearest(name, render::template_names());
+        let names: Vec<&str> = render::template_names().collect();
+        return Err(Failure::new(ExitStatus::Usage, format!("there is no template `{name}`"))
+            .hint(near.map_or_else(|| names.join(", "), |near| format!("did you mean `{near}`?")))
+            .into());
+    };
+    let shown = format!("templates/{name}.tera");
+    let path = context.project.folder.join(&shown);
+    if files::read_if_there(&path)?.is_some_and(|old| old != text) && !force {
+        return Err(Failure::new(ExitStatus::Failed, format!("`{shown}` is there already and was changed"))
+            .hint("`--force` replaces it by the embedded template")
+            .into());
+    }
+    files::make_folder(path.parent().unwrap_or(&context.project.folder))?;
+    files::write_atomically(&path, text.as_bytes(), 0o644)?;
+    context.out.data(&json!({"template": name, "path": path}), || shown + "\n")?;
+    Ok(ExitStatus::Done)
+}
+
+/// The templates of the project, by name. A file that replaces none of ours is an error, since it would be ignored.
+pub fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> {
+    let root = project.join("templates");
+    let mut found = BTreeMap::new();
+    for target in ["compose", "kubernetes"] {
+        let Ok(entries) = std::fs::read_dir(root.join(target)) else { continue };
+        for entry in entries {
+            let path = entry.context("while listing `templates/`")?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(document) = file.strip_suffix(".tera") else { continue };
+            let name = format!("{target}/{document}");
+            if render::template(&name).is_none() {
+                let names: Vec<&str> = render::template_names().collect();
+                return Err(Failure::new(
+                    ExitStatus::Config,
+                    format!("`templates/{name}.tera` replaces no template"),
+                )
+                .hint(format!("templates: {}", names.join(", ")))
+                .into());
+            }
+            if let Some(text) = files::read_if_there(&path)? {
+                found.insert(name, text);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Without `.` and `..`; the disk is not asked, so that the same input gives the same documents everywhere.
+fn clean(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut clean, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(clean.pop()),
+            other => clean.push(other),
+        }
+        clean
+    })
+}
+
+/// `to` as seen from the folder `from`; both absolute.
+fn relative(from: &Path, to: &Path) -> String {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let mut path: PathBuf = from.components().skip(shared).map(|_| Component::ParentDir).collect();
+    path.extend(to.components().skip(shared));
+    let path = path.display().to_string();
+    // Compose takes a path for one only when it starts like one.
+    if path.starts_with("..") { path } else { format!("./{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_are_found_from_any_folder() {
+        let from = |folder: &str| relative(&clean(Path::new(folder)), Path::new("/p/.appforge/secrets"));
+        assert_eq!(from("/p/deploy"), "../.appforge/secrets");
+        assert_eq!(from("/p/a/../deploy/./x"), "../../.appforge/secrets");
+        assert_eq!(from("/p/.appforge/compose"), "../secrets");
+        assert_eq!(from("/p"), "./.appforge/secrets");
+        assert_eq!(from("/tmp/out"), "../../p/.appforge/secrets");
+    }
+}

@@ -1,0 +1,298 @@
+//! Stack -> the documents of the Compose target. Pure.
+//!
+//! The gateway alone publishes the port and alone may tell the replicas who the client is: it has a fixed address in the
+//! edge network, and only that address is in their `TRUSTED_PROXIES`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Result;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{ExitStatus, Failure};
+use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory};
+use crate::render::engine::{Dialect, Engine};
+use crate::render::{Draft, Overrides, header};
+use crate::spec::Stack;
+use crate::spec::stack::{Persistence, StoreMode};
+use crate::spec::values::{ByteSize, ImageRef, Secret};
+
+/// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
+pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
+/// Where the gateway listens inside its container.
+const GATEWAY_PORT: u16 = 8080;
+/// Where the gateway answers its health check and metrics; never published.
+const GATEWAY_STATS_PORT: u16 = 8404;
+
+/// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
+pub fn component_key(stack: &Stack) -> &str {
+    let name = stack.name.as_str();
+    if ["gateway", "mongodb", "redis"].contains(&name) { "service" } else { name }
+}
+
+#[derive(Serialize)]
+struct Context {
+    stack: String,
+    service: Service,
+    gateway: Gateway,
+    mongodb: Option<Mongodb>,
+    redis: Option<Redis>,
+    edge_subnet: String,
+    secrets: Vec<SecretFile>,
+    secrets_folder: String,
+    store_user: &'static str,
+    publish_stores: bool,
+}
+
+#[derive(Serialize)]
+struct Service {
+    key: String,
+    image: String,
+    bundled: bool,
+    replicas: u32,
+    port: u16,
+    admin_port: u16,
+    cpus: String,
+    memory: String,
+    environment: Vec<Variable>,
+    secrets: Vec<&'static str>,
+    /// What it waits for: its own service connects whenever a store comes, a foreign one may not.
+    store_condition: &'static str,
+    stores: Vec<&'static str>,
+    /// An external store may run on this very machine.
+    reaches_host: bool,
+}
+
+#[derive(Serialize)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct Gateway {
+    image: String,
+    bind: String,
+    port: u16,
+    listen: u16,
+    stats: u16,
+    address: String,
+    /// Places for replicas; more than will ever run, so that `scale` changes no configuration.
+    slots: u32,
+    checks_readiness: bool,
+    outer_proxies: Vec<String>,
+    config_hash: String,
+}
+
+#[derive(Serialize)]
+struct Mongodb {
+    image: String,
+    memory: String,
+    cache_gb: f64,
+    user: &'static str,
+}
+
+#[derive(Serialize)]
+struct Redis {
+    image: String,
+    memory: String,
+    maxmemory: u64,
+    eviction: &'static str,
+    aof: bool,
+}
+
+#[derive(Serialize)]
+struct SecretFile {
+    name: &'static str,
+    file: String,
+}
+
+/// The name that the service and its stores know each other by.
+pub const STORE_USER: &str = "appforge";
+
+/// Fills the templates.
+pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
+    let mut context = Context::new(stack, overrides)?;
+    let engine = Engine::new("compose", Dialect::Compose, &overrides.templates)?;
+    let gateway = engine.fill("haproxy.cfg", &context)?;
+    // Compose does not look into mounted files; with the hash in a label a changed one replaces the gateway.
+    context.gateway.config_hash = header::hex(&Sha256::digest(&gateway)[..8]);
+    let mut drafts = Vec::new();
+    for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
+        drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
+    }
+    drafts.push(Draft { path: "haproxy.cfg".to_owned(), text: gateway });
+    Ok(drafts)
+}
+
+impl Context {
+    fn new(stack: &Stack, overrides: &Overrides) -> Result<Self> {
+        let subnet = subnet(stack);
+        let address = gateway_address(&subnet);
+        let mongodb = managed("mongodb.mode", stack.mongodb.mode)?;
+        let redis = managed("redis.mode", stack.redis.mode)?;
+        let bundled = stack.service.image.is_bundled();
+        let admin_port = if stack.service.port == 9090 { 9091 } else { 9090 };
+        let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
+        let service_secrets = secrets.clone();
+        let mut stores = Vec::new();
+        if mongodb {
+            secrets.push("mongodb_password");
+            stores.push("mongodb");
+        }
+        if redis {
+            secrets.push("redis_acl");
+            stores.push("redis");
+        }
+        secrets.sort_unstable();
+        Ok(Self {
+            stack: stack.name.to_string(),
+            service: Service {
+                key: component_key(stack).to_owned(),
+                image: image(&stack.service.image),
+                bundled,
+                replicas: stack.service.replicas,
+                port: stack.service.port,
+                admin_port,
+                cpus: format!("{:.3}", f64::from(stack.service.resources.cpu.0) / 1000.0),
+                memory: memory(stack.service.resources.memory),
+                environment: environment(stack, address, admin_port)?,
+                secrets: service_secrets,
+                store_condition: if bundled { "service_started" } else { "service_healthy" },
+                stores,
+                reaches_host: !mongodb || !redis,
+            },
+            gateway: Gateway {
+                image: stack.compose.gateway_image.to_string(),
+                bind: stack.compose.bind.to_string(),
+                port: stack.service.port,
+                listen: GATEWAY_PORT,
+                stats: GATEWAY_STATS_PORT,
+                address: address.to_string(),
+                slots: stack.service.replicas.saturating_mul(2).next_power_of_two().max(64),
+                checks_readiness: bundled,
+                outer_proxies: stack.rate_limit.trusted_proxies.clone(),
+                config_hash: String::new(),
+            },
+            mongodb: mongodb.then(|| Mongodb {
+                image: stack.mongodb.image.to_string(),
+                memory: memory(stack.mongodb.memory),
+                cache_gb: mongodb_cache_gb(stack.mongodb.memory),
+                user: STORE_USER,
+            }),
+            redis: redis.then(|| Redis {
+                image: stack.redis.image.to_string(),
+                memory: memory(stack.redis.memory),
+                maxmemory: redis_maxmemory(stack.redis.memory),
+                eviction: stack.redis.eviction.as_str(),
+                aof: stack.redis.persistence == Persistence::Aof,
+            }),
+            edge_subnet: subnet,
+            secrets: secrets
+                .into_iter()
+                .map(|name| SecretFile { name, file: format!("{}/{name}", overrides.secrets) })
+                .collect(),
+            publish_stores: stack.compose.publish_stores,
+            secrets_folder: overrides.secrets.clone(),
+            store_user: STORE_USER,
+        })
+    }
+}
+
+fn image(image: &ImageRef) -> String {
+    if image.is_bundled() { BUNDLED_IMAGE.to_owned() } else { image.to_string() }
+}
+
+/// Whether the stack runs the store itself.
+fn managed(path: &str, mode: StoreMode) -> Result<bool> {
+    match mode {
+        StoreMode::Auto | StoreMode::Managed => Ok(true),
+        StoreMode::External => Ok(false),
+        StoreMode::Embedded => {
+            Err(Failure::new(ExitStatus::Config, format!("{path}: `embedded` runs on the target local only"))
+                .hint("write `managed`, or `external` with a URI")
+                .into())
+        }
+    }
+}
+
+/// The URI of a store that the stack does not run, for the target that hands it on as a file.
+pub fn external(mode: StoreMode, uri: Option<&Secret>) -> Option<&Secret> {
+    uri.filter(|_| mode == StoreMode::External)
+}
+
+fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<Variable>> {
+    let limit = &stack.rate_limit;
+    let pool = &stack.mongodb.pool;
+    let mut proxies = vec![format!("{gateway}/32")];
+    proxies.extend(limit.trusted_proxies.iter().cloned());
+    let own = [
+        ("ADMIN_BIND", "0.0.0.0".to_owned()),
+        ("ADMIN_PORT", admin_port.to_string()),
+        ("BIND", "0.0.0.0".to_owned()),
+        ("MONGODB_DATABASE", stack.mongodb.database.clone()),
+        ("MONGODB_MAX_IDLE_TIME_MS", pool.max_idle.millis().to_string()),
+        ("MONGODB_MAX_POOL_SIZE", pool.max.to_string()),
+        ("MONGODB_MIN_POOL_SIZE", pool.min.to_string()),
+        ("MONGODB_SERVER_SELECTION_TIMEOUT_MS", pool.server_selection_timeout.millis().to_string()),
+        ("MONGODB_SOCKET_TIMEOUT_MS", pool.socket_timeout.millis().to_string()),
+        ("MONGODB_URI_FILE", "/run/secrets/mongodb_uri".to_owned()),
+        ("PORT", stack.service.port.to_string()),
+        ("PROBE_SECRET_FILE", "/run/secrets/probe_secret".to_owned()),
+        ("RATE_LIMIT_IPV6_PREFIX", limit.ipv6_prefix.to_string()),
+        ("RATE_LIMIT_ON_REDIS_FAILURE", limit.on_redis_failure.as_str().to_owned()),
+        ("RATE_LIMIT_REQUESTS", limit.requests.to_string()),
+        ("RATE_LIMIT_WINDOW_MS", limit.window.millis().to_string()),
+        ("REDIS_URL_FILE", "/run/secrets/redis_url".to_owned()),
+        ("TRUSTED_PROXIES", proxies.join(",")),
+    ];
+    let mut variables: BTreeMap<String, String> =
+        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    for (name, value) in &stack.service.env {
+        if value.contains('\0') {
+            return Err(Failure::new(
+                ExitStatus::Config,
+                format!("service.env.{name}: an environment variable cannot hold a NUL"),
+            )
+            .into());
+        }
+        // What the user writes wins over what follows from the rest of the file.
+        variables.insert(name.clone(), value.clone());
+    }
+    Ok(variables.into_iter().map(|(name, value)| Variable { name, value }).collect())
+}
+
+/// The edge network: what the file says, else a /22 out of 10.192.0.0/11 that the name picks, a range that neither Docker
+/// nor home routers hand out.
+pub fn subnet(stack: &Stack) -> String {
+    stack.compose.subnet.clone().unwrap_or_else(|| {
+        let hash = Sha256::digest(stack.name.as_str());
+        format!("10.{}.{}.0/22", 192 + hash[0] % 32, hash[1] & 0xfc)
+    })
+}
+
+/// The last address but one of the network, where Docker, which counts from the first, arrives last.
+fn gateway_address(subnet: &str) -> Ipv4Addr {
+    let (base, length) = subnet.split_once('/').unwrap_or((subnet, "22"));
+    let base = base.parse::<Ipv4Addr>().unwrap_or(Ipv4Addr::UNSPECIFIED).to_bits();
+    let hosts = u32::MAX.checked_shr(length.parse().unwrap_or(22)).unwrap_or(0);
+    Ipv4Addr::from_bits((base | hosts).saturating_sub(1))
+}
+
+/// Whether a published address is reached through the loopback interface of this machine.
+pub fn reachable_host(bind: IpAddr) -> String {
+    match bind {
+        bind if bind.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(bind) => format!("[{bind}]"),
+        IpAddr::V4(bind) => bind.to_string(),
+    }
+}
+
+/// A size as Compose reads it; its `m` is 1024 x 1024.
+fn memory(size: ByteSize) -> String {
+    match size.0 % (1 << 20) {
+        0 => format!("{}m", size.0 >> 20),
+        _ => format!("{}b", size.0),
+    }
+}

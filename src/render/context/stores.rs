@@ -1,0 +1,36 @@
+//! Sizes of the stores, derived from the limits of their containers. Pure; the same on every target.
+
+use crate::spec::values::ByteSize;
+
+const MIB: u64 = 1 << 20;
+
+/// Redis `maxmemory` in bytes: two thirds of the container's limit, in whole MiB. The rest is for fragmentation, client
+/// and AOF buffers, and the pages that a rewrite of the AOF copies (limit = 1.5 x maxmemory, the rule for caches).
+pub fn redis_maxmemory(limit: ByteSize) -> u64 {
+    limit.0 * 2 / 3 / MIB * MIB
+}
+
+/// WiredTiger's cache in GB (which `--wiredTigerCacheSizeGB` takes as GiB): half of what is above 1 GiB, at least 256 MiB,
+/// as mongod computes it from the memory that it believes to have; said outright, since not every release sees the limit.
+pub fn mongodb_cache_gb(limit: ByteSize) -> f64 {
+    let bytes = (limit.0.saturating_sub(1024 * MIB) / 2).max(256 * MIB);
+    (bytes as f64 / (1024 * MIB) as f64 * 100.0).floor() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_keeps_room_for_rewriting_its_file() {
+        assert_eq!(redis_maxmemory(ByteSize(2048 * MIB)), 1365 * MIB);
+        assert_eq!(redis_maxmemory(ByteSize(64 * MIB)), 42 * MIB);
+    }
+
+    #[test]
+    fn the_cache_of_mongodb_follows_its_limit() {
+        assert_eq!(mongodb_cache_gb(ByteSize(2048 * MIB)), 0.5);
+        assert_eq!(mongodb_cache_gb(ByteSize(512 * MIB)), 0.25);
+        assert_eq!(mongodb_cache_gb(ByteSize(4096 * MIB)), 1.5);
+    }
+}

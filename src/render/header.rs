@@ -1,0 +1,65 @@
+//! The first lines of each document: who made it, from what. Pure.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::render::Overrides;
+use crate::spec::{Stack, TargetKind};
+
+const MARK: &str = "Rendered by appforge";
+
+/// The header of every document of one rendering.
+pub struct Header {
+    input: String,
+}
+
+impl Header {
+    /// Hashes the whole input. Secrets are not in it: a stack serializes them as `[redacted]`.
+    pub fn new(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            // The length in front keeps two inputs apart that differ only in where a part ends.
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        add(env!("CARGO_PKG_VERSION"));
+        add(target.as_str());
+        add(&serde_json::to_string(stack).unwrap_or_default());
+        add(&overrides.secrets);
+        for (name, text) in &overrides.templates {
+            add(name);
+            add(text);
+        }
+        Self { input: hex(&hash.finalize()) }
+    }
+
+    /// The document with its header, as a comment in the document's own language. JSON has none.
+    pub fn put_over(&self, path: &str, text: &str) -> String {
+        let comment = match path.rsplit('.').next() {
+            Some("json") => return text.to_owned(),
+            Some("js") => "//",
+            _ => "#",
+        };
+        format!(
+            "{comment} {MARK} {} from appforge.yaml. Do not edit: change the stack file, its `patches`, or a template\n\
+             {comment} (`appforge render --eject NAME`). Input: sha256:{}\n{text}",
+            env!("CARGO_PKG_VERSION"),
+            self.input
+        )
+    }
+}
+
+/// Whether a text is a document of ours.
+pub fn is_rendered(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.trim_start_matches(['#', '/', ' ']).starts_with(MARK))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,91 @@
+//! Stack -> documents. Pure: the same input gives the same bytes; no IO, clock, randomness or network.
+//!
+//! Decisions live in the typed contexts of `context/`; templates only lay them out. Each document is parsed back before
+//! it leaves this module, so that nothing unreadable is ever written.
+
+pub mod compare;
+pub mod context;
+mod engine;
+mod header;
+mod parse_back;
+mod patch;
+mod quote;
+mod templates;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+pub use engine::{Dialect, Engine};
+pub use header::{hex, is_rendered};
+pub use templates::{names as template_names, text as template};
+
+use crate::error::{ExitStatus, Failure};
+use crate::spec::{Stack, TargetKind};
+
+/// One rendered file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Where it belongs, below the folder of its target.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+    /// Its Unix permission.
+    pub mode: u32,
+}
+
+/// What a user put in place of ours, and where the documents will lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overrides {
+    /// Templates by name, such as `compose/docker-compose.yml`; each replaces the embedded one.
+    pub templates: BTreeMap<String, String>,
+    /// The folder of the secret files, as seen from the folder of the documents.
+    pub secrets: String,
+}
+
+impl Default for Overrides {
+    fn default() -> Self {
+        Self { templates: BTreeMap::new(), secrets: "../secrets".to_owned() }
+    }
+}
+
+/// The targets that have documents.
+pub const TARGETS: [TargetKind; 1] = [TargetKind::Compose];
+
+/// Renders every document of `target`.
+///
+/// Fails with [`ExitStatus::Config`] on a template that is no template, a value that a document cannot hold, a patch whose
+/// path is gone, and a document that cannot be read back.
+pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Result<Vec<Document>> {
+    let header = header::Header::new(stack, target, overrides);
+    let drafts = match target {
+        TargetKind::Compose => context::compose::drafts(stack, overrides)?,
+        TargetKind::Local | TargetKind::Kubernetes => {
+            return Err(Failure::new(
+                ExitStatus::Usage,
+                format!("there is nothing to render for the target `{}`", target.as_str()),
+            )
+            .hint("appforge render --target compose")
+            .into());
+        }
+    };
+    let patched = patch::apply(drafts, target, &stack.patches)?;
+    let mut documents = Vec::with_capacity(patched.len());
+    for draft in patched {
+        let text = header.put_over(&draft.path, &draft.text);
+        parse_back::check(&draft.path, &text)?;
+        documents.push(Document { path: draft.path, text, mode: 0o644 });
+    }
+    Ok(documents)
+}
+
+/// A document before header, patches and check.
+pub struct Draft {
+    /// Where it belongs.
+    pub path: String,
+    /// What the template gave.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! `patches:` of the stack file: operations of JSON Patch (RFC 6902) on rendered documents. Pure.
+//!
+//! A path that leads nowhere is an error, so that a patch cannot fall silent when a template changes.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::error::{ExitStatus, Failure};
+use crate::render::{Draft, quote};
+use crate::spec::stack::Patch;
+use crate::spec::{TargetKind, yaml};
+
+/// Applies the patches that are for `target`.
+pub fn apply(
+    mut drafts: Vec<Draft>,
+    target: TargetKind,
+    patches: &BTreeMap<String, Vec<Patch>>,
+) -> Result<Vec<Draft>> {
+    for (name, operations) in patches {
+        let Some(path) = name.strip_prefix(target.as_str()).and_then(|rest| rest.strip_prefix('/')) else {
+            continue;
+        };
+        let known: Vec<String> =
+            drafts.iter().map(|draft| format!("`{}/{}`", target.as_str(), draft.path)).collect();
+        let Some(draft) = drafts.iter_mut().find(|draft| draft.path == path) else {
+            return Err(wrong(format!("patches: there is no document `{name}`"))
+                .hint(format!("documents: {}", known.join(", ")))
+                .into());
+        };
+        if !path.ends_with(".yml") && !path.ends_with(".yaml") {
+            return Err(wrong(format!("patches: `{name}` is no YAML and takes no patch"))
+                .hint(format!("appforge render --eject {name}"))
+                .into());
+        }
+        let node = yaml::parse(&draft.text).map_err(|error| {
+            wrong(format!("`{name}` cannot be read back: line {}: {}", error.line, error.message))
+        })?;
+        let mut value = node.to_json();
+        for (index, operation) in operations.iter().enumerate() {
+            change(&mut value, operation).map_err(|reason| {
+                wrong(format!("patches.{name}[{index}]: {reason}")).hint(format!(
+                    "`appforge render --stdout --target {}` shows the document",
+                    target.as_str()
+                ))
+            })?;
+        }
+        draft.text = quote::block(&value);
+    }
+    Ok(drafts)
+}
+
+fn change(root: &mut Value, patch: &Patch) -> Result<(), String> {
+    let path = match patch {
+        Patch::Add { path, .. } | Patch::Replace { path, .. } | Patch::Remove { path } => path,
+    };
+    let gone = || format!("nothing is at `{path}`");
+    let (parent, key) = path
+        .rsplit_once('/')
+        .filter(|(parent, _)| parent.is_empty() || parent.starts_with('/'))
+        .ok_or_else(|| format!("`{path}` is no path such as `/services/redis/logging`"))?;
+    let key = key.replace("~1", "/").replace("~0", "~");
+    match (root.pointer_mut(parent).ok_or_else(gone)?, patch) {
+        (Value::Object(members), Patch::Add { value, .. }) => {
+            members.insert(key, value.clone());
+        }
+        (Value::Object(members), Patch::Replace { value, .. }) => {
+            *members.get_mut(&key).ok_or_else(gone)? = value.clone();
+        }
+        (Value::Object(members), Patch::Remove { .. }) => {
+            members.shift_remove(&key).ok_or_else(gone)?;
+        }
+        (Value::Array(items), Patch::Add { value, .. }) => {
+            let at = if key == "-" { Some(items.len()) } else { key.parse().ok() };
+            items.insert(at.filter(|at| *at <= items.len()).ok_or_else(gone)?, value.clone());
+        }
+        (Value::Array(items), Patch::Replace { value, .. }) => {
+            *key.parse().ok().and_then(|at: usize| items.get_mut(at)).ok_or_else(gone)? = value.clone();
+        }
+        (Value::Array(items), Patch::Remove { .. }) => {
+            items.remove(key.parse().ok().filter(|at| *at < items.len()).ok_or_else(gone)?);
+        }
+        _ => return Err(gone()),
+    }
+    Ok(())
+}
+
+fn wrong(message: String) -> Failure {
+    Failure::new(ExitStatus::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn changed(patch: Value) -> Result<Value, String> {
+        let mut document = json!({"a": {"b/c": 1}, "list": ["x", "y"]});
+        change(&mut document, &serde_json::from_value(patch).unwrap()).map(|()| document)
+    }
+
+    #[test]
+    fn operations_are_those_of_json_patch() {
+        let add = changed(json!({"op": "add", "path": "/a/new", "value": true})).unwrap();
+        assert_eq!(add["a"]["new"], true);
+        let replace = changed(json!({"op": "replace", "path": "/a/b~1c", "value": 2})).unwrap();
+        assert_eq!(replace["a"]["b/c"], 2);
+        let append = changed(json!({"op": "add", "path": "/list/-", "value": "z"})).unwrap();
+        assert_eq!(append["list"], json!(["x", "y", "z"]));
+        let remove = changed(json!({"op": "remove", "path": "/list/0"})).unwrap();
+        assert_eq!(remove["list"], json!(["y"]));
+    }
+
+    #[test]
+    fn a_path_that_is_gone_is_an_error() {
+        for patch in [
+            json!({"op": "replace", "path": "/a/gone", "value": 1}),
+            json!({"op": "remove", "path": "/list/2"}),
+            json!({"op": "add", "path": "/gone/x", "value": 1}),
+            json!({"op": "remove", "path": "a"}),
+        ] {
+            changed(patch.clone()).expect_err(&patch.to_string());
+        }
+    }
+}
