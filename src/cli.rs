@@ -1,5 +1,6 @@
 //! The command line: clap types only. What a verb does stands in `commands/`.
 
+pub mod init;
 pub mod render;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
 use crate::output::Format;
 use crate::spec::TargetKind;
@@ -79,6 +81,8 @@ impl TargetChoice {
 /// The verbs, in the order of a stack's life.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Write appforge.yaml from questions, flags and defaults
+    Init(InitArgs),
     /// Write the documents of a target: compose file, manifests
     Render(RenderArgs),
     /// Show, describe or check the configuration

@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod error;
 pub mod files;
 pub mod output;
+pub mod prompt;
 pub mod render;
 pub mod spec;
 

@@ -89,6 +89,11 @@ impl Context {
         })
     }
 
+    /// What `--target` named.
+    pub fn target(&self) -> Option<TargetKind> {
+        self.target
+    }
+
     fn files(&self) -> Result<Vec<Layer>> {
         let mut layers = Vec::new();
         if let Some(file) = &self.project.file {

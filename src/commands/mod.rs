@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod context;
+mod init;
 mod render;
 
 use anyhow::Result;
@@ -16,11 +17,13 @@ use crate::output::Output;
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
+    let file = cli.global.config.clone();
     let context = Context::new(cli.global, out)?;
     if context.every_target && !matches!(cli.verb, Verb::Render(_)) {
         return Err(Failure::new(ExitStatus::Usage, "`--target all` is for `render` only").into());
     }
     match cli.verb {
+        Verb::Init(args) => init::run(&context, &args, file),
         Verb::Render(args) => render::run(&context, &args),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),

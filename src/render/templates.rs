@@ -5,16 +5,20 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("compose/Dockerfile", include_str!("../../templates/compose/Dockerfile.tera")),
     ("compose/docker-compose.yml", include_str!("../../templates/compose/docker-compose.yml.tera")),
     ("compose/haproxy.cfg", include_str!("../../templates/compose/haproxy.cfg.tera")),
+    (PROJECT, include_str!("../../templates/project/appforge.yaml.tera")),
 ];
 
-/// The names of all templates: the target's folder and the document.
+/// The stack file that `init` writes: used before there is a project, so no project can replace it.
+const PROJECT: &str = "project/appforge.yaml";
+
+/// The names of the templates that a project can replace: the target's folder and the document.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    TEMPLATES.iter().map(|(name, _)| *name)
+    TEMPLATES.iter().map(|(name, _)| *name).filter(|name| *name != PROJECT)
 }
 
-/// The text of one template.
+/// The text of one of them.
 pub fn text(name: &str) -> Option<&'static str> {
-    TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    TEMPLATES.iter().find(|(known, _)| *known == name && name != PROJECT).map(|(_, text)| *text)
 }
 
 /// The templates of one folder.

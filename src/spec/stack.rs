@@ -142,7 +142,7 @@ impl OnRedisFailure {
 }
 
 /// Who runs a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreMode {
     /// Embedded on local, managed elsewhere.

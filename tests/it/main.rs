@@ -5,6 +5,8 @@ mod config;
 #[cfg(test)]
 mod embedded_redis;
 #[cfg(test)]
+mod init;
+#[cfg(test)]
 mod render;
 #[cfg(test)]
 mod support;

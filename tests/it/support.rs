@@ -38,6 +38,10 @@ impl Project {
         std::fs::write(self.folder.path().join(name), text).expect("writable");
     }
 
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).expect("readable")
+    }
+
     /// The command, in the project, with nothing of the caller's configuration in its environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));

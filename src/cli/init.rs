@@ -1,0 +1,112 @@
+//! The arguments of `init`.
+
+use clap::Args;
+
+use crate::spec::stack::{Autoscaling, StoreMode};
+use crate::spec::values::{Name, Percent, Span};
+
+/// What `init` takes. A flag answers its question.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  appforge init
+  appforge init --yes --target compose --replicas 3
+  appforge init --yes --rate-limit 100/15m --autoscaling 3..10")]
+pub struct InitArgs {
+    /// The stack's name: a DNS label
+    #[arg(long)]
+    pub name: Option<Name>,
+    /// The published port
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Running instances of the service
+    #[arg(long, value_name = "N")]
+    pub replicas: Option<u32>,
+    /// Requests per window and client, such as `100/15m`
+    #[arg(long, value_name = "REQUESTS/WINDOW", value_parser = rate)]
+    pub rate_limit: Option<Rate>,
+    /// Who runs MongoDB; an external one is told by APPFORGE_MONGODB_URI
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub mongodb: Option<StoreMode>,
+    /// Who runs Redis; an external one is told by APPFORGE_REDIS_URL
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub redis: Option<StoreMode>,
+    /// Fewest and most replicas on Kubernetes, such as `3..10`, or `off`
+    #[arg(long, value_name = "MIN..MAX|off", value_parser = autoscaling)]
+    pub autoscaling: Option<Scaling>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A rate: requests and window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate(pub u32, pub Span);
+
+/// Replicas on Kubernetes: a range, or fixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling(pub Option<Autoscaling>);
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        rate(text)
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.0, self.1)
+    }
+}
+
+impl std::str::FromStr for Scaling {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        autoscaling(text)
+    }
+}
+
+impl std::fmt::Display for Scaling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(scaling) => write!(f, "{}..{}", scaling.min, scaling.max),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    let parts = text.split_once('/').and_then(|(requests, window)| {
+        Some(Rate(requests.trim().parse().ok()?, window.trim().parse().ok()?))
+    });
+    parts.ok_or_else(|| "a rate is requests/window, such as `100/15m`".to_owned())
+}
+
+fn autoscaling(text: &str) -> Result<Scaling, String> {
+    if text == "off" {
+        return Ok(Scaling(None));
+    }
+    let parts = text.split_once("..").and_then(|(min, max)| {
+        let (min, max) = (min.trim().parse().ok()?, max.trim().parse().ok()?);
+        Some(Scaling(Some(Autoscaling { min, max, cpu: Percent(70.0), memory: Percent(80.0) })))
+    });
+    parts.ok_or_else(|| "autoscaling is fewest..most, such as `3..10`, or `off`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_ranges_read_and_print_alike() {
+        assert_eq!("100/15m".parse::<Rate>().unwrap().to_string(), "100/15m");
+        assert_eq!("3..10".parse::<Scaling>().unwrap().to_string(), "3..10");
+        assert_eq!("off".parse::<Scaling>().unwrap(), Scaling(None));
+        for bad in ["100", "x/15m", "100/soon", "3", "3..", "on"] {
+            bad.parse::<Rate>().expect_err(bad);
+            bad.parse::<Scaling>().expect_err(bad);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use crate::support::Project;
+
+#[test]
+fn with_yes_the_defaults_are_written_with_comments_and_the_state_is_kept_out_of_the_repository() {
+    let project = Project::new();
+    project.write(".gitignore", "/target");
+    let run = project.done(&["init", "--yes"]);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("appforge.yaml\n", "next: appforge up\n"));
+    let text = project.read("appforge.yaml");
+    assert!(text.starts_with("# yaml-language-server: $schema=./.appforge/schema.json\n"), "{text}");
+    assert_eq!(project.read(".gitignore"), "/target\n.appforge/\n");
+    serde_json::from_str::<serde_json::Value>(&project.read(".appforge/schema.json")).unwrap();
+    // The file says what the defaults are.
+    let shown = project.done(&["config", "show"]).stdout;
+    assert_eq!(shown, Project::new().done(&["config", "show", "-q"]).stdout);
+}
+
+#[test]
+fn each_flag_answers_its_question() {
+    let project = Project::new();
+    project.done(&[
+        "init",
+        "--yes",
+        "--target",
+        "compose",
+        "--name",
+        "shop",
+        "--port",
+        "8081",
+        "--replicas",
+        "3",
+        "--rate-limit",
+        "20/1m",
+        "--redis",
+        "external",
+        "--autoscaling",
+        "off",
+    ]);
+    let output = project
+        .command(&["config", "show", "-o", "json"])
+        .env("APPFORGE_REDIS_URL", "redis://h")
+        .output()
+        .unwrap();
+    let stack: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(stack["name"], "shop");
+    assert_eq!(stack["target"], "compose");
+    assert_eq!(stack["service"]["port"], 8081);
+    assert_eq!(stack["service"]["replicas"], 3);
+    assert_eq!(
+        (&stack["rate_limit"]["requests"], &stack["rate_limit"]["window"]),
+        (&20.into(), &"1m".into())
+    );
+    assert_eq!(stack["redis"]["mode"], "external");
+    assert_eq!(stack["kubernetes"]["namespace"], "shop");
+    assert!(stack["kubernetes"]["autoscaling"].is_null());
+}
+
+#[test]
+fn an_existing_file_stays_unless_forced() {
+    let project = Project::with("name: mine\n");
+    let run = project.run(&["init", "--yes"]);
+    assert_eq!(
+        run.stderr,
+        "error: `appforge.yaml` is there already; nothing was changed\n\n\
+         hint: change it with an editor, or start anew with `appforge init --force`\n"
+    );
+    assert_eq!(run.code, Some(1));
+    assert_eq!(project.read("appforge.yaml"), "name: mine\n");
+    assert!(!project.path().join(".appforge").exists());
+    project.done(&["init", "--yes", "--force"]);
+    assert!(project.read("appforge.yaml").contains("name: \"appforge\"\n"));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_asked_and_nothing_assumed() {
+    let project = Project::new();
+    let run = project.run(&["init"]);
+    assert_eq!(
+        run.stderr,
+        "error: a question has to be answered, and there is no terminal to ask it on\n\n\
+         hint: `--yes` answers every question with its default\n"
+    );
+    assert_eq!(run.code, Some(2));
+    assert!(!project.path().join("appforge.yaml").exists());
+}
+
+#[test]
+fn a_wrong_answer_writes_nothing() {
+    for wrong in [["--replicas", "2000"], ["--port", "0"], ["--name", "A_b"], ["--rate-limit", "fast"]] {
+        let project = Project::new();
+        let run = project.run(&["init", "--yes", wrong[0], wrong[1]]);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), 0, "{wrong:?}");
+    }
+}
