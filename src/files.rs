@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -40,6 +40,15 @@ pub fn read_if_there(path: &Path) -> Result<Option<String>> {
 /// Makes a folder, and those above it.
 pub fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("while making the folder `{}`", path.display()))
+}
+
+/// Makes a folder that only its owner can enter, and those above it.
+pub fn make_private_folder(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("while making the folder `{}`", path.display()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ pub mod files;
 pub mod output;
 pub mod prompt;
 pub mod render;
+pub mod secrets;
 pub mod spec;
+pub mod state;
+pub mod target;
 
 use clap::Parser;
 

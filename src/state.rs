@@ -1,0 +1,105 @@
+//! What a project remembers between commands that no file of the user says: the number of replicas that was asked for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::spec::{Stack, TargetKind};
+
+/// The memory of one project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// By target: what `scale` asked for.
+    #[serde(default)]
+    scaled: BTreeMap<String, Scaled>,
+}
+
+/// What `scale` asked for, and what the file said then: a later change of the file wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Scaled {
+    replicas: u32,
+    configured: u32,
+}
+
+impl State {
+    /// Reads the memory. A file that is no longer readable is put aside with `notice`, for all it holds can be asked again.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn load(state_folder: &Path, notice: impl FnOnce(String)) -> Result<Self> {
+        let path = file(state_folder);
+        let Some(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
+        match serde_json::from_str(&text) {
+            Ok(state) => Ok(state),
+            Err(_) => {
+                let aside = path.with_extension("json.broken");
+                std::fs::rename(&path, &aside)
+                    .with_context(|| format!("while putting `{}` aside", path.display()))?;
+                notice(format!("`{}` was broken and is now `{}`", path.display(), aside.display()));
+                Ok(Self::default())
+            }
+        }
+    }
+
+    /// Writes the memory.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub fn save(&self, state_folder: &Path) -> Result<()> {
+        files::make_folder(state_folder)?;
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        files::write_atomically(&file(state_folder), text.as_bytes(), 0o644)
+    }
+
+    /// The replicas that `scale` asked for on `target`, unless the file has changed its mind since.
+    pub fn replicas(&self, target: TargetKind, stack: &Stack) -> Option<u32> {
+        let scaled = self.scaled.get(target.as_str())?;
+        (scaled.configured == stack.service.replicas).then_some(scaled.replicas)
+    }
+
+    /// Remembers what `scale` asked for; asking for what the file says forgets it.
+    pub fn remember(&mut self, target: TargetKind, stack: &Stack, replicas: u32) {
+        let configured = stack.service.replicas;
+        if replicas == configured {
+            self.scaled.remove(target.as_str());
+        } else {
+            self.scaled.insert(target.as_str().to_owned(), Scaled { replicas, configured });
+        }
+    }
+}
+
+fn file(state_folder: &Path) -> PathBuf {
+    state_folder.join("state.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_is_remembered_until_the_file_says_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stack = Stack::default();
+        let mut state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
+        state.remember(TargetKind::Local, &stack, 3);
+        state.save(folder.path()).unwrap();
+        let state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
+        assert_eq!(state.replicas(TargetKind::Local, &stack), Some(3));
+        assert_eq!(state.replicas(TargetKind::Compose, &stack), None);
+        stack.service.replicas = 2;
+        assert_eq!(state.replicas(TargetKind::Local, &stack), None);
+    }
+
+    #[test]
+    fn a_half_written_file_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(file(folder.path()), "{\"scaled\": {\"lo").unwrap();
+        let mut notices = Vec::new();
+        let state = State::load(folder.path(), |notice| notices.push(notice)).unwrap();
+        assert_eq!((state, notices.len()), (State::default(), 1));
+        assert!(folder.path().join("state.json.broken").exists());
+    }
+}

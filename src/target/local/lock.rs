@@ -1,0 +1,116 @@
+//! Locks that name their owner and vanish with it, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::error::{ExitStatus, Failure};
+
+/// A lock that is held until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// What an attempt found.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is ours.
+    Taken(Lock),
+    /// Another process has it; this is what it wrote about itself.
+    Held(String),
+}
+
+impl Lock {
+    /// Takes the lock if it is free. `owner` is what others read, such as `appforge up (pid 4711)`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written.
+    pub fn attempt(path: &Path, owner: &str) -> Result<Attempt> {
+        let mut file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Attempt::Taken(Self::own(file, owner)?)),
+            Err(TryLockError::WouldBlock) => Ok(Attempt::Held(owner_of(&mut file))),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| locking(path)),
+        }
+    }
+
+    /// Takes the lock, waiting for its owner up to `limit`; `waiting` is told once whom for.
+    ///
+    /// # Errors
+    /// When `limit` passes (exit 9, naming the owner), or the file cannot be used.
+    pub async fn take(
+        path: PathBuf,
+        owner: &str,
+        limit: Duration,
+        waiting: impl FnOnce(&str),
+    ) -> Result<Self> {
+        let holder = match Self::attempt(&path, owner)? {
+            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Held(holder) => holder,
+        };
+        waiting(&holder);
+        let (there, name) = (path.clone(), owner.to_owned());
+        let wait = tokio::task::spawn_blocking(move || {
+            let file = open(&there)?;
+            file.lock().with_context(|| locking(&there))?;
+            Self::own(file, &name)
+        });
+        match tokio::time::timeout(limit, wait).await {
+            Ok(outcome) => outcome.context("the thread that waits for a lock ended")?,
+            Err(_) => {
+                Err(Failure::new(ExitStatus::TimedOut, format!("{holder} is still at work on this stack"))
+                    .hint("wait for it, or end it")
+                    .into())
+            }
+        }
+    }
+
+    fn own(mut file: File, owner: &str) -> Result<Self> {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(owner.as_bytes())?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).with_context(|| format!("while opening `{}`", path.display()))
+}
+
+fn owner_of(file: &mut File) -> String {
+    let mut owner = String::new();
+    // The owner may not have written its name yet; the name is a courtesy.
+    let _ = file.read_to_string(&mut owner);
+    if owner.is_empty() { "another appforge".into() } else { owner }
+}
+
+fn locking(path: &Path) -> String {
+    format!("while locking `{}`", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_held_lock_names_its_owner_and_is_free_once_that_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let Attempt::Taken(first) = Lock::attempt(&path, "appforge up (pid 1)").unwrap() else {
+            panic!("free")
+        };
+        let Attempt::Held(owner) = Lock::attempt(&path, "x").unwrap() else { panic!("held") };
+        assert_eq!(owner, "appforge up (pid 1)");
+        let error = Lock::take(path.clone(), "x", Duration::from_millis(20), |_| ()).await.unwrap_err();
+        assert!(error.to_string().contains("appforge up (pid 1) is still at work"), "{error}");
+        drop(first);
+        Lock::take(path, "x", Duration::from_secs(10), |_| ()).await.unwrap();
+    }
+}

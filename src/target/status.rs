@@ -1,0 +1,95 @@
+//! The status of a stack, in the words of every target. Data only.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `appforge status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The stack's name.
+    pub stack: String,
+    /// `local`, `compose` or `kubernetes`.
+    pub target: String,
+    /// Where the service answers; `null` while the stack is down.
+    pub url: Option<String>,
+    /// How many replicas there should be, and how many accept work.
+    pub replicas: Replicas,
+    /// Everything that runs, stores first.
+    pub components: Vec<Component>,
+}
+
+/// How many replicas there should be, and how many accept work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicas {
+    /// Asked for.
+    pub desired: u32,
+    /// Accepting work.
+    pub ready: u32,
+}
+
+/// One thing that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name, such as `service-1` or `redis`.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it does now.
+    pub state: ComponentState,
+    /// Where it listens; for a replica its admin listener.
+    pub endpoint: Option<String>,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+    /// The version, where it is known.
+    pub version: Option<String>,
+    /// What else there is to say: which program runs, why it failed.
+    pub detail: String,
+    /// The process, where there is one on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A store.
+    Mongodb,
+    /// A store.
+    Redis,
+    /// What owns the published port.
+    Gateway,
+    /// A replica of the service.
+    Service,
+}
+
+/// What a component does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentState {
+    /// Started, not yet ready.
+    Starting,
+    /// It accepts work.
+    Ready,
+    /// It finishes its work, then ends.
+    Stopping,
+    /// It ended by itself and is started again soon.
+    Crashed,
+    /// It is not running, as it was told.
+    Stopped,
+    /// Run by someone else.
+    External,
+}
+
+impl ComponentState {
+    /// The word that users read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::Crashed => "crashed",
+            Self::Stopped => "stopped",
+            Self::External => "external",
+        }
+    }
+}
