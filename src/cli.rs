@@ -1,5 +1,6 @@
 //! The command line: clap types only. What a verb does stands in `commands/`.
 
+pub mod image;
 pub mod init;
 pub mod render;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
 use crate::output::Format;
@@ -85,6 +87,9 @@ pub enum Verb {
     Init(InitArgs),
     /// Write the documents of a target: compose file, manifests
     Render(RenderArgs),
+    /// Make the service image from this very program: no registry, no build
+    #[command(subcommand)]
+    Image(ImageVerb),
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),

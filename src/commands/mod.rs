@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod context;
+mod image;
 mod init;
 mod render;
 
@@ -23,6 +24,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         return Err(Failure::new(ExitStatus::Usage, "`--target all` is for `render` only").into());
     }
     match cli.verb {
+        Verb::Image(verb) => image::run(&context, &verb).await,
         Verb::Init(args) => init::run(&context, &args, file),
         Verb::Render(args) => render::run(&context, &args),
         Verb::Config(verb) => config::run(&context, verb),

@@ -61,7 +61,8 @@ impl Folder {
     fn new(context: &Context, stack: &Stack, target: TargetKind, name: PathBuf) -> Result<Self> {
         let here = std::env::current_dir().context("while looking up the current folder")?;
         let path = clean(&here.join(&name));
-        let secrets = relative(&path, &clean(&context.project.state_folder().join("secrets")));
+        let secrets =
+            relative(&path, &clean(&context.project.state_folder().join(target.as_str()).join("secrets")));
         let overrides = Overrides { templates: own_templates(&context.project.folder)?, secrets };
         Ok(Self { name, path, documents: render::render(stack, target, &overrides)? })
     }

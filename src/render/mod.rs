@@ -45,7 +45,7 @@ pub struct Overrides {
 
 impl Default for Overrides {
     fn default() -> Self {
-        Self { templates: BTreeMap::new(), secrets: "../secrets".to_owned() }
+        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned() }
     }
 }
 

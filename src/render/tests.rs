@@ -193,7 +193,7 @@ fn an_external_store_is_no_container_and_its_uri_is_nowhere() {
     let document = parsed(&stack);
     assert!(document["services"].get("redis").is_none());
     assert!(document["volumes"].get("redis-data").is_none());
-    assert_eq!(document["secrets"]["redis_url"]["file"], "../secrets/redis_url");
+    assert_eq!(document["secrets"]["redis_url"]["file"], "./secrets/redis_url");
     assert_eq!(document["services"]["appforge"]["extra_hosts"][0], "host.docker.internal:host-gateway");
 }
 

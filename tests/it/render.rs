@@ -19,7 +19,7 @@ fn what_was_rendered_checks_clean_and_an_edit_is_shown_with_exit_5() {
 
     let path = project.path().join("deploy/docker-compose.yml");
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("file: \"../.appforge/secrets/redis_url\""), "{text}");
+    assert!(text.contains("file: \"../.appforge/compose/secrets/redis_url\""), "{text}");
     std::fs::write(&path, text.replace("unless-stopped", "always")).unwrap();
     let run = check(&project);
     assert_eq!(run.code, Some(5));

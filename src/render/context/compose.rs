@@ -31,6 +31,11 @@ pub fn component_key(stack: &Stack) -> &str {
     if ["gateway", "mongodb", "redis"].contains(&name) { "service" } else { name }
 }
 
+/// The admin port of each replica: 9090, unless the service itself has it.
+pub fn admin_port(stack: &Stack) -> u16 {
+    if stack.service.port == 9090 { 9091 } else { 9090 }
+}
+
 #[derive(Serialize)]
 struct Context {
     stack: String,
@@ -133,7 +138,7 @@ impl Context {
         let mongodb = managed("mongodb.mode", stack.mongodb.mode)?;
         let redis = managed("redis.mode", stack.redis.mode)?;
         let bundled = stack.service.image.is_bundled();
-        let admin_port = if stack.service.port == 9090 { 9091 } else { 9090 };
+        let admin_port = admin_port(stack);
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
         let service_secrets = secrets.clone();
         let mut stores = Vec::new();
@@ -280,7 +285,7 @@ fn gateway_address(subnet: &str) -> Ipv4Addr {
     Ipv4Addr::from_bits((base | hosts).saturating_sub(1))
 }
 
-/// Whether a published address is reached through the loopback interface of this machine.
+/// The host part of a URL that reaches what is published on `bind`, from this machine.
 pub fn reachable_host(bind: IpAddr) -> String {
     match bind {
         bind if bind.is_unspecified() => "127.0.0.1".to_owned(),

@@ -1,0 +1,137 @@
+//! One container as the engine describes it, in our words. Reads answers; asks nothing.
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+
+/// A container of the stack.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, such as `appforge-redis`.
+    pub name: String,
+    /// Which component it is, by our label; the name of the Compose service when it has none.
+    pub component: String,
+    /// Its number among those of its component.
+    pub number: u32,
+    /// What it does now.
+    pub state: State,
+    /// Its exit code, once it ended.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel ended it for using more memory than it may.
+    pub out_of_memory: bool,
+    /// Why the engine could not start it.
+    pub error: Option<String>,
+    /// How often the engine started it again.
+    pub restarts: u32,
+    /// The last answer of its health check.
+    pub health_answer: Option<String>,
+    /// Its address in the edge network, else in the data network.
+    pub address: Option<String>,
+    /// The image as the documents name it.
+    pub image: String,
+    /// The id of that image when the container was made.
+    pub image_id: String,
+    /// What Compose made it from, hashed.
+    pub config_hash: String,
+    /// Its environment, `NAME=value`.
+    pub environment: Vec<String>,
+}
+
+/// What a container does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs and its health check, if it has one, says so.
+    Healthy,
+    /// It runs; the health check has not decided yet.
+    Starting,
+    /// It runs; the health check failed.
+    Unhealthy,
+    /// It ended and the engine starts it again.
+    Restarting,
+    /// It was made and not started.
+    Created,
+    /// It ended.
+    Ended,
+}
+
+impl Container {
+    /// Reads the engine's description.
+    pub fn read(inspected: ContainerInspectResponse, project: &str) -> Option<Self> {
+        let config = inspected.config?;
+        let labels = config.labels.unwrap_or_default();
+        let label = |name: &str| labels.get(name).cloned();
+        let state = inspected.state.unwrap_or_default();
+        let health = state.health.as_ref().and_then(|health| health.status);
+        let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let address = |network: &str| {
+            networks
+                .get(&format!("{project}_{network}"))
+                .and_then(|endpoint| endpoint.ip_address.clone())
+                .filter(|address| !address.is_empty())
+        };
+        Some(Self {
+            id: inspected.id?,
+            name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            component: label("appforge.component").or_else(|| label("com.docker.compose.service"))?,
+            number: label("com.docker.compose.container-number")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(1),
+            state: match (state.status, health) {
+                (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::STARTING)) => {
+                    State::Starting
+                }
+                (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::UNHEALTHY)) => {
+                    State::Unhealthy
+                }
+                (Some(ContainerStateStatusEnum::RUNNING), _) => State::Healthy,
+                (Some(ContainerStateStatusEnum::RESTARTING), _) => State::Restarting,
+                (Some(ContainerStateStatusEnum::CREATED), _) => State::Created,
+                _ => State::Ended,
+            },
+            exit_code: (state.running != Some(true)).then_some(state.exit_code).flatten(),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+            error: state.error.filter(|error| !error.is_empty()),
+            restarts: inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            health_answer: state
+                .health
+                .and_then(|health| health.log?.pop()?.output)
+                .map(|output| output.trim().to_owned())
+                .filter(|output| !output.is_empty()),
+            address: address("edge").or_else(|| address("data")),
+            image: config.image.unwrap_or_default(),
+            image_id: inspected.image.unwrap_or_default(),
+            config_hash: label("com.docker.compose.config-hash").unwrap_or_default(),
+            environment: config.env.unwrap_or_default(),
+        })
+    }
+
+    /// Whether it has not ended for good.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Healthy | State::Starting | State::Unhealthy | State::Restarting)
+    }
+
+    /// What is wrong with it, or what it waits for, in one line.
+    pub fn complaint(&self) -> String {
+        let mut text = match self.state {
+            State::Healthy => "ready".to_owned(),
+            State::Starting => "its health check has not passed yet".to_owned(),
+            State::Unhealthy => "unhealthy".to_owned(),
+            State::Restarting => format!("ends again and again, {} times", self.restarts.max(1)),
+            State::Created => "was made and did not start".to_owned(),
+            State::Ended => "ended".to_owned(),
+        };
+        if self.out_of_memory {
+            text.push_str(", for using more memory than its limit");
+        } else if let Some(code) = self.exit_code.filter(|_| self.state != State::Created) {
+            text.push_str(&format!(" with exit code {code}"));
+        }
+        if let Some(error) = &self.error {
+            text.push_str(&format!(": {error}"));
+        }
+        if let Some(answer) = self.health_answer.as_ref().filter(|_| self.state != State::Healthy) {
+            let first = answer.lines().next().unwrap_or_default();
+            text.push_str(&format!("; last health answer: {first}"));
+        }
+        text
+    }
+}
