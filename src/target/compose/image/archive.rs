@@ -79,6 +79,7 @@ fn header(kind: EntryType, mode: u32) -> Header {
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
+    header.set_size(0);
     header
 }
 
