@@ -2,6 +2,7 @@
 
 pub mod image;
 pub mod init;
+pub mod load;
 pub mod render;
 
 use std::path::PathBuf;
@@ -90,6 +91,8 @@ pub enum Verb {
     /// Make the service image from this very program: no registry, no build
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Load the service, judge it, report
+    Load(Box<load::LoadArgs>),
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),

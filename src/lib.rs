@@ -6,6 +6,7 @@ pub mod commands;
 pub mod embedded;
 pub mod error;
 pub mod files;
+pub mod load;
 pub mod output;
 pub mod prompt;
 pub mod render;

@@ -5,6 +5,7 @@ mod config;
 mod context;
 mod image;
 mod init;
+mod load;
 mod render;
 
 use anyhow::Result;
@@ -27,6 +28,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Image(verb) => image::run(&context, &verb).await,
         Verb::Init(args) => init::run(&context, &args, file),
         Verb::Render(args) => render::run(&context, &args),
+        Verb::Load(args) => load::run(&context, *args).await,
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),

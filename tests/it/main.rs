@@ -7,6 +7,8 @@ mod embedded_redis;
 #[cfg(test)]
 mod init;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod render;
 #[cfg(test)]
 mod support;

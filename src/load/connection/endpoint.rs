@@ -1,0 +1,193 @@
+//! Where requests go: a URL, taken apart, resolved once and tried once before a run begins.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use http::{HeaderValue, Uri};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::ErrorKind;
+use crate::error::{ExitStatus, Failure};
+
+/// How long one connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A service that answers HTTP/1.1 at one host and port.
+#[derive(Clone)]
+pub struct Endpoint {
+    base: String,
+    path: Option<String>,
+    host: HeaderValue,
+    addresses: Vec<SocketAddr>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Endpoint {
+    /// Takes `url` apart, resolves its host, and keeps the addresses that take a connection. No request is sent.
+    ///
+    /// Exit statuses: usage for a URL that cannot be one, unreachable for everything the network says.
+    pub async fn prepare(url: &str) -> Result<Self> {
+        let Parts { tls, host, port, path } = parts(url)?;
+        let base = format!("{}://{}", if tls { "https" } else { "http" }, shown(&host, port, tls));
+        let unreachable = |text: String| Failure::new(ExitStatus::Unreachable, text);
+        let lookup = timeout(CONNECT, tokio::net::lookup_host((host.as_str(), port))).await;
+        let addresses: Vec<SocketAddr> = match lookup {
+            Ok(Ok(found)) => found.collect(),
+            Ok(Err(error)) => {
+                return Err(unreachable(format!("the host `{host}` has no address")).caused_by(error).into());
+            }
+            Err(_) => return Err(unreachable(format!("looking up `{host}` took more than 5s")).into()),
+        };
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| usage(format!("`{host}` is no host name that a certificate could have")))?;
+        let tls = if tls { Some((connector()?, name)) } else { None };
+        let header = HeaderValue::from_str(&shown(&host, port, tls.is_some()))?;
+        let mut endpoint = Self { base, path, host: header, addresses: Vec::new(), tls };
+        let mut failure = unreachable(format!("the host `{host}` has no address"));
+        for address in addresses {
+            endpoint.addresses.push(address);
+            if let Err(error) = endpoint.probe(endpoint.addresses.len() - 1).await {
+                endpoint.addresses.pop();
+                failure = unreachable(format!("cannot connect to {} ({address})", endpoint.base))
+                    .caused_by(error)
+                    .hint("is it running? `appforge up` starts the stack, `appforge status` shows it");
+            }
+        }
+        if endpoint.addresses.is_empty() { Err(failure.into()) } else { Ok(endpoint) }
+    }
+
+    /// Scheme, host and port.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Path and query of the URL, when it has more than `/`.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Whether all addresses are this machine's own.
+    pub fn is_loopback(&self) -> bool {
+        self.addresses.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// The value of the header `host`.
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    pub(super) fn tls(&self) -> Option<(&TlsConnector, ServerName<'static>)> {
+        self.tls.as_ref().map(|(connector, name)| (connector, name.clone()))
+    }
+
+    pub(super) async fn connect(&self, number: usize) -> Result<TcpStream, ErrorKind> {
+        let address =
+            self.addresses.get(number % self.addresses.len().max(1)).ok_or(ErrorKind::Unreachable)?;
+        let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(stream) => stream.map_err(|error| ErrorKind::of_io(&error))?,
+            Err(_) => return Err(ErrorKind::ConnectTimeout),
+        };
+        // A request is written whole; waiting for more would only measure Nagle's algorithm.
+        stream.set_nodelay(true).map_err(|error| ErrorKind::of_io(&error))?;
+        Ok(stream)
+    }
+
+    async fn probe(&self, number: usize) -> Result<()> {
+        let stream = self.connect(number).await.map_err(|kind| anyhow::anyhow!(kind.meaning()))?;
+        if let Some((connector, name)) = self.tls() {
+            let handshake = timeout(CONNECT, connector.connect(name, stream)).await;
+            let Ok(outcome) = handshake else { anyhow::bail!("no TLS handshake within 5s") };
+            outcome.context("TLS handshake failed")?;
+        }
+        Ok(())
+    }
+}
+
+struct Parts {
+    tls: bool,
+    host: String,
+    port: u16,
+    path: Option<String>,
+}
+
+fn parts(url: &str) -> Result<Parts> {
+    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| {
+        usage("the value of --url is no URL such as `http://localhost:5000`".into()).caused_by(error)
+    })?;
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(usage("a URL to load starts with `http://` or `https://`".into()).into()),
+    };
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    if authority.contains('@') {
+        // It would end up in reports and in the process list.
+        return Err(usage("the URL holds a user name or password".into())
+            .hint("put an `authorization` header into a scenario file, with its value from a variable: `${env:TOKEN}`")
+            .into());
+    }
+    let host = uri.host().filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| usage(format!("the URL `{url}` names no host")))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let path = uri.path_and_query().map(|path| path.as_str().to_owned()).filter(|path| path != "/");
+    let port = match uri.port() {
+        Some(port) => port.as_u16(),
+        None if authority.ends_with(':')
+            || authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) =>
+        {
+            return Err(usage(format!("the URL `{url}` has no valid port")).into());
+        }
+        None if tls => 443,
+        None => 80,
+    };
+    Ok(Parts { tls, host, port, path })
+}
+
+fn shown(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == if tls { 443 } else { 80 } { host } else { format!("{host}:{port}") }
+}
+
+fn connector() -> Result<TlsConnector> {
+    let mut roots = rustls::RootCertStore::empty();
+    // The system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn usage(text: String) -> Failure {
+    Failure::new(ExitStatus::Usage, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::status_of;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let parts =
+            |url: &str| parts(url).map(|parts| (parts.tls, parts.host, parts.port, parts.path)).unwrap();
+        assert_eq!(parts("http://localhost:5000"), (false, "localhost".into(), 5000, None));
+        assert_eq!(parts("https://shop.example/"), (true, "shop.example".into(), 443, None));
+        assert_eq!(parts("http://[::1]:8080/a?b=c"), (false, "::1".into(), 8080, Some("/a?b=c".into())));
+        assert_eq!(parts("http://[::1]"), (false, "::1".into(), 80, None));
+    }
+
+    #[test]
+    fn what_is_no_url_or_carries_a_password_is_a_usage_error() {
+        for url in ["", "localhost:5000", "ftp://x", "http://", "http://a:b@c", "http://x:99999", "http:// x"]
+        {
+            let error = parts(url).map(|_| ()).unwrap_err();
+            assert_eq!(status_of(&error), ExitStatus::Usage, "{url}: {error}");
+            assert!(!format!("{error:#}").contains("a:b"), "{error:#}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Runs a scenario: starts the worker threads, gathers what they measure, ends them in order.
+//!
+//! Each worker owns its share of the users, a runtime of its own and a window of measurements; once a tick the window
+//! travels here and is merged. So nothing on the path of a request is shared, and memory does not grow with time.
+
+mod alarm;
+mod machine;
+mod series;
+mod user;
+mod worker;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use alarm::Alarm;
+pub use series::Point;
+use series::Series;
+pub(super) use user::{Shared, User};
+
+use crate::load::client::Clients;
+use crate::load::connection::Endpoint;
+use crate::load::scenario::{Model, Scenario};
+use crate::load::tally::Tally;
+
+/// How often a worker hands over what it measured.
+const TICK: Duration = Duration::from_millis(500);
+/// Between the start of the threads and the first request: time to make connections.
+const LEAD: Duration = Duration::from_millis(100);
+/// After an interruption, answers that are on their way get this long.
+const GRACE: Duration = Duration::from_secs(1);
+/// A thread above this share of a core was the limit itself.
+const BUSY: f64 = 0.9;
+/// Sending later than this is the generator's fault, once it happens to one of a hundred.
+const LATE: Duration = Duration::from_millis(10);
+
+/// All that a run needs.
+pub struct Plan {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// What.
+    pub scenario: Scenario,
+    /// As whom.
+    pub clients: Clients,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Worker threads.
+    pub threads: usize,
+}
+
+impl Plan {
+    /// As many threads as help: one a core, none without a user.
+    pub fn threads(scenario: &Scenario) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // Fifty users with think time are nothing for one thread; a second one would only wake up for nothing.
+        let useful = match &scenario.model {
+            Model::Closed { think_time, .. } if !think_time.is_zero() => {
+                scenario.model.connections().div_ceil(500)
+            }
+            Model::Closed { .. } => scenario.model.connections(),
+            Model::Open { rate, .. } => (rate.peak() / 5_000.0).ceil() as usize,
+        };
+        useful.clamp(1, cores.max(1))
+    }
+}
+
+/// How things stand, once a tick.
+pub struct Progress<'a> {
+    /// Since the first request was due.
+    pub elapsed: Duration,
+    /// Users or requests per second that the scenario asks for now.
+    pub level: f64,
+    /// Everything so far.
+    pub tally: &'a Tally,
+    /// The latest second or so.
+    pub latest: &'a Point,
+}
+
+/// What the observer of a run wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    GoOn,
+    /// End the run now.
+    Abort,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The scenario was played to its end.
+    Completed,
+    /// The user ended it.
+    Interrupted,
+    /// The observer ended it.
+    Aborted,
+}
+
+/// What a run measured.
+pub struct Measured {
+    /// All counters and distributions.
+    pub tally: Tally,
+    /// The same over time, coarsely.
+    pub series: Vec<Point>,
+    /// From the first request due to the last answer.
+    pub elapsed: Duration,
+    /// How it ended.
+    pub ended: Ended,
+    /// What the generator itself used.
+    pub effort: Effort,
+}
+
+/// What the generator itself used, and whether it was the limit.
+#[derive(Clone, Debug)]
+pub struct Effort {
+    /// Worker threads.
+    pub threads: usize,
+    /// Cores used by all of them, 1.0 is one core.
+    pub cores: f64,
+    /// The share of a core that the busiest thread used.
+    pub busiest: f64,
+    /// The share of all cores of this machine that anyone used; `None` where the system does not tell.
+    pub machine: Option<f64>,
+    /// How late one of a hundred sends was, by the generator's own fault.
+    pub late_p99: Option<Duration>,
+    /// Why the numbers say more of the generator than of the service; empty when they do not.
+    pub saturated: Vec<String>,
+}
+
+/// Runs `plan`. `observe` is called once a tick; `interrupt` ends the run early.
+pub async fn run(
+    plan: Plan,
+    interrupt: impl Future<Output = ()>,
+    mut observe: impl FnMut(&Progress<'_>) -> Next,
+) -> Result<Measured> {
+    machine::raise_file_limit();
+    let plan = Arc::new(plan);
+    let threads = plan.threads.max(1);
+    let stop = CancellationToken::new();
+    // A dropped run must not leave threads behind.
+    let _ends_with_me = stop.clone().drop_guard();
+    let (windows, mut arriving) = mpsc::channel(threads * 4);
+    let begin = Instant::now() + LEAD;
+    let before = machine::Busy::read();
+    let workers: Vec<JoinHandle<Result<()>>> = (0..threads)
+        .map(|index| worker::spawn(Arc::clone(&plan), index, begin, stop.clone(), windows.clone()))
+        .collect::<Result<_>>()?;
+    drop(windows);
+
+    let mut tally = Tally::new(&plan.scenario.steps);
+    let mut series = Series::new(threads, plan.scenario.model.duration());
+    let mut cpu = vec![Duration::ZERO; threads];
+    let mut ended = Ended::Completed;
+    let mut interrupt = pin!(interrupt);
+    loop {
+        tokio::select! {
+            window = arriving.recv() => {
+                let Some(worker::Window { worker, tick, tally: part }) = window else { break };
+                cpu[worker] += part.cpu;
+                tally.merge(&part);
+                let elapsed = begin.elapsed();
+                let level = level(&plan.scenario.model, elapsed);
+                if series.add(worker, tick, &part, |at| self::level(&plan.scenario.model, at))
+                    && ended == Ended::Completed
+                    && let Some(latest) = series.latest()
+                    && observe(&Progress { elapsed, level, tally: &tally, latest }) == Next::Abort
+                {
+                    ended = Ended::Aborted;
+                    stop.cancel();
+                }
+            }
+            () = &mut interrupt, if ended == Ended::Completed => {
+                ended = Ended::Interrupted;
+                stop.cancel();
+            }
+        }
+    }
+    let elapsed = Instant::now().saturating_duration_since(begin);
+    for worker in workers {
+        worker.join().map_err(|_| anyhow!("a thread of the load generator panicked"))??;
+    }
+    let machine = before.and_then(machine::Busy::share_since);
+    let effort = effort(&tally, &cpu, elapsed, machine, plan.endpoint.is_loopback());
+    let series = series.finish(|at| level(&plan.scenario.model, at));
+    Ok(Measured { tally, series, elapsed, ended, effort })
+}
+
+fn level(model: &Model, at: Duration) -> f64 {
+    match model {
+        Model::Closed { users, .. } => users.level(at).ceil(),
+        Model::Open { rate, .. } => rate.level(at),
+    }
+}
+
+fn effort(
+    tally: &Tally,
+    cpu: &[Duration],
+    elapsed: Duration,
+    machine: Option<f64>,
+    loopback: bool,
+) -> Effort {
+    let seconds = elapsed.as_secs_f64().max(1e-9);
+    let shares: Vec<f64> = cpu.iter().map(|cpu| cpu.as_secs_f64() / seconds).collect();
+    let busiest = shares.iter().copied().fold(0.0, f64::max);
+    let late_p99 = tally.late.quantile(0.99);
+    let mut saturated = Vec::new();
+    if busiest > BUSY {
+        saturated.push(format!("a generator thread used {:.0} % of its core", busiest * 100.0));
+    }
+    if let Some(late) = late_p99.filter(|late| *late > LATE) {
+        saturated.push(format!("1 of 100 requests was sent more than {} ms late", late.as_millis()));
+    }
+    if let Some(machine) = machine.filter(|machine| loopback && *machine > 0.95) {
+        let text = "this machine, which runs the generator and the service, was";
+        saturated.push(format!("{text} {:.0} % busy", machine * 100.0));
+    }
+    let exhausted = tally.errors_of(crate::load::connection::ErrorKind::Exhausted);
+    if exhausted > 0 {
+        saturated.push(format!("{exhausted} requests found no free port or file descriptor on this machine"));
+    }
+    Effort { threads: cpu.len(), cores: shares.iter().sum(), busiest, machine, late_p99, saturated }
+}
+
+fn spawn_thread(
+    name: String,
+    run: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<Result<()>>> {
+    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
+}

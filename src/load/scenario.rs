@@ -1,0 +1,166 @@
+//! What is sent, how much, for how long. Data only; [`super::user_file`] reads it from a file.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::load::schedule::Schedule;
+use crate::load::thresholds::Threshold;
+use crate::spec::stack;
+
+/// Most different steps: each has a histogram in each thread.
+pub const MAX_STEPS: usize = 64;
+/// Most virtual users or connections: each is one socket.
+pub const MAX_USERS: u32 = 20_000;
+
+/// Who decides when a request is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// Virtual users, each waiting for its answer and then for the think time.
+    Closed { users: Schedule, think_time: Duration },
+    /// An arrival rate that no slow answer slows down; latency counts from the intended send time.
+    Open { rate: Schedule, connections: u32 },
+}
+
+impl Model {
+    /// How long sending goes on.
+    pub fn duration(&self) -> Duration {
+        match self {
+            Self::Closed { users, .. } => users.duration(),
+            Self::Open { rate, .. } => rate.duration(),
+        }
+    }
+
+    /// Most connections at once.
+    pub fn connections(&self) -> usize {
+        match self {
+            Self::Closed { users, .. } => users.peak().ceil() as usize,
+            Self::Open { connections, .. } => *connections as usize,
+        }
+    }
+
+    /// The word of reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Open { .. } => "open",
+        }
+    }
+}
+
+/// One kind of request, chosen by weight.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What reports call it.
+    pub name: String,
+    /// Its share among all weights.
+    pub weight: u32,
+    /// The method.
+    pub method: Method,
+    /// Path and query; `${n}` becomes a number that no other request has.
+    pub path: String,
+    /// Headers beside those every request has.
+    pub headers: HeaderMap,
+    /// The body; `${n}` as in the path.
+    pub body: Bytes,
+    /// Statuses that count as success; empty means 200 to 399.
+    pub statuses: Vec<u16>,
+    /// What must be true of an answer.
+    pub checks: Vec<Check>,
+}
+
+/// A condition on an answer; it is counted, and judged by the threshold `checks`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// What reports call it.
+    pub name: String,
+    /// What must be true.
+    pub condition: Condition,
+}
+
+/// What a [`Check`] asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// The status is one of these.
+    Status(Vec<u16>),
+    /// The body contains this text.
+    BodyContains(String),
+    /// The header is there and contains this text.
+    Header(HeaderName, String),
+    /// The answer took no longer.
+    Within(Duration),
+}
+
+/// A whole test.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// `normal`, `peak`, `stress`, `capacity`, or the name of a file.
+    pub name: String,
+    /// Who decides when a request is sent.
+    pub model: Model,
+    /// What is sent.
+    pub steps: Vec<Step>,
+    /// What must hold, beside what the stack file and flags say.
+    pub thresholds: Vec<Threshold>,
+}
+
+impl Step {
+    /// A GET that must answer 200 to 399.
+    pub fn get(name: &str, path: &str, weight: u32) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
+        let check = Check { name: format!("{name}: status is 200"), condition: Condition::Status(vec![200]) };
+        Self {
+            name: name.to_owned(),
+            weight,
+            method: Method::GET,
+            path: path.to_owned(),
+            headers,
+            body: Bytes::new(),
+            statuses: Vec::new(),
+            checks: vec![check],
+        }
+    }
+
+    /// Whether this status counts as success.
+    pub fn succeeds(&self, status: u16) -> bool {
+        if self.statuses.is_empty() { (200..400).contains(&status) } else { self.statuses.contains(&status) }
+    }
+
+    /// Whether this status means that the rate limiter refused; counted apart from failures.
+    pub fn limited(&self, status: u16) -> bool {
+        status == 429 && !self.statuses.contains(&429)
+    }
+
+    /// Whether a check reads the body.
+    pub fn reads_body(&self) -> bool {
+        self.checks.iter().any(|check| matches!(check.condition, Condition::BodyContains(_)))
+    }
+}
+
+/// The scenarios of the brief, by name: users at once.
+pub const BUILT_IN: [(&str, u32); 3] = [("normal", 100), ("peak", 200), ("stress", 350)];
+
+/// The requests of the built-in scenarios: reads only, since a test must not fill anyone's database. An image of
+/// the user's own promises no more than `/health`.
+pub fn built_in_steps(service: &stack::Service) -> Vec<Step> {
+    let mut steps = vec![Step::get("health", "/health", 1)];
+    if service.image.is_bundled() {
+        steps.push(Step::get("items", "/api/items?limit=20", 4));
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limited_answer_is_no_success_unless_it_was_expected() {
+        let mut step = Step::get("health", "/health", 1);
+        assert!(step.succeeds(204) && !step.succeeds(404) && !step.succeeds(429) && step.limited(429));
+        step.statuses = vec![429];
+        assert!(step.succeeds(429) && !step.limited(429) && !step.succeeds(200));
+    }
+}
