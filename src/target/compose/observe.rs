@@ -1,6 +1,7 @@
 //! One container as the engine describes it, in our words. Reads answers; asks nothing.
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use jiff::{SignedDuration, Timestamp};
 
 /// A container of the stack.
 #[derive(Clone, Debug)]
@@ -54,6 +55,15 @@ pub enum State {
     Ended,
 }
 
+/// A container without a health check that the engine had to start again is believed after this long.
+const SETTLED: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether a start lies far enough back. A time that cannot be read is believed to.
+fn settled(started: Option<&str>) -> bool {
+    let started: Option<Timestamp> = started.and_then(|text| text.parse().ok());
+    started.is_none_or(|started| Timestamp::now().duration_since(started) >= SETTLED)
+}
+
 impl Container {
     /// Reads the engine's description.
     pub fn read(inspected: ContainerInspectResponse, project: &str) -> Option<Self> {
@@ -69,6 +79,8 @@ impl Container {
                 .and_then(|endpoint| endpoint.ip_address.clone())
                 .filter(|address| !address.is_empty())
         };
+        let restarts = inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+        let started = state.started_at.as_deref();
         Some(Self {
             id: inspected.id?,
             name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -83,6 +95,9 @@ impl Container {
                 (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::UNHEALTHY)) => {
                     State::Unhealthy
                 }
+                (Some(ContainerStateStatusEnum::RUNNING), None) if restarts > 0 && !settled(started) => {
+                    State::Restarting
+                }
                 (Some(ContainerStateStatusEnum::RUNNING), _) => State::Healthy,
                 (Some(ContainerStateStatusEnum::RESTARTING), _) => State::Restarting,
                 (Some(ContainerStateStatusEnum::CREATED), _) => State::Created,
@@ -91,7 +106,7 @@ impl Container {
             exit_code: (state.running != Some(true)).then_some(state.exit_code).flatten(),
             out_of_memory: state.oom_killed.unwrap_or(false),
             error: state.error.filter(|error| !error.is_empty()),
-            restarts: inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            restarts,
             health_answer: state
                 .health
                 .and_then(|health| health.log?.pop()?.output)

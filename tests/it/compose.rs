@@ -1,0 +1,257 @@
+//! The Compose target on a real engine, with the images of `cargo xtask images`. BusyBox serves in place of the service.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use appforge::error::{ExitStatus, render, status_of};
+use appforge::spec::{Layer, resolve};
+use appforge::target::compose::{Compose, LogsRequest};
+use appforge::target::status::Status;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// A project of one test; its containers, networks and volumes go with it.
+struct Stack {
+    name: String,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Stack {
+    /// None, said loudly, without an engine, a Compose or the images; a failure when `CI` is set.
+    fn new(name: &str) -> Option<Self> {
+        let works = |program: &str, arguments: &[&str]| {
+            Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())
+        };
+        let image = works("docker", &["image", "inspect", "appforge-test-web:1"]).is_some();
+        let version = works("docker", &["compose", "version", "--short"])
+            .or_else(|| works("docker-compose", &["version", "--short"]))
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        if !image || version.as_ref().is_none_or(|version| version.starts_with("1.")) {
+            let text =
+                "SKIPPED: the Compose target needs Docker, Compose v2 on PATH and `cargo xtask images`";
+            assert!(std::env::var_os("CI").is_none(), "{text}");
+            eprintln!("{text}");
+            return None;
+        }
+        let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        // Containers are named after the stack, and several runs may share the engine.
+        let name = format!("it-{name}-{}", std::process::id());
+        Some(Self { name, folder: tempfile::tempdir().unwrap(), port })
+    }
+
+    fn text(&self, service: &str) -> String {
+        format!(
+            "target: compose\nname: {}\nservice: {{port: {}, {service}}}\n\
+             mongodb: {{image: 'appforge-test-mongodb:1'}}\nredis: {{image: 'appforge-test-redis:1'}}\n\
+             compose: {{gateway_image: 'appforge-test-haproxy:1'}}\n",
+            self.name, self.port
+        )
+    }
+
+    fn compose(&self, service: &str) -> Compose {
+        let layer = Layer::File { name: "appforge.yaml".into(), text: self.text(service) };
+        Compose::new(self.folder.path(), &resolve(&[layer]).unwrap().stack, BTreeMap::new())
+    }
+
+    /// The stand-in listens on the port that the file names, as a service of the user does.
+    fn web(&self) -> Compose {
+        self.compose("image: 'appforge-test-web:1'")
+    }
+
+    fn containers(&self) -> Vec<String> {
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        let output =
+            Command::new("docker").args(["ps", "-aq", "--no-trunc", "--filter", &filter]).output().unwrap();
+        let mut ids: Vec<String> =
+            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        ids.sort();
+        ids
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let ids = self.containers();
+        let _ = Command::new("docker").args(["rm", "-fv"]).args(ids).output();
+        for network in ["edge", "data"] {
+            let _ =
+                Command::new("docker").args(["network", "rm", &format!("{}_{network}", self.name)]).output();
+        }
+        for volume in ["mongodb-data", "redis-data"] {
+            let _ =
+                Command::new("docker").args(["volume", "rm", &format!("{}_{volume}", self.name)]).output();
+        }
+    }
+}
+
+async fn request(port: u16) -> std::io::Result<String> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    };
+    tokio::time::timeout(Duration::from_secs(10), exchange).await.map_err(std::io::Error::from)?
+}
+
+/// Asks for the page again and again until told to end; gives what was answered well, and what was not.
+fn load(port: u16, ended: Arc<AtomicBool>) -> tokio::task::JoinHandle<(usize, Vec<String>)> {
+    tokio::spawn(async move {
+        let (mut good, mut bad) = (0, Vec::new());
+        while !ended.load(Ordering::Relaxed) {
+            match request(port).await {
+                Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => good += 1,
+                Ok(answer) => bad.push(answer),
+                Err(error) => bad.push(error.to_string()),
+            }
+        }
+        (good, bad)
+    })
+}
+
+async fn redis(compose: &Compose, command: &mut redis::Cmd) -> Option<String> {
+    let url = compose.subject().await.unwrap().redis_url;
+    let client = redis::Client::open(url.reveal()).unwrap();
+    let connected = tokio::time::timeout(Duration::from_secs(10), client.get_multiplexed_async_connection());
+    command.query_async(&mut connected.await.unwrap().unwrap()).await.unwrap()
+}
+
+fn ready(status: &Status) -> (u32, u32) {
+    (status.replicas.desired, status.replicas.ready)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_or_lost_data() {
+    let Some(stack) = Stack::new("life") else { return };
+    let compose = stack.web();
+    let say = |line: &str| eprintln!("{line}");
+    assert_eq!(ready(&compose.up(1, LONG, &say).await.unwrap()), (1, 1));
+    redis(&compose, redis::cmd("SET").arg("kept").arg("yes")).await;
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let loads: Vec<_> = (0..4).map(|_| load(stack.port, ended.clone())).collect();
+    assert_eq!(ready(&compose.scale(5, LONG, &say).await.unwrap()), (5, 5));
+    assert_eq!(ready(&compose.scale(2, LONG, &say).await.unwrap()), (2, 2));
+    let before = stack.containers();
+    assert_eq!(ready(&compose.restart(LONG, &say).await.unwrap()), (2, 2));
+    let after = stack.containers();
+    assert_eq!(before.iter().filter(|id| !after.contains(id)).count(), 2, "both replicas are new");
+    ended.store(true, Ordering::Relaxed);
+    for load in loads {
+        let (good, bad) = load.await.unwrap();
+        assert!(good > 0 && bad.is_empty(), "{good} good, bad: {bad:?}");
+    }
+
+    assert_eq!(compose.diff(2).await.unwrap().text(), "", "up again would change nothing");
+    compose.up(2, LONG, &say).await.unwrap();
+    assert_eq!(stack.containers(), after, "up again changed nothing");
+    let program = if Command::new("docker").args(["compose", "version"]).output().unwrap().status.success() {
+        vec!["docker", "compose"]
+    } else {
+        vec!["docker-compose"]
+    };
+    let by_hand = Command::new(program[0])
+        .args(&program[1..])
+        .args(["-p", &stack.name, "up", "-d"])
+        .current_dir(compose.folder())
+        .output()
+        .unwrap();
+    assert!(by_hand.status.success(), "{}", String::from_utf8_lossy(&by_hand.stderr));
+    assert_eq!(stack.containers(), after, "Compose by hand sees the same stack");
+
+    compose.down(false, LONG, &say).await.unwrap();
+    assert_eq!(stack.containers(), Vec::<String>::new());
+    assert_eq!(ready(&compose.status(2).await.unwrap()), (0, 0));
+    compose.up(1, LONG, &say).await.unwrap();
+    assert_eq!(redis(&compose, redis::cmd("GET").arg("kept")).await.as_deref(), Some("yes"));
+    assert_eq!(compose.volumes().await.unwrap().len(), 2);
+    compose.down(true, LONG, &say).await.unwrap();
+    assert_eq!(compose.volumes().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_work() {
+    let Some(stack) = Stack::new("broken") else { return };
+    let say = |line: &str| eprintln!("{line}");
+    stack.web().up(2, LONG, &say).await.unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let load = load(stack.port, ended.clone());
+    let broken = stack.compose("image: 'appforge-test-broken:1'");
+    assert_eq!(
+        broken.diff(2).await.unwrap().steps[0].causes[0],
+        "image: appforge-test-web:1 -> appforge-test-broken:1"
+    );
+    let error = broken.up(2, LONG, &say).await.unwrap_err();
+    let text = render(&error);
+    assert_eq!(status_of(&error), ExitStatus::Failed, "{text}");
+    for part in ["ends again and again", "    | cannot start", "appforge logs service"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    stack.web().up(2, LONG, &say).await.unwrap();
+    ended.store(true, Ordering::Relaxed);
+    let (good, bad) = load.await.unwrap();
+    assert!(good > 0 && bad.is_empty(), "{good} good, bad: {bad:?}");
+
+    // What somebody else ends, `status` shows and `up` mends.
+    let redis = format!("{}-redis", stack.name);
+    assert!(Command::new("docker").args(["kill", &redis]).output().unwrap().status.success());
+    let status = stack.web().status(2).await.unwrap();
+    let component = status.components.iter().find(|component| component.name == "redis").unwrap();
+    assert_eq!(component.detail, format!("container {redis}: ended with exit code 137"));
+    stack.web().up(2, LONG, &say).await.unwrap();
+    let mut lines = Vec::new();
+    let request = LogsRequest { component: Some("redis".into()), ..LogsRequest::default() };
+    let sink = |name: &str, line: &str| {
+        lines.push(format!("{name} {line}"));
+        Ok(true)
+    };
+    stack.web().logs(&request, sink).await.unwrap();
+    assert!(lines.iter().any(|line| line.contains("Ready to accept connections")), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
+    let Some(stack) = Stack::new("refused") else { return };
+    let quiet = |_: &str| {};
+    let compose = stack.web();
+    assert_eq!(status_of(&compose.scale(2, LONG, &quiet).await.unwrap_err()), ExitStatus::Failed);
+
+    let taken = TcpListener::bind(("0.0.0.0", stack.port)).unwrap();
+    let error = compose.up(1, LONG, &quiet).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("the port {} is taken by another program", stack.port));
+    drop(taken);
+
+    let missing = stack.compose("image: 'registry.invalid/nobody/nothing:1'");
+    let text = render(&missing.up(1, LONG, &quiet).await.unwrap_err());
+    assert!(text.contains("the image `registry.invalid/nobody/nothing:1` is not on this machine"), "{text}");
+
+    let clash = format!("{}-clash", stack.name);
+    let subnet = appforge::render::context::compose::subnet(
+        &resolve(&[Layer::File { name: "x".into(), text: stack.text("image: x") }]).unwrap().stack,
+    );
+    let docker = |arguments: &[&str]| {
+        assert!(Command::new("docker").args(arguments).output().unwrap().status.success())
+    };
+    docker(&["network", "create", "--subnet", &subnet, &clash]);
+    let error = compose.up(1, LONG, &quiet).await.unwrap_err();
+    docker(&["network", "rm", &clash]);
+    assert!(error.to_string().contains(&format!("in use by the Docker network `{clash}`")), "{error}");
+    assert_eq!(stack.containers(), Vec::<String>::new());
+
+    let error = compose.up(1, Duration::from_secs(1), &quiet).await.unwrap_err();
+    assert_eq!(status_of(&error), ExitStatus::TimedOut, "{}", render(&error));
+    compose.up(1, LONG, &quiet).await.unwrap();
+
+    std::fs::remove_file(compose.folder().join("secrets/mongodb_password")).unwrap();
+    let error = compose.up(1, LONG, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("mongodb_password"), "{error}");
+}
