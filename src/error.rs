@@ -104,7 +104,7 @@ pub fn render(error: &anyhow::Error) -> String {
             seen.push_str(&cause);
         }
     }
-    let hints: Vec<&String> = failures(error).flat_map(|failure| &failure.hints).collect();
+    let hints: Vec<&String> = hints(error).collect();
     if !hints.is_empty() {
         text.push('\n');
     }
@@ -112,6 +112,11 @@ pub fn render(error: &anyhow::Error) -> String {
         text.push_str(&format!("{cyan}hint:{cyan:#} {hint}\n"));
     }
     text
+}
+
+/// The `hint:` lines of an error, the outermost first.
+pub fn hints(error: &anyhow::Error) -> impl Iterator<Item = &String> {
+    failures(error).flat_map(|failure| &failure.hints)
 }
 
 fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {

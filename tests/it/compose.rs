@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use appforge::error::{ExitStatus, render, status_of};
 use appforge::spec::{Layer, resolve};
-use appforge::target::compose::{Compose, LogsRequest};
+use appforge::target::compose::{Compose, Line, LogsRequest};
+use appforge::target::finding::Verdict;
+use appforge::target::plan::Plan;
 use appforge::target::status::Status;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -125,7 +127,7 @@ async fn redis(compose: &Compose, command: &mut redis::Cmd) -> Option<String> {
     command.query_async(&mut connected.await.unwrap().unwrap()).await.unwrap()
 }
 
-fn ready(status: &Status) -> (u32, u32) {
+fn ready((_, status): &(Plan, Status)) -> (u32, u32) {
     (status.replicas.desired, status.replicas.ready)
 }
 
@@ -170,7 +172,7 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
 
     compose.down(false, LONG, &say).await.unwrap();
     assert_eq!(stack.containers(), Vec::<String>::new());
-    assert_eq!(ready(&compose.status(2).await.unwrap()), (0, 0));
+    assert_eq!(compose.status(2).await.unwrap().url, None);
     compose.up(1, LONG, &say).await.unwrap();
     assert_eq!(redis(&compose, redis::cmd("GET").arg("kept")).await.as_deref(), Some("yes"));
     assert_eq!(compose.volumes().await.unwrap().len(), 2);
@@ -209,9 +211,9 @@ async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_wor
     assert_eq!(component.detail, format!("container {redis}: ended with exit code 137"));
     stack.web().up(2, LONG, &say).await.unwrap();
     let mut lines = Vec::new();
-    let request = LogsRequest { component: Some("redis".into()), ..LogsRequest::default() };
-    let sink = |name: &str, line: &str| {
-        lines.push(format!("{name} {line}"));
+    let request = LogsRequest { components: vec!["redis".into()], ..LogsRequest::default() };
+    let sink = |line: Line| {
+        lines.push(format!("{} {}", line.component, line.text));
         Ok(true)
     };
     stack.web().logs(&request, sink).await.unwrap();
@@ -250,6 +252,9 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let error = compose.up(1, Duration::from_secs(1), &quiet).await.unwrap_err();
     assert_eq!(status_of(&error), ExitStatus::TimedOut, "{}", render(&error));
     compose.up(1, LONG, &quiet).await.unwrap();
+    let findings = compose.doctor().await;
+    assert!(findings.iter().all(|finding| finding.verdict != Verdict::Bad), "{findings:?}");
+    assert!(findings.iter().any(|finding| finding.name == "docker compose"), "{findings:?}");
 
     std::fs::remove_file(compose.folder().join("secrets/mongodb_password")).unwrap();
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();

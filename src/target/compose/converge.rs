@@ -12,6 +12,7 @@ use super::observe::{Container, State};
 use super::{Compose, not_running};
 use crate::files;
 use crate::render::Document;
+use crate::target::plan::{Action, Plan};
 use crate::target::status::Status;
 
 /// What a replica may take to end its work; the documents say the same to the engine.
@@ -21,11 +22,12 @@ const DRAIN: Duration = Duration::from_secs(12);
 
 impl Compose {
     /// Brings the stack up with `replicas` and waits until it is ready. Doing it again changes nothing; after a failure it
-    /// goes on where it stopped. Replicas whose configuration or image changed are replaced one by one.
+    /// goes on where it stopped. Replicas whose configuration or image changed are replaced one by one. Returns what was
+    /// done.
     ///
     /// # Errors
     /// Each obstacle by its own exit status and next command: see `preflight` and `ready`.
-    pub async fn up(&self, replicas: u32, timeout: Duration, say: Say<'_>) -> Result<Status> {
+    pub async fn up(&self, replicas: u32, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let deadline = Instant::now() + timeout;
         let stack = self.with_replicas(replicas);
         let documents = stack.documents()?;
@@ -39,6 +41,7 @@ impl Compose {
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;
         stack.write(&documents)?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
+        let plan = stack.plan(&wanted, &before, replicas);
         let outdated: Vec<Container> =
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
         let old = stack.keep_healthy(&engine, outdated).await?;
@@ -54,14 +57,14 @@ impl Compose {
         }
         let containers = stack.wait_until_ready(&engine, replicas, deadline, say).await?;
         stack.tell_replicas(&containers, replicas, say).await;
-        Ok(stack.status_of(&engine, &containers, replicas))
+        Ok((plan, stack.status_of(&engine, &containers, replicas)))
     }
 
     /// Changes the number of replicas of a running stack; what goes away is first sent no more work.
     ///
     /// # Errors
     /// As [`Compose::up`]; exit 1 when the stack is not running.
-    pub async fn scale(&self, replicas: u32, timeout: Duration, say: Say<'_>) -> Result<Status> {
+    pub async fn scale(&self, replicas: u32, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let engine = Engine::connect().await?;
         if engine.containers(self.project()).await?.is_empty() {
             return Err(not_running(self.project()).into());
@@ -73,7 +76,7 @@ impl Compose {
     ///
     /// # Errors
     /// As [`Compose::up`]; exit 1 when the stack is not running.
-    pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<Status> {
+    pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let deadline = Instant::now() + timeout;
         let engine = Engine::connect().await?;
         let cli = self.cli(&engine).await?;
@@ -84,11 +87,15 @@ impl Compose {
             return Err(not_running(self.project()).into());
         }
         let replicas = u32::try_from(running).unwrap_or(u32::MAX);
+        let mut plan = Plan::default();
+        for container in replicas_of(&before) {
+            plan.push(Action::Restart, container.short_name(), Vec::new());
+        }
         let old = self.keep_healthy(&engine, replicas_of(&before).cloned().collect()).await?;
         self.replace(&engine, &cli, &old, replicas, deadline, say).await?;
         let containers = self.wait_until_ready(&engine, replicas, deadline, say).await?;
         self.tell_replicas(&containers, replicas, say).await;
-        Ok(self.status_of(&engine, &containers, replicas))
+        Ok((plan, self.status_of(&engine, &containers, replicas)))
     }
 
     fn write(&self, documents: &[Document]) -> Result<()> {

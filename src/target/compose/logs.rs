@@ -1,97 +1,121 @@
 //! What the containers said.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Result;
+use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
+use jiff::Timestamp;
 
 use super::engine::Engine;
+use super::observe::Container;
 use super::{Compose, not_running};
 use crate::error::{ExitStatus, Failure};
 
 /// Which lines are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct LogsRequest {
-    /// Only this component, such as `redis` or `service-2`.
-    pub component: Option<String>,
+    /// Only these components, such as `redis`, `service` or `service-2`; none for all.
+    pub components: Vec<String>,
     /// Go on as they come.
     pub follow: bool,
-    /// Only those of this last while.
-    pub since: Option<std::time::Duration>,
-    /// Only so many of each container.
+    /// Only what was said since.
+    pub since: Option<Timestamp>,
+    /// Only so many, the last ones; of each container when following.
     pub tail: Option<usize>,
 }
 
+/// One line of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When the engine read it.
+    pub time: Timestamp,
+    /// Who said it, such as `service-2`.
+    pub component: String,
+    /// What was said.
+    pub text: String,
+}
+
 impl Compose {
-    /// Hands each line, with the name of its component, to `sink` until that says `false`.
+    /// Hands each line to `sink` until that says `false`; without `follow` in the order of time.
     ///
     /// # Errors
     /// When the engine cannot be reached, the stack has no containers, or none of that name.
     pub async fn logs(
         &self,
         request: &LogsRequest,
-        mut sink: impl FnMut(&str, &str) -> Result<bool>,
+        mut sink: impl FnMut(Line) -> Result<bool>,
     ) -> Result<()> {
         let engine = Engine::connect().await?;
         let containers = engine.containers(self.project()).await?;
         if containers.is_empty() {
             return Err(not_running(self.project()).into());
         }
-        let name = |container: &super::observe::Container| match container.component.as_str() {
-            "service" => format!("service-{}", container.number),
-            other => other.to_owned(),
-        };
-        let chosen: Vec<_> = containers
-            .iter()
-            .filter(|container| {
-                request.component.as_ref().is_none_or(|wanted| {
-                    [&container.component, &name(container), &container.name].contains(&wanted)
-                })
-            })
-            .collect();
-        if chosen.is_empty() {
-            let names: Vec<String> = containers.iter().map(name).collect();
-            let wanted = request.component.as_deref().unwrap_or_default();
-            return Err(Failure::new(ExitStatus::Usage, format!("there is no component `{wanted}`"))
-                .hint(format!("components: {}", names.join(", ")))
-                .into());
-        }
-        let mut options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(request.follow);
+        let chosen = chosen(&containers, &request.components)?;
+        let mut options =
+            LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).follow(request.follow);
         if let Some(since) = request.since {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            options = options.since(i32::try_from(now.saturating_sub(since).as_secs()).unwrap_or(i32::MAX));
+            options = options.since(i32::try_from(since.as_second()).unwrap_or(i32::MAX));
         }
         let tail = request.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
         let options = options.tail(&tail).build();
+        let mut streams = SelectAll::new();
+        for container in chosen {
+            let name = container.short_name();
+            let parts = engine.docker.logs(&container.id, Some(options.clone()));
+            streams.push(parts.map(move |part| part.map(|part| lines(&name, &part))).boxed());
+        }
+        let wanted = |line: &Line| request.since.is_none_or(|since| line.time >= since);
         if request.follow {
-            let mut streams = SelectAll::new();
-            for container in chosen {
-                let name = name(container);
-                let stream = engine.docker.logs(&container.id, Some(options.clone()));
-                streams.push(stream.map(move |part| (name.clone(), part)).boxed());
-            }
-            while let Some((name, part)) = streams.next().await {
-                for line in part?.to_string().lines() {
-                    if !sink(&name, line)? {
+            while let Some(lines) = streams.next().await {
+                for line in lines?.into_iter().filter(wanted) {
+                    if !sink(line)? {
                         return Ok(());
                     }
                 }
             }
             return Ok(());
         }
-        for container in chosen {
-            let name = name(container);
-            let mut stream = engine.docker.logs(&container.id, Some(options.clone()));
-            while let Some(part) = stream.next().await {
-                for line in part?.to_string().lines() {
-                    if !sink(&name, line)? {
-                        return Ok(());
-                    }
-                }
+        let mut all = Vec::new();
+        while let Some(lines) = streams.next().await {
+            all.extend(lines?.into_iter().filter(wanted));
+        }
+        all.sort_by_key(|line| line.time);
+        let skipped = request.tail.map_or(0, |tail| all.len().saturating_sub(tail));
+        for line in all.into_iter().skip(skipped) {
+            if !sink(line)? {
+                return Ok(());
             }
         }
         Ok(())
     }
+}
+
+/// The containers that are meant; `service` is every replica.
+fn chosen<'a>(containers: &'a [Container], components: &[String]) -> Result<Vec<&'a Container>> {
+    let is = |container: &Container, name: &String| {
+        *name == container.component || *name == container.short_name() || *name == container.name
+    };
+    for name in components {
+        if !containers.iter().any(|container| is(container, name)) {
+            let names: Vec<String> = containers.iter().map(Container::short_name).collect();
+            return Err(Failure::new(ExitStatus::Usage, format!("there is no log of `{name}`"))
+                .hint(format!("there are: {}", names.join(", ")))
+                .into());
+        }
+    }
+    let meant =
+        |container: &&Container| components.is_empty() || components.iter().any(|name| is(container, name));
+    Ok(containers.iter().filter(meant).collect())
+}
+
+/// The lines of one message of the engine, each of which starts with its time.
+fn lines(component: &str, part: &LogOutput) -> Vec<Line> {
+    let text = part.to_string();
+    let read = |line: &str| {
+        let (time, text) = line.split_once(' ').unwrap_or((line, ""));
+        let time = time.parse().ok()?;
+        Some(Line { time, component: component.to_owned(), text: text.trim_end().to_owned() })
+    };
+    text.lines().filter_map(read).collect()
 }

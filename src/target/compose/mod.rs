@@ -6,6 +6,7 @@
 pub mod cli;
 mod converge;
 mod credentials;
+mod doctor;
 pub mod engine;
 mod gateway;
 pub mod image;
@@ -25,7 +26,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use tokio::time::Instant;
 
 pub use cli::Say;
-pub use logs::LogsRequest;
+pub use logs::{Line, LogsRequest};
 pub use subject::{Replica, Subject};
 
 use crate::error::{ExitStatus, Failure};
@@ -105,14 +106,15 @@ impl Compose {
         Engine::connect().await?.volumes(self.project()).await
     }
 
-    /// Ends the stack: gateway, replicas, stores, in this order. Data stays unless `volumes`.
+    /// Ends the stack: gateway, replicas, stores, in this order. Data stays unless `volumes`. Returns how many containers ended.
     ///
     /// # Errors
     /// When engine or Compose cannot be reached, or `timeout` passes.
-    pub async fn down(&self, volumes: bool, timeout: Duration, say: Say<'_>) -> Result<()> {
+    pub async fn down(&self, volumes: bool, timeout: Duration, say: Say<'_>) -> Result<usize> {
         let engine = Engine::connect().await?;
         let cli = self.cli(&engine).await?;
         let _lock = self.lock("down", say).await?;
+        let there = engine.containers(self.project()).await?.len();
         let mut arguments = vec!["down", "--remove-orphans"];
         if volumes {
             arguments.push("--volumes");
@@ -130,7 +132,7 @@ impl Compose {
             }
             self.forget_store_credentials()?;
         }
-        Ok(())
+        Ok(there)
     }
 }
 

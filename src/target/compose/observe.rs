@@ -125,6 +125,14 @@ impl Container {
         matches!(self.state, State::Healthy | State::Starting | State::Unhealthy | State::Restarting)
     }
 
+    /// Its name among the components: `redis`, `service-2`.
+    pub fn short_name(&self) -> String {
+        match self.component.as_str() {
+            "service" => format!("service-{}", self.number),
+            other => other.to_owned(),
+        }
+    }
+
     /// What is wrong with it, or what it waits for, in one line.
     pub fn complaint(&self) -> String {
         let mut text = match self.state {

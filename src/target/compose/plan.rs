@@ -83,7 +83,7 @@ impl Compose {
         Ok(stack.plan(&wanted, &containers, replicas))
     }
 
-    fn plan(&self, wanted: &Wanted, containers: &[Container], replicas: u32) -> Plan {
+    pub(super) fn plan(&self, wanted: &Wanted, containers: &[Container], replicas: u32) -> Plan {
         let mut plan = Plan::default();
         for (name, component) in &wanted.components {
             let there: Vec<&Container> =

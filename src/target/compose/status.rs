@@ -62,11 +62,11 @@ impl Compose {
     }
 
     fn component(&self, engine: &Engine, container: &Container) -> Option<Component> {
-        let (kind, name) = match container.component.as_str() {
-            "service" => (Kind::Service, format!("service-{}", container.number)),
-            "gateway" => (Kind::Gateway, "gateway".to_owned()),
-            "mongodb" => (Kind::Mongodb, "mongodb".to_owned()),
-            "redis" => (Kind::Redis, "redis".to_owned()),
+        let kind = match container.component.as_str() {
+            "service" => Kind::Service,
+            "gateway" => Kind::Gateway,
+            "mongodb" => Kind::Mongodb,
+            "redis" => Kind::Redis,
             _ => return None,
         };
         let at = |port: u16| container.address.as_ref().map(|address| format!("{address}:{port}"));
@@ -78,7 +78,7 @@ impl Compose {
                 Kind::Redis => at(6379),
             }
             .filter(|_| container.is_up()),
-            name,
+            name: container.short_name(),
             kind,
             state: match container.state {
                 State::Healthy => ComponentState::Ready,

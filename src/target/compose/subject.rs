@@ -114,7 +114,7 @@ impl Compose {
             .filter(|container| container.is_up())
             .filter_map(|container| {
                 Some(Replica {
-                    name: format!("service-{}", container.number),
+                    name: container.short_name(),
                     admin: format!("http://{}:{}", container.address.as_ref()?, self.admin_port()),
                 })
             })
