@@ -68,6 +68,14 @@ impl Stack {
         self.compose("image: 'appforge-test-web:1'")
     }
 
+    /// The one address that the replicas believe.
+    fn trusted(&self) -> String {
+        let file = self.web().folder().join("docker-compose.yml");
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = text.lines().find(|line| line.contains("TRUSTED_PROXIES")).unwrap();
+        line.split('"').nth(3).unwrap().strip_suffix("/32").unwrap().to_owned()
+    }
+
     fn containers(&self) -> Vec<String> {
         let filter = format!("label=com.docker.compose.project={}", self.name);
         let output =
@@ -95,9 +103,14 @@ impl Drop for Stack {
 }
 
 async fn request(port: u16) -> std::io::Result<String> {
+    ask(port, "/health", "").await
+}
+
+async fn ask(port: u16, path: &str, headers: &str) -> std::io::Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n");
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await?;
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
@@ -138,6 +151,14 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
     let say = |line: &str| eprintln!("{line}");
     assert_eq!(ready(&compose.up(1, LONG, &say).await.unwrap()), (1, 1));
     redis(&compose, redis::cmd("SET").arg("kept").arg("yes")).await;
+
+    // Nobody may say who he is: replicas hear it from the gateway alone, whose address is the one they trust.
+    let spoofed = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n";
+    let answer = ask(stack.port, "/cgi-bin/who", spoofed).await.unwrap();
+    let seen = answer.lines().last().unwrap();
+    assert!(!seen.contains("6.6.6.6") && seen.starts_with("for=10."), "{seen}");
+    let gateway = stack.trusted();
+    assert!(seen.contains(&format!("peer=[::ffff:{gateway}]")), "{seen} is not from {gateway}");
 
     let ended = Arc::new(AtomicBool::new(false));
     let loads: Vec<_> = (0..4).map(|_| load(stack.port, ended.clone())).collect();

@@ -26,6 +26,10 @@ const REDIS_CLI: &str = "#!/bin/sh\nprintf '%s\\r\\n' \"$*\" | nc -w 1 127.0.0.1
 /// Stands for mongod where only its container matters: takes connections, keeps a file, ends when told.
 const MONGOD: &str = "#!/bin/sh\necho \"$@\" >> /data/db/starts\nexec nc -ll -p 27017 -e cat\n";
 
+/// Tells a client what the gateway told of it.
+const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
+    echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
+
 /// Makes and loads `appforge-test-{redis,haproxy,mongodb,web,broken}:1`.
 pub fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
@@ -52,6 +56,10 @@ pub fn run(root: &Path) -> Result<()> {
     let web = Root::new(&work, "web", &busybox)?;
     web.folder("www")?;
     fs::write(web.path.join("www/health"), "{\"status\":\"ok\"}\n")?;
+    web.folder("www/cgi-bin")?;
+    let who = web.path.join("www/cgi-bin/who");
+    fs::write(&who, WHO)?;
+    fs::set_permissions(who, Permissions::from_mode(0o755))?;
     web.import(&[], &[], "CMD [\"sh\", \"-c\", \"exec httpd -f -p $PORT -h /www\"]")?;
 
     let broken = Root::new(&work, "broken", &busybox)?;
