@@ -7,6 +7,8 @@ mod config;
 #[cfg(test)]
 mod embedded_redis;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod load;
