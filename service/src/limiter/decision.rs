@@ -1,0 +1,120 @@
+//! What the limiter says of a request, and the headers that tell the client. Pure.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+/// The current draft's policy field: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// The current draft's field for what is left.
+const CURRENT: HeaderName = HeaderName::from_static("ratelimit");
+/// The three fields of the same draft up to its sixth version, which most clients know.
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Whether a request may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is within the limit.
+    Passed,
+    /// The client has used up its requests: 429.
+    Limited,
+    /// Nobody can tell, and the settings say to refuse then: 503.
+    Unavailable,
+}
+
+/// The answer for one request.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Whether it may go on.
+    pub outcome: Outcome,
+    /// Requests that pass per window.
+    pub limit: u32,
+    /// How many more may pass in this one.
+    pub remaining: u32,
+    /// Until the next window, or until a retry makes sense.
+    pub reset: Duration,
+    /// How long a window is.
+    pub window: Duration,
+    pub(super) policy: Policy,
+}
+
+/// The header values that are the same for all requests.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    policy: HeaderValue,
+    limit: HeaderValue,
+}
+
+impl Policy {
+    pub(super) fn new(limit: u32, window: Duration) -> Self {
+        let text = format!("\"default\";q={limit};w={}", seconds(window).max(1));
+        Self {
+            // Digits and printable signs only: the fallback is never taken.
+            policy: HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"default\"")),
+            limit: HeaderValue::from(limit),
+        }
+    }
+}
+
+impl Decision {
+    /// Adds the rate-limit headers, and on a refusal `Retry-After`: whole seconds, rounded up, at least one.
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
+        let reset = seconds(self.reset);
+        headers.insert(POLICY, self.policy.policy.clone());
+        if let Ok(current) = HeaderValue::try_from(format!("\"default\";r={};t={reset}", self.remaining)) {
+            headers.insert(CURRENT, current);
+        }
+        headers.insert(LIMIT, self.policy.limit.clone());
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from(reset));
+        if self.outcome != Outcome::Passed {
+            headers.insert(RETRY_AFTER, HeaderValue::from(reset.max(1)));
+        }
+    }
+}
+
+/// Whole seconds, rounded up: a client that waits them has waited long enough.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(outcome: Outcome, remaining: u32, reset: Duration) -> HeaderMap {
+        let window = Duration::from_secs(900);
+        let policy = Policy::new(100, window);
+        let mut headers = HeaderMap::new();
+        Decision { outcome, limit: 100, remaining, reset, window, policy }.write_headers(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn a_passed_request_tells_what_is_left() {
+        let headers = headers(Outcome::Passed, 42, Duration::from_millis(309_001));
+        assert_eq!(headers["ratelimit-policy"], "\"default\";q=100;w=900");
+        assert_eq!(headers["ratelimit"], "\"default\";r=42;t=310");
+        assert_eq!(headers["ratelimit-limit"], "100");
+        assert_eq!(headers["ratelimit-remaining"], "42");
+        assert_eq!(headers["ratelimit-reset"], "310");
+        assert!(!headers.contains_key("retry-after"));
+    }
+
+    #[test]
+    fn a_refusal_tells_when_to_come_back() {
+        let limited = headers(Outcome::Limited, 0, Duration::from_secs(12));
+        assert_eq!(limited["retry-after"], "12");
+        assert_eq!(limited["ratelimit"], "\"default\";r=0;t=12");
+        assert_eq!(headers(Outcome::Limited, 0, Duration::ZERO)["retry-after"], "1", "never at once");
+        assert_eq!(headers(Outcome::Unavailable, 0, Duration::from_millis(1))["retry-after"], "1");
+    }
+
+    #[test]
+    fn a_window_below_a_second_is_still_one() {
+        let policy = Policy::new(5, Duration::from_millis(300));
+        assert_eq!(policy.policy, "\"default\";q=5;w=1");
+    }
+}

@@ -1,0 +1,263 @@
+//! The limiter's state and all its decisions, under one lock that is never held while waiting. No IO and no clock: time
+//! comes in as milliseconds since the limiter's start. Design: a fixed window per client, counted in Redis; see `batch`
+//! for the commands, `settle` for the replies, `writer` for the order of things.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+
+use super::batch::{Batch, Form, Item, Waiter};
+use super::decision::Outcome;
+use super::metrics::Source;
+use super::table::{Entry, Key, Table};
+use super::{OnRedisFailure, Settings};
+
+/// A window this close to its end may be over in Redis already, in milliseconds: the two clocks drift apart.
+const NEAR_THE_END: u64 = 500;
+/// Clients told to Redis in one batch after an outage: a few milliseconds of work, well within a batch's budget.
+const SEEDS_AT_ONCE: usize = 512;
+/// When to try again while nobody can tell, in milliseconds.
+const TRY_AGAIN: u64 = 1000;
+
+/// Where requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Redis has not been tried to its end: requests wait a little.
+    Starting,
+    /// Here.
+    Away,
+    /// Still here, while Redis is told what was counted.
+    Merging,
+    /// In Redis.
+    Shared,
+}
+
+/// The answer to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) source: Source,
+    pub(super) remaining: u32,
+    /// Until the window ends, in milliseconds.
+    pub(super) left: u64,
+}
+
+impl Verdict {
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.source {
+            Source::Allowed | Source::AllowedFallback => Outcome::Passed,
+            Source::DeniedRedis | Source::DeniedLocal | Source::DeniedFallback => Outcome::Limited,
+            Source::Unavailable => Outcome::Unavailable,
+        }
+    }
+}
+
+/// What is known of a request at once.
+pub(super) enum Asked {
+    /// All.
+    Known(Verdict),
+    /// It waits for Redis. `wake` tells that the writer sleeps.
+    Sent { verdict: oneshot::Receiver<Verdict>, wake: bool },
+    /// Redis has not been tried yet.
+    NotYet,
+}
+
+/// Requests of one client that go with the next batch.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) form: Form,
+    pub(super) reset: u64,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) repair: u32,
+}
+
+/// A client whose count Redis lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repair {
+    /// The last batch that was under way when the loss showed: later ones follow the repair.
+    pub(super) until: u64,
+    /// What those batches' replies lack.
+    pub(super) deficit: u32,
+}
+
+/// All that the limiter knows.
+pub(super) struct Ledger {
+    pub(super) limit: u32,
+    pub(super) window: u64,
+    fallback: OnRedisFailure,
+    pub(super) replicas: u32,
+    pub(super) mode: Mode,
+    /// Counts the outages; an allowance lasts for one.
+    outage: u32,
+    pub(super) table: Table,
+    pub(super) pending: HashMap<Key, Pending>,
+    /// Clients that Redis is still to be told of.
+    pub(super) seeds: Vec<Key>,
+    /// Whether a batch of them is under way.
+    pub(super) seeding: bool,
+    pub(super) repairs: HashMap<Key, Repair>,
+    /// The last batch.
+    pub(super) number: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(settings: &Settings, most_clients: usize) -> Self {
+        Self {
+            limit: settings.requests,
+            window: u64::try_from(settings.window.as_millis()).unwrap_or(u64::MAX).max(1),
+            fallback: settings.on_redis_failure,
+            replicas: settings.replicas.max(1),
+            mode: Mode::Starting,
+            outage: 1,
+            table: Table::new(most_clients),
+            pending: HashMap::new(),
+            seeds: Vec::new(),
+            seeding: false,
+            repairs: HashMap::new(),
+            number: 0,
+        }
+    }
+
+    /// Decides a request, or puts it with those that go to Redis next.
+    pub(super) fn ask(&mut self, client: &str, now: u64) -> Asked {
+        let known = self.table.live_key(client, now);
+        if let Some((_, entry)) = known
+            && entry.total >= self.limit
+        {
+            return Asked::Known(denied(Source::DeniedLocal, entry.reset - now));
+        }
+        match self.mode {
+            Mode::Starting => return Asked::NotYet,
+            Mode::Away | Mode::Merging => return Asked::Known(self.locally(client, now)),
+            Mode::Shared => {}
+        }
+        let (sender, verdict) = oneshot::channel();
+        let wake = self.pending.is_empty();
+        if let Some(pending) = self.pending.get_mut(client) {
+            pending.waiters.push(sender);
+        } else {
+            let (key, reset) = known.map_or((client.into(), 0), |(key, entry)| (key.clone(), entry.reset));
+            let far = reset > now.saturating_add(NEAR_THE_END);
+            let form = if far { Form::Plain } else { Form::Open { ttl: self.window } };
+            self.pending.insert(key, Pending { form, reset, waiters: vec![sender], repair: 0 });
+        }
+        Asked::Sent { verdict, wake }
+    }
+
+    /// Decides a request without Redis.
+    pub(super) fn locally(&mut self, client: &str, now: u64) -> Verdict {
+        if let Some(entry) = self.table.live(client, now)
+            && entry.total >= self.limit
+        {
+            return denied(Source::DeniedLocal, entry.reset - now);
+        }
+        if self.fallback == OnRedisFailure::Closed {
+            return Verdict { source: Source::Unavailable, remaining: 0, left: TRY_AGAIN };
+        }
+        let key = self.table.live_key(client, now).map_or_else(|| client.into(), |(key, _)| key.clone());
+        let (limit, outage, replicas, window) = (self.limit, self.outage, self.replicas, self.window);
+        let entry = self.table.entry(&key, now);
+        if entry.reset <= now {
+            *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
+        }
+        let left = entry.reset - now;
+        if entry.outage != outage {
+            entry.outage = outage;
+            entry.allowance = limit.saturating_sub(entry.total.saturating_add(entry.unsent)).div_ceil(replicas);
+        }
+        let free = limit.saturating_sub(entry.total.saturating_add(entry.unsent));
+        let remaining = match self.fallback {
+            OnRedisFailure::Open => free.saturating_sub(1),
+            _ if free == 0 || entry.allowance == 0 => return denied(Source::DeniedFallback, left),
+            _ => {
+                entry.allowance -= 1;
+                entry.allowance.min(free - 1)
+            }
+        };
+        entry.unsent = entry.unsent.saturating_add(1);
+        if matches!(self.mode, Mode::Merging | Mode::Shared) && entry.unsent == 1 {
+            self.seeds.push(key);
+        }
+        Verdict { source: Source::AllowedFallback, remaining, left }
+    }
+
+    /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are counted here
+    /// until that is done.
+    pub(super) fn tell_all(&mut self, now: u64) {
+        if self.mode != Mode::Shared {
+            self.mode = Mode::Merging;
+        }
+        self.seeds = self.table.counted(now);
+    }
+
+    /// Whether there is something to send now.
+    pub(super) fn has_work(&self) -> bool {
+        let told = !self.seeds.is_empty() || self.mode == Mode::Merging;
+        !self.pending.is_empty() || (told && !self.seeding)
+    }
+
+    /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
+    /// counted behind them, in order.
+    pub(super) fn next_batch(&mut self, now: u64) -> Option<Batch> {
+        if matches!(self.mode, Mode::Starting | Mode::Away) {
+            return None;
+        }
+        let mut items = Vec::with_capacity(self.pending.len());
+        let seeding = !self.seeding && !self.seeds.is_empty();
+        if !self.seeding {
+            let rest = self.seeds.len().saturating_sub(SEEDS_AT_ONCE);
+            for key in self.seeds.split_off(rest) {
+                items.extend(self.seed(key, now));
+            }
+            if self.mode == Mode::Merging && self.seeds.is_empty() {
+                self.mode = Mode::Shared;
+            }
+        }
+        for (key, Pending { form, reset, waiters, repair }) in self.pending.drain() {
+            items.push(Item { key, form, reset, waiters, unsent: 0, repair });
+        }
+        if items.is_empty() {
+            return None;
+        }
+        self.seeding |= seeding;
+        self.number += 1;
+        Some(Batch { number: self.number, sent: now, items, seeding })
+    }
+
+    fn seed(&mut self, key: Key, now: u64) -> Option<Item> {
+        let entry = self.table.live(&key, now)?;
+        let unsent = std::mem::take(&mut entry.unsent);
+        let form = Form::Seed { total: entry.total, ttl: entry.reset - now };
+        Some(Item { form, reset: entry.reset, waiters: Vec::new(), unsent, repair: 0, key })
+    }
+
+    /// Redis is away: requests are counted here. What was under way comes back in `batches`; whether Redis counted it is
+    /// unknown, so it is not sent again. To drop what this returns makes the waiting requests ask [`Ledger::locally`].
+    pub(super) fn lose(&mut self, batches: &mut dyn Iterator<Item = Batch>, now: u64) -> Vec<Waiter> {
+        if self.mode == Mode::Shared {
+            self.outage = self.outage.wrapping_add(1).max(1);
+        }
+        self.mode = Mode::Away;
+        self.seeds.clear();
+        self.seeding = false;
+        self.repairs.clear();
+        let mut waiters: Vec<Waiter> = Vec::new();
+        for item in batches.flat_map(|batch| batch.items) {
+            if let Some(entry) = self.table.live(&item.key, now) {
+                // Passed here for certain, so the total is at least that: Redis is raised to it when it is back.
+                entry.total = entry.total.saturating_add(item.unsent);
+            }
+            waiters.extend(item.waiters);
+        }
+        waiters.extend(self.pending.drain().flat_map(|(_, pending)| pending.waiters));
+        waiters
+    }
+
+    /// Drops what is over.
+    pub(super) fn sweep(&mut self, now: u64) {
+        self.table.sweep(now);
+    }
+}
+
+pub(super) fn denied(source: Source, left: u64) -> Verdict {
+    Verdict { source, remaining: 0, left }
+}

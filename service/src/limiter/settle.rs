@@ -1,0 +1,102 @@
+//! What Redis's replies mean: an ordinal for each waiting request, and now and then that Redis has lost data.
+//! Batches are settled in the order in which they were sent, which is the order in which Redis ran them.
+
+use redis::Value;
+
+use super::batch::{self, Batch, Form, Item, Reply};
+use super::ledger::{Ledger, Pending, Repair, Verdict, denied};
+use super::metrics::Source;
+use super::table::Entry;
+use crate::redis::FailureKind;
+
+/// What a settled batch showed, for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Clients whose key was gone.
+    pub(super) windows_lost: u64,
+    /// Clients whose count had gone down.
+    pub(super) regressed: u64,
+    /// Requests of an outage that Redis knows now.
+    pub(super) reconciled: u64,
+    /// Why some of it failed; those requests are to be answered from the table.
+    pub(super) failed: Option<FailureKind>,
+}
+
+impl Ledger {
+    /// Answers the waiting requests of a batch, and notes what Redis said.
+    pub(super) fn settle(&mut self, batch: Batch, values: Vec<Value>, now: u64) -> (Settled, Vec<Item>) {
+        let (mut settled, mut failed) = (Settled::default(), Vec::new());
+        let mut values = values.into_iter();
+        if batch.seeding {
+            self.seeding = false;
+        }
+        for item in batch.items {
+            match batch::read(item.form, &mut values) {
+                Ok(reply) => self.settle_item(item, reply, batch.number, batch.sent, now, &mut settled),
+                Err(kind) => {
+                    settled.failed.get_or_insert(kind);
+                    failed.push(item);
+                }
+            }
+        }
+        if !self.repairs.is_empty() {
+            self.repairs.retain(|_, repair| repair.until > batch.number);
+        }
+        (settled, failed)
+    }
+
+    fn settle_item(&mut self, item: Item, reply: Reply, number: u64, sent: u64, now: u64, settled: &mut Settled) {
+        let hits = item.hits();
+        let raised = self.repairs.get(&item.key).filter(|repair| repair.until >= number);
+        let raised = raised.map_or(0, |repair| repair.deficit);
+        let mut total = u64::try_from(reply.total).unwrap_or(0) + u64::from(raised);
+        let reset = reply.ttl.map_or(item.reset, |ttl| sent.saturating_add(ttl));
+
+        // A window that is known stays the same until its end, and a count in it never goes down, unless data is lost.
+        let opens = matches!(item.form, Form::Open { .. }) && item.repair == 0;
+        let known = self.table.live(&item.key, now).map_or(0, |entry| u64::from(entry.total));
+        let before = total.saturating_sub(hits);
+        if !opens && before < known {
+            let deficit = known - before;
+            total += deficit;
+            *(if before == 0 { &mut settled.windows_lost } else { &mut settled.regressed }) += 1;
+            self.repair(&item, u32::try_from(deficit).unwrap_or(u32::MAX), raised, reset, now);
+        }
+        settled.windows_lost += u64::from(reply.seeded);
+        settled.reconciled += u64::from(item.unsent);
+
+        let entry = self.table.entry(&item.key, now);
+        if entry.reset <= now {
+            *entry = Entry::default();
+        }
+        entry.total = u32::try_from(total).unwrap_or(u32::MAX);
+        entry.reset = reset;
+        let left = reset.saturating_sub(now);
+        let mut ordinal = total.saturating_sub(item.waiters.len() as u64);
+        for waiter in item.waiters {
+            ordinal += 1;
+            let verdict = match u64::from(self.limit).checked_sub(ordinal) {
+                // It fits, for the limit does.
+                Some(rest) => Verdict { source: Source::Allowed, remaining: rest as u32, left },
+                None => denied(Source::DeniedRedis, left),
+            };
+            // A client that has left costs its hit.
+            let _ = waiter.send(verdict);
+        }
+    }
+
+    /// Puts back what Redis lost, with the next batch; the replies to those under way are raised by it until then.
+    fn repair(&mut self, item: &Item, deficit: u32, raised: u32, reset: u64, now: u64) {
+        let repair = Repair { until: self.number, deficit: raised.saturating_add(deficit) };
+        self.repairs.insert(item.key.clone(), repair);
+        let ttl = reset.saturating_sub(now).max(1);
+        let pending = self.pending.entry(item.key.clone()).or_insert_with(|| Pending {
+            form: Form::Plain,
+            reset,
+            waiters: Vec::new(),
+            repair: 0,
+        });
+        pending.form = Form::Open { ttl };
+        pending.repair = pending.repair.saturating_add(deficit);
+    }
+}
