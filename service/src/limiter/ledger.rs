@@ -16,6 +16,10 @@ use super::{OnRedisFailure, Settings};
 const NEAR_THE_END: u64 = 500;
 /// Clients told to Redis in one batch after an outage: a few milliseconds of work, well within a batch's budget.
 const SEEDS_AT_ONCE: usize = 512;
+/// How long a replica that came back to Redis goes on deciding by itself, in milliseconds, while it tells Redis of each
+/// request: until the others are back as well, who try again each 220 ms at the latest. Without that a quick replica would
+/// give away what a slow one has already passed.
+pub(super) const JOIN_AFTER: u64 = 230;
 /// When to try again while nobody can tell, in milliseconds.
 const TRY_AGAIN: u64 = 1000;
 
@@ -86,6 +90,8 @@ pub(super) struct Ledger {
     fallback: OnRedisFailure,
     pub(super) replicas: u32,
     pub(super) mode: Mode,
+    /// When the count may be shared again.
+    join_at: u64,
     /// Counts the outages; an allowance lasts for one.
     outage: u32,
     pub(super) table: Table,
@@ -107,6 +113,7 @@ impl Ledger {
             fallback: settings.on_redis_failure,
             replicas: settings.replicas.max(1),
             mode: Mode::Starting,
+            join_at: 0,
             outage: 1,
             table: Table::new(most_clients),
             pending: HashMap::new(),
@@ -162,7 +169,8 @@ impl Ledger {
         let left = entry.reset - now;
         if entry.outage != outage {
             entry.outage = outage;
-            entry.allowance = limit.saturating_sub(entry.total.saturating_add(entry.unsent)).div_ceil(replicas);
+            entry.allowance =
+                limit.saturating_sub(entry.total.saturating_add(entry.unsent)).div_ceil(replicas);
         }
         let free = limit.saturating_sub(entry.total.saturating_add(entry.unsent));
         let remaining = match self.fallback {
@@ -180,19 +188,21 @@ impl Ledger {
         Verdict { source: Source::AllowedFallback, remaining, left }
     }
 
-    /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are counted here
-    /// until that is done.
+    /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are decided here
+    /// until that is done, and for [`JOIN_AFTER`].
     pub(super) fn tell_all(&mut self, now: u64) {
-        if self.mode != Mode::Shared {
-            self.mode = Mode::Merging;
+        match self.mode {
+            Mode::Starting => (self.mode, self.join_at) = (Mode::Merging, now),
+            Mode::Away => (self.mode, self.join_at) = (Mode::Merging, now.saturating_add(JOIN_AFTER)),
+            Mode::Merging | Mode::Shared => {}
         }
         self.seeds = self.table.counted(now);
     }
 
     /// Whether there is something to send now.
-    pub(super) fn has_work(&self) -> bool {
-        let told = !self.seeds.is_empty() || self.mode == Mode::Merging;
-        !self.pending.is_empty() || (told && !self.seeding)
+    pub(super) fn has_work(&self, now: u64) -> bool {
+        let joins = self.mode == Mode::Merging && now >= self.join_at;
+        !self.pending.is_empty() || (!self.seeding && (joins || !self.seeds.is_empty()))
     }
 
     /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
@@ -208,7 +218,7 @@ impl Ledger {
             for key in self.seeds.split_off(rest) {
                 items.extend(self.seed(key, now));
             }
-            if self.mode == Mode::Merging && self.seeds.is_empty() {
+            if self.mode == Mode::Merging && self.seeds.is_empty() && now >= self.join_at {
                 self.mode = Mode::Shared;
             }
         }

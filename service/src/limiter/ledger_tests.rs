@@ -6,7 +6,7 @@ use redis::Value;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Form};
-use super::ledger::{Asked, Ledger, Mode, Verdict};
+use super::ledger::{Asked, JOIN_AFTER, Ledger, Mode, Verdict};
 use super::metrics::Source;
 use super::{OnRedisFailure, Settings};
 use crate::redis::FailureKind;
@@ -15,7 +15,8 @@ const WINDOW: u64 = 900_000;
 const CLIENT: &str = "10.0.0.1";
 
 fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
-    let settings = Settings { requests: 100, window: Duration::from_millis(WINDOW), on_redis_failure, replicas };
+    let settings =
+        Settings { requests: 100, window: Duration::from_millis(WINDOW), on_redis_failure, replicas };
     Ledger::new(&settings, 1000)
 }
 
@@ -179,14 +180,30 @@ fn what_was_counted_here_is_told_before_the_count_is_shared_again() {
     let batch = ledger.next_batch(9).unwrap();
     assert_eq!(forms(&batch), [Form::Seed { total: 60, ttl: WINDOW - 8 }]);
     assert_eq!(batch.items.first().unwrap().unsent, 11);
-    // The next goes behind it.
-    let mut verdict = send(&mut ledger, 9);
-    let next = ledger.next_batch(9).unwrap();
-    let (settled, _) = ledger.settle(batch, seeded(false, 71, WINDOW - 8), 10);
+    let (settled, _) = ledger.settle(batch, seeded(false, 91, WINDOW - 8), 10);
     assert_eq!((settled.reconciled, settled.windows_lost), (11, 0));
-    let (settled, _) = ledger.settle(next, vec![Value::Int(72)], 10);
+    assert!(!ledger.has_work(10));
+
+    // Until the others are back it decides by itself, by what Redis said, and tells each request.
+    let shared_again = 7 + JOIN_AFTER;
+    assert_eq!(known(&mut ledger, 11), Source::AllowedFallback);
+    assert!(ledger.has_work(11));
+    let batch = ledger.next_batch(11).unwrap();
+    assert_eq!(batch.items.first().unwrap().unsent, 1);
+    ledger.settle(batch, seeded(false, 99, WINDOW - 10), 12);
+    assert_eq!(known(&mut ledger, 13), Source::AllowedFallback);
+    assert_eq!(known(&mut ledger, 13), Source::DeniedFallback, "99 and one that is not told yet");
+    assert!(ledger.has_work(shared_again));
+    let last = ledger.next_batch(shared_again).unwrap();
+    assert_eq!(ledger.mode, Mode::Shared);
+
+    // The next goes behind it.
+    let mut verdict = send(&mut ledger, shared_again);
+    let next = ledger.next_batch(shared_again).unwrap();
+    ledger.settle(last, seeded(false, 100, WINDOW - shared_again), shared_again);
+    let (settled, _) = ledger.settle(next, vec![Value::Int(101)], shared_again);
     assert_eq!((settled.windows_lost, settled.regressed), (0, 0));
-    assert_eq!(verdict.try_recv().unwrap().remaining, 28);
+    assert_eq!(verdict.try_recv().unwrap().source, Source::DeniedRedis);
 }
 
 #[test]
@@ -197,7 +214,7 @@ fn a_count_is_raised_to_what_the_best_informed_replica_knows() {
     let batch = ledger.next_batch(7).unwrap();
     // Redis came back empty, and another replica that knew of 40 was first.
     ledger.settle(batch, seeded(false, 40, WINDOW - 8), 8);
-    assert!(ledger.has_work());
+    assert!(ledger.has_work(8));
     assert_eq!(ledger.next_batch(8).unwrap().items.first().unwrap().repair, 20);
 }
 
@@ -231,8 +248,12 @@ fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
     let (settled, failed) = ledger.settle(first, replies, 3);
     assert_eq!((settled.reconciled, failed.len()), (512, 0));
     let second = ledger.next_batch(3).unwrap();
-    assert_eq!((second.items.len(), ledger.mode), (489, Mode::Shared));
-    send(&mut ledger, 3);
+    assert_eq!((second.items.len(), ledger.mode), (489, Mode::Merging));
+    let replies = (0..489).flat_map(|_| seeded(true, 1, WINDOW)).collect();
+    ledger.settle(second, replies, 4);
+    assert!(!ledger.has_work(4), "all is told");
+    assert!(ledger.next_batch(2 + JOIN_AFTER).is_none());
+    assert_eq!(ledger.mode, Mode::Shared);
 }
 
 #[test]

@@ -143,7 +143,11 @@ impl Metrics {
             "Requests passed in an outage and told Redis after it",
             m.reconciled.clone(),
         );
-        registry.register("ratelimit_replicas", "Replicas that share a limit in an outage", m.replicas.clone());
+        registry.register(
+            "ratelimit_replicas",
+            "Replicas that share a limit in an outage",
+            m.replicas.clone(),
+        );
         metrics
     }
 

@@ -204,15 +204,24 @@ impl Shared {
     }
 
     fn ask(&self, client: &str) -> Asked {
-        let asked = self.ledger().ask(client, self.now());
-        if let Asked::Sent { wake: true, .. } = asked {
-            self.wake.notify_one();
-        }
+        let mut ledger = self.ledger();
+        let asked = ledger.ask(client, self.now());
+        self.wake_for(&ledger, matches!(asked, Asked::Sent { wake: true, .. }));
         asked
     }
 
     fn locally(&self, client: &str) -> Verdict {
-        self.ledger().locally(client, self.now())
+        let mut ledger = self.ledger();
+        let verdict = ledger.locally(client, self.now());
+        self.wake_for(&ledger, false);
+        verdict
+    }
+
+    /// Wakes the writer for a request that waits, or that Redis is to be told of.
+    fn wake_for(&self, ledger: &Ledger, waits: bool) {
+        if waits || (ledger.mode == Mode::Merging && ledger.has_work(self.now())) {
+            self.wake.notify_one();
+        }
     }
 
     fn sweep(&self) {

@@ -45,7 +45,15 @@ impl Ledger {
         (settled, failed)
     }
 
-    fn settle_item(&mut self, item: Item, reply: Reply, number: u64, sent: u64, now: u64, settled: &mut Settled) {
+    fn settle_item(
+        &mut self,
+        item: Item,
+        reply: Reply,
+        number: u64,
+        sent: u64,
+        now: u64,
+        settled: &mut Settled,
+    ) {
         let hits = item.hits();
         let raised = self.repairs.get(&item.key).filter(|repair| repair.until >= number);
         let raised = raised.map_or(0, |repair| repair.deficit);

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn what_is_over_goes_first() {
-        let mut table = filled(64, |number| Entry { reset: if number < 32 { 5 } else { 10 }, ..Entry::default() });
+        let mut table =
+            filled(64, |number| Entry { reset: if number < 32 { 5 } else { 10 }, ..Entry::default() });
         table.entry(&key(64), 6).reset = 10;
         assert_eq!(table.len(), 33);
         assert_eq!(table.take_evicted(), 0, "nothing was lost");

@@ -6,6 +6,7 @@
 //! counted here. An `INCRBY` whose fate is unknown is never sent again.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,11 +16,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Shared;
 use super::batch::Batch;
-use super::ledger::Mode;
+use super::ledger::{JOIN_AFTER, Mode};
 use crate::redis::{FailureKind, Link, Redis, Session};
 
 /// How often clients whose windows are over are dropped.
@@ -28,7 +29,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Runs until told to stop.
 pub(super) async fn run(shared: Arc<Shared>, redis: Redis) {
     let link = redis.link();
-    let mut writer = Writer { shared: shared.clone(), redis, session: None, sent: VecDeque::new() };
+    let mut writer =
+        Writer { shared: shared.clone(), redis, session: None, joins: false, sent: VecDeque::new() };
     shared.stop.run_until_cancelled(writer.forever(link)).await;
     writer.lose();
 }
@@ -43,6 +45,8 @@ struct Writer {
     shared: Arc<Shared>,
     redis: Redis,
     session: Option<Session>,
+    /// Whether the count will be shared again when the others are back too.
+    joins: bool,
     /// In the order of their replies.
     sent: VecDeque<Sent>,
 }
@@ -52,6 +56,8 @@ impl Writer {
         let mut replies = FuturesOrdered::new();
         let mut sweep = interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let join_after = Duration::from_millis(JOIN_AFTER);
+        let mut join = pin!(sleep(join_after));
         link.mark_changed();
         loop {
             tokio::select! {
@@ -62,6 +68,7 @@ impl Writer {
                     }
                     let now = link.borrow_and_update().clone();
                     self.follow(now);
+                    join.as_mut().reset(tokio::time::Instant::now() + join_after);
                 }
                 Some(reply) = replies.next(), if !replies.is_empty() => self.settle(reply),
                 () = self.shared.wake.notified() => {
@@ -70,6 +77,10 @@ impl Writer {
                     if let Some((connection, pipe)) = self.write() {
                         replies.push_back(send(connection, pipe));
                     }
+                }
+                () = &mut join, if self.joins => {
+                    self.joins = false;
+                    self.shared.wake.notify_one();
                 }
                 _ = sweep.tick() => self.shared.sweep(),
             }
@@ -95,6 +106,7 @@ impl Writer {
                     self.lose();
                 }
                 self.session = Some(session);
+                self.joins = true;
                 let now = self.shared.now();
                 self.shared.ledger().tell_all(now);
                 self.shared.wake.notify_one();
@@ -141,7 +153,7 @@ impl Writer {
         let (settled, failed) = {
             let mut ledger = self.shared.ledger();
             let outcome = ledger.settle(batch, values, now);
-            if ledger.has_work() {
+            if ledger.has_work(now) {
                 self.shared.wake.notify_one();
             }
             self.shared.measure(&mut ledger);

@@ -36,6 +36,10 @@ impl FailureKind {
         if error.is_timeout() {
             return Self::Timeout;
         }
+        // The errors of a pipeline are told apart only one by one.
+        if let Some((_, first)) = error.clone().into_server_errors().as_deref().and_then(<[_]>::first) {
+            return Self::of_reply(first);
+        }
         match (error.code(), error.kind()) {
             (Some(code), _) => Self::of_code(code),
             (None, ErrorKind::AuthenticationFailed) => Self::Auth,

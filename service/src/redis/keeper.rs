@@ -13,8 +13,8 @@ use super::{BUDGET, Link, Session, Shared};
 
 /// For a connection with its name look-up, TLS and credentials.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// Between two attempts, give or take a fifth. It does not grow: the limit is to be shared again soon after Redis is back.
-const RETRY_EVERY: Duration = Duration::from_millis(250);
+/// Between two attempts, give or take a tenth. It does not grow: the limit is to be shared again soon after Redis is back.
+const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at a connection that stands.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// For the reply to such a look. Longer than a request waits: an idle replica need not fail over to itself.
@@ -122,8 +122,8 @@ fn random() -> String {
     format!("{number:016x}")
 }
 
-/// `base` give or take a fifth, so that replicas do not all come back in the same instant.
+/// `base` give or take a tenth, so that replicas do not all come back in the same instant.
 fn jittered(base: Duration) -> Duration {
     let fraction = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
-    base.mul_f64(0.8 + 0.4 * fraction)
+    base.mul_f64(0.9 + 0.2 * fraction)
 }

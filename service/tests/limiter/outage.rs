@@ -1,0 +1,232 @@
+//! While Redis is away, and when it is back.
+
+use std::time::{Duration, Instant};
+
+use appforge_service::limiter::{OnRedisFailure, Outcome, Settings};
+use appforge_service::status::{LimitMode, StoreState};
+use rustix::process::Signal;
+
+use crate::support::{
+    Replica, Server, calls, eventually, limit, passed, replicas, run, shared, traffic, ttls,
+};
+
+/// The budget of 50 ms, and what a busy machine may add.
+const IN_TIME: Duration = Duration::from_millis(80);
+/// From Redis's return to the shared count.
+const SOON: Duration = Duration::from_secs(2);
+/// With three replicas, what an outage may let pass beyond the limit of 100.
+const BOUND: usize = 102;
+
+#[tokio::test]
+async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
+    let Some(mut server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 3).await;
+    assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
+    server.kill();
+    let outage = traffic(&replicas, "client", 300, 30).await;
+    println!("killed: {} passed, slowest {:?}", outage.passed, outage.slowest);
+    assert!(outage.slowest < IN_TIME, "{:?}", outage.slowest);
+    assert!(outage.passed >= 38 && outage.passed + 60 <= BOUND, "{}", outage.passed);
+    eventually(|| replicas.iter().all(|replica| replica.mode() == LimitMode::Memory)).await;
+    let (state, why) = replicas.first().unwrap().redis.state();
+    assert_eq!(state, StoreState::Down);
+    assert!(why.is_some());
+
+    // It comes back without data, and is told.
+    server.run().await;
+    let back = shared(&replicas).await;
+    println!("killed: shared {back:?} after the return");
+    assert!(back < SOON, "{back:?}");
+    assert_eq!(passed(&replicas, "client", 150, 30).await, 0);
+    let mut observer = server.connection().await;
+    let key = "appforge:rl:100:900000:client";
+    let total: usize = redis::cmd("GET").arg(key).query_async(&mut observer).await.unwrap();
+    assert!(total >= 60 + outage.passed, "{total}");
+    assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
+    let told: f64 = replicas.iter().map(|it| it.metric("ratelimit_reconciled_hits_total")).sum();
+    assert_eq!(told as usize, outage.passed);
+}
+
+#[tokio::test]
+async fn what_passed_in_an_outage_counts_after_it() {
+    for (arguments, lost) in [(&["--appendonly", "yes", "--appendfsync", "always"][..], 0), (&[][..], 2)] {
+        let Some(mut server) = Server::absent(arguments) else { return };
+        server.run().await;
+        let replicas = replicas(&server.url(), 3).await;
+        assert_eq!(passed(&replicas, "client", 30, 1).await, 30);
+        server.kill();
+        // Below what is left: 21 of 70.
+        assert_eq!(passed(&replicas, "client", 21, 1).await, 21);
+        assert_eq!(passed(&replicas, "new", 21, 1).await, 21);
+        server.run().await;
+        shared(&replicas).await;
+        // Without its data, Redis learns of 30, 29 or 28: of what the replica that was back first had heard last.
+        let after = passed(&replicas, "client", 150, 30).await;
+        assert!((49..=49 + lost).contains(&after), "{after}");
+        assert_eq!(passed(&replicas, "new", 150, 30).await, 79);
+        assert_eq!(passed(&replicas, "other", 150, 30).await, 100, "exact as before");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_go_on_through_the_return_are_all_counted() {
+    let Some(mut server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 3).await;
+    let names: Vec<_> = (0..40).map(|number| format!("10.9.0.{number}")).collect();
+    let mut passes = vec![0; names.len()];
+    let round = async |passes: &mut Vec<usize>| {
+        for (name, passes) in names.iter().zip(passes) {
+            *passes += passed(&replicas, name, 3, 3).await;
+        }
+    };
+    for _ in 0..10 {
+        round(&mut passes).await;
+    }
+    server.kill();
+    round(&mut passes).await;
+    server.run().await;
+    let start = Instant::now();
+    while replicas.iter().any(|replica| replica.mode() != LimitMode::Shared) {
+        round(&mut passes).await;
+        assert!(start.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..60 {
+        round(&mut passes).await;
+    }
+    for (name, passes) in names.iter().zip(passes) {
+        assert!((95..=BOUND).contains(&passes), "{name}: {passes}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
+    let Some(server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 3).await;
+    assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
+    server.signal(Signal::STOP);
+    let first = traffic(&replicas, "client", 30, 30).await;
+    println!("frozen: first requests, slowest {:?}", first.slowest);
+    assert!(first.slowest < IN_TIME, "{:?}", first.slowest);
+    let rest = traffic(&replicas, "client", 300, 30).await;
+    println!("frozen: later requests, slowest {:?}", rest.slowest);
+    assert!(rest.slowest < Duration::from_millis(20), "{:?}", rest.slowest);
+    let passes = first.passed + rest.passed;
+    assert!(passes >= 38 && passes + 60 <= BOUND, "{passes}");
+
+    server.signal(Signal::CONT);
+    let back = shared(&replicas).await;
+    println!("frozen: shared {back:?} after the return");
+    assert!(back < SOON, "{back:?}");
+    assert_eq!(passed(&replicas, "client", 150, 30).await, 0);
+    let mut observer = server.connection().await;
+    assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
+}
+
+#[tokio::test]
+async fn an_idle_replica_notices_a_frozen_redis() {
+    let Some(server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 1).await;
+    server.signal(Signal::STOP);
+    let noticed = eventually(|| replicas.first().unwrap().mode() == LimitMode::Memory).await;
+    assert!(noticed < Duration::from_secs(3), "{noticed:?}");
+    server.signal(Signal::CONT);
+    shared(&replicas).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_starts_before_redis_answers_at_once_and_is_exact_later() {
+    let Some(mut server) = Server::absent(&[]) else { return };
+    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&server.url(), limit(3))).collect();
+    let first = traffic(&replicas, "early", 30, 30).await;
+    assert!(first.slowest < Duration::from_millis(100), "{:?}", first.slowest);
+    assert_eq!(first.passed, 30);
+    assert!(replicas.iter().all(|replica| replica.mode() == LimitMode::Memory));
+    server.run().await;
+    let back = shared(&replicas).await;
+    println!("absent: shared {back:?} after Redis appeared");
+    assert!(back < SOON, "{back:?}");
+    assert_eq!(passed(&replicas, "early", 150, 50).await, 70);
+    assert_eq!(passed(&replicas, "late", 150, 50).await, 100);
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_counts_as_away() {
+    let Some(server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 3).await;
+    let mut observer = server.connection().await;
+    let ways: [(&[&str], &[&str], &str); 2] = [
+        (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "READONLY"),
+        (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+    ];
+    for (fails, heals, name) in ways {
+        assert_eq!(passed(&replicas, name, 60, 1).await, 60);
+        run(&mut observer, fails).await;
+        let outage = traffic(&replicas, name, 300, 30).await;
+        assert!(outage.slowest < IN_TIME, "{:?}", outage.slowest);
+        assert!(outage.passed + 60 <= BOUND, "{}", outage.passed);
+        eventually(|| {
+            let states = replicas.iter().map(|replica| replica.redis.state().1.unwrap_or_default());
+            states.into_iter().all(|why| why.contains(name))
+        })
+        .await;
+        run(&mut observer, heals).await;
+        assert!(shared(&replicas).await < SOON);
+        assert_eq!(passed(&replicas, name, 150, 30).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_are_named_but_never_told() {
+    let Some(mut server) = Server::absent(&["--requirepass", "right-password"]) else { return };
+    server.run().await;
+    for url in [server.url(), format!("redis://:wrong-password@127.0.0.1:{}", server.port)] {
+        let replica = Replica::start(&url, limit(1));
+        eventually(|| replica.redis.state().1.is_some_and(|why| why.contains("credentials"))).await;
+        let why = replica.redis.state().1.unwrap();
+        assert!(!why.contains("password"), "{why}");
+        assert_eq!(replica.limiter.check("client").await.outcome, Outcome::Passed);
+    }
+    let replica = [Replica::start(&format!("redis://:right-password@127.0.0.1:{}", server.port), limit(1))];
+    shared(&replica).await;
+}
+
+#[tokio::test]
+async fn the_settings_say_what_happens_in_an_outage() {
+    let Some(server) = Server::absent(&[]) else { return };
+    let start = |on_redis_failure| Replica::start(&server.url(), Settings { on_redis_failure, ..limit(1) });
+    let closed = [start(OnRedisFailure::Closed)];
+    let refused = traffic(&closed, "client", 10, 1).await.decisions;
+    assert!(refused.iter().all(|decision| decision.outcome == Outcome::Unavailable));
+    assert_eq!(closed.first().unwrap().mode(), LimitMode::Closed);
+    let open = [start(OnRedisFailure::Open)];
+    assert_eq!(passed(&open, "client", 150, 10).await, 150);
+    assert_eq!(open.first().unwrap().mode(), LimitMode::Open);
+}
+
+#[tokio::test]
+async fn many_clients_are_told_soon() {
+    let Some(mut server) = Server::start().await else { return };
+    let replicas = replicas(&server.url(), 1).await;
+    server.kill();
+    for number in 0..5000 {
+        let client = format!("10.{}.{}.1", number / 256, number % 256);
+        assert_eq!(passed(&replicas, &client, 1, 1).await, 1);
+    }
+    server.run().await;
+    let back = shared(&replicas).await;
+    println!("5000 clients told: shared {back:?} after the return");
+    assert!(back < SOON, "{back:?}");
+    let mut observer = server.connection().await;
+    eventually(|| replicas.first().unwrap().metric("ratelimit_reconciled_hits_total") == 5000.0).await;
+    assert!(calls(&mut observer, "set").await >= 5000);
+}
+
+#[test]
+fn a_malformed_url_is_refused_without_repeating_it() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let url = "http://:secret@nowhere".to_owned();
+    let settings = appforge_service::redis::Settings { url, key_prefix: "appforge:".into() };
+    let error = appforge_service::redis::Redis::start(settings, &mut registry).err().unwrap();
+    assert!(!format!("{error:#}").contains("secret"), "{error:#}");
+}
