@@ -217,7 +217,7 @@ async fn a_far_redis_costs_one_round_trip_however_many_requests_overlap() {
     let median = *took.get(took.len() / 2).unwrap();
     println!("Redis 4 ms away: median {median:?}");
     // The relay's timers round up to whole milliseconds, either way.
-    assert!(median < Duration::from_millis(9), "{median:?}");
+    assert!(median < Duration::from_millis(10), "{median:?}");
     assert!(passed(&replica, "burst", 1000, 500).await == 1000);
 }
 
