@@ -70,12 +70,15 @@ pub(super) struct Commands {
     pub(super) seed: u64,
 }
 
+/// A counter of commands, and how many of them a batch holds.
+type CommandCounter = (Counter, fn(&Commands) -> u64);
+
 /// The limiter's series. Counters of the hot path are looked up once.
 pub(super) struct Metrics {
     decisions: [Counter; SOURCES.len()],
     pub(super) check: Histogram,
     pub(super) rtt: Histogram,
-    commands: [(Counter, fn(&Commands) -> u64); 6],
+    commands: [CommandCounter; 6],
     pub(super) batch_hits: Histogram,
     pub(super) batch_keys: Histogram,
     pub(super) up: Gauge,

@@ -1,6 +1,10 @@
 //! The rate limiter against a real Redis: exact over replicas, bounded in time, whole again after each outage.
 
+#[cfg(test)]
 mod exact;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
 mod support;
