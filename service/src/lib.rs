@@ -1,5 +1,23 @@
 //! The bundled service: pooled MongoDB, cached reads, and a rate limit that is global and exact.
 
+pub mod admin;
+pub mod app;
+pub mod cache;
+pub mod identity;
+pub mod items;
 pub mod limiter;
+pub mod listen;
+pub mod logging;
+pub mod metrics;
+pub mod mongodb;
+pub mod network;
+pub mod openapi;
+pub mod probe;
+pub mod problem;
 pub mod redis;
+pub mod run;
+pub mod server;
+pub mod settings;
 pub mod status;
+
+pub use run::{main, serve};

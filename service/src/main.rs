@@ -1,1 +1,5 @@
-fn main() {}
+//! The service as a program of its own.
+
+fn main() -> std::process::ExitCode {
+    appforge_service::main()
+}

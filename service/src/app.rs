@@ -1,0 +1,162 @@
+//! The public side: every request is counted by the limiter, then routed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use prometheus_client::registry::Registry;
+use tower::Service;
+
+use crate::cache::Cache;
+use crate::identity::Identities;
+use crate::limiter::{Limiter, Outcome};
+use crate::metrics::Metrics;
+use crate::mongodb::Mongodb;
+use crate::problem::Problem;
+use crate::redis::Redis;
+use crate::server::{Connections, Handler};
+use crate::status::{Health, HealthState, RedisStatus, Statusz, StoreState};
+use crate::{items, openapi};
+
+/// What both listeners work on.
+pub struct App {
+    /// Names this replica.
+    pub replica: String,
+    /// The document store.
+    pub mongodb: Mongodb,
+    /// The counter and cache store.
+    pub redis: Redis,
+    /// The rate limiter.
+    pub limiter: Limiter,
+    /// Who a request comes from.
+    pub identities: Identities,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// All metrics.
+    pub registry: Registry,
+    /// The public connections.
+    pub connections: Connections,
+    /// Whether this replica is on its way out.
+    pub draining: AtomicBool,
+    /// When it started.
+    pub started: Instant,
+}
+
+impl App {
+    /// The answer of `/health`.
+    pub fn health(&self) -> Health {
+        let (mongodb, redis) = (self.mongodb.status(), self.redis_status());
+        let all = mongodb.status == StoreState::Up && redis.status == StoreState::Up;
+        Health {
+            status: if all { HealthState::Ok } else { HealthState::Degraded },
+            version: env!("CARGO_PKG_VERSION").into(),
+            replica: self.replica.clone(),
+            mongodb,
+            redis,
+        }
+    }
+
+    /// The answer of `/statusz`.
+    pub fn statusz(&self) -> Statusz {
+        Statusz {
+            version: env!("CARGO_PKG_VERSION").into(),
+            replica: self.replica.clone(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            draining: self.draining.load(Ordering::Relaxed),
+            connections: self.connections.open(),
+            requests_total: self.metrics.total(),
+            mongodb: self.mongodb.status(),
+            redis: self.redis_status(),
+            rate_limit: self.limiter.status(),
+        }
+    }
+
+    fn redis_status(&self) -> RedisStatus {
+        let (status, error) = self.redis.state();
+        RedisStatus { status, error, mode: self.limiter.status().mode }
+    }
+}
+
+/// Answers public requests.
+pub struct Public {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Public {
+    /// The public routes of `app`.
+    pub fn new(app: Arc<App>, cache: Cache) -> Self {
+        let router = Router::new()
+            .route("/health", get(health))
+            .with_state(app.clone())
+            .merge(items::router(app.mongodb.clone(), cache))
+            .merge(openapi::router())
+            .fallback(async || Problem::not_found())
+            .method_not_allowed_fallback(async || {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method does not work here; see Allow")
+            });
+        Self { app, router }
+    }
+}
+
+async fn health(State(app): State<Arc<App>>) -> Json<Health> {
+    Json(app.health())
+}
+
+impl Handler for Public {
+    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut counted = Counted::new(&self.app.metrics, &request);
+        let identity = self.app.identities.of(peer.ip(), request.headers());
+        let decision = self.app.limiter.check(identity.as_str()).await;
+        let mut response = match decision.outcome {
+            Outcome::Passed => {
+                let mut router = self.router.clone();
+                match router.call(request.map(Body::new)).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            Outcome::Limited => {
+                Problem::too_many(decision.limit, decision.reset.as_secs_f64().ceil() as u64).into_response()
+            }
+            Outcome::Unavailable => {
+                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
+            }
+        };
+        decision.write_headers(response.headers_mut());
+        counted.status = Some(response.status());
+        response
+    }
+}
+
+/// Counts a request also when its client leaves before the answer.
+struct Counted<'a> {
+    metrics: &'a Metrics,
+    method: Method,
+    path: String,
+    began: Instant,
+    status: Option<StatusCode>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a Metrics, request: &Request<Incoming>) -> Self {
+        metrics.began();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        Self { metrics, method, path, began: Instant::now(), status: None }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.metrics.ended(&self.method, &self.path, self.status, self.began.elapsed());
+    }
+}

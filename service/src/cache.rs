@@ -1,0 +1,131 @@
+//! Answers kept in Redis for a while. A dead Redis only means misses.
+//!
+//! All entries belong to a generation, a random token that each write replaces. An entry is stored with the generation
+//! that was read before the database was, so that a reader who raced with a write stores what nobody will take.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, cmd};
+
+use crate::redis::{FailureKind, Redis};
+
+/// A cache for the items.
+#[derive(Clone)]
+pub struct Cache {
+    redis: Redis,
+    ttl: Duration,
+    requests: Family<OutcomeLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: CacheOutcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the values of the label")]
+enum CacheOutcome {
+    hit,
+    miss,
+    bypass,
+}
+
+/// What the cache knows of a key.
+pub enum Found {
+    /// The answer.
+    Hit(Bytes),
+    /// Nothing; the token stores an answer that was made after this.
+    Miss(Token),
+}
+
+/// The right to store an answer that was read after the token was given.
+pub struct Token(Option<String>);
+
+impl Cache {
+    /// A cache whose entries live for `ttl`.
+    pub fn new(redis: Redis, ttl: Duration, registry: &mut Registry) -> Self {
+        let requests = Family::default();
+        registry.register("cache_requests", "Reads that the cache could answer, or not", requests.clone());
+        Self { redis, ttl, requests }
+    }
+
+    /// Looks a key up.
+    pub async fn get(&self, key: &str) -> Found {
+        let (found, outcome) = match self.look_up(key).await {
+            Some(Ok((Some(generation), Some(entry)))) => match entry_of(&generation, &entry) {
+                Some(answer) => (Found::Hit(answer), CacheOutcome::hit),
+                None => (Found::Miss(Token(Some(generation))), CacheOutcome::miss),
+            },
+            Some(Ok((generation, _))) => (Found::Miss(Token(generation)), CacheOutcome::miss),
+            Some(Err(error)) => {
+                self.redis.failed(FailureKind::of(&error));
+                (Found::Miss(Token(None)), CacheOutcome::bypass)
+            }
+            None => (Found::Miss(Token(None)), CacheOutcome::bypass),
+        };
+        self.requests.get_or_create(&OutcomeLabels { outcome }).inc();
+        found
+    }
+
+    /// Stores an answer.
+    pub async fn put(&self, key: &str, Token(generation): Token, answer: &[u8]) {
+        let Some(generation) = generation else {
+            // Nobody has written since Redis was empty: the next reader finds a generation.
+            return self.renew(true).await;
+        };
+        let Some(mut connection) = self.redis.connection() else { return };
+        let mut entry = generation.into_bytes();
+        entry.push(b'\n');
+        entry.extend_from_slice(answer);
+        let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        let mut command = cmd("SET");
+        command.arg(self.key(key)).arg(entry).arg("PX").arg(ttl);
+        self.judge(command.query_async::<()>(&mut connection).await);
+    }
+
+    /// Forgets everything: something was written.
+    pub async fn invalidate(&self) {
+        self.renew(false).await;
+    }
+
+    async fn renew(&self, only_if_missing: bool) {
+        let Some(mut connection) = self.redis.connection() else { return };
+        let mut bytes = [0; 8];
+        // Without randomness entries live on to their end, which is bounded.
+        if getrandom::fill(&mut bytes).is_err() {
+            return;
+        }
+        let mut command = cmd("SET");
+        command.arg(self.key("generation")).arg(format!("{:016x}", u64::from_ne_bytes(bytes)));
+        if only_if_missing {
+            command.arg("NX");
+        }
+        self.judge(command.query_async::<Option<String>>(&mut connection).await);
+    }
+
+    async fn look_up(&self, key: &str) -> Option<Result<(Option<String>, Option<Vec<u8>>), RedisError>> {
+        let mut connection: MultiplexedConnection = self.redis.connection()?;
+        Some(cmd("MGET").arg(self.key("generation")).arg(self.key(key)).query_async(&mut connection).await)
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}cache:items:{key}", self.redis.key_prefix())
+    }
+
+    fn judge<T>(&self, outcome: Result<T, RedisError>) {
+        if let Err(error) = outcome {
+            self.redis.failed(FailureKind::of(&error));
+        }
+    }
+}
+
+fn entry_of(generation: &str, entry: &[u8]) -> Option<Bytes> {
+    let answer = entry.strip_prefix(generation.as_bytes())?.strip_prefix(b"\n")?;
+    Some(Bytes::copy_from_slice(answer))
+}

@@ -1,0 +1,191 @@
+//! Who a request comes from, as the rate limiter counts it.
+//!
+//! The socket's peer, unless that is a trusted proxy: then the right-most entry of `X-Forwarded-For` that is none. A
+//! malformed header never panics and never gives a fresh identity.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::network::{Network, canonical, masked};
+use crate::probe;
+
+/// The key that the limiter counts by: `203.0.113.9`, `2001:db8:1:2::/64` or `sim:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity(String);
+
+impl Identity {
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The client of an address; IPv6 counts by its first `ipv6_prefix` bits, since one client has many addresses.
+    pub fn of_address(address: IpAddr, ipv6_prefix: u8) -> Self {
+        match canonical(address) {
+            IpAddr::V4(address) => Self(address.to_string()),
+            IpAddr::V6(address) => Self(format!("{}/{ipv6_prefix}", masked(address, ipv6_prefix))),
+        }
+    }
+
+    /// The simulated client of this name.
+    pub fn simulated(client: &str) -> Self {
+        Self(format!("sim:{client}"))
+    }
+}
+
+/// Whom to believe.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Bits of an IPv6 address that make a client.
+    pub ipv6_prefix: u8,
+    /// Signs simulated clients; without one there are none.
+    pub probe_secret: Option<Vec<u8>>,
+}
+
+/// Finds out who a request comes from.
+pub struct Identities {
+    settings: Settings,
+    sources: Family<SourceLabels, Counter>,
+    rejected: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: Source,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the values of the label")]
+enum Source {
+    peer,
+    xff,
+    bad,
+    short,
+    probe,
+}
+
+impl Identities {
+    /// Begins to count.
+    pub fn new(settings: Settings, registry: &mut Registry) -> Self {
+        let (sources, rejected) = (Family::default(), Counter::default());
+        registry.register(
+            "ratelimit_client_ip_source",
+            "Where the client's identity came from",
+            sources.clone(),
+        );
+        registry.register("probe_rejected", "Signed client headers that were not ours", rejected.clone());
+        Self { settings, sources, rejected }
+    }
+
+    /// Whom a request with these headers over a connection from `peer` comes from.
+    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Identity {
+        let (identity, source) = match self.simulated(headers) {
+            Some(identity) => (identity, Source::probe),
+            None => {
+                let (address, source) = self.address(peer, headers);
+                (Identity::of_address(address, self.settings.ipv6_prefix), source)
+            }
+        };
+        self.sources.get_or_create(&SourceLabels { source }).inc();
+        identity
+    }
+
+    fn simulated(&self, headers: &HeaderMap) -> Option<Identity> {
+        let header = headers.get(probe::HEADER)?;
+        let secret = self.settings.probe_secret.as_deref()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        match header.to_str().map(|header| probe::verify(secret, header, now)) {
+            Ok(Ok(client)) => Some(Identity::simulated(client)),
+            _ => {
+                self.rejected.inc();
+                None
+            }
+        }
+    }
+
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Source) {
+        let trusted =
+            |address: IpAddr| self.settings.trusted_proxies.iter().any(|network| network.contains(address));
+        if !trusted(peer) {
+            return (peer, Source::peer);
+        }
+        // Several headers are one list (RFC 9110, 5.3); it is walked from the hop next to us.
+        let mut hop = peer;
+        for header in headers.get_all("x-forwarded-for").iter().rev() {
+            let Ok(header) = header.to_str() else { return (hop, Source::bad) };
+            for entry in header.rsplit(',') {
+                let Some(address) = entry_address(entry.trim()) else { return (hop, Source::bad) };
+                if !trusted(address) {
+                    return (address, Source::xff);
+                }
+                hop = address;
+            }
+        }
+        // Only trusted hops: the one furthest away stands for what is behind it.
+        (hop, Source::short)
+    }
+}
+
+/// An address, with or without a port.
+fn entry_address(entry: &str) -> Option<IpAddr> {
+    let bare =
+        entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(address, _)| address);
+    bare.parse().ok().or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let settings = Settings {
+            trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+            ipv6_prefix: 64,
+            probe_secret: Some(b"secret".to_vec()),
+        };
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let identities = Identities::new(settings, &mut Registry::default());
+        identities.of(peer.parse().unwrap(), &headers).as_str().to_owned()
+    }
+
+    #[test]
+    fn a_header_of_someone_who_is_not_trusted_changes_nothing() {
+        assert_eq!(of(&[], "203.0.113.9", &["1.2.3.4"]), "203.0.113.9");
+        assert_eq!(of(&["10.0.0.0/8"], "203.0.113.9", &["1.2.3.4"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn behind_trusted_proxies_the_right_most_other_entry_counts() {
+        let trusted = &["10.0.0.0/8"];
+        assert_eq!(of(trusted, "10.0.0.1", &["6.6.6.6, 1.2.3.4"]), "1.2.3.4");
+        assert_eq!(of(trusted, "10.0.0.1", &["6.6.6.6", "1.2.3.4, 10.9.9.9"]), "1.2.3.4");
+        assert_eq!(of(trusted, "10.0.0.1", &["[2001:db8:1:2:3::4]:80"]), "2001:db8:1:2::/64");
+        assert_eq!(of(trusted, "10.0.0.1", &["1.2.3.4:1234"]), "1.2.3.4");
+    }
+
+    #[test]
+    fn a_bad_header_gives_no_fresh_identity() {
+        let trusted = &["10.0.0.0/8"];
+        for bad in ["", "unknown", "1.2.3.4,,", "999.1.1.1", "ä", "1.2.3.4, x"] {
+            assert_eq!(of(trusted, "10.0.0.1", &[bad]), "10.0.0.1", "{bad}");
+        }
+        assert_eq!(of(trusted, "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn one_client_has_one_identity_in_every_notation() {
+        assert_eq!(of(&[], "::ffff:203.0.113.9", &[]), "203.0.113.9");
+        assert_eq!(of(&[], "2001:db8::1", &[]), of(&[], "2001:db8::ffff", &[]));
+    }
+}

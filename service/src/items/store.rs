@@ -1,0 +1,147 @@
+//! The items in MongoDB. Plain commands only; every one is bounded.
+
+use futures_util::TryStreamExt;
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::ReturnDocument;
+
+use crate::items::model::{Change, Draft, Item, Page};
+use crate::mongodb::{Away, Mongodb};
+
+/// The items.
+#[derive(Clone)]
+pub(super) struct Store {
+    mongodb: Mongodb,
+}
+
+impl Store {
+    pub(super) fn new(mongodb: Mongodb) -> Self {
+        Self { mongodb }
+    }
+
+    pub(super) async fn create(&self, draft: Draft) -> Result<Item, Away> {
+        let id = ObjectId::new();
+        let now = DateTime::now();
+        let mut document = fields(&draft);
+        document.insert("_id", id);
+        document.insert("created_at", now);
+        document.insert("updated_at", now);
+        let item = item(&document);
+        self.mongodb.run(|database| async move { collection(&database).insert_one(document).await }).await?;
+        Ok(item)
+    }
+
+    pub(super) async fn list(&self, after: Option<ObjectId>, limit: u16) -> Result<Page, Away> {
+        let filter = after.map_or_else(Document::new, |id| doc! {"_id": {"$gt": id}});
+        // One more tells whether there is a next page.
+        let most = i64::from(limit) + 1;
+        let documents: Vec<Document> = self
+            .mongodb
+            .run(|database| async move {
+                collection(&database)
+                    .find(filter)
+                    .sort(doc! {"_id": 1})
+                    .limit(most)
+                    .await?
+                    .try_collect()
+                    .await
+            })
+            .await?;
+        let mut items: Vec<Item> = documents.iter().map(item).collect();
+        let more = items.len() > usize::from(limit);
+        items.truncate(usize::from(limit));
+        let next_cursor = if more { items.last().map(|item| item.id.clone()) } else { None };
+        Ok(Page { items, next_cursor })
+    }
+
+    pub(super) async fn get(&self, id: ObjectId) -> Result<Option<Item>, Away> {
+        let found = self
+            .mongodb
+            .run(|database| async move { collection(&database).find_one(doc! {"_id": id}).await })
+            .await?;
+        Ok(found.as_ref().map(item))
+    }
+
+    pub(super) async fn replace(&self, id: ObjectId, draft: Draft) -> Result<Option<Item>, Away> {
+        let mut set = fields(&draft);
+        set.insert("updated_at", DateTime::now());
+        let mut update = doc! {"$set": set};
+        if draft.description.is_none() {
+            update.insert("$unset", doc! {"description": ""});
+        }
+        self.update(id, update).await
+    }
+
+    pub(super) async fn patch(&self, id: ObjectId, change: Change) -> Result<Option<Item>, Away> {
+        let mut set = doc! {"updated_at": DateTime::now()};
+        let mut update = Document::new();
+        if let Some(name) = change.name {
+            set.insert("name", name);
+        }
+        if let Some(tags) = change.tags {
+            set.insert("tags", tags);
+        }
+        match change.description {
+            Some(Some(description)) => drop(set.insert("description", description)),
+            Some(None) => drop(update.insert("$unset", doc! {"description": ""})),
+            None => {}
+        }
+        update.insert("$set", set);
+        self.update(id, update).await
+    }
+
+    pub(super) async fn delete(&self, id: ObjectId) -> Result<bool, Away> {
+        let outcome = self
+            .mongodb
+            .run(|database| async move { collection(&database).delete_one(doc! {"_id": id}).await })
+            .await?;
+        Ok(outcome.deleted_count > 0)
+    }
+
+    async fn update(&self, id: ObjectId, update: Document) -> Result<Option<Item>, Away> {
+        let found = self
+            .mongodb
+            .run(|database| async move {
+                let items = collection(&database);
+                items
+                    .find_one_and_update(doc! {"_id": id}, update)
+                    .return_document(ReturnDocument::After)
+                    .await
+            })
+            .await?;
+        Ok(found.as_ref().map(item))
+    }
+}
+
+fn collection(database: &mongodb::Database) -> Collection<Document> {
+    database.collection("items")
+}
+
+fn fields(draft: &Draft) -> Document {
+    let mut fields = doc! {"name": &draft.name, "tags": &draft.tags};
+    if let Some(description) = &draft.description {
+        fields.insert("description", description);
+    }
+    fields
+}
+
+/// A document of someone else may lack anything; an item never does.
+fn item(document: &Document) -> Item {
+    let time = |key: &str| {
+        let time = document.get_datetime(key).ok().and_then(|time| time.try_to_rfc3339_string().ok());
+        time.unwrap_or_default()
+    };
+    let text = |key: &str| document.get_str(key).ok().map(str::to_owned);
+    let tags = document
+        .get_array("tags")
+        .map(|tags| tags.iter().filter_map(|tag| tag.as_str()).map(str::to_owned).collect());
+    Item {
+        id: document.get_object_id("_id").map(|id| id.to_hex()).unwrap_or_default(),
+        name: text("name").unwrap_or_default(),
+        description: text("description"),
+        tags: tags.unwrap_or_default(),
+        created_at: time("created_at"),
+        updated_at: time("updated_at"),
+    }
+}

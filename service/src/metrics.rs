@@ -1,0 +1,146 @@
+//! What is measured of HTTP and of the process, in the Prometheus text format. Never labelled by client.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Upper bounds of the duration histogram, in seconds.
+const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The metrics of the public listener and of the process.
+pub struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    total: Counter,
+    memory: Gauge,
+    files: Gauge,
+    cpu: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+impl Metrics {
+    /// Begins to measure.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            in_flight: Gauge::default(),
+            total: Counter::default(),
+            memory: Gauge::default(),
+            files: Gauge::default(),
+            cpu: Gauge::default(),
+        };
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "From the head of a request to that of its answer",
+            Unit::Seconds,
+            metrics.durations.clone(),
+        );
+        registry.register("http_requests_in_flight", "Requests being answered", metrics.in_flight.clone());
+        registry.register_with_unit(
+            "process_resident_memory",
+            "Memory in use",
+            Unit::Bytes,
+            metrics.memory.clone(),
+        );
+        registry.register("process_open_fds", "Open files and sockets", metrics.files.clone());
+        registry.register("process_cpu_seconds_total", "Time on the processor", metrics.cpu.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("appforge_build", "What runs", build);
+        metrics
+    }
+
+    /// A request has come.
+    pub fn began(&self) {
+        self.in_flight.inc();
+    }
+
+    /// It was answered, or its client has left (`None`).
+    pub fn ended(&self, method: &Method, path: &str, status: Option<StatusCode>, after: Duration) {
+        self.in_flight.dec();
+        let Some(status) = status else { return };
+        let (method, route) = (known_method(method), route(path));
+        self.total.inc();
+        self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
+        self.durations.get_or_create(&RouteLabels { route }).observe(after.as_secs_f64());
+    }
+
+    /// Requests answered since the start.
+    pub fn total(&self) -> u64 {
+        self.total.get()
+    }
+
+    /// All metrics as text.
+    pub fn text(&self, registry: &Registry) -> String {
+        self.measure_process();
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, registry);
+        text
+    }
+
+    fn measure_process(&self) {
+        // Without /proc the gauges stay at nought.
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: i64 = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
+        self.memory.set(pages * 4096);
+        let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        self.files.set(i64::try_from(files).unwrap_or(i64::MAX));
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks: f64 = fields
+            .split_ascii_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<f64>().ok())
+            .sum();
+        // 100 ticks a second on every Linux that Rust runs on.
+        self.cpu.set(ticks / 100.0);
+    }
+}
+
+/// The pattern of a path, so that labels stay few.
+fn route(path: &str) -> &'static str {
+    match path {
+        "/health" => "/health",
+        "/openapi.json" => "/openapi.json",
+        "/api/items" => "/api/items",
+        _ if path.starts_with("/api/items/") => "/api/items/{id}",
+        _ => "other",
+    }
+}
+
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,83 @@
+//! `/openapi.json`: the public routes, described from the types that they use.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use crate::items::{Item, Page};
+use crate::problem::Problem;
+use crate::status::Health;
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(Item, Page, Problem, Health)))]
+struct Schemas;
+
+/// The route of the description.
+pub fn router() -> Router {
+    let document = document();
+    Router::new().route("/openapi.json", get(async move || Json(document.clone())))
+}
+
+/// The description. Every route may also answer 429, and those of the items 503.
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(Schemas::openapi()).unwrap_or_default();
+    document["info"] = json!({"title": "appforge service", "version": env!("CARGO_PKG_VERSION")});
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
+    let body = json!({"required": true, "content": {"application/json": {"schema": {
+        "type": "object", "additionalProperties": false, "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 200},
+            "description": {"type": ["string", "null"], "maxLength": 2000},
+            "tags": {"type": ["array", "null"], "maxItems": 20, "items": {"type": "string", "minLength": 1, "maxLength": 50}}}}}}});
+    let write = |summary: &str, status: &str, parameters: Vec<Value>| {
+        let mut operation = operation(summary, status, Some("Item"), parameters);
+        operation["requestBody"] = body.clone();
+        operation
+    };
+    let page = vec![
+        json!({"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}}),
+        json!({"name": "cursor", "in": "query", "schema": {"type": "string"}}),
+    ];
+    document["paths"] = json!({
+        "/health": {"get": operation("How this replica and its stores are", "200", Some("Health"), vec![])},
+        "/openapi.json": {"get": operation("This description", "200", None, vec![])},
+        "/api/items": {
+            "get": operation("List items, oldest first", "200", Some("Page"), page),
+            "post": write("Create an item", "201", vec![]),
+        },
+        "/api/items/{id}": {
+            "get": operation("Read an item", "200", Some("Item"), vec![id.clone()]),
+            "put": write("Replace an item", "200", vec![id.clone()]),
+            "patch": write("Change an item by a merge patch", "200", vec![id.clone()]),
+            "delete": operation("Remove an item", "204", None, vec![id]),
+        },
+    });
+    document
+}
+
+fn operation(summary: &str, status: &str, schema: Option<&str>, parameters: Vec<Value>) -> Value {
+    let content = |schema: &str, kind: &str| {
+        let reference = format!("#/components/schemas/{schema}");
+        json!({"description": schema, "content": {kind: {"schema": {"$ref": reference}}}})
+    };
+    let good =
+        schema.map_or_else(|| json!({"description": "done"}), |schema| content(schema, "application/json"));
+    let problem = content("Problem", "application/problem+json");
+    json!({"summary": summary, "parameters": parameters, "responses": {
+        status: good, "429": problem, "503": problem, "default": problem}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for part in text.split("#/components/schemas/").skip(1) {
+            let name = part.split('"').next().unwrap_or_default();
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}

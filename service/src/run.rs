@@ -1,0 +1,138 @@
+//! Puts the parts together: start, serve, let clients go, end.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::app::{App, Public};
+use crate::cache::Cache;
+use crate::identity::Identities;
+use crate::limiter::Limiter;
+use crate::listen::{Listeners, listeners};
+use crate::logging;
+use crate::metrics::Metrics;
+use crate::mongodb::Mongodb;
+use crate::redis::Redis;
+use crate::server::Connections;
+use crate::settings::{Problem, Settings};
+
+/// The exit code for settings that are wrong.
+const SETTINGS_WRONG: u8 = 3;
+
+/// The whole program: settings from the environment, TLS, a runtime, the service.
+pub fn main() -> ExitCode {
+    let settings = match settings() {
+        Ok(settings) => settings,
+        Err(problems) => {
+            let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            say(&format!("error: the settings have {} problems{lines}", problems.len()));
+            return SETTINGS_WRONG.into();
+        }
+    };
+    let outcome = start(settings);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings of this process.
+///
+/// # Errors
+/// All that is wrong.
+pub fn settings() -> Result<Settings, Vec<Problem>> {
+    // A variable that is no text cannot be one of ours.
+    let variables = std::env::vars_os();
+    let variables =
+        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Settings::from_env(variables, |path| std::fs::read_to_string(path))
+}
+
+fn say(line: &str) {
+    // Nothing is left to tell when stderr itself is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn start(settings: Settings) -> Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok()
+        .context("a second TLS provider was installed")?;
+    // One thread: replicas are how the service scales, and a busy runtime of several threads answers later.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(settings))
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When a listener cannot be opened or a URI is malformed.
+pub async fn serve(settings: Settings) -> Result<()> {
+    logging::start(&settings.log);
+    let listeners = listeners(settings.public, settings.admin)?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    serve_on(listeners, settings, shutdown).await
+}
+
+/// Serves on these listeners until `shutdown` ends, then lets the clients go.
+///
+/// # Errors
+/// When a URI is malformed.
+pub async fn serve_on(
+    listeners: Listeners,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let mut registry = Registry::default();
+    let redis = Redis::start(settings.redis, &mut registry)?;
+    let mongodb = Mongodb::start(settings.mongodb, &mut registry)?;
+    let limiter = Limiter::start(settings.rate_limit, redis.clone(), &mut registry);
+    let cache = Cache::new(redis.clone(), settings.cache_ttl, &mut registry);
+    let app = Arc::new(App {
+        replica: settings.replica,
+        mongodb,
+        redis,
+        limiter,
+        identities: Identities::new(settings.identity, &mut registry),
+        metrics: Metrics::new(&mut registry),
+        registry,
+        connections: Connections::default(),
+        draining: AtomicBool::new(false),
+        started: Instant::now(),
+    });
+    let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+    // Whatever ends this function, even the caller dropping it, ends the listeners too.
+    let _guards = (drain.clone().drop_guard(), end.clone().drop_guard());
+    let address = listeners.public.local_addr()?;
+    let public = Arc::new(Public::new(app.clone(), cache));
+    let admin = Arc::new(Admin::new(app.clone()));
+    tokio::spawn(app.connections.clone().accept(listeners.public, public, drain.clone()));
+    tokio::spawn(Connections::default().accept(listeners.admin, admin, end.clone()));
+    tracing::info!("{} listens on {address}", app.replica);
+    shutdown.await;
+    tracing::info!("no new connections; finishing what is under way");
+    app.draining.store(true, Ordering::Relaxed);
+    drain.cancel();
+    if tokio::time::timeout(settings.shutdown_timeout, app.connections.closed()).await.is_err() {
+        tracing::warn!("{} connections did not end in time", app.connections.open());
+    }
+    app.limiter.close().await;
+    app.redis.close().await;
+    app.mongodb.close().await;
+    tracing::info!("done");
+    Ok(())
+}

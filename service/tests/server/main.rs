@@ -1,0 +1,4 @@
+//! The whole service over real sockets.
+
+#[cfg(test)]
+mod whole;
