@@ -15,6 +15,7 @@ use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
 use crate::output::Format;
 use crate::spec::TargetKind;
+use crate::spec::values::Span;
 
 /// Takes a MongoDB + Redis backed HTTP service from a laptop to Kubernetes, and proves each step.
 #[derive(Debug, Parser)]
@@ -93,6 +94,32 @@ pub enum Verb {
     Image(ImageVerb),
     /// Load the service, judge it, report
     Load(Box<load::LoadArgs>),
+    /// Start the stack, or bring it to what the file says, and wait until it is ready
+    Up(UpArgs),
+    /// Set the number of replicas; the next `up` keeps it
+    Scale(ScaleArgs),
+    /// Show what runs
+    Status {
+        /// Show it again and again until Ctrl-C
+        #[arg(short, long)]
+        watch: bool,
+    },
+    /// Print what the components said
+    Logs(LogsArgs),
+    /// Replace every replica, one after the other, without a failed request
+    Restart {
+        /// How long a component may take to become ready
+        #[arg(long, value_name = "TIME", default_value = "120s")]
+        timeout: Span,
+    },
+    /// Show what `up` would create, change, restart and remove; exit 5 when there is something
+    Diff,
+    /// Stop the stack; the data stays
+    Down {
+        /// Also remove the data of the stores, after asking
+        #[arg(long)]
+        volumes: bool,
+    },
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -103,6 +130,95 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
+    /// Run the bundled service; replicas and images do this
+    Serve,
+    /// Exit 0 when the replica on this host is ready; for images, which have no curl
+    Healthcheck {
+        /// The admin port
+        #[arg(long, env = "ADMIN_PORT", default_value_t = 9090)]
+        port: u16,
+    },
+    /// Run an embedded store
+    #[command(hide = true)]
+    Store(StoreArgs),
+    /// Run the supervisor of a stack
+    #[command(hide = true)]
+    Supervise {
+        /// The state folder
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// Become a program that ends with its supervisor
+    #[command(hide = true)]
+    Supervised {
+        /// The supervisor's process
+        #[arg(long)]
+        parent: u32,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        program: Vec<String>,
+    },
+}
+
+/// How `up` is done.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct UpArgs {
+    /// How many replicas, as `scale` sets it
+    #[arg(long, value_name = "N")]
+    pub replicas: Option<u32>,
+    /// How long a component may take to become ready
+    #[arg(long, value_name = "TIME", default_value = "120s")]
+    pub timeout: Span,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How `scale` is done.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ScaleArgs {
+    /// How many replicas
+    #[arg(long, value_name = "N")]
+    pub replicas: u32,
+    /// How long a component may take to become ready
+    #[arg(long, value_name = "TIME", default_value = "120s")]
+    pub timeout: Span,
+}
+
+/// Which lines `logs` prints.
+#[derive(Clone, Debug, Args)]
+pub struct LogsArgs {
+    /// The components, such as `service-1` or `redis`; `service` is every replica [default: all]
+    pub components: Vec<String>,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger, such as `10m`, or than a time, such as `2026-01-31T12:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only the last lines
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Only lines with this text
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
+}
+
+/// Which embedded store, and how.
+#[derive(Clone, Debug, Args)]
+pub struct StoreArgs {
+    /// `mongodb` or `redis`
+    #[arg(value_parser = ["mongodb", "redis"])]
+    pub name: String,
+    /// The folder of its data
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Bytes for keys (redis)
+    #[arg(long, default_value_t = 0)]
+    pub maxmemory: u64,
+    /// What goes when they are used up (redis)
+    #[arg(long, default_value = "allkeys-lru")]
+    pub maxmemory_policy: String,
 }
 
 /// What `config` can do.

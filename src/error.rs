@@ -6,8 +6,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+
 /// What the shell sees. The table is documented in the README; `tests/it/exit_codes.rs` has a test for each row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum ExitStatus {
     /// All was done.
@@ -119,6 +122,40 @@ pub fn hints(error: &anyhow::Error) -> impl Iterator<Item = &String> {
     failures(error).flat_map(|failure| &failure.hints)
 }
 
+/// An error on its way from one process to another: what [`render`] would have printed, in parts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    status: ExitStatus,
+    messages: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl From<&anyhow::Error> for Report {
+    fn from(error: &anyhow::Error) -> Self {
+        Self {
+            status: status_of(error),
+            messages: error.chain().map(ToString::to_string).collect(),
+            hints: failures(error).flat_map(|failure| failure.hints.clone()).collect(),
+        }
+    }
+}
+
+impl From<Report> for anyhow::Error {
+    fn from(report: Report) -> Self {
+        let mut messages = report.messages.into_iter();
+        let first = messages.next().unwrap_or_default();
+        let mut failure = Failure::new(report.status, first);
+        failure.hints = report.hints;
+        let causes: Vec<String> = messages.collect();
+        let inner = causes.into_iter().rev().fold(None, |inner: Option<Self>, message| match inner {
+            Some(inner) => Some(inner.context(message)),
+            None => Some(Self::msg(message)),
+        });
+        failure.source = inner;
+        failure.into()
+    }
+}
+
 fn failures(error: &anyhow::Error) -> impl Iterator<Item = &Failure> {
     error.chain().filter_map(|cause| cause.downcast_ref::<Failure>())
 }
@@ -138,6 +175,17 @@ mod tests {
             text,
             "error: while asking for the status\ncaused by: no supervisor\n\nhint: appforge up\n"
         );
+    }
+
+    #[test]
+    fn a_report_prints_as_the_error_it_was_made_of() {
+        let inner =
+            Failure::new(ExitStatus::TimedOut, "no answer").hint("wait").caused_by(anyhow::anyhow!("io"));
+        let error = Err::<(), _>(inner).context("while starting").unwrap_err();
+        let sent = serde_json::to_string(&Report::from(&error)).unwrap();
+        let received: anyhow::Error = serde_json::from_str::<Report>(&sent).unwrap().into();
+        assert_eq!(render(&received), render(&error));
+        assert_eq!(status_of(&received), ExitStatus::TimedOut);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
+    /// Text without the time, for a collector that adds it.
+    Bare,
     /// One JSON object a line.
     Json,
 }
@@ -22,8 +24,9 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "text" => Ok(Self::Text),
+            "bare" => Ok(Self::Bare),
             "json" => Ok(Self::Json),
-            _ => Err("`text` or `json`".into()),
+            _ => Err("it is `text`, `bare` or `json`".into()),
         }
     }
 }
@@ -47,6 +50,7 @@ pub fn start(settings: &Settings) {
     // Set once a process.
     let _ = match settings.format {
         Format::Text => lines.try_init(),
+        Format::Bare => lines.without_time().try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),
     };
 }

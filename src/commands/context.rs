@@ -62,6 +62,13 @@ impl Context {
         Ok(Self { out, yes: global.yes, project, every_target, env: global.env, target })
     }
 
+    /// The same, without a word about what it finds.
+    pub fn quietly(&self) -> Self {
+        let out = Output { talk: crate::output::Talk::Quiet, ..self.out };
+        let (project, env) = (self.project.clone(), self.env.clone());
+        Self { out, yes: self.yes, project, env, target: self.target, every_target: self.every_target }
+    }
+
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
     pub fn stack(&self, flags: &[(&str, &str, Value)]) -> Result<Resolved> {
         let mut layers = self.files()?;

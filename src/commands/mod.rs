@@ -3,10 +3,19 @@
 mod completions;
 mod config;
 mod context;
+mod down;
 mod image;
 mod init;
 mod load;
+mod logs;
 mod render;
+mod restart;
+mod scale;
+mod serve;
+mod status;
+mod store;
+mod target;
+mod up;
 
 use anyhow::Result;
 
@@ -16,6 +25,7 @@ pub use render::own_templates;
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
+use crate::target::local::{lifeline, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
@@ -29,6 +39,21 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Init(args) => init::run(&context, &args, file),
         Verb::Render(args) => render::run(&context, &args),
         Verb::Load(args) => load::run(&context, *args).await,
+        Verb::Up(args) => up::run(&context, args).await,
+        Verb::Scale(args) => scale::run(&context, args).await,
+        Verb::Status { watch } => status::run(&context, watch).await,
+        Verb::Logs(args) => logs::run(&context, args).await,
+        Verb::Restart { timeout } => restart::run(&context, timeout).await,
+        Verb::Diff => up::diff(&context).await,
+        Verb::Down { volumes } => down::run(&context, volumes).await,
+        Verb::Serve => serve::serve().await,
+        Verb::Healthcheck { port } => serve::healthcheck(port).await,
+        Verb::Store(args) => store::run(args).await,
+        Verb::Supervise { state } => {
+            serve::log_to_stderr();
+            supervisor::run(&state).await
+        }
+        Verb::Supervised { parent, program } => lifeline::become_program(parent, &program),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),

@@ -2,4 +2,5 @@
 //!
 //! They serve what they are given to listen on and nothing else: they open no port, start no process and read no configuration.
 
+pub mod mongodb;
 pub mod redis;

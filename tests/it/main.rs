@@ -5,6 +5,8 @@ mod compose;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod embedded_mongodb;
+#[cfg(test)]
 mod embedded_redis;
 #[cfg(test)]
 mod image;
@@ -12,6 +14,8 @@ mod image;
 mod init;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod local;
 #[cfg(test)]
 mod render;
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! `down`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::commands::Context;
+use crate::commands::target::{Progress, interruptible, local};
+use crate::error::ExitStatus;
+use crate::output::Format;
+use crate::prompt;
+use crate::spec::values::ByteSize;
+
+/// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
+pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
+    let stack = context.stack(&[])?.stack;
+    let target = local(context, &stack)?;
+    let data = target.layout().data();
+    let found = if volumes { volumes_in(&data)? } else { Vec::new() };
+    if !found.is_empty() {
+        for (path, size) in &found {
+            context.out.say(format!(
+                "data: {} ({:.1} MiB)",
+                path.display(),
+                size.0 as f64 / f64::from(1 << 20)
+            ));
+        }
+        if !context.yes && !prompt::confirm("Remove this data for good?", false)? {
+            context.out.say("nothing was changed");
+            return Ok(ExitStatus::Done);
+        }
+    }
+    let progress = Progress::new(context);
+    let _lock = target.lock("down", |owner| progress.show(&format!("waiting for {owner}"))).await?;
+    let work = async {
+        match target.find().await? {
+            Some(client) => {
+                target.stop(&client, |message| progress.show(message)).await.map(|plan| plan.steps.len())
+            }
+            None => Ok(target.reap().await?.len()),
+        }
+    };
+    let stopped =
+        interruptible(work, "the stack goes on stopping; `appforge status` shows what is left").await?;
+    drop(progress);
+    for (path, _) in &found {
+        std::fs::remove_dir_all(path).with_context(|| format!("while removing `{}`", path.display()))?;
+    }
+    context.out.say(match (stopped, found.len()) {
+        (0, 0) => "nothing to stop: the stack is down".to_owned(),
+        (0, _) => "the stack is down; its data is removed".to_owned(),
+        (_, 0) if volumes => "the stack is down; there was no data".to_owned(),
+        (_, 0) => "the stack is down; its data is kept".to_owned(),
+        (_, _) => "the stack is down; its data is removed".to_owned(),
+    });
+    let removed: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+    context.out.data(&json!({"stopped": stopped, "removed": removed}), String::new)?;
+    Ok(ExitStatus::Done)
+}
+
+/// The data of each store, with its size.
+fn volumes_in(folder: &Path) -> Result<Vec<(PathBuf, ByteSize)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(|| format!("while reading `{}`", folder.display()))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let size = size_of(&path)?;
+        found.push((path, ByteSize(size)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn size_of(path: &Path) -> Result<u64> {
+    let meta = path.symlink_metadata()?;
+    if !meta.is_dir() {
+        return Ok(meta.len());
+    }
+    std::fs::read_dir(path)?.try_fold(0, |sum, entry| Ok(sum + size_of(&entry?.path())?))
+}

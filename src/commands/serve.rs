@@ -1,0 +1,38 @@
+//! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+
+use crate::error::{ExitStatus, Failure};
+use crate::target::local::http;
+
+/// Asks the replica on this host whether it is ready.
+pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let answer = http::get(address, "/readyz").await.map_err(|error| {
+        Failure::new(ExitStatus::Failed, format!("no replica answers on {address}")).caused_by(error)
+    })?;
+    if answer.status == http::StatusCode::OK {
+        return Ok(ExitStatus::Done);
+    }
+    Err(Failure::new(ExitStatus::Failed, format!("the replica on {address} is not ready: {}", answer.status))
+        .into())
+}
+
+/// Lines of the supervisor and of the embedded stores: the log file adds the time.
+pub fn log_to_stderr() {
+    let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time();
+    // Set once a process.
+    let _ = format.with_target(false).try_init();
+}
+
+/// Runs the bundled service until SIGTERM.
+pub async fn serve() -> Result<ExitStatus> {
+    let settings = appforge_service::run::settings().map_err(|problems| {
+        let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        Failure::new(ExitStatus::Config, format!("the settings have {} problems{lines}", problems.len()))
+    })?;
+    appforge_service::serve(settings).await?;
+    Ok(ExitStatus::Done)
+}

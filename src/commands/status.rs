@@ -1,0 +1,53 @@
+//! `status`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::commands::Context;
+use crate::commands::target::{interruptible, local, status_text, wanted};
+use crate::error::ExitStatus;
+use crate::output::Format;
+use crate::target::local::Local;
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Shows what runs; exit 4 when nothing does.
+pub async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
+    let (resolved, replicas) = wanted(context, None, "")?;
+    let target = local(context, &resolved.stack)?;
+    if watch {
+        return interruptible(again_and_again(context, &target, replicas), "`appforge status` shows it once")
+            .await;
+    }
+    let status = target.status(replicas).await?;
+    context.out.data(&status, || status_text(&status))?;
+    for (name, pid) in target.leftovers()?.into_iter().filter(|_| status.url.is_none()) {
+        context.out.warn(format!(
+            "`{name}` (pid {pid}) was left over by a crash; the next `appforge up` clears it away"
+        ));
+    }
+    Ok(if status.url.is_some() { ExitStatus::Done } else { ExitStatus::Unreachable })
+}
+
+async fn again_and_again(context: &Context, target: &Local, replicas: u32) -> Result<ExitStatus> {
+    let mut ticks = tokio::time::interval(EVERY);
+    let mut last = None;
+    loop {
+        ticks.tick().await;
+        let status = target.status(replicas).await?;
+        if last.as_ref() == Some(&status) {
+            continue;
+        }
+        let text = match context.out.format {
+            Format::Json => serde_json::to_string(&status)? + "\n",
+            _ => status_text(&status) + "\n",
+        };
+        if !context.out.stream(&text)? {
+            return Ok(ExitStatus::Done);
+        }
+        last = Some(status);
+    }
+}

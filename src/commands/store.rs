@@ -1,0 +1,36 @@
+//! `store`: runs an embedded store on the socket that the supervisor hands over.
+
+use anyhow::{Context as _, Result};
+use listenfd::ListenFd;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::StoreArgs;
+use crate::commands::serve::log_to_stderr;
+use crate::embedded::{mongodb, redis};
+use crate::error::{ExitStatus, Failure};
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
+    log_to_stderr();
+    let listener = ListenFd::from_env().take_tcp_listener(0)?;
+    let listener = listener.ok_or_else(|| Failure::new(ExitStatus::Usage, "no socket was handed over"))?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    tracing::info!("the embedded {} listens on {address}", args.name);
+    if args.name == "mongodb" {
+        mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await?;
+    } else {
+        let eviction = serde_json::from_value(Value::String(args.maxmemory_policy))
+            .context("this is no eviction policy of Redis")?;
+        let options = redis::Options { data: args.data, max_memory: args.maxmemory, eviction };
+        redis::serve(listener, options, shutdown).await?;
+    }
+    Ok(ExitStatus::Done)
+}

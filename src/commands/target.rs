@@ -1,0 +1,140 @@
+//! What the verbs of a running stack have in common: which target, how many replicas, how progress is shown.
+
+use std::cell::RefCell;
+use std::future::Future;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::commands::Context;
+use crate::error::{ExitStatus, Failure};
+use crate::output::table;
+use crate::spec::stack::OnRedisFailure;
+use crate::spec::{Resolved, Stack, TargetKind};
+use crate::state::State;
+use crate::target::local::Local;
+use crate::target::local::layout::Layout;
+use crate::target::status::Status;
+
+/// The local stack of the project.
+///
+/// # Errors
+/// When the stack is meant for another target.
+pub fn local(context: &Context, stack: &Stack) -> Result<Local> {
+    if stack.target != TargetKind::Local {
+        let message = format!("this command does not work on the target `{}`", stack.target.as_str());
+        return Err(Failure::new(ExitStatus::Usage, message).hint("add `--target local`").into());
+    }
+    Ok(Local::new(Layout::new(context.project.state_folder()), stack.name.as_str()))
+}
+
+/// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.
+///
+/// # Errors
+/// When the configuration is invalid or the memory cannot be read.
+pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(Resolved, u32)> {
+    let resolved = context.stack(&[])?;
+    let replicas = match replicas {
+        Some(replicas) => {
+            // The flag is judged as a value of the file would be.
+            context.quietly().stack(&[(flag, "service.replicas", replicas.into())])?;
+            replicas
+        }
+        None => {
+            let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
+            state.replicas(resolved.stack.target, &resolved.stack).unwrap_or(resolved.stack.service.replicas)
+        }
+    };
+    Ok((resolved, replicas))
+}
+
+/// Remembers the number of replicas that was asked for.
+///
+/// # Errors
+/// When the memory cannot be written.
+pub fn remember(context: &Context, stack: &Stack, replicas: u32) -> Result<()> {
+    let folder = context.project.state_folder();
+    let before = State::load(&folder, |notice| context.out.warn(notice))?;
+    let mut state = before.clone();
+    state.remember(stack.target, stack, replicas);
+    if state != before { state.save(&folder) } else { Ok(()) }
+}
+
+/// Shows progress: on a terminal in one line that vanishes, elsewhere as lines.
+pub struct Progress<'a> {
+    context: &'a Context,
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing is shown before the first message.
+    pub fn new(context: &'a Context) -> Self {
+        Self { context, bar: RefCell::new(None) }
+    }
+
+    /// Shows a message.
+    pub fn show(&self, message: &str) {
+        let mut bar = self.bar.borrow_mut();
+        let bar = bar.get_or_insert_with(|| self.context.out.spinner(""));
+        if bar.is_hidden() {
+            self.context.out.say(message);
+        } else {
+            bar.set_message(message.to_owned());
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Runs `work` until Ctrl-C or SIGTERM, which lead to exit 130 and `hint`.
+///
+/// # Errors
+/// Those of `work`, and the interruption.
+pub async fn interruptible<T>(work: impl Future<Output = Result<T>>, hint: &str) -> Result<T> {
+    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        outcome = work => outcome,
+        _ = int.recv() => Err(interrupted(hint)),
+        _ = term.recv() => Err(interrupted(hint)),
+    }
+}
+
+fn interrupted(hint: &str) -> anyhow::Error {
+    Failure::new(ExitStatus::Interrupted, "interrupted").hint(hint).into()
+}
+
+/// The status for people.
+pub fn status_text(status: &Status) -> String {
+    let mut text = match &status.url {
+        Some(url) => format!(
+            "stack {} on {} at {url}, {} of {} replicas ready\n\n",
+            status.stack, status.target, status.replicas.ready, status.replicas.desired
+        ),
+        None => return format!("stack {} on {} is down\n", status.stack, status.target),
+    };
+    let rows = status.components.iter().map(|component| {
+        let version = component.version.clone().unwrap_or_else(|| "-".into());
+        let endpoint = component.endpoint.clone().unwrap_or_else(|| "-".into());
+        let (state, restarts) = (component.state.as_str().to_owned(), component.restarts.to_string());
+        vec![component.name.clone(), state, restarts, endpoint, version, component.detail.clone()]
+    });
+    text.push_str(&table(&["name", "state", "restarts", "endpoint", "version", "detail"], rows.collect()));
+    text
+}
+
+/// What a user should know about a stack before relying on it.
+pub fn cautions(stack: &Stack) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if stack.rate_limit.on_redis_failure == OnRedisFailure::Open {
+        cautions
+            .push("rate_limit.on_redis_failure is `open`: while Redis is away nothing is limited".to_owned());
+    }
+    cautions
+}

@@ -1,0 +1,89 @@
+//! `up` and `diff`.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::UpArgs;
+use crate::commands::Context;
+use crate::commands::target::{Progress, cautions, interruptible, local, remember, status_text, wanted};
+use crate::error::ExitStatus;
+use crate::output::Format;
+use crate::spec::Stack;
+use crate::spec::values::Span;
+use crate::target::plan::Plan;
+use crate::target::status::Status;
+
+/// What Ctrl-C during a change means.
+pub const GOES_ON: &str =
+    "the change goes on; `appforge status` shows where it stands, `appforge down` ends it";
+
+/// Brings the stack to what the file says.
+pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
+    let (resolved, replicas) = wanted(context, args.replicas, "--replicas")?;
+    let stack = resolved.stack;
+    if args.dry_run {
+        let plan = plan(context, &stack, replicas).await?;
+        context.out.data(&plan, || plan_text(&plan))?;
+        return Ok(ExitStatus::Done);
+    }
+    let (plan, status) = converge(context, &stack, replicas, args.timeout, "up").await?;
+    if args.replicas.is_some() {
+        remember(context, &stack, replicas)?;
+    }
+    for caution in cautions(&stack) {
+        context.out.warn(caution);
+    }
+    context.out.data(&json!({"changed": !plan.is_empty(), "plan": plan, "status": status}), || {
+        status_text(&status)
+    })?;
+    Ok(ExitStatus::Done)
+}
+
+/// Brings the stack to `replicas` replicas of what `stack` says, and says what was done.
+pub async fn converge(
+    context: &Context,
+    stack: &Stack,
+    replicas: u32,
+    timeout: Span,
+    verb: &str,
+) -> Result<(Plan, Status)> {
+    let since = Instant::now();
+    let progress = Progress::new(context);
+    let target = local(context, stack)?;
+    let _lock = target.lock(verb, |owner| progress.show(&format!("waiting for {owner}"))).await?;
+    let desired = target.desired(stack, replicas)?;
+    let work = async {
+        let client = target.started(|message| progress.show(message)).await?;
+        client.apply(desired, timeout.0, |message| progress.show(message)).await
+    };
+    let (plan, status) = interruptible(work, GOES_ON).await?;
+    drop(progress);
+    context.out.say(if plan.is_empty() {
+        "nothing to change: the stack is as it should be".to_owned()
+    } else {
+        format!("ready after {:.1}s", since.elapsed().as_secs_f64())
+    });
+    Ok((plan, status))
+}
+
+/// Shows what `up` would do.
+pub async fn diff(context: &Context) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
+    let (resolved, replicas) = wanted(context, None, "")?;
+    let plan = plan(context, &resolved.stack, replicas).await?;
+    context.out.data(&plan, || plan_text(&plan))?;
+    Ok(if plan.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })
+}
+
+async fn plan(context: &Context, stack: &Stack, replicas: u32) -> Result<Plan> {
+    let target = local(context, stack)?;
+    let desired = target.desired(stack, replicas)?;
+    target.plan(&desired).await
+}
+
+fn plan_text(plan: &Plan) -> String {
+    if plan.is_empty() { "nothing to change\n".into() } else { plan.text() }
+}

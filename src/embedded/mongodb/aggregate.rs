@@ -1,0 +1,170 @@
+//! `aggregate`, in the stages that counting and listing need. A stage that is not known is refused.
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document, doc};
+
+use super::answer::{Answer, Refusal, document_of, documents_of, number_of, text_of};
+use super::compare::{Ordered, add, compare, real};
+use super::data::Data;
+use super::path::get;
+use super::query::matches;
+use super::read::{Cursors, project, select, sort_by};
+
+/// `aggregate`.
+pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, command: &Document) -> Answer {
+    let name = text_of(command, "aggregate").map_err(|_| {
+        Refusal::new(238, "NotImplemented", "the embedded store has no aggregation over a whole database")
+    })?;
+    let namespace = format!("{database}.{name}");
+    let empty = Document::new();
+    let mut documents = select(data, &namespace, &empty, &empty, 0, usize::MAX)?;
+    for stage in documents_of(command, "pipeline")? {
+        let (operator, argument) = match stage.iter().next() {
+            Some(pair) if stage.len() == 1 => pair,
+            _ => {
+                return Err(Refusal::new(
+                    40323,
+                    "Location40323",
+                    "A pipeline stage must contain exactly one field.",
+                ));
+            }
+        };
+        documents = apply(documents, operator, argument)?;
+    }
+    let batch = document_of(command, "cursor")?.map_or(Ok(None), |cursor| number_of(cursor, "batchSize"))?;
+    cursors.first(&namespace, documents, batch, false)
+}
+
+fn apply(mut documents: Vec<Document>, operator: &str, argument: &Bson) -> Result<Vec<Document>, Refusal> {
+    let body = || {
+        argument.as_document().ok_or_else(|| Refusal::failed_to_parse(format!("{operator} needs an object")))
+    };
+    let number = || {
+        let number = real(argument).filter(|number| *number >= 0.0);
+        number
+            .map(|number| number as usize)
+            .ok_or_else(|| Refusal::failed_to_parse(format!("{operator} needs a number")))
+    };
+    match operator {
+        "$match" => {
+            let filter = body()?;
+            let mut kept = Vec::new();
+            for document in documents {
+                if matches(&document, filter)? {
+                    kept.push(document);
+                }
+            }
+            Ok(kept)
+        }
+        "$sort" => {
+            sort_by(&mut documents, body()?)?;
+            Ok(documents)
+        }
+        "$skip" => Ok(documents.into_iter().skip(number()?).collect()),
+        "$limit" => {
+            documents.truncate(number()?);
+            Ok(documents)
+        }
+        "$project" => {
+            let projection = body()?;
+            documents.into_iter().map(|document| project(document, projection)).collect()
+        }
+        "$count" => {
+            let name = argument
+                .as_str()
+                .ok_or_else(|| Refusal::failed_to_parse("the count field must be a string"))?;
+            let count = i32::try_from(documents.len()).unwrap_or(i32::MAX);
+            Ok(if documents.is_empty() { Vec::new() } else { vec![doc! {name: count}] })
+        }
+        "$group" => group(documents, body()?),
+        _ => Err(Refusal::new(
+            40324,
+            "Location40324",
+            format!("Unrecognized pipeline stage name: '{operator}'"),
+        )),
+    }
+}
+
+fn group(documents: Vec<Document>, spec: &Document) -> Result<Vec<Document>, Refusal> {
+    let key = spec
+        .get("_id")
+        .ok_or_else(|| Refusal::new(15955, "Location15955", "a group specification must include an _id"))?;
+    let mut groups: BTreeMap<Ordered, Vec<Document>> = BTreeMap::new();
+    for document in documents {
+        groups.entry(Ordered(evaluate(key, &document)?)).or_default().push(document);
+    }
+    let mut results = Vec::new();
+    for (key, members) in groups {
+        let mut result = doc! {"_id": key.0};
+        for (name, accumulator) in spec.iter().filter(|(name, _)| *name != "_id") {
+            let accumulator = accumulator.as_document().and_then(|accumulator| accumulator.iter().next());
+            let (operator, argument) = accumulator.ok_or_else(|| {
+                Refusal::new(
+                    40234,
+                    "Location40234",
+                    format!("The field '{name}' must be an accumulator object"),
+                )
+            })?;
+            result.insert(name, accumulate(operator, argument, &members)?);
+        }
+        results.push(result);
+    }
+    Ok(results)
+}
+
+fn accumulate(operator: &str, argument: &Bson, members: &[Document]) -> Result<Bson, Refusal> {
+    let mut values =
+        members.iter().map(|member| evaluate(argument, member)).collect::<Result<Vec<Bson>, _>>()?;
+    let numbers = || values.iter().filter_map(real).collect::<Vec<f64>>();
+    Ok(match operator {
+        "$sum" => values
+            .iter()
+            .filter_map(|value| add(&Bson::Int32(0), value))
+            .fold(Bson::Int32(0), |sum, value| add(&sum, &value).unwrap_or(sum)),
+        "$avg" => {
+            let numbers = numbers();
+            if numbers.is_empty() {
+                Bson::Null
+            } else {
+                Bson::Double(numbers.iter().sum::<f64>() / numbers.len() as f64)
+            }
+        }
+        "$min" => {
+            values.into_iter().filter(|value| *value != Bson::Null).min_by(compare).unwrap_or(Bson::Null)
+        }
+        "$max" => {
+            values.into_iter().filter(|value| *value != Bson::Null).max_by(compare).unwrap_or(Bson::Null)
+        }
+        "$first" => values.drain(..).next().unwrap_or(Bson::Null),
+        "$last" => values.pop().unwrap_or(Bson::Null),
+        "$push" => Bson::Array(values),
+        "$count" => Bson::Int32(i32::try_from(members.len()).unwrap_or(i32::MAX)),
+        _ => {
+            return Err(Refusal::new(15952, "Location15952", format!("unknown group operator '{operator}'")));
+        }
+    })
+}
+
+/// A constant, or a field such as `$name`.
+fn evaluate(expression: &Bson, document: &Document) -> Result<Bson, Refusal> {
+    match expression {
+        Bson::String(path) if path.starts_with("$$") => {
+            Err(Refusal::new(238, "NotImplemented", "the embedded store has no variables in expressions"))
+        }
+        Bson::String(path) => match path.strip_prefix('$') {
+            Some(path) => Ok(get(document, path).cloned().unwrap_or(Bson::Null)),
+            None => Ok(expression.clone()),
+        },
+        Bson::Document(fields) if fields.keys().any(|key| key.starts_with('$')) => Err(Refusal::new(
+            168,
+            "InvalidPipelineOperator",
+            "the embedded store has no operators in expressions",
+        )),
+        Bson::Document(fields) => {
+            let fields = fields.iter().map(|(key, value)| Ok((key.clone(), evaluate(value, document)?)));
+            Ok(Bson::Document(fields.collect::<Result<_, Refusal>>()?))
+        }
+        constant => Ok(constant.clone()),
+    }
+}

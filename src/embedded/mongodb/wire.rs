@@ -1,0 +1,147 @@
+//! The wire: OP_MSG in both directions, and OP_QUERY for the first word of older drivers. Knows no command.
+
+use std::io;
+
+use bson::Document;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// Longest message, as `hello` tells it.
+pub(super) const MOST_MESSAGE: usize = 48_000_000;
+const HEADER: usize = 16;
+const OP_REPLY: i32 = 1;
+const OP_QUERY: i32 = 2004;
+const OP_MSG: i32 = 2013;
+const CHECKSUM: u32 = 1;
+const MORE_TO_COME: u32 = 1 << 1;
+/// Flags below this bit must be understood.
+const REQUIRED: u32 = 0xffff;
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Its number, which the reply repeats.
+    pub(super) id: i32,
+    /// The command, with the document sequences put in as arrays.
+    pub(super) command: Document,
+    /// The client does not read a reply.
+    pub(super) silent: bool,
+    /// The client spoke OP_QUERY.
+    pub(super) legacy: bool,
+}
+
+/// Takes the next whole request out of `input`.
+///
+/// # Errors
+/// When this is not the protocol; the connection cannot go on.
+pub(super) fn next(input: &mut BytesMut) -> io::Result<Option<Request>> {
+    if input.len() < HEADER {
+        return Ok(None);
+    }
+    let length = usize::try_from((&input[0..4]).get_i32_le()).unwrap_or(0);
+    if !(HEADER..=MOST_MESSAGE).contains(&length) {
+        return Err(broken("the length of a message makes no sense"));
+    }
+    if input.len() < length {
+        input.reserve(length - input.len());
+        return Ok(None);
+    }
+    let mut message = input.split_to(length).freeze();
+    message.advance(4);
+    let id = message.get_i32_le();
+    message.advance(4);
+    match message.get_i32_le() {
+        OP_MSG => op_msg(id, message).map(Some),
+        OP_QUERY => op_query(id, message).map(Some),
+        _ => Err(broken("an operation other than OP_MSG")),
+    }
+}
+
+fn op_msg(id: i32, mut message: Bytes) -> io::Result<Request> {
+    let flags = message.try_get_u32_le().map_err(|_| broken("a message without flags"))?;
+    if flags & REQUIRED & !(CHECKSUM | MORE_TO_COME) != 0 {
+        return Err(broken("flags that must be understood and are not"));
+    }
+    if flags & CHECKSUM != 0 {
+        // TCP has checked it.
+        message.truncate(message.len().saturating_sub(4));
+    }
+    let (mut body, mut sequences) = (None, Vec::new());
+    while message.has_remaining() {
+        match message.get_u8() {
+            0 => body = Some(document(&mut message)?),
+            1 => {
+                let size =
+                    usize::try_from(message.try_get_i32_le().map_err(|_| broken("a section breaks off"))?);
+                let size =
+                    size.ok().and_then(|size| size.checked_sub(4)).filter(|size| *size <= message.len());
+                let mut section = message.split_to(size.ok_or_else(|| broken("a section breaks off"))?);
+                let end = section
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .ok_or_else(|| broken("a name without an end"))?;
+                let name = String::from_utf8(section.split_to(end).to_vec())
+                    .map_err(|_| broken("a name is no text"))?;
+                section.advance(1);
+                let mut documents = Vec::new();
+                while section.has_remaining() {
+                    documents.push(document(&mut section)?);
+                }
+                sequences.push((name, documents));
+            }
+            _ => return Err(broken("an unknown section")),
+        }
+    }
+    let mut command = body.ok_or_else(|| broken("a message without a body"))?;
+    for (name, documents) in sequences {
+        command.insert(name, documents);
+    }
+    Ok(Request { id, command, silent: flags & MORE_TO_COME != 0, legacy: false })
+}
+
+fn op_query(id: i32, mut message: Bytes) -> io::Result<Request> {
+    message.try_get_u32_le().map_err(|_| broken("a query without flags"))?;
+    let end = message.iter().position(|byte| *byte == 0).ok_or_else(|| broken("a name without an end"))?;
+    let name = message.split_to(end);
+    message.advance(1);
+    if !name.ends_with(b".$cmd") || message.len() < 8 {
+        return Err(broken("a query of the old protocol"));
+    }
+    message.advance(8);
+    Ok(Request { id, command: document(&mut message)?, silent: false, legacy: true })
+}
+
+fn document(bytes: &mut Bytes) -> io::Result<Document> {
+    let length =
+        bytes.get(..4).map(|mut length| length.get_i32_le()).and_then(|length| usize::try_from(length).ok());
+    let length =
+        length.filter(|length| *length <= bytes.len()).ok_or_else(|| broken("a document breaks off"))?;
+    Document::from_reader(&bytes.split_to(length)[..]).map_err(|_| broken("a document is no BSON"))
+}
+
+/// Writes the reply to `request`.
+///
+/// # Errors
+/// When the document cannot be written.
+pub(super) fn reply(request: &Request, document: &Document, output: &mut BytesMut) -> io::Result<()> {
+    let body = document.to_vec().map_err(|_| broken("a reply cannot be written"))?;
+    let head = if request.legacy { 20 } else { 5 };
+    let length = i32::try_from(HEADER + head + body.len()).map_err(|_| broken("a reply is too long"))?;
+    output.put_i32_le(length);
+    output.put_i32_le(request.id);
+    output.put_i32_le(request.id);
+    if request.legacy {
+        output.put_i32_le(OP_REPLY);
+        output.put_bytes(0, 16);
+        output.put_i32_le(1);
+    } else {
+        output.put_i32_le(OP_MSG);
+        output.put_u32_le(0);
+        output.put_u8(0);
+    }
+    output.put_slice(&body);
+    Ok(())
+}
+
+fn broken(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}

@@ -1,0 +1,76 @@
+//! Where the local target keeps its files, all below `.appforge`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::files;
+
+/// The folders and files of one stack on this machine.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below the state folder `root`, which is absolute.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The state folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The data of the stores.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The logs, one file a component.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// What only matters while something runs.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The name of the control socket within [`Layout::run`].
+    pub fn socket_name(&self) -> &'static str {
+        "control.sock"
+    }
+
+    /// Held by the supervisor as long as it lives.
+    pub fn supervisor_lock(&self) -> PathBuf {
+        self.run().join("supervisor.lock")
+    }
+
+    /// Held by a command that changes the stack.
+    pub fn command_lock(&self) -> PathBuf {
+        self.run().join("command.lock")
+    }
+
+    /// The processes that run, for the day after a crash.
+    pub fn processes(&self) -> PathBuf {
+        self.run().join("processes.json")
+    }
+
+    /// Makes the folders; `.appforge` ignores itself in git, since it holds secrets.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub fn make(&self) -> Result<()> {
+        files::make_folder(&self.root)?;
+        let ignore = self.root.join(".gitignore");
+        if files::read_if_there(&ignore)?.is_none() {
+            files::write_atomically(&ignore, b"*\n", 0o644)?;
+        }
+        for folder in [self.data(), self.logs(), self.run()] {
+            files::make_private_folder(&folder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The record of running processes, and what is done about those that a crash left behind.
+//!
+//! A process is known by its id, its start time and the boot of the machine, so that an id which another program has
+//! meanwhile is never touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
+use tokio::io::unix::AsyncFd;
+
+use crate::files;
+
+/// How long a killed process may take to vanish.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// One process, beyond doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The process id, which is also that of its group.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    started: u64,
+    /// The boot that `started` counts from.
+    boot: String,
+}
+
+impl Process {
+    /// The process with this id; `None` when there is none.
+    pub fn of(pid: u32) -> Option<Self> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+        Some(Self { pid, started: started(pid)?, boot })
+    }
+
+    /// Whether it still runs.
+    pub fn lives(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Kills it and its group, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not vanish.
+    pub async fn kill(&self) -> Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
+        let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) else { return Ok(()) };
+        // The handle is of the right process if the id still belongs to it now.
+        if !self.lives() {
+            return Ok(());
+        }
+        // A process that ended by itself meanwhile is what we want.
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
+        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
+        let handle = AsyncFd::new(handle)?;
+        match tokio::time::timeout(GONE_WITHIN, handle.readable()).await {
+            Ok(readable) => readable.map(drop).context("while waiting for a process to end"),
+            Err(_) => bail!("process {} was killed and does not end", self.pid),
+        }
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`; a zombie counts as gone.
+fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, so the fields are counted from the last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// The file of the running processes and of the ports that the stores had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Processes by component.
+    #[serde(default)]
+    pub processes: BTreeMap<String, Process>,
+    /// The ports of the stores, which stay the same as long as they are free.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Record {
+    /// Reads the record. A broken one is an empty one: what it could have told is also found in the kernel's locks.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = files::read_if_there(path)?;
+        let record = text.and_then(|text| serde_json::from_str::<Self>(&text).ok()).unwrap_or_default();
+        Ok(Self { path: path.to_owned(), ..record })
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub fn save(&self) -> Result<()> {
+        files::write_atomically(&self.path, &serde_json::to_vec_pretty(self)?, 0o600)
+    }
+
+    /// Ends every process of the record that still runs, and returns their names.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub async fn reap(&mut self) -> Result<Vec<String>> {
+        let mut reaped = Vec::new();
+        for (name, process) in std::mem::take(&mut self.processes) {
+            if process.lives() {
+                process.kill().await.with_context(|| format!("while clearing away the old `{name}`"))?;
+                reaped.push(name);
+            }
+        }
+        Ok(reaped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    #[tokio::test]
+    async fn what_a_crash_left_is_ended_and_an_id_of_another_program_is_not_touched() {
+        let mut child = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let process = Process::of(child.id()).unwrap();
+        let other = Process { started: process.started + 1, ..process.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let mut record = Record::load(&folder.path().join("processes.json")).unwrap();
+        record.processes.insert("other".into(), other);
+        assert_eq!(record.reap().await.unwrap(), Vec::<String>::new());
+        assert!(process.lives());
+        record.processes.insert("redis".into(), process.clone());
+        record.save().unwrap();
+        let mut record = Record::load(&folder.path().join("processes.json")).unwrap();
+        assert_eq!(record.reap().await.unwrap(), ["redis"]);
+        assert!(!process.lives());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_broken_record_is_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("processes.json");
+        std::fs::write(&path, "{\"proc").unwrap();
+        assert!(Record::load(&path).unwrap().processes.is_empty());
+    }
+}

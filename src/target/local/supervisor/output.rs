@@ -1,0 +1,133 @@
+//! What children print: a line at a time into a log file with rotation. A full disk loses lines, never a child.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+
+/// Where a file is put aside for the next one.
+const MOST_BYTES: u64 = 10 * 1024 * 1024;
+/// Older files that are kept, as `NAME.log.1` and so on.
+const KEPT: usize = 2;
+/// A longer line is cut.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// The log file of one component.
+#[derive(Clone, Debug)]
+pub struct Log {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    file: Option<File>,
+    size: u64,
+    lost: u64,
+}
+
+impl Log {
+    /// The log `NAME.log` in `folder`. Opens it with the first line.
+    pub fn new(folder: &Path, name: &str) -> Self {
+        let path = folder.join(format!("{name}.log"));
+        Self { inner: Arc::new(Mutex::new(Inner { path, file: None, size: 0, lost: 0 })) }
+    }
+
+    /// Writes one line with the time before it.
+    pub fn line(&self, line: &[u8]) {
+        // A panic in the midst of a line leaves at most a half line.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+    }
+
+    /// Writes all that `reader` gives until it ends.
+    pub async fn capture(self, reader: impl AsyncRead + Unpin) {
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.line(line.trim_ascii_end()),
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn line(&mut self, line: &[u8]) {
+        let now = jiff::Timestamp::now();
+        let mut bytes = Vec::with_capacity(line.len() + 64);
+        if self.lost > 0 {
+            let lost = self.lost;
+            bytes
+                .extend(format!("{now:.3} ({lost} lines were lost: the log could not be written)\n").bytes());
+        }
+        bytes.extend(format!("{now:.3} ").bytes());
+        bytes.extend(line);
+        bytes.push(b'\n');
+        // The bytes go to the page cache, which takes microseconds; a thread for it would cost more.
+        match self.write(&bytes) {
+            Ok(()) => self.lost = 0,
+            Err(_) => {
+                self.lost += 1;
+                self.file = None;
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.file.is_some() && self.size > MOST_BYTES {
+            self.file = None;
+            for number in (0..KEPT).rev() {
+                let from = if number == 0 { self.path.clone() } else { numbered(&self.path, number) };
+                // A missing older file is as it should be.
+                let _ = std::fs::rename(from, numbered(&self.path, number + 1));
+            }
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+                self.size = file.metadata()?.len();
+                self.file.insert(file)
+            }
+        };
+        file.write_all(bytes)?;
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The name of an older log file; 1 is the youngest.
+pub fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_is_rotated_and_survives_a_folder_that_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("later");
+        let log = Log::new(&gone, "service-1");
+        log.line(b"lost");
+        std::fs::create_dir(&gone).unwrap();
+        log.clone().capture(&b"one\ntwo"[..]).await;
+        let text = std::fs::read_to_string(gone.join("service-1.log")).unwrap();
+        let lines: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once(' ')).map(|(_, line)| line).collect();
+        assert_eq!(lines, ["(1 lines were lost: the log could not be written)", "one", "two"]);
+        let long = vec![b'x'; 1024 * 1024];
+        for _ in 0..25 {
+            log.line(&long);
+        }
+        assert!(gone.join("service-1.log.1").exists() && gone.join("service-1.log").exists());
+    }
+}

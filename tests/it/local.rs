@@ -1,0 +1,213 @@
+//! The local target as a user runs it: real processes, real sockets, one project folder a test.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Project, Run};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A project whose stack is taken down at the end, whatever happens.
+struct Up {
+    project: Project,
+    port: u16,
+}
+
+impl Up {
+    fn new(more: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
+        Self { project, port }
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        // No server of this machine is found, so that the embedded stores run.
+        let output = self.project.command(args).env("PATH", "/nonexistent").output().unwrap();
+        Run {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code(),
+        }
+    }
+
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> Run {
+        let run = self.run(args);
+        assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
+        run
+    }
+
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        let run = self.done(&[args, &["-o", "json", "-q"]].concat());
+        serde_json::from_str(&run.stdout).unwrap()
+    }
+
+    /// One request over a connection of its own; the status and the body.
+    fn request(&self, request: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let length = body.len();
+        let head = "host: x\r\nconnection: close\r\ncontent-type: application/json";
+        write!(stream, "{request} HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), body.to_owned())
+    }
+
+    fn pids(&self) -> Vec<u64> {
+        let status = self.json(&["status"]);
+        status["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|component| component["pid"].as_u64())
+            .collect()
+    }
+
+    /// Waits until MongoDB is connected, which readiness does not wait for.
+    fn connected(&self) {
+        let until = Instant::now() + DEADLINE;
+        while self.request("GET /api/items", "").0 == 503 {
+            assert!(Instant::now() < until, "MongoDB is not connected");
+        }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.run(&["down", "--volumes", "--yes"]);
+    }
+}
+
+fn lives(pid: u64) -> bool {
+    // A zombie has ended.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn of_150_requests_exactly_100_pass_over_three_replicas_and_up_twice_changes_nothing() {
+    let up = Up::new("");
+    let status = up.json(&["up", "--replicas", "3"]);
+    assert_eq!(status["status"]["replicas"]["ready"], 3);
+    let passed = (0..150).filter(|_| up.request("GET /health", "").0 == 200).count();
+    assert_eq!(passed, 100);
+    let again = up.done(&["up"]);
+    assert_eq!(again.stderr, "nothing to change: the stack is as it should be\n");
+    assert_eq!(up.run(&["diff"]).code, Some(0));
+}
+
+#[test]
+fn scale_is_remembered_and_restart_replaces_every_replica() {
+    let up = Up::new("");
+    up.done(&["up"]);
+    assert_eq!(up.json(&["scale", "--replicas", "3"])["changed"], true);
+    let before = up.pids();
+    up.done(&["restart"]);
+    let after = up.pids();
+    assert_eq!(after.len(), 5, "two stores and three replicas");
+    assert_eq!(after.iter().filter(|pid| before.contains(pid)).count(), 2, "only the stores are the same");
+    up.done(&["down"]);
+    assert!(after.iter().all(|pid| !lives(*pid)));
+    assert_eq!(up.run(&["status"]).code, Some(4));
+    assert_eq!(up.json(&["up"])["status"]["replicas"]["desired"], 3);
+    assert_eq!(up.json(&["scale", "--replicas", "1"])["status"]["replicas"]["ready"], 1);
+}
+
+#[test]
+fn items_survive_down_and_a_killed_supervisor_but_not_volumes() {
+    let up = Up::new("rate_limit: {requests: 100000}\n");
+    up.done(&["up"]);
+    up.connected();
+    assert_eq!(up.request("POST /api/items", r#"{"name": "kept"}"#).0, 201);
+    up.done(&["down"]);
+    up.done(&["up"]);
+    up.connected();
+    assert!(up.request("GET /api/items", "").1.contains("kept"));
+
+    let owner = std::fs::read_to_string(up.project.path().join(".appforge/run/supervisor.lock")).unwrap();
+    let supervisor: i32 = owner.trim_start_matches("supervisor (pid ").trim_end_matches(')').parse().unwrap();
+    let children = up.pids();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(supervisor).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    let until = Instant::now() + DEADLINE;
+    while children.iter().any(|pid| lives(*pid)) {
+        assert!(Instant::now() < until, "something outlives the supervisor");
+        std::thread::yield_now();
+    }
+    up.done(&["up"]);
+    up.connected();
+    assert!(up.request("GET /api/items", "").1.contains("kept"));
+
+    up.done(&["down", "--volumes", "--yes"]);
+    up.done(&["up"]);
+    up.connected();
+    assert!(!up.request("GET /api/items", "").1.contains("kept"));
+}
+
+#[test]
+fn a_killed_replica_is_replaced_and_no_connection_is_refused_meanwhile() {
+    let up = Up::new("rate_limit: {requests: 100000}\n");
+    up.done(&["up"]);
+    let status = up.json(&["status"]);
+    let service =
+        status["components"].as_array().unwrap().iter().find(|component| component["kind"] == "service");
+    let pid = service.unwrap()["pid"].as_i64().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    // The supervisor keeps the socket: this connection waits for the next replica.
+    assert_eq!(up.request("GET /health", "").0, 200);
+    let restarts = || {
+        up.json(&["status"])["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["restarts"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(restarts(), 1);
+}
+
+#[test]
+fn a_taken_port_is_a_clear_error_and_leaves_nothing() {
+    let up = Up::new("");
+    let _taken = TcpListener::bind(("127.0.0.1", up.port)).unwrap();
+    let run = up.run(&["up"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(
+        run.stderr.starts_with(&format!("error: port {} is taken by another program\n", up.port)),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(up.run(&["status"]).code, Some(4));
+}
+
+#[test]
+fn a_change_of_the_file_is_planned_with_its_cause_and_done_without_a_gap() {
+    let up = Up::new("");
+    up.done(&["up"]);
+    up.project
+        .write("appforge.yaml", &format!("service: {{port: {}}}\nrate_limit: {{requests: 7}}\n", up.port));
+    let plan = up.run(&["diff"]);
+    assert_eq!(plan.stdout, "~ restart service-1\n    rate_limit.requests: 100 -> 7\n");
+    assert_eq!(plan.code, Some(5));
+    up.done(&["up"]);
+    assert_eq!((0..10).filter(|_| up.request("GET /health", "").0 == 200).count(), 7);
+}
+
+#[test]
+fn what_is_down_says_so_with_the_next_command() {
+    let up = Up::new("");
+    let run = up.run(&["scale", "--replicas", "2"]);
+    assert_eq!(run.stderr, "error: the stack `appforge` is not up\n\nhint: appforge up\n");
+    assert_eq!(run.code, Some(4));
+    assert_eq!(up.run(&["up", "--replicas", "0"]).code, Some(3));
+    assert_eq!(up.done(&["down"]).stderr, "nothing to stop: the stack is down\n");
+}
