@@ -40,6 +40,14 @@ impl Model {
         }
     }
 
+    /// The highest number of users, or the highest rate.
+    pub fn peak(&self) -> f64 {
+        match self {
+            Self::Closed { users, .. } => users.peak(),
+            Self::Open { rate, .. } => rate.peak(),
+        }
+    }
+
     /// The word of reports.
     pub fn name(&self) -> &'static str {
         match self {

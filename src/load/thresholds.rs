@@ -109,8 +109,8 @@ impl Threshold {
         Verdict { expression: self.text.clone(), observed, unit: self.metric.unit(), passed }
     }
 
-    /// The same as a threshold of k6: the name of its metric and the expression; `None` where k6 has no such metric.
-    pub fn k6(&self) -> Option<(String, String)> {
+    /// The same as a threshold of k6: the name of its metric and the expression.
+    pub fn k6(&self) -> (String, String) {
         let tagged = |metric: &str| match &self.step {
             Some(step) => format!("{metric}{{name:{step}}}"),
             None => metric.to_owned(),
@@ -125,7 +125,7 @@ impl Threshold {
             Metric::Checks => ("checks", "rate".into()),
             Metric::Rate => ("http_reqs", "rate".into()),
         };
-        Some((tagged(metric), format!("{aggregate}{}{}", self.comparison, trimmed(self.limit))))
+        (tagged(metric), format!("{aggregate}{}{}", self.comparison, trimmed(self.limit)))
     }
 
     fn observe(&self, tally: &Tally, steps: &[Step], elapsed: Duration) -> Option<f64> {
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn k6_gets_its_own_words_and_units() {
-        let k6 = |text: &str| text.parse::<Threshold>().unwrap().k6().unwrap();
+        let k6 = |text: &str| text.parse::<Threshold>().unwrap().k6();
         assert_eq!(k6("p99.9<1s"), ("http_req_duration".into(), "p(99.9)<1000".into()));
         assert_eq!(k6("error_rate<1%"), ("http_req_failed".into(), "rate<0.01".into()));
         assert_eq!(k6("p95{items}<5ms"), ("http_req_duration{name:items}".into(), "p(95)<5".into()));

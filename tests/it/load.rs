@@ -1,3 +1,4 @@
+mod scenario;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,6 +18,7 @@ pub use html::html;
 pub use markdown::markdown;
 pub use table::{progress_line, table};
 
+use crate::load::capacity::Capacity;
 use crate::load::compare::Comparison;
 use crate::load::connection::ErrorKind;
 use crate::load::environment::Environment;
@@ -68,7 +69,7 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What the search for the capacity found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capacity: Option<Value>,
+    pub capacity: Option<Capacity>,
     /// Against an earlier run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,

@@ -1,0 +1,66 @@
+//! `load`: puts users or a rate on the service, judges, reports, remembers.
+
+mod capacity;
+mod choice;
+mod session;
+mod subject;
+
+use anyhow::Result;
+
+use self::choice::Choice;
+use self::session::Session;
+use self::subject::subject;
+use crate::cli::load::LoadArgs;
+use crate::commands::Context;
+use crate::error::ExitStatus;
+use crate::load::compare::compare;
+use crate::load::connection::Endpoint;
+use crate::load::generator::Ended;
+use crate::load::history::{self, History};
+use crate::load::report::Report;
+use crate::output::Format;
+
+/// Runs `load`.
+pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json])?;
+    for path in &args.reports {
+        session::writer(path)?;
+    }
+    let stack = context.stack(&[])?.stack;
+    // What is wrong with a scenario is said before anything is looked for on the network.
+    let mut choice = Choice::read(&args, &stack)?;
+    let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
+    let subject = subject(context, &args).await?;
+    let endpoint = Endpoint::prepare(&subject.url).await?;
+    choice.narrow(&endpoint)?;
+    let history = History::new(&context.project.state_folder());
+    let baseline = baseline(&args.compare, &history, &choice.scenario.name, endpoint.base())?;
+    if subject.probe_secret.is_none() {
+        let limit = stack.rate_limit.requests;
+        context.out.warn(format!(
+            "without a probe secret all requests come from one client; a limit of {limit} requests will refuse the rest"
+        ));
+    }
+    let session = Session { context, args: &args, stack: &stack, subject: &subject, endpoint, thresholds };
+    let (mut report, ended) = if choice.capacity {
+        capacity::search(&session, &choice.scenario).await?
+    } else {
+        let run = session.measure(choice.scenario.clone(), args.abort_on_fail).await?;
+        (session.report(&choice.scenario, &run).await, run.measured.ended)
+    };
+    report.comparison = baseline.map(|before| compare(&before, &report));
+    session.tell(&report, &history)?;
+    Ok(match ended {
+        Ended::Interrupted => ExitStatus::Interrupted,
+        _ if report.passed => ExitStatus::Done,
+        _ => ExitStatus::ThresholdMissed,
+    })
+}
+
+fn baseline(wish: &str, history: &History, scenario: &str, url: &str) -> Result<Option<Report>> {
+    match wish {
+        "none" => Ok(None),
+        "last" => history.last(scenario, url),
+        file => history::read(file.as_ref()).map(Some),
+    }
+}

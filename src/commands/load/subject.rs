@@ -1,0 +1,49 @@
+//! What is loaded, and the secret that lets it tell simulated clients apart.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::cli::load::LoadArgs;
+use crate::commands::Context;
+use crate::error::{ExitStatus, Failure};
+use crate::files;
+
+/// Fewer bytes are no secret; the service refuses them too.
+const LEAST_SECRET: usize = 16;
+
+/// What is loaded.
+pub struct Subject {
+    /// Scheme, host, port, and a path when only that is meant.
+    pub url: String,
+    /// What signs requests of simulated clients.
+    pub probe_secret: Option<Vec<u8>>,
+    /// The target's name, or `url`.
+    pub target: String,
+    /// The replicas that serve, when known.
+    pub replicas: Option<u32>,
+}
+
+/// `--url`, or the running stack.
+pub async fn subject(_context: &Context, args: &LoadArgs) -> Result<Subject> {
+    let Some(url) = &args.url else {
+        return Err(Failure::new(ExitStatus::Unreachable, "there is no running stack to load")
+            .hint("appforge up")
+            .hint("appforge load --url http://localhost:5000")
+            .into());
+    };
+    let probe_secret = args.probe_secret_file.as_deref().map(read_secret).transpose()?;
+    Ok(Subject { url: url.clone(), probe_secret, target: "url".into(), replicas: args.replicas })
+}
+
+fn read_secret(path: &Path) -> Result<Vec<u8>> {
+    let invalid = |what: &str| {
+        Failure::new(ExitStatus::Config, format!("the probe secret file `{}` {what}", path.display()))
+    };
+    let text = files::read_if_there(path)?.ok_or_else(|| invalid("is not there"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.len() < LEAST_SECRET {
+        return Err(invalid("holds less than 16 bytes").into());
+    }
+    Ok(text.as_bytes().to_vec())
+}

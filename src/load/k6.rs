@@ -1,0 +1,88 @@
+//! The same test for k6: a script with the scenarios, steps and thresholds of the stack. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::load::client::HEADER;
+use crate::load::scenario::{BUILT_IN, built_in_steps};
+use crate::load::thresholds::Threshold;
+use crate::spec::Stack;
+
+const TEMPLATE: &str = include_str!("../../templates/load/load-test.js");
+/// How long each scenario takes, in seconds: a tenth of it is the ramp.
+const DURATION: u64 = 60;
+
+/// The script `load-test.js` of a stack.
+pub fn script(stack: &Stack) -> String {
+    let steps: Vec<Value> = built_in_steps(&stack.service)
+        .iter()
+        .map(|step| json!({"name": step.name, "path": step.path, "weight": step.weight}))
+        .collect();
+    let per_client = stack.cost.requests_per_user.min(stack.rate_limit.requests).max(1);
+    let parts = [
+        ("name", stack.name.to_string()),
+        ("base_url", json!(format!("http://localhost:{}", stack.service.port)).to_string()),
+        ("think_time", json!(stack.load.think_time.0.as_secs_f64()).to_string()),
+        ("requests_per_client", per_client.to_string()),
+        ("steps", pretty(&Value::Array(steps))),
+        ("scenarios", pretty(&scenarios())),
+        ("thresholds", pretty(&thresholds(stack)).replace('\n', "\n  ")),
+        ("header", HEADER.to_owned()),
+    ];
+    parts
+        .iter()
+        .fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
+}
+
+fn scenarios() -> Value {
+    let mut scenarios = Map::new();
+    let mut start = 0;
+    for (name, users) in BUILT_IN {
+        let stages = json!([
+            {"duration": format!("{}s", DURATION / 10), "target": users},
+            {"duration": format!("{}s", DURATION - DURATION / 10), "target": users},
+        ]);
+        let scenario = json!({"executor": "ramping-vus", "startVUs": 0, "startTime": format!("{start}s"), "stages": stages});
+        scenarios.insert(name.to_owned(), scenario);
+        // Answers that are still on their way may take a moment.
+        start += DURATION + 10;
+    }
+    Value::Object(scenarios)
+}
+
+fn thresholds(stack: &Stack) -> Value {
+    let mut by_metric: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for threshold in Threshold::of_stack(&stack.load.thresholds) {
+        let (metric, expression) = threshold.k6();
+        by_metric.entry(metric).or_default().push(expression);
+    }
+    json!(by_metric)
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| unreachable!("a tree of texts and numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_has_the_scenarios_and_thresholds_of_the_stack_and_nothing_left_open() {
+        let script = script(&Stack::default());
+        assert!(!script.contains("{{") && !script.contains("}}"), "{script}");
+        for text in [
+            r#"__ENV.BASE_URL || "http://localhost:5000""#,
+            r#""p(95)<500""#,
+            r#""p(99)<1000""#,
+            r#""rate<0.01""#,
+            r#""rate>0.95""#,
+            r#""target": 350"#,
+            "const THINK_TIME = 1.0;",
+            "'x-appforge-probe': identity()",
+        ] {
+            assert!(script.contains(text), "{text} in {script}");
+        }
+    }
+}
