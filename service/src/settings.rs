@@ -68,7 +68,9 @@ impl Settings {
             Reader { variables: variables.into_iter().collect(), problems: Vec::new(), read: &read };
         let anywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let seconds = Duration::from_secs;
-        let replica = from.text("REPLICA_ID").unwrap_or_else(|| format!("replica-{}", std::process::id()));
+        // In a container the process has the same number in each replica, while the host name is the container's own.
+        let replica = from.text("REPLICA_ID").or_else(|| from.text("HOSTNAME"));
+        let replica = replica.unwrap_or_else(|| format!("replica-{}", std::process::id()));
         let max_pool_size = from.number("MONGODB_MAX_POOL_SIZE", 50, 1..=10_000);
         let min_pool_size = from.number("MONGODB_MIN_POOL_SIZE", 10, 0..=10_000);
         if min_pool_size > max_pool_size {
@@ -242,6 +244,15 @@ mod tests {
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 7, "{shown:#?}");
         assert!(!shown.concat().contains("hunter2"), "{shown:?}");
+    }
+
+    #[test]
+    fn a_replica_is_named_by_its_variable_else_by_its_host() {
+        let name =
+            |variables: &[(&str, &str)]| of(variables).map(|settings| settings.replica).unwrap_or_default();
+        assert_eq!(name(&[("REPLICA_ID", "service-2"), ("HOSTNAME", "b1f2")]), "service-2");
+        assert_eq!(name(&[("HOSTNAME", "b1f2")]), "b1f2");
+        assert!(name(&[]).starts_with("replica-"));
     }
 
     #[test]

@@ -162,8 +162,8 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
 
     let ended = Arc::new(AtomicBool::new(false));
     let loads: Vec<_> = (0..4).map(|_| load(stack.port, ended.clone())).collect();
-    assert_eq!(ready(&compose.scale(5, LONG, &say).await.unwrap()), (5, 5));
-    assert_eq!(ready(&compose.scale(2, LONG, &say).await.unwrap()), (2, 2));
+    assert_eq!(ready(&compose.up(5, LONG, &say).await.unwrap()), (5, 5));
+    assert_eq!(ready(&compose.up(2, LONG, &say).await.unwrap()), (2, 2));
     let before = stack.containers();
     assert_eq!(ready(&compose.restart(LONG, &say).await.unwrap()), (2, 2));
     let after = stack.containers();
@@ -246,7 +246,7 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let Some(stack) = Stack::new("refused") else { return };
     let quiet = |_: &str| {};
     let compose = stack.web();
-    assert_eq!(status_of(&compose.scale(2, LONG, &quiet).await.unwrap_err()), ExitStatus::Failed);
+    assert_eq!(status_of(&compose.running().await.unwrap_err()), ExitStatus::Failed);
 
     let taken = TcpListener::bind(("0.0.0.0", stack.port)).unwrap();
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! `up`, `scale` and `restart`: brings the containers to what the documents say, replicas without a gap.
+//! `up` and `restart`: brings the containers to what the documents say, replicas without a gap.
 
 use std::time::Duration;
 
@@ -60,16 +60,16 @@ impl Compose {
         Ok((plan, stack.status_of(&engine, &containers, replicas)))
     }
 
-    /// Changes the number of replicas of a running stack; what goes away is first sent no more work.
+    /// Whether there is a stack to be scaled.
     ///
     /// # Errors
-    /// As [`Compose::up`]; exit 1 when the stack is not running.
-    pub async fn scale(&self, replicas: u32, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
+    /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
+    pub async fn running(&self) -> Result<()> {
         let engine = Engine::connect().await?;
-        if engine.containers(self.project()).await?.is_empty() {
-            return Err(not_running(self.project()).into());
+        match engine.containers(self.project()).await?.iter().any(Container::is_up) {
+            true => Ok(()),
+            false => Err(not_running(self.project()).into()),
         }
-        self.up(replicas, timeout, say).await
     }
 
     /// Replaces every replica, one by one: starts one, waits until the gateway sends it work, drains and stops one.

@@ -89,6 +89,11 @@ impl Compose {
             .await
     }
 
+    /// Where the last packing of the service image is remembered.
+    fn memory(&self) -> PathBuf {
+        self.folder.join("image.json")
+    }
+
     fn documents(&self) -> Result<Vec<Document>> {
         let overrides = Overrides { templates: self.templates.clone(), ..Overrides::default() };
         render::render(&self.stack, TargetKind::Compose, &overrides)

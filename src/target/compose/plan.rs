@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::Compose;
 use super::cli::Cli;
 use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
+use super::{Compose, image};
 use crate::render::Document;
+use crate::render::context::compose::BUNDLED_IMAGE;
 use crate::spec::yaml;
 use crate::target::plan::{Action, Plan};
 
@@ -78,7 +79,14 @@ impl Compose {
         let documents = stack.documents()?;
         let engine = Engine::connect().await?;
         let cli = stack.cli(&engine).await?;
-        let wanted = stack.wanted(&engine, &cli, &documents, Instant::now() + HASHING).await?;
+        let mut wanted = stack.wanted(&engine, &cli, &documents, Instant::now() + HASHING).await?;
+        if let Some(service) = wanted.components.get_mut("service")
+            && service.image == BUNDLED_IMAGE
+        {
+            // The version's name may still mean an earlier build; `up` will move it.
+            let id = image::current(&engine, &stack.memory()).await?;
+            service.image_id = Some(id.unwrap_or_else(|| "not loaded yet".to_owned()));
+        }
         let containers = engine.containers(stack.project()).await?;
         Ok(stack.plan(&wanted, &containers, replicas))
     }

@@ -69,7 +69,7 @@ impl Compose {
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
         for (service, reference) in images(text) {
             if reference == BUNDLED_IMAGE {
-                let loaded = image::ensure(engine, Some(&self.folder.join("image.json"))).await?;
+                let loaded = image::ensure(engine, Some(&self.memory())).await?;
                 if loaded.fresh {
                     say(&format!("loaded the service image {}", loaded.reference));
                 }

@@ -49,7 +49,7 @@ pub async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
     }
     let program = fingerprint()?;
     if let Some(known) = memory.and_then(|path| recall(path, &program))
-        && engine.image_id(&known.reference).await?.as_ref() == Some(&known.id)
+        && engine.image_id(&known.reference).await?.is_some()
     {
         return name(engine, known.id, known.reference, false).await;
     }
@@ -68,6 +68,18 @@ pub async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
         engine.load(packed).await?;
     }
     name(engine, id, reference, fresh).await
+}
+
+/// The id of the running executable's image in the engine; `None` when it is not loaded yet. Changes nothing.
+///
+/// # Errors
+/// When the engine cannot be asked, or the program cannot be packed.
+pub async fn current(engine: &Engine, memory: &Path) -> Result<Option<String>> {
+    let reference = match recall(memory, &fingerprint()?) {
+        Some(known) => known.reference,
+        None => pack()?.reference,
+    };
+    engine.image_id(&reference).await
 }
 
 async fn name(engine: &Engine, id: String, reference: String, fresh: bool) -> Result<Loaded> {

@@ -13,7 +13,7 @@ use crate::error::{ExitStatus, Failure};
 use archive::{Entry, digest};
 
 pub use archive::Archive;
-pub use load::{Loaded, ensure};
+pub use load::{Loaded, current, ensure};
 pub use program::{Fingerprint, fingerprint};
 
 /// The repository of the images that we make.
