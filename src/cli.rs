@@ -114,6 +114,8 @@ pub enum Verb {
     },
     /// Show what `up` would create, change, restart and remove; exit 5 when there is something
     Diff,
+    /// Prove that the running stack is what the file says; exit 6 when it is not
+    Verify(VerifyArgs),
     /// Stop the stack; the data stays
     Down {
         /// Also remove the data of the stores, after asking
@@ -202,6 +204,17 @@ pub struct LogsArgs {
     /// Only lines with this text
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
+}
+
+/// What `verify` looks at.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Only this check; may be given again [possible: service-health, mongodb-connections, redis-ping, rate-limit, replicas]
+    #[arg(long, value_name = "NAME")]
+    pub check: Vec<String>,
+    /// Also take something away and see what the service does: `redis-down` stops Redis for a moment
+    #[arg(long, value_name = "DRILL", value_parser = ["redis-down"])]
+    pub drill: Option<String>,
 }
 
 /// Which embedded store, and how.

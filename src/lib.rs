@@ -14,6 +14,7 @@ pub mod secrets;
 pub mod spec;
 pub mod state;
 pub mod target;
+pub mod verify;
 
 use clap::Parser;
 

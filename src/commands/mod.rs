@@ -16,6 +16,7 @@ mod status;
 mod store;
 mod target;
 mod up;
+mod verify;
 
 use anyhow::Result;
 
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Logs(args) => logs::run(&context, args).await,
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::Diff => up::diff(&context).await,
+        Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve => serve::serve().await,
         Verb::Healthcheck { port } => serve::healthcheck(port).await,

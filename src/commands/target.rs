@@ -85,6 +85,14 @@ impl<'a> Progress<'a> {
     }
 }
 
+impl Progress<'_> {
+    /// Shows a step, on a terminal only: what is done is said at the end.
+    pub fn step(&self, name: &str) {
+        let mut bar = self.bar.borrow_mut();
+        bar.get_or_insert_with(|| self.context.out.spinner("")).set_message(name.to_owned());
+    }
+}
+
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if let Some(bar) = self.bar.borrow_mut().take() {

@@ -5,3 +5,4 @@ pub mod finding;
 pub mod local;
 pub mod plan;
 pub mod status;
+pub mod subject;

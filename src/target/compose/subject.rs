@@ -15,33 +15,10 @@ use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
 use crate::spec::values::Secret;
+pub use crate::target::subject::{Replica, Subject};
 
 /// How long a replica may take to take a number.
 const TELLING: Duration = Duration::from_secs(3);
-
-/// A running stack as `verify` and `load` see it. Addresses of containers are reached from the engine's own machine.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    /// Where the service answers.
-    pub url: String,
-    /// Signs simulated clients.
-    pub probe_secret: Secret,
-    /// The replicas that run.
-    pub replicas: Vec<Replica>,
-    /// MongoDB, directly.
-    pub mongodb_uri: Secret,
-    /// Redis, directly.
-    pub redis_url: Secret,
-}
-
-/// One replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// Its name, such as `service-1`.
-    pub name: String,
-    /// Its admin listener, such as `http://10.200.204.2:9090`.
-    pub admin: String,
-}
 
 impl Compose {
     /// The running stack.

@@ -24,12 +24,14 @@ use crate::error::{ExitStatus, Failure};
 use crate::secrets::Secrets;
 use crate::spec::Stack;
 use crate::spec::environment::environment;
+use crate::spec::values::Secret;
 use crate::target::local::layout::Layout;
 use crate::target::local::leftovers::Record;
 use crate::target::local::lock::Lock;
 use crate::target::local::protocol::{Desired, Setting, build};
 use crate::target::plan::Plan;
-use crate::target::status::{Replicas, Status};
+use crate::target::status::{ComponentState, Kind, Replicas, Status};
+use crate::target::subject::{Replica, Subject};
 
 /// How long a command waits for another one that changes the same stack.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -155,6 +157,36 @@ impl Local {
                 replicas: Replicas { desired: replicas, ready: 0 },
                 components: Vec::new(),
             },
+        })
+    }
+
+    /// The running stack.
+    ///
+    /// # Errors
+    /// Exit 4 when it is down.
+    pub async fn subject(&self, stack: &Stack) -> Result<Subject> {
+        self.running().await?;
+        let status = self.status(0).await?;
+        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
+            let component = status.components.iter().find(|component| component.kind == kind);
+            match component.and_then(|component| component.endpoint.as_ref()) {
+                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
+                None => external.cloned().unwrap_or_else(|| Secret::new("")),
+            }
+        };
+        let replicas = status
+            .components
+            .iter()
+            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
+        let replicas = replicas.filter_map(|component| {
+            Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
+        });
+        Ok(Subject {
+            url: status.url.clone().unwrap_or_default(),
+            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
+            replicas: replicas.collect(),
+            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
+            redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
         })
     }
 

@@ -1,0 +1,41 @@
+//! `verify`.
+
+use anyhow::Result;
+
+use crate::cli::VerifyArgs;
+use crate::commands::Context;
+use crate::commands::target::{Progress, interruptible, local};
+use crate::error::ExitStatus;
+use crate::output::Format;
+use crate::target::local::Client;
+use crate::verify::{Switch, redis_down, verify};
+
+impl Switch for Client {
+    async fn redis(&self, on: bool) -> Result<()> {
+        self.switch_redis(on).await
+    }
+}
+
+/// Does the checks, and the drill when asked; exit 6 when one fails.
+pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
+    let stack = context.stack(&[])?.stack;
+    let target = local(context, &stack)?;
+    let subject = target.subject(&stack).await?;
+    let progress = Progress::new(context);
+    let work = async {
+        let mut report = verify(&stack, &subject, &args.check, |name| progress.step(name)).await?;
+        if args.drill.is_some() {
+            progress.step("redis-down");
+            report.push(redis_down(&stack, &subject, &target.running().await?).await);
+        }
+        Ok(report)
+    };
+    let report = interruptible(work, "`appforge verify --check NAME` does one check only").await?;
+    drop(progress);
+    match context.out.format {
+        Format::Junit => context.out.text(&report.junit())?,
+        _ => context.out.data(&report, || report.text())?,
+    }
+    Ok(if report.passed { ExitStatus::Done } else { ExitStatus::CheckFailed })
+}

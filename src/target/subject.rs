@@ -1,0 +1,27 @@
+//! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
+
+use crate::spec::values::Secret;
+
+/// A running stack as `verify` and `load` see it. Addresses of containers are reached from the engine's own machine.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Where the service answers.
+    pub url: String,
+    /// Signs simulated clients.
+    pub probe_secret: Secret,
+    /// The replicas that run.
+    pub replicas: Vec<Replica>,
+    /// MongoDB, directly.
+    pub mongodb_uri: Secret,
+    /// Redis, directly.
+    pub redis_url: Secret,
+}
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its name, such as `service-1`.
+    pub name: String,
+    /// Its admin listener, such as `http://10.200.204.2:9090`.
+    pub admin: String,
+}

@@ -1,0 +1,119 @@
+//! `--drill redis-down`: takes Redis away, looks at what the service does, gives it back, looks again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use appforge_service::status::LimitMode;
+use http::StatusCode;
+
+use super::client::{fresh_client, get, statusz};
+use super::judged;
+use super::report::{Check, Finding};
+use crate::spec::Stack;
+use crate::spec::stack::OnRedisFailure;
+use crate::target::subject::Subject;
+
+/// How long the replicas may take to notice that Redis is gone, or back.
+const NOTICE: Duration = Duration::from_secs(10);
+/// Redis is shared again within this; said in the check, in seconds.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+/// A pause between two looks at a replica.
+const LOOK: Duration = Duration::from_millis(20);
+/// A limit above this is not used up by the drill.
+const MOST: u32 = 2000;
+
+/// Takes Redis away and gives it back.
+pub trait Switch {
+    /// Stops or starts Redis and waits until that is done.
+    fn redis(&self, on: bool) -> impl Future<Output = Result<()>>;
+}
+
+/// The drill. Redis is given back whatever happens.
+pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) -> Check {
+    let drill = async {
+        let client = fresh_client(&subject.probe_secret)?;
+        let limit = stack.rate_limit.requests.min(MOST);
+        let before = limit / 2;
+        for _ in 0..before {
+            get(&subject.url, "/health", Some(&client)).await?;
+        }
+        switch.redis(false).await.context("while stopping Redis")?;
+        let outage = outage(stack, subject, &client, limit, before).await;
+        let stopped = Instant::now();
+        switch.redis(true).await.context("while starting Redis again")?;
+        let (mut good, mut observed) = outage?;
+        until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
+        let back = stopped.elapsed();
+        let after = get(&subject.url, "/health", Some(&client)).await?.status;
+        let second_budget =
+            stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && after == StatusCode::OK;
+        if second_budget && stack.rate_limit.requests <= MOST {
+            good = false;
+            observed.push_str("; the return handed out a second budget");
+        }
+        observed.push_str(&format!("; shared again {:.1}s after the start", back.as_secs_f64()));
+        let expected = format!(
+            "no errors, fallback `{}`, shared again within {}s",
+            stack.rate_limit.on_redis_failure.as_str(),
+            BACK_WITHIN.as_secs()
+        );
+        Ok(Finding::of(good && back <= BACK_WITHIN + NOTICE, expected, observed)
+            .with("back_ms", back.as_millis() as u64))
+    };
+    judged("redis-down", drill).await
+}
+
+/// What a client meets while Redis is away.
+async fn outage(
+    stack: &Stack,
+    subject: &Subject,
+    client: &str,
+    limit: u32,
+    before: u32,
+) -> Result<(bool, String)> {
+    let fallback = match stack.rate_limit.on_redis_failure {
+        OnRedisFailure::Memory => LimitMode::Memory,
+        OnRedisFailure::Open => LimitMode::Open,
+        OnRedisFailure::Closed => LimitMode::Closed,
+    };
+    let replicas = u32::try_from(subject.replicas.len())?.max(1);
+    let (mut passed, mut errors, mut slowest) = (0, 0, Duration::ZERO);
+    for _ in 0..limit + replicas {
+        let began = Instant::now();
+        match get(&subject.url, "/health", Some(client)).await?.status {
+            StatusCode::OK => passed += 1,
+            StatusCode::TOO_MANY_REQUESTS => {}
+            StatusCode::SERVICE_UNAVAILABLE if fallback == LimitMode::Closed => {}
+            _ => errors += 1,
+        }
+        slowest = slowest.max(began.elapsed());
+    }
+    until(subject, |mode| mode == fallback).await.context("while Redis is away")?;
+    let most = match fallback {
+        // Each replica rounds its share up.
+        LimitMode::Memory => limit - before + replicas - 1,
+        LimitMode::Closed => 0,
+        LimitMode::Open | LimitMode::Shared => limit + replicas,
+    };
+    let observed =
+        format!("{passed} of at most {most} more passed, {errors} errors, slowest {}ms", slowest.as_millis());
+    Ok((errors == 0 && passed <= most, observed))
+}
+
+async fn until(subject: &Subject, is: impl Fn(LimitMode) -> bool) -> Result<()> {
+    let deadline = Instant::now() + NOTICE;
+    for replica in &subject.replicas {
+        loop {
+            let mode = statusz(&replica.admin).await?.rate_limit.mode;
+            if is(mode) {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("{} still counts in the mode {mode:?}", replica.name);
+            }
+            // A replica gives no event when its mode changes.
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(())
+}

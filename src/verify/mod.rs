@@ -1,0 +1,77 @@
+//! Proves that a running stack is what its file says: each check over real connections, with what was expected and seen.
+
+mod client;
+mod drill;
+mod health;
+mod mongodb;
+mod rate_limit;
+mod redis;
+mod replicas;
+mod report;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+pub use drill::{Switch, redis_down};
+pub use report::{Check, Report, Verdict};
+
+use crate::error::{ExitStatus, Failure};
+use crate::spec::Stack;
+use crate::spec::layers::nearest;
+use crate::target::subject::Subject;
+use report::Finding;
+
+/// The checks, in the order in which they are done.
+pub const CHECKS: [&str; 5] =
+    ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas"];
+/// How long one check may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Does the checks of these names, or all; `begins` hears the name of each.
+///
+/// # Errors
+/// When there is no check of a name (exit 2). A check that fails is no error.
+pub async fn verify(
+    stack: &Stack,
+    subject: &Subject,
+    names: &[String],
+    begins: impl Fn(&str),
+) -> Result<Report> {
+    for name in names.iter().filter(|name| !CHECKS.contains(&name.as_str())) {
+        let failure = Failure::new(ExitStatus::Usage, format!("there is no check `{name}`"));
+        let hint = match nearest(name, CHECKS.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", CHECKS.join(", ")),
+        };
+        return Err(failure.hint(hint).into());
+    }
+    let mut checks = Vec::new();
+    for name in
+        CHECKS.into_iter().filter(|name| names.is_empty() || names.iter().any(|wanted| wanted == name))
+    {
+        begins(name);
+        let check = async {
+            match name {
+                "service-health" => health::check(subject).await,
+                "mongodb-connections" => mongodb::check(stack, subject).await,
+                "redis-ping" => redis::check(stack, subject).await,
+                "rate-limit" => rate_limit::check(stack, subject).await,
+                _ => replicas::check(subject).await,
+            }
+        };
+        checks.push(judged(name, check).await);
+    }
+    Ok(Report::new(checks))
+}
+
+/// Runs one check; what goes wrong on the way is a failed check with its reason.
+async fn judged(name: &str, check: impl Future<Output = Result<Finding>>) -> Check {
+    let began = Instant::now();
+    let finding = match tokio::time::timeout(LIMIT, check).await {
+        Ok(Ok(finding)) => finding,
+        Ok(Err(error)) => Finding::failed("an answer", format!("{error:#}")),
+        Err(_) => Finding::failed("an answer", format!("none within {}s", LIMIT.as_secs())),
+    };
+    finding.check(name, began.elapsed())
+}

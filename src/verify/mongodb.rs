@@ -1,0 +1,74 @@
+//! `mongodb-connections`: the server holds as many connections as the pools of the replicas allow, no more.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bson::doc;
+use mongodb::Client;
+use mongodb::options::ClientOptions;
+
+use super::client::statusz;
+use super::report::Finding;
+use crate::spec::Stack;
+use crate::target::subject::Subject;
+
+/// Connections of a driver beside its pool: two that watch the server, by replica; our own; a few of the operator's.
+const WATCHERS: i64 = 2;
+const OURS: i64 = 5;
+/// How long the server may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Of the connections that the server allows, this share is a warning.
+const NEAR: f64 = 0.8;
+
+pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
+    let pool = stack.mongodb.pool;
+    let replicas = i64::try_from(subject.replicas.len())?;
+    let most = replicas * (i64::from(pool.max) + WATCHERS) + OURS;
+    let (mut open, mut wrong) = (0, Vec::new());
+    for replica in &subject.replicas {
+        let status = statusz(&replica.admin).await?.mongodb;
+        open += i64::from(status.pool.open);
+        if (status.pool.max, status.pool.min) != (pool.max, pool.min) {
+            wrong.push(format!("{} has max {} min {}", replica.name, status.pool.max, status.pool.min));
+        }
+    }
+    let (current, available) = connections(subject).await?;
+    let expected = format!("pools of max {} min {}, 1 to {most} connections", pool.max, pool.min);
+    let mut observed = format!("{current} connections, {open} of them in the pools of {replicas} replicas");
+    let total = (current + available) as f64;
+    if total > 0.0 && (replicas * i64::from(pool.max)) as f64 > total * NEAR {
+        observed.push_str(&format!("; full pools would come near the {total} that the server allows"));
+    }
+    if !wrong.is_empty() {
+        observed.push_str(&format!("; {}", wrong.join(", ")));
+    }
+    let good = wrong.is_empty() && (1..=most).contains(&current);
+    let finding = Finding::of(good, expected, observed).with("current", current).with("available", available);
+    Ok(finding.with("pool_open", open).with("replicas", replicas))
+}
+
+async fn connections(subject: &Subject) -> Result<(i64, i64)> {
+    let ask = async {
+        let mut options = ClientOptions::parse(subject.mongodb_uri.reveal())
+            .await
+            .context("the URI of MongoDB cannot be read")?;
+        options.server_selection_timeout = Some(LIMIT);
+        options.app_name = Some("appforge verify".into());
+        let client = Client::with_options(options)?;
+        let status = client.database("admin").run_command(doc! {"serverStatus": 1}).await;
+        client.shutdown().immediate(true).await;
+        let status = status.context("MongoDB does not tell its status")?;
+        let connections = status.get_document("connections").context("the status has no connections")?;
+        let number = |key: &str| -> Result<i64> {
+            let value = connections.get(key).with_context(|| format!("the status has no `{key}`"))?;
+            let whole = value.as_i32().map(i64::from).or(value.as_i64());
+            whole
+                .or(value.as_f64().map(|number| number as i64))
+                .with_context(|| format!("`{key}` is no number"))
+        };
+        Ok((number("current")?, number("available")?))
+    };
+    tokio::time::timeout(LIMIT, ask)
+        .await
+        .with_context(|| format!("MongoDB gave no answer within {}s", LIMIT.as_secs()))?
+}

@@ -1,0 +1,25 @@
+//! `replicas`: each replica answers for itself, and is the one that it should be.
+
+use anyhow::Result;
+
+use super::client::statusz;
+use super::report::Finding;
+use crate::target::subject::Subject;
+
+pub(super) async fn check(subject: &Subject) -> Result<Finding> {
+    let (mut answered, mut troubles) = (Vec::new(), Vec::new());
+    for replica in &subject.replicas {
+        match statusz(&replica.admin).await {
+            Ok(status) if status.draining => troubles.push(format!("{} is on its way out", replica.name)),
+            Ok(status) => answered.push(status.replica),
+            Err(error) => troubles.push(format!("{}: {error:#}", replica.name)),
+        }
+    }
+    let wanted = subject.replicas.len();
+    let mut observed = format!("{} of {wanted} answered", answered.len());
+    if !troubles.is_empty() {
+        observed.push_str(&format!(" ({})", troubles.join("; ")));
+    }
+    let good = wanted > 0 && troubles.is_empty();
+    Ok(Finding::of(good, format!("{wanted} replicas answer"), observed).with("answered", answered))
+}
