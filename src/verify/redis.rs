@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::aio::{AsyncConnectionConfig, MultiplexedConnection};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 
 use super::report::Finding;
 use crate::spec::Stack;

@@ -211,3 +211,29 @@ fn what_is_down_says_so_with_the_next_command() {
     assert_eq!(up.run(&["up", "--replicas", "0"]).code, Some(3));
     assert_eq!(up.done(&["down"]).stderr, "nothing to stop: the stack is down\n");
 }
+
+#[test]
+fn verify_proves_the_stack_and_fails_when_it_is_not_what_the_file_says() {
+    let up = Up::new("");
+    up.done(&["up", "--replicas", "3"]);
+    up.connected();
+    let report = up.json(&["verify", "--drill", "redis-down"]);
+    assert_eq!(report["passed"], true, "{report:#}");
+    let names: Vec<&str> =
+        report["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas", "redis-down"]
+    );
+    assert_eq!(report["checks"][3]["evidence"]["concurrent_passed"], 100);
+    let junit = up.done(&["verify", "--check", "replicas", "-o", "junit"]).stdout;
+    assert!(junit.contains("tests=\"1\" failures=\"0\""), "{junit}");
+    assert_eq!(up.run(&["verify", "--check", "replica"]).code, Some(2));
+    // The file changes, the stack does not.
+    up.project
+        .write("appforge.yaml", &format!("service: {{port: {}}}\nrate_limit: {{requests: 50}}\n", up.port));
+    let run = up.run(&["verify", "--check", "rate-limit"]);
+    assert_eq!(run.code, Some(6), "{run:#?}");
+    up.done(&["down"]);
+    assert_eq!(up.run(&["verify"]).code, Some(4));
+}

@@ -14,7 +14,6 @@ use super::credentials::{Store, mongodb_uri, redis_url};
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
-use crate::spec::values::Secret;
 pub use crate::target::subject::{Replica, Subject};
 
 /// How long a replica may take to take a number.
