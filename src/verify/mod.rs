@@ -38,7 +38,7 @@ pub async fn verify(
     names: &[String],
     begins: impl Fn(&str),
 ) -> Result<Report> {
-    for name in names.iter().filter(|name| !CHECKS.contains(&name.as_str())) {
+    if let Some(name) = names.iter().find(|name| !CHECKS.contains(&name.as_str())) {
         let failure = Failure::new(ExitStatus::Usage, format!("there is no check `{name}`"));
         let hint = match nearest(name, CHECKS.into_iter()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -30,7 +30,7 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     // What is wrong with a scenario is said before anything is looked for on the network.
     let mut choice = Choice::read(&args, &stack)?;
     let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
-    let subject = subject(context, &args).await?;
+    let subject = subject(context, &stack, &args).await?;
     let endpoint = Endpoint::prepare(&subject.url).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder());

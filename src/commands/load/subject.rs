@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
-use crate::commands::Context;
+use crate::commands::{Context, target};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::spec::Stack;
 
 /// Fewer bytes are no secret; the service refuses them too.
 const LEAST_SECRET: usize = 16;
@@ -25,12 +26,16 @@ pub struct Subject {
 }
 
 /// `--url`, or the running stack.
-pub async fn subject(_context: &Context, args: &LoadArgs) -> Result<Subject> {
+pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        return Err(Failure::new(ExitStatus::Unreachable, "there is no running stack to load")
-            .hint("appforge up")
-            .hint("appforge load --url http://localhost:5000")
-            .into());
+        let running = target::local(context, stack)?.subject(stack).await?;
+        let replicas = u32::try_from(running.replicas.len()).ok();
+        return Ok(Subject {
+            url: running.url,
+            probe_secret: Some(running.probe_secret.reveal().as_bytes().to_vec()),
+            target: stack.target.as_str().into(),
+            replicas: args.replicas.or(replicas),
+        });
     };
     let probe_secret = args.probe_secret_file.as_deref().map(read_secret).transpose()?;
     Ok(Subject { url: url.clone(), probe_secret, target: "url".into(), replicas: args.replicas })
