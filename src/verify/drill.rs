@@ -38,15 +38,15 @@ pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) 
             get(&subject.url, "/health", Some(&client)).await?;
         }
         switch.redis(false).await.context("while stopping Redis")?;
-        let outage = outage(stack, subject, &client, limit, before).await;
+        let outage = outage(stack, subject, &client, limit).await;
         let stopped = Instant::now();
         switch.redis(true).await.context("while starting Redis again")?;
         let (mut good, mut observed, passed) = outage?;
         until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
         let back = stopped.elapsed();
         let after = get(&subject.url, "/health", Some(&client)).await?.status;
-        let second_budget =
-            stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && after == StatusCode::OK;
+        let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
+        let second_budget = used_up && after == StatusCode::OK;
         if second_budget && stack.rate_limit.requests <= MOST {
             good = false;
             observed.push_str("; the return handed out a second budget");
@@ -64,13 +64,7 @@ pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) 
 }
 
 /// What a client meets while Redis is away.
-async fn outage(
-    stack: &Stack,
-    subject: &Subject,
-    client: &str,
-    limit: u32,
-    before: u32,
-) -> Result<(bool, String, u32)> {
+async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> Result<(bool, String, u32)> {
     let fallback = match stack.rate_limit.on_redis_failure {
         OnRedisFailure::Memory => LimitMode::Memory,
         OnRedisFailure::Open => LimitMode::Open,
