@@ -10,7 +10,6 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use redis::aio::MultiplexedConnection;
 use redis::{RedisError, cmd};
 
 use crate::redis::{FailureKind, Redis};
@@ -110,7 +109,7 @@ impl Cache {
     }
 
     async fn look_up(&self, key: &str) -> Option<Result<(Option<String>, Option<Vec<u8>>), RedisError>> {
-        let mut connection: MultiplexedConnection = self.redis.connection()?;
+        let mut connection = self.redis.connection()?;
         Some(cmd("MGET").arg(self.key("generation")).arg(self.key(key)).query_async(&mut connection).await)
     }
 

@@ -1,6 +1,7 @@
 //! The embedded Redis held against real clients over real sockets.
 
 mod durable;
+mod limiter;
 
 use std::net::SocketAddr;
 use std::path::Path;

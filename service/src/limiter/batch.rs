@@ -4,6 +4,8 @@
 //! - [`Form::Plain`], one command: its window is known and far from its end, so the key has a time to live;
 //! - [`Form::Open`], an atomic group: the first request of a window opens it, and a key never lacks a time to live;
 //! - [`Form::Seed`]: tells Redis what this replica knows, which counts only where the key is gone.
+//!
+//! [`Form::Mend`] counts nothing: it makes sure that a key ends whose last count may have been late.
 
 use redis::{Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
@@ -25,6 +27,8 @@ pub(super) enum Form {
     Open { ttl: u64 },
     /// `SET NX PX`, `INCRBY`, `PEXPIRE NX`, `PTTL`.
     Seed { total: u32, ttl: u64 },
+    /// `PEXPIRE NX`.
+    Mend { ttl: u64 },
 }
 
 /// One client in a batch.
@@ -122,20 +126,22 @@ impl Batch {
                     add(expire(ttl));
                     add(keyed("PTTL", 2));
                 }
+                Form::Mend { ttl } => add(expire(ttl)),
             }
         }
         pipe
     }
 
-    /// How many commands of each kind it takes.
+    /// How many items of each form it holds.
     pub(super) fn commands(&self) -> Commands {
-        let mut commands = Commands { incrby: self.items.len() as u64, ..Commands::default() };
+        let mut commands = Commands::default();
         for item in &self.items {
-            match item.form {
-                Form::Plain => {}
-                Form::Open { .. } => commands.open += 1,
-                Form::Seed { .. } => commands.seed += 1,
-            }
+            *match item.form {
+                Form::Plain => &mut commands.plain,
+                Form::Open { .. } => &mut commands.open,
+                Form::Seed { .. } => &mut commands.seed,
+                Form::Mend { .. } => &mut commands.mend,
+            } += 1;
         }
         commands
     }
@@ -161,6 +167,7 @@ pub(super) fn read(form: Form, values: &mut impl Iterator<Item = Value>) -> Resu
             let [set, total, _, ttl] = take(values)?;
             Ok(Reply { total: integer(&total)?, ttl: time_left(&ttl)?, seeded: set == Value::Okay })
         }
+        Form::Mend { .. } => take::<1>(values).map(|_| Reply { total: 0, ttl: None, seeded: false }),
     }
 }
 

@@ -98,7 +98,10 @@ pub(super) struct Ledger {
     pub(super) pending: HashMap<Key, Pending>,
     /// Clients that Redis is still to be told of.
     pub(super) seeds: Vec<Key>,
-    /// Whether a batch of them is under way.
+    /// Clients with a count under way when Redis was lost. Should it arrive after the window's end, it makes a key that
+    /// never ends; see [`Form::Mend`].
+    doubtful: Vec<Key>,
+    /// Whether a batch of either is under way.
     pub(super) seeding: bool,
     pub(super) repairs: HashMap<Key, Repair>,
     /// The last batch.
@@ -118,6 +121,7 @@ impl Ledger {
             table: Table::new(most_clients),
             pending: HashMap::new(),
             seeds: Vec::new(),
+            doubtful: Vec::new(),
             seeding: false,
             repairs: HashMap::new(),
             number: 0,
@@ -202,7 +206,8 @@ impl Ledger {
     /// Whether there is something to send now.
     pub(super) fn has_work(&self, now: u64) -> bool {
         let joins = self.mode == Mode::Merging && now >= self.join_at;
-        !self.pending.is_empty() || (!self.seeding && (joins || !self.seeds.is_empty()))
+        let tells = !self.seeds.is_empty() || !self.doubtful.is_empty();
+        !self.pending.is_empty() || (!self.seeding && (joins || tells))
     }
 
     /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
@@ -212,13 +217,16 @@ impl Ledger {
             return None;
         }
         let mut items = Vec::with_capacity(self.pending.len());
-        let seeding = !self.seeding && !self.seeds.is_empty();
+        let seeding = !self.seeding && !(self.seeds.is_empty() && self.doubtful.is_empty());
         if !self.seeding {
-            let rest = self.seeds.len().saturating_sub(SEEDS_AT_ONCE);
-            for key in self.seeds.split_off(rest) {
+            for key in portion(&mut self.seeds) {
                 items.extend(self.seed(key, now));
             }
-            if self.mode == Mode::Merging && self.seeds.is_empty() && now >= self.join_at {
+            for key in portion(&mut self.doubtful) {
+                items.extend(self.mend(key, now));
+            }
+            let all_told = self.seeds.is_empty() && self.doubtful.is_empty();
+            if self.mode == Mode::Merging && all_told && now >= self.join_at {
                 self.mode = Mode::Shared;
             }
         }
@@ -240,6 +248,13 @@ impl Ledger {
         Some(Item { form, reset: entry.reset, waiters: Vec::new(), unsent, repair: 0, key })
     }
 
+    fn mend(&mut self, key: Key, now: u64) -> Option<Item> {
+        // A seed says when the key of a known window ends.
+        let form = Form::Mend { ttl: self.window };
+        let known = self.table.live(&key, now).is_some();
+        (!known).then(|| Item { key, form, reset: 0, waiters: Vec::new(), unsent: 0, repair: 0 })
+    }
+
     /// Redis is away: requests are counted here. What was under way comes back in `batches`; whether Redis counted it is
     /// unknown, so it is not sent again. To drop what this returns makes the waiting requests ask [`Ledger::locally`].
     pub(super) fn lose(&mut self, batches: &mut dyn Iterator<Item = Batch>, now: u64) -> Vec<Waiter> {
@@ -257,6 +272,9 @@ impl Ledger {
                 entry.total = entry.total.saturating_add(item.unsent);
             }
             waiters.extend(item.waiters);
+            if item.form == Form::Plain {
+                self.doubtful.push(item.key);
+            }
         }
         waiters.extend(self.pending.drain().flat_map(|(_, pending)| pending.waiters));
         waiters
@@ -266,6 +284,11 @@ impl Ledger {
     pub(super) fn sweep(&mut self, now: u64) {
         self.table.sweep(now);
     }
+}
+
+/// Takes what one batch may hold.
+fn portion(keys: &mut Vec<Key>) -> Vec<Key> {
+    keys.split_off(keys.len().saturating_sub(SEEDS_AT_ONCE))
 }
 
 pub(super) fn denied(source: Source, left: u64) -> Verdict {

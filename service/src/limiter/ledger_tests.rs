@@ -233,6 +233,22 @@ fn a_hit_whose_fate_is_unknown_is_not_told_again() {
 }
 
 #[test]
+fn a_count_that_may_arrive_after_its_window_leaves_no_key_for_ever() {
+    let mut ledger = knowing(60);
+    let end = 1 + WINDOW;
+    send(&mut ledger, end - 600);
+    let batch = ledger.next_batch(end - 600).unwrap();
+    assert_eq!(forms(&batch), [Form::Plain]);
+    ledger.lose(&mut std::iter::once(batch), end - 550);
+    ledger.tell_all(end);
+    let batch = ledger.next_batch(end).unwrap();
+    assert_eq!(forms(&batch), [Form::Mend { ttl: WINDOW }]);
+    let (settled, failed) = ledger.settle(batch, vec![Value::Int(1)], end + 1);
+    assert_eq!((settled.failed, failed.len(), ledger.table.live(CLIENT, end + 1)), (None, 0, None));
+    assert!(!ledger.has_work(end + 1));
+}
+
+#[test]
 fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
     let mut ledger = ledger(OnRedisFailure::Memory, 3);
     ledger.lose(&mut std::iter::empty(), 1);

@@ -59,15 +59,13 @@ struct CommandLabel {
     cmd: &'static str,
 }
 
-/// How many commands, and groups of commands, a batch holds.
+/// How many items of each form a batch holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Commands {
-    /// One for each client.
-    pub(super) incrby: u64,
-    /// Groups that open a window.
+    pub(super) plain: u64,
     pub(super) open: u64,
-    /// Groups that tell Redis what this replica knows.
     pub(super) seed: u64,
+    pub(super) mend: u64,
 }
 
 /// A counter of commands, and how many of them a batch holds.
@@ -104,11 +102,11 @@ impl Metrics {
             // 50 us to 51 ms.
             rtt: Histogram::new(exponential_buckets(5e-5, 2.0, 11)),
             commands: [
-                (command("incrby"), |commands| commands.incrby),
+                (command("incrby"), |commands| commands.plain + commands.open + commands.seed),
                 (command("multi"), |commands| commands.open),
                 (command("exec"), |commands| commands.open),
                 (command("set"), |commands| commands.seed),
-                (command("pexpire"), |commands| commands.open + commands.seed),
+                (command("pexpire"), |commands| commands.open + commands.seed + commands.mend),
                 (command("pttl"), |commands| commands.open + commands.seed),
             ],
             batch_hits: Histogram::new(exponential_buckets(1.0, 2.0, 11)),

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, Value};
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -21,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::Shared;
 use super::batch::Batch;
 use super::ledger::{JOIN_AFTER, Mode};
-use crate::redis::{FailureKind, Link, Redis, Session};
+use crate::redis::{Connection, FailureKind, Link, Redis, Session};
 
 /// How often clients whose windows are over are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -115,7 +114,7 @@ impl Writer {
     }
 
     /// The next batch's commands, if there is something to send.
-    fn write(&mut self) -> Option<(MultiplexedConnection, Pipeline)> {
+    fn write(&mut self) -> Option<(Connection, Pipeline)> {
         let session = self.session.as_ref()?;
         let now = self.shared.now();
         let (batch, joined) = {
@@ -198,8 +197,7 @@ impl Writer {
     }
 }
 
-/// One write and its replies, within the time that the connection gives its calls.
-async fn send(mut connection: MultiplexedConnection, pipe: Pipeline) -> Result<Vec<Value>, RedisError> {
-    let replies = pipe.len();
-    connection.send_packed_commands(&pipe, 0, replies).await
+/// One write and its replies, in time.
+async fn send(mut connection: Connection, pipe: Pipeline) -> Result<Vec<Value>, RedisError> {
+    connection.send(&pipe).await
 }

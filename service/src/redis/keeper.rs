@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError};
 use tokio::time::{sleep, timeout};
 
 use super::failure::{self, FailureKind};
-use super::{BUDGET, Link, Session, Shared};
+use super::{Connection, Link, Session, Shared};
 
 /// For a connection with its name look-up, TLS and credentials.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -21,7 +20,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_millis(250);
 /// How long the epoch outlives the last replica.
 const EPOCH_TTL_MS: u64 = 24 * 60 * 60 * 1000;
-/// Batches waiting to be written, at most. A batch waits for at most [`BUDGET`], so few ever do.
+/// Batches waiting to be written, at most. A call waits for a short time at most, so few ever do.
 const QUEUE: usize = 1024;
 
 /// Connects, attends to the connection, and connects again, until told to stop.
@@ -65,9 +64,9 @@ fn refused(shared: &Shared, kind: FailureKind, why: String) {
 async fn connect(client: &Client, prefix: &str, id: u64) -> Result<Session, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_LIMIT))
-        .set_response_timeout(Some(BUDGET))
+        .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
-    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let connection = Connection::new(client.get_multiplexed_async_connection_with_config(&config).await?);
     let epoch = epoch(&connection, prefix).await?;
     Ok(Session { id, epoch: epoch.into(), connection, since: Instant::now() })
 }
@@ -101,13 +100,13 @@ async fn attend(shared: &Shared, mut session: Session) {
 
 /// Proves that Redis takes writes, and reads the name of the data that it holds: a random value that the first replica
 /// leaves there. Another value than before means that the keys are gone.
-async fn epoch(connection: &MultiplexedConnection, prefix: &str) -> Result<String, RedisError> {
-    let mut connection = connection.clone();
-    connection.set_response_timeout(BEAT_LIMIT);
+async fn epoch(connection: &Connection, prefix: &str) -> Result<String, RedisError> {
+    let mut connection = connection.with_budget(BEAT_LIMIT);
     let key = format!("{prefix}epoch");
     let mut pipe = redis::pipe();
     pipe.cmd("SET").arg(&key).arg(random()).arg("PX").arg(EPOCH_TTL_MS).arg("NX").ignore();
-    pipe.cmd("PEXPIRE").arg(&key).arg(EPOCH_TTL_MS).ignore();
+    // `XX`, as `NX` for the limiter, is known from Redis 7 on: an older server is refused here, not on a request.
+    pipe.cmd("PEXPIRE").arg(&key).arg(EPOCH_TTL_MS).arg("XX").ignore();
     pipe.cmd("GET").arg(&key);
     let (epoch,) = pipe.query_async::<(String,)>(&mut connection).await?;
     Ok(epoch)

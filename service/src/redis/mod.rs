@@ -1,6 +1,7 @@
 //! The one connection to Redis, shared by the rate limiter and the cache. A task of its own connects, reconnects and
 //! looks after it, so that no request ever waits for Redis to come back. What the connection is used for is not known here.
 
+mod connection;
 mod failure;
 mod keeper;
 
@@ -12,7 +13,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, IntoConnectionInfo};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
 
 use crate::status::StoreState;
@@ -72,7 +73,7 @@ pub struct Session {
     /// Names the data that Redis holds: it differs once Redis has lost its keys (restart without data, `FLUSHALL`).
     pub epoch: Arc<str>,
     /// Its calls fail after [`BUDGET`].
-    pub connection: MultiplexedConnection,
+    pub connection: Connection,
     since: Instant,
 }
 
@@ -105,7 +106,7 @@ impl Redis {
     }
 
     /// The connection, or `None` while Redis is away. Its calls fail after [`BUDGET`]; tell [`Redis::failed`] then.
-    pub fn connection(&self) -> Option<MultiplexedConnection> {
+    pub fn connection(&self) -> Option<Connection> {
         match &*self.shared.link.borrow() {
             Link::Up(session) => Some(session.connection.clone()),
             Link::Starting | Link::Down(_) => None,

@@ -16,13 +16,28 @@ async fn exactly_100_of_150_requests_pass_over_any_number_of_replicas() {
     for count in [1, 3, 5] {
         let replicas = replicas(&server.url(), count).await;
         for round in 0..20 {
-            assert_eq!(passed(&replicas, &format!("serial-{count}-{round}"), 150, 1).await, 100);
-            assert_eq!(passed(&replicas, &format!("at-once-{count}-{round}"), 150, 50).await, 100);
+            assert_eq!(undisturbed(&replicas, &format!("serial-{count}-{round}"), 1).await, 100);
+            assert_eq!(undisturbed(&replicas, &format!("at-once-{count}-{round}"), 50).await, 100);
         }
         let two = (format!("one-{count}"), format!("other-{count}"));
         let (one, other) = (passed(&replicas, &two.0, 150, 50), passed(&replicas, &two.1, 150, 50));
         assert_eq!(futures_util::join!(one, other), (100, 100), "clients are counted apart");
     }
+}
+
+/// How many of 150 requests pass, tried again with another client should Redis itself have been held up meanwhile.
+async fn undisturbed(replicas: &[Replica], client: &str, at_once: usize) -> usize {
+    let outages =
+        || replicas.iter().map(|it| it.metric("ratelimit_backend_transitions_total")).sum::<f64>().to_bits();
+    for attempt in 0..5 {
+        shared(replicas).await;
+        let before = outages();
+        let passed = passed(replicas, &format!("{client}-{attempt}"), 150, at_once).await;
+        if outages() == before {
+            return passed;
+        }
+    }
+    panic!("Redis was away each time");
 }
 
 #[tokio::test]
@@ -206,19 +221,29 @@ async fn a_far_redis_costs_one_round_trip_however_many_requests_overlap() {
     let settings = Settings { requests: 100_000, on_redis_failure: OnRedisFailure::Closed, ..limit(1) };
     let replica = [Replica::start(&format!("redis://{far}"), settings)];
     shared(&replica).await;
+    let mut observer = replica.first().unwrap().redis.connection().unwrap();
+    let mut round_trips = Vec::new();
+    for _ in 0..50 {
+        let start = Instant::now();
+        run(&mut observer, &["PING"]).await;
+        round_trips.push(start.elapsed());
+    }
     // Five clients that send all the time, out of step with each other.
     let took = join_all((0..5).map(|number| {
         let replica = &replica;
         async move { traffic(replica, &format!("far-{number}"), 100, 1).await.took }
     }))
     .await;
-    let mut took: Vec<_> = took.into_iter().flatten().collect();
+    let (round_trip, took) = (median(round_trips), median(took.into_iter().flatten().collect()));
+    println!("Redis {round_trip:?} away: a check takes {took:?}");
+    // A second round trip would make it twice as long.
+    assert!(took < round_trip.mul_f64(1.5), "{took:?}, {round_trip:?} away");
+    assert_eq!(passed(&replica, "burst", 1000, 500).await, 1000);
+}
+
+fn median(mut took: Vec<Duration>) -> Duration {
     took.sort();
-    let median = *took.get(took.len() / 2).unwrap();
-    println!("Redis 4 ms away: median {median:?}");
-    // The relay's timers round up to whole milliseconds, either way.
-    assert!(median < Duration::from_millis(10), "{median:?}");
-    assert!(passed(&replica, "burst", 1000, 500).await == 1000);
+    *took.get(took.len() / 2).unwrap()
 }
 
 #[tokio::test]

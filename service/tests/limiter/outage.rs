@@ -124,6 +124,27 @@ async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
 }
 
 #[tokio::test]
+async fn a_count_that_arrives_late_leaves_no_key_for_ever() {
+    let Some(server) = Server::start().await else { return };
+    let settings = || Settings { window: Duration::from_millis(900), ..limit(1) };
+    let replica = [Replica::start(&server.url(), settings())];
+    shared(&replica).await;
+    assert_eq!(passed(&replica, "client", 2, 1).await, 2);
+    server.signal(Signal::STOP);
+    let start = Instant::now();
+    assert_eq!(passed(&replica, "client", 1, 1).await, 1);
+    while start.elapsed() < Duration::from_millis(1000) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.signal(Signal::CONT);
+    shared(&replica).await;
+    let mut observer = server.connection().await;
+    let ttls = ttls(&mut observer).await;
+    assert!(ttls.iter().any(|(key, _)| key.ends_with(":client")), "it did arrive");
+    assert!(ttls.iter().all(|(_, ttl)| *ttl > 0), "{ttls:?}");
+}
+
+#[tokio::test]
 async fn an_idle_replica_notices_a_frozen_redis() {
     let Some(server) = Server::start().await else { return };
     let replicas = replicas(&server.url(), 1).await;

@@ -10,7 +10,7 @@ use appforge_service::redis::{self as service_redis, Redis};
 use appforge_service::status::LimitMode;
 use futures_util::{StreamExt, stream};
 use prometheus_client::registry::Registry;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -119,7 +119,7 @@ pub async fn calls(connection: &mut MultiplexedConnection, command: &str) -> u64
     line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
-pub async fn run(connection: &mut MultiplexedConnection, command: &[&str]) {
+pub async fn run(connection: &mut impl ConnectionLike, command: &[&str]) {
     let mut command_line = redis::cmd(command.first().unwrap());
     for argument in command.iter().skip(1) {
         command_line.arg(argument);

@@ -1,0 +1,102 @@
+//! The connection as others use it: each call over it ends in time.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::BUDGET;
+
+/// Into how many parts a budget is cut.
+const PARTS: u32 = 4;
+/// What the runtime's clock, which ticks each millisecond, adds to a part.
+const TICK: Duration = Duration::from_micros(500);
+
+/// A connection whose calls fail after [`BUDGET`] as a timeout. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    inner: MultiplexedConnection,
+    budget: Duration,
+}
+
+impl Connection {
+    /// `inner` must have no time limit of its own.
+    pub(super) fn new(inner: MultiplexedConnection) -> Self {
+        Self { inner, budget: BUDGET }
+    }
+
+    /// The same connection with another time limit.
+    pub(super) fn with_budget(&self, budget: Duration) -> Self {
+        Self { inner: self.inner.clone(), budget }
+    }
+
+    /// Sends commands in one write and returns a reply for each, errors among them.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the replies do not come in time. Redis may have run the commands all the same.
+    pub async fn send(&mut self, pipe: &Pipeline) -> RedisResult<Vec<Value>> {
+        within(self.budget, self.inner.send_packed_commands(pipe, 0, pipe.len())).await
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        within(self.budget, self.inner.send_packed_command(command)).boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipe: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        within(self.budget, self.inner.send_packed_commands(pipe, offset, count)).boxed()
+    }
+
+    fn get_db(&self) -> i64 {
+        self.inner.get_db()
+    }
+}
+
+/// Waits for `call` for as long as `budget`, of the time in which this process runs: a process that was held up (a CPU
+/// limit does that for 50 ms and more) must not take its own delay for one of Redis. Each hold-up counts as a part.
+async fn within<T>(budget: Duration, call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let mut call = pin!(call);
+    let part = (budget / PARTS).saturating_sub(TICK);
+    for _ in 0..PARTS {
+        if let Ok(done) = timeout(part, &mut call).await {
+            return done;
+        }
+    }
+    Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_without_a_reply_ends_in_time() {
+        let start = Instant::now();
+        let late = within(BUDGET, std::future::pending::<RedisResult<()>>()).await.unwrap_err();
+        assert!(late.is_timeout());
+        assert!(start.elapsed() > Duration::from_millis(45), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_own_delay_is_not_taken_for_one_of_redis() {
+        let call = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            // The process is held up.
+            std::thread::sleep(Duration::from_millis(80));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(())
+        };
+        assert!(within(BUDGET, call).await.is_ok());
+    }
+}
