@@ -37,11 +37,13 @@ async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
     let back = shared(&replicas).await;
     println!("killed: shared {back:?} after the return");
     assert!(back < SOON, "{back:?}");
-    assert_eq!(passed(&replicas, "client", 150, 30).await, 0);
+    // It learns of 60, 59 or 58 that passed before.
+    let after = passed(&replicas, "client", 150, 30).await;
+    assert!(outage.passed + after + 60 <= BOUND, "{after}");
     let mut observer = server.connection().await;
     let key = "appforge:rl:100:900000:client";
     let total: usize = redis::cmd("GET").arg(key).query_async(&mut observer).await.unwrap();
-    assert!(total >= 60 + outage.passed, "{total}");
+    assert!(total >= 100, "{total}");
     assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
     let told: f64 = replicas.iter().map(|it| it.metric("ratelimit_reconciled_hits_total")).sum();
     assert_eq!(told as usize, outage.passed);
@@ -49,23 +51,50 @@ async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
 
 #[tokio::test]
 async fn what_passed_in_an_outage_counts_after_it() {
-    for (arguments, lost) in [(&["--appendonly", "yes", "--appendfsync", "always"][..], 0), (&[][..], 2)] {
-        let Some(mut server) = Server::absent(arguments) else { return };
-        server.run().await;
-        let replicas = replicas(&server.url(), 3).await;
-        assert_eq!(passed(&replicas, "client", 30, 1).await, 30);
-        server.kill();
-        // Below what is left: 21 of 70.
-        assert_eq!(passed(&replicas, "client", 21, 1).await, 21);
-        assert_eq!(passed(&replicas, "new", 21, 1).await, 21);
-        server.run().await;
-        shared(&replicas).await;
+    let with_data = &["--appendonly", "yes", "--appendfsync", "no"][..];
+    for (arguments, lost) in [(with_data, 0), (&[][..], 2)] {
+        let mut outage = through_an_outage(arguments).await;
+        for _ in 0..4 {
+            if outage.is_some_and(|outage| outage.disturbed) {
+                outage = through_an_outage(arguments).await;
+            }
+        }
+        let Some(outage) = outage else { return };
+        assert!(!outage.disturbed, "Redis was held up each time");
+        assert_eq!(outage.during, [21, 21]);
         // Without its data, Redis learns of 30, 29 or 28: of what the replica that was back first had heard last.
-        let after = passed(&replicas, "client", 150, 30).await;
-        assert!((49..=49 + lost).contains(&after), "{after}");
-        assert_eq!(passed(&replicas, "new", 150, 30).await, 79);
-        assert_eq!(passed(&replicas, "other", 150, 30).await, 100, "exact as before");
+        let [known, new, other] = outage.after;
+        assert!((49..=49 + lost).contains(&known), "{known}");
+        assert_eq!([new, other], [79, 100]);
     }
+}
+
+/// What passed of a client's 21 requests in an outage, and of 150 after it.
+#[derive(Clone, Copy)]
+struct Outage {
+    during: [usize; 2],
+    after: [usize; 3],
+    /// Whether Redis was away more than once.
+    disturbed: bool,
+}
+
+async fn through_an_outage(arguments: &[&str]) -> Option<Outage> {
+    let mut server = Server::absent(arguments)?;
+    server.run().await;
+    let replicas = replicas(&server.url(), 3).await;
+    assert_eq!(passed(&replicas, "client", 30, 1).await, 30);
+    server.kill();
+    // Below what is left: 21 of 70.
+    let during = [passed(&replicas, "client", 21, 1).await, passed(&replicas, "new", 21, 1).await];
+    server.run().await;
+    shared(&replicas).await;
+    let mut after = [0; 3];
+    for (passes, client) in after.iter_mut().zip(["client", "new", "other"]) {
+        *passes = passed(&replicas, client, 150, 30).await;
+    }
+    // Up, down and up.
+    let transitions = |replica: &Replica| replica.metric("ratelimit_backend_transitions_total");
+    Some(Outage { during, after, disturbed: replicas.iter().any(|replica| transitions(replica) > 3.0) })
 }
 
 #[tokio::test]
