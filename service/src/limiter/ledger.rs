@@ -206,8 +206,12 @@ impl Ledger {
     /// Whether there is something to send now.
     pub(super) fn has_work(&self, now: u64) -> bool {
         let joins = self.mode == Mode::Merging && now >= self.join_at;
-        let tells = !self.seeds.is_empty() || !self.doubtful.is_empty();
-        !self.pending.is_empty() || (!self.seeding && (joins || tells))
+        !self.pending.is_empty() || (!self.seeding && (joins || self.tells()))
+    }
+
+    /// Whether Redis is still to be told of somebody.
+    fn tells(&self) -> bool {
+        !self.seeds.is_empty() || !self.doubtful.is_empty()
     }
 
     /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
@@ -217,7 +221,7 @@ impl Ledger {
             return None;
         }
         let mut items = Vec::with_capacity(self.pending.len());
-        let seeding = !self.seeding && !(self.seeds.is_empty() && self.doubtful.is_empty());
+        let seeding = !self.seeding && self.tells();
         if !self.seeding {
             for key in portion(&mut self.seeds) {
                 items.extend(self.seed(key, now));
@@ -225,8 +229,7 @@ impl Ledger {
             for key in portion(&mut self.doubtful) {
                 items.extend(self.mend(key, now));
             }
-            let all_told = self.seeds.is_empty() && self.doubtful.is_empty();
-            if self.mode == Mode::Merging && all_told && now >= self.join_at {
+            if self.mode == Mode::Merging && !self.tells() && now >= self.join_at {
                 self.mode = Mode::Shared;
             }
         }
