@@ -1,22 +1,31 @@
 //! `down`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, local};
+use crate::commands::target::{Progress, interruptible, target};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::prompt;
 use crate::spec::values::ByteSize;
+use crate::target::Target;
+use crate::target::compose::Compose;
+
+/// How long containers may take to end; a store writes its data then.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
 pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
-    let target = local(context, &stack)?;
+    let target = match target(context, &stack)? {
+        Target::Local(local) => local,
+        Target::Compose(compose) => return containers(context, &compose, volumes).await,
+    };
     let data = target.layout().data();
     let found = if volumes { volumes_in(&data)? } else { Vec::new() };
     if !found.is_empty() {
@@ -48,14 +57,38 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     for (path, _) in &found {
         std::fs::remove_dir_all(path).with_context(|| format!("while removing `{}`", path.display()))?;
     }
-    context.out.say(match (stopped, found.len()) {
-        (0, 0) => "nothing to stop: the stack is down".to_owned(),
-        (0, _) => "the stack is down; its data is removed".to_owned(),
-        (_, 0) if volumes => "the stack is down; there was no data".to_owned(),
-        (_, 0) => "the stack is down; its data is kept".to_owned(),
-        (_, _) => "the stack is down; its data is removed".to_owned(),
-    });
     let removed: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+    finish(context, stopped, volumes, &removed)
+}
+
+/// The same for containers; the engine has their volumes.
+async fn containers(context: &Context, compose: &Compose, volumes: bool) -> Result<ExitStatus> {
+    let found = if volumes { compose.volumes().await? } else { Vec::new() };
+    if !found.is_empty() {
+        for volume in &found {
+            context.out.say(format!("data: the volume {volume}"));
+        }
+        if !context.yes && !prompt::confirm("Remove this data for good?", false)? {
+            context.out.say("nothing was changed");
+            return Ok(ExitStatus::Done);
+        }
+    }
+    let progress = Progress::new(context);
+    let say = |message: &str| progress.show(message);
+    let stopped =
+        interruptible(compose.down(volumes, PATIENCE, &say), "`appforge down` goes on from there").await?;
+    drop(progress);
+    finish(context, stopped, volumes, &found)
+}
+
+/// Says what was done.
+fn finish(context: &Context, stopped: usize, volumes: bool, removed: &[String]) -> Result<ExitStatus> {
+    context.out.say(match (stopped, removed.len()) {
+        (0, 0) => "nothing to stop: the stack is down",
+        (_, 0) if volumes => "the stack is down; there was no data",
+        (_, 0) => "the stack is down; its data is kept",
+        _ => "the stack is down; its data is removed",
+    });
     context.out.data(&json!({"stopped": stopped, "removed": removed}), String::new)?;
     Ok(ExitStatus::Done)
 }

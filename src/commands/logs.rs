@@ -9,18 +9,26 @@ use serde_json::json;
 
 use crate::cli::LogsArgs;
 use crate::commands::Context;
-use crate::commands::target::{interruptible, local};
+use crate::commands::target::{interruptible, target};
 use crate::error::{ExitStatus, Failure};
 use crate::output::{Format, Output};
 use crate::spec::layers::nearest;
 use crate::spec::values::Span;
+use crate::target::Target;
+use crate::target::compose::{self, Compose, LogsRequest};
 use crate::target::local::logs::{Line, Reader, Watch, components};
+
+/// Room for the names of components whose number is not known before.
+const WIDTH: usize = "service-10".len();
 
 /// Prints what the components said.
 pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     let stack = context.stack(&[])?.stack;
-    let target = local(context, &stack)?;
+    let target = match target(context, &stack)? {
+        Target::Local(local) => local,
+        Target::Compose(compose) => return containers(context, &compose, args).await,
+    };
     let folder = target.layout().logs();
     let known = components(&folder)?;
     let wanted = wanted(&args.components, &known)?;
@@ -56,6 +64,25 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
         Ok(ExitStatus::Done)
     };
     interruptible(follow, "the stack goes on; `appforge down` stops it").await
+}
+
+/// The same for containers; the engine keeps what they said.
+async fn containers(context: &Context, compose: &Compose, args: LogsArgs) -> Result<ExitStatus> {
+    let request = LogsRequest {
+        components: args.components,
+        follow: args.follow,
+        since: args.since.as_deref().map(moment).transpose()?,
+        tail: args.tail,
+    };
+    let sink = |line: compose::Line| {
+        if args.grep.as_ref().is_some_and(|text| !line.text.contains(text.as_str())) {
+            return Ok(true);
+        }
+        let line = Line { time: line.time, component: line.component, text: line.text };
+        print(&context.out, &[line], WIDTH)
+    };
+    interruptible(compose.logs(&request, sink), "the stack goes on; `appforge down` stops it").await?;
+    Ok(ExitStatus::Done)
 }
 
 /// The logs that are meant; `service` is every replica.

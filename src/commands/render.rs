@@ -10,8 +10,9 @@ use crate::cli::render::RenderArgs;
 use crate::commands::Context;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::load::k6;
 use crate::output::Format;
-use crate::render::{self, Document, Overrides, compare};
+use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::spec::layers::nearest;
 use crate::spec::{Stack, TargetKind};
 
@@ -64,7 +65,10 @@ impl Folder {
         let secrets =
             relative(&path, &clean(&context.project.state_folder().join(target.as_str()).join("secrets")));
         let overrides = Overrides { templates: own_templates(&context.project.folder)?, secrets };
-        Ok(Self { name, path, documents: render::render(stack, target, &overrides)? })
+        let mut documents = render::render(stack, target, &overrides)?;
+        let script = Draft { path: "load-test.js".to_owned(), text: k6::script(stack) };
+        documents.extend(render::finish(stack, target, &overrides, vec![script])?);
+        Ok(Self { name, path, documents })
     }
 
     fn shown(&self, document: &str) -> String {

@@ -6,11 +6,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, local, status_text};
-use crate::commands::up::GOES_ON;
+use crate::commands::target::{Progress, interruptible, status_text, target};
+use crate::commands::up::{GOES_ON, STOPS};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::spec::values::Span;
+use crate::target::Target;
 
 /// Replaces every replica, one after the other.
 pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
@@ -18,11 +19,15 @@ pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
     let stack = context.stack(&[])?.stack;
     let since = Instant::now();
     let progress = Progress::new(context);
-    let target = local(context, &stack)?;
-    let client = target.running().await?;
-    let _lock = target.lock("restart", |owner| progress.show(&format!("waiting for {owner}"))).await?;
-    let work = client.restart(timeout.0, |message| progress.show(message));
-    let (plan, status) = interruptible(work, GOES_ON).await?;
+    let say = |message: &str| progress.show(message);
+    let (plan, status) = match target(context, &stack)? {
+        Target::Local(local) => {
+            let client = local.running().await?;
+            let _lock = local.lock("restart", |owner| say(&format!("waiting for {owner}"))).await?;
+            interruptible(client.restart(timeout.0, say), GOES_ON).await?
+        }
+        Target::Compose(compose) => interruptible(compose.restart(timeout.0, &say), STOPS).await?,
+    };
     drop(progress);
     context.out.say(format!(
         "replaced {} replicas in {:.1}s",

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::commands::Context;
-use crate::commands::target::{interruptible, local, status_text, wanted};
+use crate::commands::target::{interruptible, status_text, target, wanted};
 use crate::error::ExitStatus;
 use crate::output::Format;
-use crate::target::local::Local;
+use crate::target::Target;
+use crate::target::status::Status;
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -17,14 +18,18 @@ const EVERY: Duration = Duration::from_secs(1);
 pub async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let (resolved, replicas) = wanted(context, None, "")?;
-    let target = local(context, &resolved.stack)?;
+    let target = target(context, &resolved.stack)?;
     if watch {
         return interruptible(again_and_again(context, &target, replicas), "`appforge status` shows it once")
             .await;
     }
-    let status = target.status(replicas).await?;
+    let status = look(&target, replicas).await?;
     context.out.data(&status, || status_text(&status))?;
-    for (name, pid) in target.leftovers()?.into_iter().filter(|_| status.url.is_none()) {
+    let leftovers = match &target {
+        Target::Local(local) if status.url.is_none() => local.leftovers()?,
+        _ => Vec::new(),
+    };
+    for (name, pid) in leftovers {
         context.out.warn(format!(
             "`{name}` (pid {pid}) was left over by a crash; the next `appforge up` clears it away"
         ));
@@ -32,12 +37,19 @@ pub async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
     Ok(if status.url.is_some() { ExitStatus::Done } else { ExitStatus::Unreachable })
 }
 
-async fn again_and_again(context: &Context, target: &Local, replicas: u32) -> Result<ExitStatus> {
+async fn look(target: &Target, replicas: u32) -> Result<Status> {
+    match target {
+        Target::Local(local) => local.status(replicas).await,
+        Target::Compose(compose) => compose.status(replicas).await,
+    }
+}
+
+async fn again_and_again(context: &Context, target: &Target, replicas: u32) -> Result<ExitStatus> {
     let mut ticks = tokio::time::interval(EVERY);
     let mut last = None;
     loop {
         ticks.tick().await;
-        let status = target.status(replicas).await?;
+        let status = look(target, replicas).await?;
         if last.as_ref() == Some(&status) {
             continue;
         }

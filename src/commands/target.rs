@@ -7,26 +7,39 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::commands::Context;
+use crate::commands::{Context, own_templates};
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;
 use crate::spec::stack::OnRedisFailure;
 use crate::spec::{Resolved, Stack, TargetKind};
 use crate::state::State;
+use crate::target::Target;
+use crate::target::compose::Compose;
 use crate::target::local::Local;
 use crate::target::local::layout::Layout;
 use crate::target::status::Status;
 
-/// The local stack of the project.
+/// The stack of the project on its target.
 ///
 /// # Errors
-/// When the stack is meant for another target.
-pub fn local(context: &Context, stack: &Stack) -> Result<Local> {
-    if stack.target != TargetKind::Local {
-        let message = format!("this command does not work on the target `{}`", stack.target.as_str());
-        return Err(Failure::new(ExitStatus::Usage, message).hint("add `--target local`").into());
+/// When no verb can do anything on that target yet, or the project's own templates cannot be read.
+pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
+    match stack.target {
+        TargetKind::Local => {
+            let layout = Layout::new(context.project.state_folder());
+            Ok(Target::Local(Local::new(layout, stack.name.as_str())))
+        }
+        TargetKind::Compose => {
+            let templates = own_templates(&context.project.folder)?;
+            Ok(Target::Compose(Box::new(Compose::new(&context.project.folder, stack, templates))))
+        }
+        TargetKind::Kubernetes => {
+            let message = format!("this command does not work on the target `{}`", stack.target.as_str());
+            Err(Failure::new(ExitStatus::Usage, message)
+                .hint("add `--target local` or `--target compose`")
+                .into())
+        }
     }
-    Ok(Local::new(Layout::new(context.project.state_folder()), stack.name.as_str()))
 }
 
 /// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.

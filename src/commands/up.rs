@@ -7,17 +7,21 @@ use serde_json::json;
 
 use crate::cli::UpArgs;
 use crate::commands::Context;
-use crate::commands::target::{Progress, cautions, interruptible, local, remember, status_text, wanted};
+use crate::commands::target::{Progress, cautions, interruptible, remember, status_text, target, wanted};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::spec::Stack;
 use crate::spec::values::Span;
+use crate::target::Target;
 use crate::target::plan::Plan;
 use crate::target::status::Status;
 
 /// What Ctrl-C during a change means.
 pub const GOES_ON: &str =
     "the change goes on; `appforge status` shows where it stands, `appforge down` ends it";
+
+/// What Ctrl-C during a change means where nobody goes on with it.
+pub const STOPS: &str = "what was done stays; `appforge up` goes on from there, `appforge down` ends it";
 
 /// Brings the stack to what the file says.
 pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
@@ -52,14 +56,19 @@ pub async fn converge(
 ) -> Result<(Plan, Status)> {
     let since = Instant::now();
     let progress = Progress::new(context);
-    let target = local(context, stack)?;
-    let _lock = target.lock(verb, |owner| progress.show(&format!("waiting for {owner}"))).await?;
-    let desired = target.desired(stack, replicas)?;
-    let work = async {
-        let client = target.started(|message| progress.show(message)).await?;
-        client.apply(desired, timeout.0, |message| progress.show(message)).await
+    let say = |message: &str| progress.show(message);
+    let (plan, status) = match target(context, stack)? {
+        Target::Local(local) => {
+            let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
+            let desired = local.desired(stack, replicas)?;
+            let work = async {
+                let client = local.started(say).await?;
+                client.apply(desired, timeout.0, say).await
+            };
+            interruptible(work, GOES_ON).await?
+        }
+        Target::Compose(compose) => interruptible(compose.up(replicas, timeout.0, &say), STOPS).await?,
     };
-    let (plan, status) = interruptible(work, GOES_ON).await?;
     drop(progress);
     context.out.say(if plan.is_empty() {
         "nothing to change: the stack is as it should be".to_owned()
@@ -79,9 +88,13 @@ pub async fn diff(context: &Context) -> Result<ExitStatus> {
 }
 
 async fn plan(context: &Context, stack: &Stack, replicas: u32) -> Result<Plan> {
-    let target = local(context, stack)?;
-    let desired = target.desired(stack, replicas)?;
-    target.plan(&desired).await
+    match target(context, stack)? {
+        Target::Local(local) => {
+            let desired = local.desired(stack, replicas)?;
+            local.plan(&desired).await
+        }
+        Target::Compose(compose) => compose.diff(replicas).await,
+    }
 }
 
 fn plan_text(plan: &Plan) -> String {

@@ -4,9 +4,11 @@ use anyhow::Result;
 
 use crate::cli::VerifyArgs;
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, local};
+use crate::commands::target::{Progress, interruptible, target};
 use crate::error::ExitStatus;
 use crate::output::Format;
+use crate::target::Target;
+use crate::target::compose::Compose;
 use crate::target::local::Client;
 use crate::verify::{Switch, redis_down, verify};
 
@@ -16,18 +18,27 @@ impl Switch for Client {
     }
 }
 
+impl Switch for Compose {
+    async fn redis(&self, on: bool) -> Result<()> {
+        if on { self.start_store("redis").await } else { self.stop_store("redis").await }
+    }
+}
+
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
     let stack = context.stack(&[])?.stack;
-    let target = local(context, &stack)?;
+    let target = target(context, &stack)?;
     let subject = target.subject(&stack).await?;
     let progress = Progress::new(context);
     let work = async {
         let mut report = verify(&stack, &subject, &args.check, |name| progress.step(name)).await?;
         if args.drill.is_some() {
             progress.step("redis-down");
-            report.push(redis_down(&stack, &subject, &target.running().await?).await);
+            report.push(match &target {
+                Target::Local(local) => redis_down(&stack, &subject, &local.running().await?).await,
+                Target::Compose(compose) => redis_down(&stack, &subject, compose.as_ref()).await,
+            });
         }
         Ok(report)
     };

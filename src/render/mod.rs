@@ -57,7 +57,6 @@ pub const TARGETS: [TargetKind; 1] = [TargetKind::Compose];
 /// Fails with [`ExitStatus::Config`] on a template that is no template, a value that a document cannot hold, a patch whose
 /// path is gone, and a document that cannot be read back.
 pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Result<Vec<Document>> {
-    let header = header::Header::new(stack, target, overrides);
     let drafts = match target {
         TargetKind::Compose => context::compose::drafts(stack, overrides)?,
         TargetKind::Local | TargetKind::Kubernetes => {
@@ -70,8 +69,19 @@ pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Resul
         }
     };
     let patched = patch::apply(drafts, target, &stack.patches)?;
-    let mut documents = Vec::with_capacity(patched.len());
-    for draft in patched {
+    finish(stack, target, overrides, patched)
+}
+
+/// Puts the header over drafts and reads them back; also for documents that another module writes.
+pub fn finish(
+    stack: &Stack,
+    target: TargetKind,
+    overrides: &Overrides,
+    drafts: Vec<Draft>,
+) -> Result<Vec<Document>> {
+    let header = header::Header::new(stack, target, overrides);
+    let mut documents = Vec::with_capacity(drafts.len());
+    for draft in drafts {
         let text = header.put_over(&draft.path, &draft.text);
         parse_back::check(&draft.path, &text)?;
         documents.push(Document { path: draft.path, text, mode: 0o644 });

@@ -6,3 +6,32 @@ pub mod local;
 pub mod plan;
 pub mod status;
 pub mod subject;
+
+use anyhow::Result;
+
+use crate::spec::Stack;
+use crate::target::compose::Compose;
+use crate::target::local::Local;
+use crate::target::subject::Subject;
+
+/// A stack on the target that it is meant for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Supervised processes of this machine.
+    Local(Local),
+    /// Containers on a Docker engine.
+    Compose(Box<Compose>),
+}
+
+impl Target {
+    /// The running stack, for `verify` and `load`.
+    ///
+    /// # Errors
+    /// When it is not running, or its engine cannot be reached.
+    pub async fn subject(&self, stack: &Stack) -> Result<Subject> {
+        match self {
+            Self::Local(local) => local.subject(stack).await,
+            Self::Compose(compose) => compose.subject().await,
+        }
+    }
+}

@@ -13,9 +13,12 @@ use appforge::target::compose::{Compose, Line, LogsRequest};
 use appforge::target::finding::Verdict;
 use appforge::target::plan::Plan;
 use appforge::target::status::Status;
+use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::support::Project;
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -280,4 +283,57 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     std::fs::remove_file(compose.folder().join("secrets/mongodb_password")).unwrap();
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();
     assert!(error.to_string().contains("mongodb_password"), "{error}");
+}
+
+/// The whole road by the verbs, with the bundled service: packed, loaded, limited exactly behind the gateway.
+#[test]
+fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
+    let Some(stack) = Stack::new("verbs") else { return };
+    let project = Project::with(&stack.text("image: bundled"));
+    let up = project.done(&["up", "-o", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&up.stdout).unwrap();
+    assert_eq!(answer["status"]["replicas"], serde_json::json!({"desired": 1, "ready": 1}));
+    assert_eq!(answer["status"]["url"], format!("http://127.0.0.1:{}", stack.port));
+
+    let secret = project.read(".appforge/compose/secrets/probe_secret");
+    for replicas in ["1", "3"] {
+        project.done(&["scale", "--replicas", replicas]);
+        let client = format!("client-{replicas}");
+        let expires =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 600;
+        let probe = appforge_service::probe::sign(secret.trim().as_bytes(), &client, expires);
+        let headers = format!("X-Appforge-Probe: {probe}\r\nX-Forwarded-For: 6.6.6.6\r\n");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answers: Vec<String> = runtime.block_on(async {
+            let ask = |_| async { ask(stack.port, "/health", &headers).await.unwrap() };
+            futures_util::stream::iter(0..150).map(ask).buffer_unordered(30).collect().await
+        });
+        let with = |status: &str| answers.iter().filter(|answer| answer.starts_with(status)).count();
+        assert_eq!((with("HTTP/1.1 200 "), with("HTTP/1.1 429 ")), (100, 50), "{replicas} replicas");
+    }
+
+    assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
+    let again = project.done(&["up"]);
+    assert!(again.stderr.contains("nothing to change"), "`up` keeps what `scale` set: {}", again.stderr);
+    assert!(again.stdout.contains("3 of 3 replicas ready"), "{}", again.stdout);
+    assert!(project.done(&["logs", "service"]).stdout.contains("Redis rate limiter connected"));
+    let ended = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let guard = runtime.enter();
+    let load = load(stack.port, ended.clone());
+    project.done(&["restart"]);
+    ended.store(true, Ordering::Relaxed);
+    drop(guard);
+    let (_, bad) = runtime.block_on(load).unwrap();
+    let failed: Vec<_> = bad.iter().filter(|answer| !answer.starts_with("HTTP/1.1 429 ")).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+
+    assert_eq!(
+        project.run(&["down", "--volumes"]).code,
+        Some(2),
+        "data is removed only when that was confirmed"
+    );
+    project.done(&["down"]);
+    assert_eq!(project.run(&["status"]).code, Some(4));
+    project.done(&["down", "--volumes", "--yes"]);
 }

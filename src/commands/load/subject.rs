@@ -28,7 +28,7 @@ pub struct Subject {
 /// `--url`, or the running stack.
 pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        let running = target::local(context, stack)?.subject(stack).await?;
+        let running = target::target(context, stack)?.subject(stack).await?;
         let replicas = u32::try_from(running.replicas.len()).ok();
         return Ok(Subject {
             url: running.url,
