@@ -152,6 +152,12 @@ fn only_the_gateway_publishes_and_only_it_may_name_clients() {
 }
 
 #[test]
+fn a_share_of_the_cpu_is_given_in_periods_shorter_than_the_wait_for_redis() {
+    let service = parsed(&Stack::default())["services"]["appforge"].clone();
+    assert_eq!((&service["cpu_period"], &service["cpu_quota"]), (&10_000.into(), &5_000.into()));
+}
+
+#[test]
 fn every_container_is_confined() {
     let document = parsed(&Stack::default());
     for (name, service) in document["services"].as_object().unwrap() {

@@ -16,7 +16,7 @@ use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides, header};
 use crate::spec::Stack;
 use crate::spec::stack::{Persistence, StoreMode};
-use crate::spec::values::{ByteSize, ImageRef, Secret};
+use crate::spec::values::{ByteSize, ImageRef, MilliCpu, Secret};
 
 /// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
@@ -58,7 +58,7 @@ struct Service {
     replicas: u32,
     port: u16,
     admin_port: u16,
-    cpus: String,
+    cpu: CpuQuota,
     memory: String,
     environment: Vec<Variable>,
     secrets: Vec<&'static str>,
@@ -67,6 +67,22 @@ struct Service {
     stores: Vec<&'static str>,
     /// An external store may run on this very machine.
     reaches_host: bool,
+}
+
+/// A share of the CPU, in microseconds of each period (CFS bandwidth control of Linux).
+#[derive(Serialize)]
+struct CpuQuota {
+    period: u32,
+    quota: u32,
+}
+
+impl CpuQuota {
+    /// The usual period of 100 ms would stop a replica that used up its share for longer than it waits for Redis, and the
+    /// limit would be counted locally then. The kernel takes no quota below 1 ms.
+    fn of(cpu: MilliCpu) -> Self {
+        let period = if cpu.0 >= 100 { 10_000 } else { 100_000 };
+        Self { period, quota: (period / 1000 * cpu.0).max(1000) }
+    }
 }
 
 #[derive(Serialize)]
@@ -160,7 +176,7 @@ impl Context {
                 replicas: stack.service.replicas,
                 port: stack.service.port,
                 admin_port,
-                cpus: format!("{:.3}", f64::from(stack.service.resources.cpu.0) / 1000.0),
+                cpu: CpuQuota::of(stack.service.resources.cpu),
                 memory: memory(stack.service.resources.memory),
                 environment: environment(stack, address, admin_port)?,
                 secrets: service_secrets,

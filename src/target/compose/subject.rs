@@ -14,6 +14,7 @@ use super::credentials::{Store, mongodb_uri, redis_url};
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
+use crate::spec::values::Secret;
 pub use crate::target::subject::{Replica, Subject};
 
 /// How long a replica may take to take a number.
@@ -50,11 +51,11 @@ impl Compose {
                     &password,
                     "&directConnection=true",
                 ),
-                Store::External(uri) => uri,
+                Store::External(uri) => from_here(&engine, &uri),
             },
             redis_url: match credentials.redis {
                 Store::Managed(password) => redis_url(&address("redis", 6379).ok_or_else(gone)?, &password),
-                Store::External(url) => url,
+                Store::External(url) => from_here(&engine, &url),
             },
         })
     }
@@ -115,5 +116,13 @@ impl Compose {
                 say(&format!("{} could not be told the number of replicas", replica.name));
             }
         }
+    }
+}
+
+/// The URI of an external store as this machine reaches it: what containers call `host.docker.internal` is here.
+fn from_here(engine: &Engine, uri: &Secret) -> Secret {
+    match engine.is_local() {
+        true => Secret::new(uri.reveal().replace("host.docker.internal", "127.0.0.1")),
+        false => uri.clone(),
     }
 }
