@@ -330,9 +330,10 @@ impl Default for Stack {
         const GIB: u64 = 1 << 30;
         let seconds = |seconds| Span(Duration::from_secs(seconds));
         let literal = |text: &str| text.parse().unwrap_or_else(|_| unreachable!("a literal of this file"));
+        let name: Name = "appforge".parse().unwrap_or_else(|_| unreachable!("a literal of this file"));
         Self {
             version: 1,
-            name: default_name(),
+            name: name.clone(),
             target: TargetKind::Local,
             service: Service {
                 image: literal("bundled"),
@@ -379,7 +380,7 @@ impl Default for Stack {
             },
             kubernetes: Kubernetes {
                 context: None,
-                namespace: default_name(),
+                namespace: name,
                 autoscaling: Some(Autoscaling { min: 3, max: 10, cpu: Percent(70.0), memory: Percent(80.0) }),
                 ingress: None,
             },
@@ -396,8 +397,4 @@ impl Default for Stack {
             patches: BTreeMap::new(),
         }
     }
-}
-
-fn default_name() -> Name {
-    "appforge".parse().unwrap_or_else(|_| unreachable!("a literal of this file"))
 }

@@ -1,0 +1,37 @@
+//! Runs other programs, and says what is done. No exit status is lost.
+
+use std::io::Write;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// Runs a command and demands that it succeeds.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{} {}", command.get_program().display(), arguments(command));
+    let status = command.status().with_context(|| format!("cannot run {shown}"))?;
+    if !status.success() {
+        bail!("{shown}: {status}");
+    }
+    Ok(())
+}
+
+/// Does one step and says how long it took.
+pub fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    say(&format!("== {name}"));
+    let since = Instant::now();
+    work().with_context(|| format!("step `{name}`"))?;
+    say(&format!("== {name}: {:.1}s", since.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// One line on stderr.
+pub fn say(line: &str) {
+    // Nothing is left to tell when stderr itself is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn arguments(command: &Command) -> String {
+    let words: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    words.join(" ")
+}

@@ -1,0 +1,182 @@
+//! The boundaries of the project, held over every tracked source file.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::say;
+
+/// Longest source file, in lines without its tests.
+const MOST_LINES: usize = 400;
+/// Names that say nothing.
+const EMPTY_NAMES: [&str; 4] = ["utils", "common", "helpers", "manager"];
+
+/// A rule: files below `within`, except those below `except`, must not name any of `words`.
+struct Rule {
+    within: &'static str,
+    except: &'static [&'static str],
+    words: &'static [&'static str],
+    why: &'static str,
+}
+
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::env",
+    "std::net::Tcp",
+    "std::process",
+    "SystemTime",
+    "Instant::now",
+    "tokio::",
+    "getrandom",
+];
+
+const RULES: &[Rule] = &[
+    Rule { within: "src/spec/", except: &[], words: IMPURE, why: "spec is pure" },
+    Rule { within: "src/render/", except: &[], words: IMPURE, why: "render is pure" },
+    Rule { within: "src/cost/", except: &[], words: IMPURE, why: "cost is pure" },
+    Rule {
+        within: "src/spec/",
+        except: &[],
+        words: &["crate::render", "crate::target", "crate::commands", "crate::verify", "crate::load"],
+        why: "spec depends on nothing above it",
+    },
+    Rule {
+        within: "src/render/",
+        except: &[],
+        words: &["crate::target", "crate::commands", "crate::verify"],
+        why: "render depends on spec only",
+    },
+    Rule {
+        within: "src/target/",
+        except: &[],
+        words: &["crate::commands", "crate::cli::"],
+        why: "targets know no verb",
+    },
+    Rule { within: "src/verify/", except: &[], words: &["crate::commands"], why: "checks know no verb" },
+    Rule {
+        within: "src/",
+        except: &["src/target/compose/"],
+        words: &["bollard::"],
+        why: "bollard is the compose target's",
+    },
+    Rule {
+        within: "src/",
+        except: &["src/target/kubernetes/"],
+        words: &["kube::"],
+        why: "kube is the kubernetes target's",
+    },
+    Rule { within: "src/", except: &["src/prompt.rs"], words: &["dialoguer::"], why: "only prompt.rs asks" },
+    Rule {
+        within: "src/",
+        except: &["src/output.rs"],
+        words: &["anstream::stdout", "anstream::stderr"],
+        why: "only output.rs writes to the terminal",
+    },
+];
+
+/// Checks all tracked Rust files.
+pub fn tidy(root: &Path) -> Result<()> {
+    let listed = Command::new("git")
+        .args(["ls-files", "*.rs"])
+        .current_dir(root)
+        .output()
+        .context("cannot run git")?;
+    let listed = String::from_utf8(listed.stdout).context("git lists names that are no text")?;
+    let mut breaches = Vec::new();
+    let mut files = 0;
+    for file in listed.lines() {
+        let text =
+            std::fs::read_to_string(root.join(file)).with_context(|| format!("while reading {file}"))?;
+        breaches.extend(check(file, &text));
+        files += 1;
+    }
+    if files == 0 {
+        bail!("git lists no source file");
+    }
+    for breach in &breaches {
+        say(breach);
+    }
+    if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the boundaries", breaches.len()) }
+}
+
+/// All that is wrong with one file.
+fn check(file: &str, text: &str) -> Vec<String> {
+    let mut breaches = Vec::new();
+    // Tests of a module stand at its end and may do what it may not.
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    for rule in RULES {
+        let exempt = rule.except.iter().any(|except| file.starts_with(except));
+        if !file.starts_with(rule.within) || exempt || file.ends_with("tests.rs") {
+            continue;
+        }
+        for (number, line) in
+            code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            if let Some(word) = rule.words.iter().find(|word| names(line, word)) {
+                breaches.push(format!("{file}:{}: `{word}`: {}", number + 1, rule.why));
+            }
+        }
+    }
+    let lines = code.lines().count();
+    if lines > MOST_LINES {
+        breaches.push(format!("{file}:{lines}: longer than {MOST_LINES} lines"));
+    }
+    let source =
+        file.starts_with("src/") || file.starts_with("service/src/") || file.starts_with("xtask/src/");
+    if source && !file.ends_with("tests.rs") && !text.starts_with("//!") {
+        breaches.push(format!("{file}:1: no header that says its job"));
+    }
+    for name in EMPTY_NAMES {
+        if file.split(['/', '.']).any(|part| part == name) {
+            breaches.push(format!("{file}:1: `{name}` names no job"));
+        }
+    }
+    breaches
+}
+
+/// Whether a line names a path, not a longer one that ends alike.
+fn names(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_catches_a_planted_breach() {
+        for (file, line) in [
+            ("src/spec/x.rs", "use std::fs;"),
+            ("src/render/x.rs", "let now = std::time::Instant::now();"),
+            ("src/cost/x.rs", "tokio::spawn(x);"),
+            ("src/spec/x.rs", "use crate::target::plan::Plan;"),
+            ("src/target/x.rs", "use crate::commands::Context;"),
+            ("src/target/local/x.rs", "use bollard::Docker;"),
+            ("src/commands/x.rs", "dialoguer::Confirm::new();"),
+            ("src/commands/x.rs", "anstream::stdout();"),
+        ] {
+            let breaches = check(file, &format!("//! A header.\n{line}\n"));
+            assert_eq!(breaches.len(), 1, "{file}: {line}: {breaches:?}");
+            assert!(breaches[0].starts_with(&format!("{file}:2: ")), "{breaches:?}");
+        }
+        assert_eq!(check("src/utils.rs", "//! A header.\n").len(), 1);
+        assert_eq!(check("src/x.rs", "use x;\n").len(), 1);
+        assert_eq!(check("src/x.rs", &"//! line\n".repeat(MOST_LINES + 1)).len(), 1);
+    }
+
+    #[test]
+    fn what_is_allowed_is_not_caught() {
+        for (file, text) in [
+            ("src/target/compose/x.rs", "//! H\nuse bollard::Docker;\n"),
+            ("src/spec/x.rs", "//! H\n// std::fs is not used here\n"),
+            ("src/spec/x.rs", "//! H\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"),
+            ("src/commands/x.rs", "//! H\nuse crate::target::kubernetes::kube_x;\n"),
+        ] {
+            assert_eq!(check(file, text), Vec::<String>::new());
+        }
+    }
+}
