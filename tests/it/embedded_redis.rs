@@ -19,6 +19,12 @@ use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The driver gives up after half a second unless told, which a busy machine may need.
+fn patient() -> redis::AsyncConnectionConfig {
+    let config = redis::AsyncConnectionConfig::new();
+    config.set_response_timeout(Some(DEADLINE)).set_connection_timeout(Some(DEADLINE))
+}
+
 struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -43,7 +49,10 @@ impl Server {
 
     async fn connect(&self, query: &str) -> MultiplexedConnection {
         let client = redis::Client::open(format!("redis://{}/{query}", self.address)).unwrap();
-        timeout(DEADLINE, client.get_multiplexed_async_connection()).await.unwrap().unwrap()
+        timeout(DEADLINE, client.get_multiplexed_async_connection_with_config(&patient()))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     async fn stop(self) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::{DEADLINE, Server, number, run, text};
+use super::{DEADLINE, Server, number, patient, run, text};
 
 #[tokio::test]
 async fn keys_and_their_ends_survive_a_restart() {
@@ -72,7 +72,10 @@ async fn what_was_written_a_moment_ago_survives_kill_9() {
             }
         };
         let client = redis::Client::open(format!("redis://{address}/")).unwrap();
-        let c = &mut timeout(DEADLINE, client.get_multiplexed_async_connection()).await.unwrap().unwrap();
+        let c = &mut timeout(DEADLINE, client.get_multiplexed_async_connection_with_config(&patient()))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(number(c, "INCR kept").await, round);
         while !text(c, "INFO persistence").await.unwrap().contains("rdb_changes_since_last_save:0\r\n") {
             assert!(Instant::now() < until, "the change does not reach the disk");
