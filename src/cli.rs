@@ -1,5 +1,6 @@
 //! The command line: clap types only. What a verb does stands in `commands/`.
 
+pub mod cost;
 pub mod image;
 pub mod init;
 pub mod load;
@@ -122,6 +123,8 @@ pub enum Verb {
         #[arg(long)]
         volumes: bool,
     },
+    /// What N users a day cost a month, why, and what binds
+    Cost(Box<cost::CostArgs>),
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod cost;
 pub mod embedded;
 pub mod error;
 pub mod files;

@@ -24,6 +24,8 @@ pub enum Format {
     Yaml,
     /// JUnit XML, for CI (`verify`).
     Junit,
+    /// Comma-separated values, for spreadsheets (`cost`).
+    Csv,
 }
 
 /// How much stderr says.
@@ -67,12 +69,12 @@ impl Output {
             .into())
     }
 
-    /// Writes `value` as JSON or YAML, or `text` for people.
+    /// Writes `value` as JSON or YAML, or `text` in the other formats.
     pub fn data<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<()> {
         match self.format {
             Format::Json => self.text(&(serde_json::to_string_pretty(value)? + "\n")),
             Format::Yaml => self.text(&serde_yaml::to_string(value)?),
-            Format::Table | Format::Junit => self.text(&text()),
+            Format::Table | Format::Junit | Format::Csv => self.text(&text()),
         }
     }
 

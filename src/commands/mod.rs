@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod context;
+mod cost;
 mod down;
 mod image;
 mod init;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
             supervisor::run(&state).await
         }
         Verb::Supervised { parent, program } => lifeline::become_program(parent, &program),
+        Verb::Cost(args) => cost::run(&context, &args),
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::values::{ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
+use crate::spec::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
 
 /// A stack: one service with its stores, on one of three targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -318,9 +319,9 @@ pub struct Cost {
     /// Requests of one user a day.
     pub requests_per_user: u32,
     /// Peak over average.
-    pub peak_factor: f64,
+    pub peak_factor: Amount,
     /// Most money a month.
-    pub budget: Option<f64>,
+    pub budget: Option<Amount>,
     /// A price catalogue of your own.
     pub catalogue: Option<String>,
 }
@@ -393,7 +394,12 @@ impl Default for Stack {
                     checks: Percent(95.0),
                 },
             },
-            cost: Cost { requests_per_user: 50, peak_factor: 5.0, budget: None, catalogue: None },
+            cost: Cost {
+                requests_per_user: 50,
+                peak_factor: Amount(Decimal::from(5)),
+                budget: None,
+                catalogue: None,
+            },
             patches: BTreeMap::new(),
         }
     }

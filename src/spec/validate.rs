@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use rust_decimal::Decimal;
+
 use crate::spec::stack::{Stack, StoreMode, TargetKind};
 use crate::spec::values::Secret;
 
@@ -188,11 +190,8 @@ fn kubernetes(stack: &Stack, problems: &mut Problems) {
 
 fn cost(stack: &Stack, problems: &mut Problems) {
     within("cost.requests_per_user", stack.cost.requests_per_user, 1, 1_000_000, problems);
-    if !(1.0..=1000.0).contains(&stack.cost.peak_factor) {
+    if !(Decimal::ONE..=Decimal::ONE_THOUSAND).contains(&stack.cost.peak_factor.0) {
         problems.push(("cost.peak_factor", format!("{} is not within 1 to 1000", stack.cost.peak_factor)));
-    }
-    if stack.cost.budget.is_some_and(|budget| !budget.is_finite() || budget < 0.0) {
-        problems.push(("cost.budget", "a budget is 0 or more".into()));
     }
 }
 
@@ -247,7 +246,7 @@ mod tests {
         complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
         complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
         complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
-        complains("cost.peak_factor", |s| s.cost.peak_factor = 0.5);
+        complains("cost.peak_factor", |s| s.cost.peak_factor.0 = Decimal::new(5, 1));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The typed values of a stack file. After parsing nobody handles a bare string for a size, a time or a secret.
 //! Pure: no IO, no clock.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A DNS label (RFC 1123): prefixes containers, volumes and the namespace.
@@ -179,6 +181,40 @@ impl fmt::Display for Percent {
     }
 }
 
+/// A number that must stay exact, such as money or a factor: read from a number or a text, written as a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Amount(pub Decimal);
+
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "an amount is a number from 0 up, such as `5` or `99.50`".to_owned();
+        let number = Decimal::from_str_exact(text.trim()).map_err(|_| wrong())?;
+        if number.is_sign_negative() && !number.is_zero() { Err(wrong()) } else { Ok(Self(number)) }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.normalize(), f)
+    }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"] })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 /// Thousandths of a CPU: `500m` is half a CPU, `2` is two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[schemars(transparent)]
@@ -275,7 +311,7 @@ macro_rules! scalar {
     )*};
 }
 
-scalar!(Name, ImageRef, ByteSize, Span, Percent, MilliCpu, Secret);
+scalar!(Name, ImageRef, ByteSize, Span, Percent, Amount, MilliCpu, Secret);
 
 #[cfg(test)]
 mod tests {
@@ -332,6 +368,16 @@ mod tests {
         same::<MilliCpu>("0.5", "500m");
         same::<MilliCpu>("2", "2");
         wrong::<MilliCpu>("0");
+    }
+
+    #[test]
+    fn amounts_stay_exact() {
+        same::<Amount>("0.10", "0.1");
+        same::<Amount>("5", "5");
+        for bad in ["-1", "1e12", "NaN", "", "1 000"] {
+            wrong::<Amount>(bad);
+        }
+        assert_eq!(serde_json::from_str::<Amount>("0.3").unwrap().to_string(), "0.3");
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! The arguments of `cost`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::civil::Date;
+
+use crate::cost::MAX_USERS;
+use crate::spec::values::Amount;
+
+/// What `cost` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  appforge cost
+  appforge cost --users 10000
+  appforge cost --users 10000 -o json | jq .total
+  appforge cost --users 30000 --max 500")]
+pub struct CostArgs {
+    /// Users a day, such as 10000, 10,000 or 10k; without it all tiers stand side by side
+    #[arg(long, value_name = "N", value_parser = users, allow_hyphen_values = true)]
+    pub users: Option<u64>,
+    /// Exit 8 when the high end of the estimate is above this amount a month [default: the file's `cost.budget`]
+    #[arg(long, value_name = "AMOUNT", requires = "users", allow_hyphen_values = true)]
+    pub max: Option<Amount>,
+    /// Requests of one user a day [default: the file's `cost.requests_per_user`]
+    #[arg(long, value_name = "N")]
+    pub requests_per_user: Option<u32>,
+    /// Peak over average [default: the file's `cost.peak_factor`]
+    #[arg(long, value_name = "FACTOR")]
+    pub peak_factor: Option<Amount>,
+    /// Prices of your own; with `extends: default` they change the embedded ones [default: the file's `cost.catalogue`]
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+    /// The day that prices are judged old by [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub as_of: Option<Date>,
+}
+
+fn users(text: &str) -> Result<u64, String> {
+    let plain = text.trim().replace([',', '_'], "");
+    let (digits, factor) = match plain.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1_000),
+        None => plain.strip_suffix(['m', 'M']).map_or((plain.as_str(), 1), |digits| (digits, 1_000_000)),
+    };
+    let whole = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+    let number = if whole { digits.parse::<u64>().ok() } else { None };
+    number.and_then(|number| number.checked_mul(factor)).filter(|number| *number <= MAX_USERS).ok_or_else(
+        || "users a day are a whole number from 0 to 1,000,000,000, such as 10000 or 10k".to_owned(),
+    )
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "a day is written as 2026-02-01".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_whole_and_bounded() {
+        for (text, number) in [
+            ("0", 0),
+            ("10000", 10_000),
+            ("10,000", 10_000),
+            ("10k", 10_000),
+            ("1_000", 1000),
+            ("1M", 1_000_000),
+        ] {
+            assert_eq!(users(text), Ok(number), "{text}");
+        }
+        for text in
+            ["", "-1", "1e12", "NaN", "2.5", "1000000000001", "k", "ten", "99999999999999999999k", "+5"]
+        {
+            users(text).expect_err(text);
+        }
+    }
+}

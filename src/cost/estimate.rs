@@ -1,0 +1,482 @@
+//! Users a day -> a tier, its line items with quantities and prices, what binds, and what to know about it. Pure.
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use crate::cost::catalogue::{Catalogue, Item, Tier};
+use crate::cost::model::{self, Inputs, Need, Rule};
+use crate::cost::money::{Range, count, grouped};
+
+/// What so many users cost a month on one tier.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// Users a day.
+    pub users: u64,
+    /// The tier.
+    pub tier: Tier,
+    /// Why it is this tier.
+    pub why: String,
+    /// Why the tier cannot hold these users; only when it was asked for by name.
+    pub exceeded: Option<String>,
+    /// What the users need.
+    pub need: Need,
+    /// What is paid for.
+    pub lines: Vec<Line>,
+    /// The sum of the lines.
+    pub total: Range,
+    /// How full each limit is.
+    pub limits: Vec<Limit>,
+    /// What sets the size.
+    pub binds: Binding,
+    /// The next larger tier.
+    pub next: Option<Next>,
+    /// Deviations, old prices, and where the model leaves what was measured.
+    pub notes: Vec<String>,
+}
+
+/// One line item.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What it is and what a unit costs.
+    pub item: Item,
+    /// Units.
+    pub quantity: u64,
+    /// The rule that sets the quantity.
+    pub rule: Rule,
+    /// All units a month, in cents.
+    pub amount: Range,
+    /// Days since the day of the price; `None` when undated.
+    pub age: Option<i64>,
+    /// Whether the price is too old.
+    pub stale: bool,
+}
+
+/// How full something is.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What is limited.
+    pub name: &'static str,
+    /// What is needed.
+    pub needed: Decimal,
+    /// What is there.
+    pub available: Decimal,
+    /// Of what.
+    pub unit: &'static str,
+}
+
+impl Limit {
+    /// The share that is used, in percent; `None` when nothing is there.
+    pub fn percent(&self) -> Option<Decimal> {
+        let share = self.needed.checked_div(self.available)?;
+        Some(share.saturating_mul(Decimal::ONE_HUNDRED).round())
+    }
+}
+
+/// What sets the size of a tier.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The rule.
+    pub rule: Rule,
+    /// The sentence about it.
+    pub text: String,
+}
+
+/// The next larger tier.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Its word.
+    pub tier: String,
+    /// Its first number of users a day.
+    pub from: u64,
+    /// What it costs there.
+    pub total: Range,
+}
+
+impl Estimate {
+    /// The price of a thousand users a day; `None` without users.
+    pub fn per_thousand(&self) -> Option<Range> {
+        (self.users > 0).then(|| {
+            let thousands = Decimal::from(self.users) / Decimal::ONE_THOUSAND;
+            self.total.map(|amount| amount.checked_div(thousands).unwrap_or(Decimal::MAX)).cents()
+        })
+    }
+
+    /// The line of an item.
+    pub fn line(&self, id: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.item.id == id)
+    }
+}
+
+/// Picks the first tier that holds `users`, and prices it. `today` is what prices are old by.
+pub fn estimate(catalogue: &Catalogue, inputs: &Inputs, users: u64, today: Date) -> Estimate {
+    let mut pushed: Option<(Rule, String)> = None;
+    for tier in &catalogue.tiers {
+        let need = model::need(users, inputs, tier);
+        match model::exceeds(users, tier, &need) {
+            None => {
+                let mut found = on_tier(catalogue, inputs, tier, users, today);
+                if let Some((rule, reason)) = pushed {
+                    found.binds = Binding { rule, text: reason };
+                }
+                return found;
+            }
+            Some((Some(rule), reason)) => {
+                pushed =
+                    Some((rule, format!("{}: tier `{}` is too small, {reason}", rule.as_str(), tier.name)));
+            }
+            Some((None, _)) => {}
+        }
+    }
+    unreachable!("a catalogue ends with a tier that holds all; its reader sees to that")
+}
+
+/// Prices `users` on `tier`, whether or not the tier holds them.
+pub fn on_tier(catalogue: &Catalogue, inputs: &Inputs, tier: &Tier, users: u64, today: Date) -> Estimate {
+    let need = model::need(users, inputs, tier);
+    let lines: Vec<Line> = tier.items.iter().map(|item| line(item, tier, users, &need, today)).collect();
+    let total = lines.iter().fold(Range::default(), |sum, line| sum.plus(line.amount));
+    let above = catalogue.tiers.iter().position(|known| known.name == tier.name);
+    let next = above.and_then(|at| catalogue.tiers.get(at + 1)).zip(tier.up_to).map(|(next, up_to)| {
+        let from = up_to + 1;
+        let total = on_tier(catalogue, inputs, next, from.max(users), today).total;
+        Next { tier: next.name.clone(), from, total }
+    });
+    let mut found = Estimate {
+        users,
+        why: why(catalogue, tier),
+        exceeded: model::exceeds(users, tier, &need).map(|(_, reason)| reason),
+        limits: limits(tier, inputs, users, &need, &lines),
+        binds: binding(tier, &need, &lines),
+        tier: tier.clone(),
+        need,
+        lines,
+        total,
+        next,
+        notes: Vec::new(),
+    };
+    found.notes = notes(catalogue, inputs, &found, today);
+    found
+}
+
+fn line(item: &Item, tier: &Tier, users: u64, need: &Need, today: Date) -> Line {
+    let (rule, quantity) = model::quantity(item, tier, users, need);
+    Line {
+        quantity,
+        rule,
+        amount: item.price.times(quantity).cents(),
+        age: item.origin.age(today),
+        stale: !item.included && item.origin.stale(today),
+        item: item.clone(),
+    }
+}
+
+fn why(catalogue: &Catalogue, tier: &Tier) -> String {
+    let at = catalogue.tiers.iter().position(|known| known.name == tier.name).unwrap_or_default();
+    let above = at.checked_sub(1).and_then(|at| catalogue.tiers[at].up_to).map(count);
+    let bounds = match (above, tier.up_to.map(count)) {
+        (None, Some(up_to)) => format!("up to {up_to}"),
+        (Some(above), Some(up_to)) => format!("above {above}, up to {up_to}"),
+        (Some(above), None) => format!("above {above}"),
+        (None, None) => "any number of".to_owned(),
+    };
+    format!("{bounds} users a day; {}", tier.why)
+}
+
+fn limits(tier: &Tier, inputs: &Inputs, users: u64, need: &Need, lines: &[Line]) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if let Some(most) = tier.up_to.or(tier.measured_to) {
+        let name = if tier.up_to.is_some() { "users of the tier" } else { "users measured" };
+        limits.push(Limit { name, needed: users.into(), available: most.into(), unit: "users/day" });
+    }
+    let nodes = lines.iter().find(|line| line.item.sized_by == Some(crate::cost::catalogue::SizedBy::Nodes));
+    if let Some(nodes) = nodes {
+        let busy = nodes.quantity.saturating_sub(tier.spare_nodes);
+        let replicas = match need.per_node {
+            0 => busy / need.nodes_per_replica,
+            fit => busy.saturating_mul(fit),
+        };
+        let available = Decimal::from(replicas).saturating_mul(inputs.planned_per_replica());
+        limits.push(Limit { name: "request rate", needed: need.peak, available, unit: "req/s" });
+    }
+    if let (crate::spec::TargetKind::Kubernetes, Some((_, most))) = (tier.target, inputs.autoscaling) {
+        let (needed, available) = (need.replicas.into(), most.into());
+        limits.push(Limit { name: "autoscaler", needed, available, unit: "replicas" });
+    }
+    for line in lines {
+        if line.item.max_connections.is_some() {
+            let available = model::usable_connections(&line.item, line.quantity).into();
+            limits.push(Limit {
+                name: "connections",
+                needed: need.connections.into(),
+                available,
+                unit: "connections",
+            });
+        }
+        if line.item.memory.is_some() {
+            let mib = |bytes: u64| Decimal::from(bytes) / Decimal::from(1 << 20);
+            let available = mib(model::usable_memory(&line.item, line.quantity));
+            limits.push(Limit { name: "memory", needed: mib(need.redis_bytes), available, unit: "MiB" });
+        }
+    }
+    limits
+}
+
+/// The rule of the dearest line: it sets the price.
+fn binding(tier: &Tier, need: &Need, lines: &[Line]) -> Binding {
+    let Some(line) =
+        lines.iter().reduce(|best, line| if line.amount.high > best.amount.high { line } else { best })
+    else {
+        return Binding { rule: Rule::TierSize, text: "nothing is paid for".to_owned() };
+    };
+    let things = plural(line.quantity, &line.item.unit);
+    let load = need.nodes_for_load.min(line.quantity);
+    let beyond = line.quantity - load;
+    let text = match line.rule {
+        Rule::Availability if beyond == 0 => format!("{things}; the load needs as many"),
+        Rule::Availability => {
+            format!("{things}: {load} for the load, {beyond} so that one can fail or be drained")
+        }
+        Rule::RequestRate => format!(
+            "{things}: {load} for {} req/s at the peak, {beyond} so that one can be drained",
+            grouped(need.peak.round_dp(1))
+        ),
+        Rule::TierSize if line.item.sized_by.is_some() => format!(
+            "{things}, as the catalogue prices tier `{}`; the load alone needs {} and {} spare",
+            tier.name, need.nodes_for_load, tier.spare_nodes
+        ),
+        Rule::UsersPerUnit if line.item.sized_by.is_some() => format!(
+            "{things}, one for each {} users a day; the load alone needs {} and {} spare",
+            count(line.item.users_per_unit.unwrap_or(1)),
+            need.nodes_for_load,
+            tier.spare_nodes
+        ),
+        _ => format!("{}: {things}", line.item.name),
+    };
+    Binding { rule: line.rule, text: format!("{}: {text}", line.rule.as_str()) }
+}
+
+/// `3 nodes`, `1 node`, `2 GB`.
+pub fn plural(number: u64, unit: &str) -> String {
+    let plural = number != 1 && unit.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
+    format!("{} {unit}{}", count(number), if plural { "s" } else { "" })
+}
+
+fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Date) -> Vec<String> {
+    let mut notes = Vec::new();
+    let currency = &catalogue.currency;
+    let old: Vec<&Line> = found.lines.iter().filter(|line| line.stale).collect();
+    match old.iter().filter_map(|line| line.age).max() {
+        Some(days) => notes.push(format!(
+            "{} of {} prices are old, up to {} days; look them up before you decide",
+            old.len(),
+            found.lines.iter().filter(|line| !line.item.included).count(),
+            count(days.unsigned_abs())
+        )),
+        None if !old.is_empty() => notes.push(format!("{} prices are undated", old.len())),
+        None => {}
+    }
+    for line in &found.lines {
+        let Some(list) = &line.item.list_price else { continue };
+        let amount = Range::new(list.amount, list.amount).times(line.quantity).cents();
+        let total = found.total.minus(line.amount).plus(amount);
+        let how = list.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        notes.push(format!(
+            "{}: the list price is {}{how}; with it the total is {}",
+            line.item.name,
+            currency.range(amount),
+            currency.range(total)
+        ));
+    }
+    for line in &found.lines {
+        if let (Some(note), None) = (&line.item.origin.note, &line.item.list_price) {
+            notes.push(format!("{}: {note}", line.item.name));
+        }
+    }
+    if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
+        notes.push(format!(
+            "beyond {} users a day nothing was measured: {}",
+            count(most),
+            extrapolation(&found.tier)
+        ));
+    }
+    if let (crate::spec::TargetKind::Kubernetes, Some((_, most))) = (found.tier.target, inputs.autoscaling)
+        && found.need.replicas > u64::from(most)
+    {
+        notes.push(format!(
+            "the peak needs {} replicas, kubernetes.autoscaling.max allows {most}",
+            count(found.need.replicas)
+        ));
+    }
+    if let Some(measured) = &inputs.capacity.measured {
+        let days = i64::from((today - measured.at.to_zoned(jiff::tz::TimeZone::UTC).date()).get_days());
+        if days > crate::cost::catalogue::STALE_DAYS {
+            notes.push(format!(
+                "the capacity of a replica was measured {days} days ago; run `appforge load` again"
+            ));
+        }
+    }
+    notes
+}
+
+/// The rules by which the last tier grows, in words.
+pub fn extrapolation(tier: &Tier) -> String {
+    let rules: Vec<String> = tier
+        .items
+        .iter()
+        .filter_map(|item| {
+            let per_unit = item.users_per_unit?;
+            Some(format!("one more {} {} for each {} users", item.id, item.unit, count(per_unit)))
+        })
+        .collect();
+    if rules.is_empty() { "the largest tier is priced as it is".to_owned() } else { rules.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Capacity;
+    use crate::spec::Stack;
+    use proptest::prelude::*;
+
+    fn today() -> Date {
+        jiff::civil::date(2026, 3, 1)
+    }
+
+    fn inputs() -> Inputs {
+        Inputs::new(&Stack::default(), Capacity::default())
+    }
+
+    #[track_caller]
+    fn costs(users: u64, tier: &str, low: u32, high: u32) -> Estimate {
+        let found = estimate(&Catalogue::builtin(), &inputs(), users, today());
+        assert_eq!(found.tier.name, tier, "{users} users");
+        assert_eq!(found.total, Range::new(low.into(), high.into()), "{users} users");
+        found
+    }
+
+    #[test]
+    fn the_totals_of_the_setup_are_exact() {
+        costs(0, "development", 20, 40);
+        costs(5_000, "development", 20, 40);
+        costs(5_001, "production", 277, 457);
+        costs(10_000, "production", 277, 457);
+        costs(15_000, "production", 277, 457);
+        costs(15_001, "scale", 910, 1210);
+        costs(30_000, "scale", 910, 1210);
+    }
+
+    #[test]
+    fn every_line_of_the_setup_is_exact() {
+        let lines = |users| -> Vec<(String, String)> {
+            let found = estimate(&Catalogue::builtin(), &inputs(), users, today());
+            let currency = Catalogue::builtin().currency;
+            found.lines.iter().map(|line| (line.item.id.clone(), currency.range(line.amount))).collect()
+        };
+        let expected = |amounts: &[(&str, &str)]| -> Vec<(String, String)> {
+            amounts.iter().map(|(id, amount)| ((*id).to_owned(), (*amount).to_owned())).collect()
+        };
+        assert_eq!(lines(1), expected(&[("nodes", "$20-40"), ("mongodb", "$0"), ("redis", "$0")]));
+        assert_eq!(
+            lines(10_000),
+            expected(&[("nodes", "$150-300"), ("mongodb", "$57"), ("redis", "$50"), ("cdn", "$20-50")])
+        );
+        assert_eq!(
+            lines(30_000),
+            expected(&[("nodes", "$500-800"), ("mongodb", "$190"), ("redis", "$120"), ("cdn", "$100")])
+        );
+    }
+
+    #[test]
+    fn beyond_what_was_measured_the_stated_rules_go_on_and_it_is_said() {
+        // 17 nodes, 2 clusters, 2 plans, 17 CDN units.
+        let found = costs(50_000, "scale", 17 * 50 + 380 + 240 + 170, 17 * 80 + 380 + 240 + 170);
+        assert!(
+            found.notes.iter().any(|note| note.starts_with("beyond 30,000 users a day nothing was measured"))
+        );
+        let measured = costs(30_000, "scale", 910, 1210);
+        assert!(!measured.notes.iter().any(|note| note.starts_with("beyond")), "{:?}", measured.notes);
+    }
+
+    #[test]
+    fn a_list_price_that_differs_is_said_with_the_total_that_it_leads_to() {
+        let found = costs(30_000, "scale", 910, 1210);
+        let note = found.notes.iter().find(|note| note.contains("list price")).unwrap();
+        assert!(note.contains("$394.20") && note.contains("$1,114.20-1,414.20"), "{note}");
+    }
+
+    #[test]
+    fn measured_capacity_shows_that_nodes_are_there_for_availability() {
+        let capacity = Capacity { per_replica: 1900.into(), measured: None };
+        let inputs = Inputs::new(&Stack::default(), capacity);
+        let found = estimate(&Catalogue::builtin(), &inputs, 10_000, today());
+        assert_eq!(
+            found.binds.text,
+            "availability floor: 3 nodes: 1 for the load, 2 so that one can fail or be drained"
+        );
+    }
+
+    #[test]
+    fn more_requests_for_each_user_move_to_a_larger_tier_and_it_says_why() {
+        let mut inputs = inputs();
+        inputs.requests_per_user = 1000;
+        let found = estimate(&Catalogue::builtin(), &inputs, 10_000, today());
+        assert_eq!((found.tier.name.as_str(), found.binds.rule), ("scale", Rule::RequestRate));
+        assert!(found.binds.text.contains("tier `production` is too small"), "{}", found.binds.text);
+    }
+
+    fn any_inputs() -> impl Strategy<Value = Inputs> {
+        (1u32..=1_000_000, 100u32..=100_000, 1u32..10_000, 1u32..64, 1u32..8_000, 1u64..20_000_000_000)
+            .prop_map(|(requests, peak, pool, floor, cpu, rate)| {
+                let mut inputs = inputs();
+                inputs.requests_per_user = requests;
+                inputs.peak_factor = Decimal::new(peak.into(), 2);
+                inputs.pool_max = pool;
+                inputs.replicas = floor;
+                inputs.autoscaling = (floor % 2 == 0).then_some((floor, floor * 2));
+                inputs.cpu.0 = cpu;
+                inputs.capacity.per_replica =
+                    Decimal::new(i64::try_from(rate).unwrap(), 3).max(Decimal::new(1, 1));
+                inputs
+            })
+    }
+
+    /// Users over all magnitudes.
+    fn any_users() -> impl Strategy<Value = u64> {
+        (0u32..=9, 0u64..10).prop_map(|(power, digit)| (digit * 10u64.pow(power)).min(crate::cost::MAX_USERS))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_total_is_the_sum_of_the_items(inputs in any_inputs(), users in any_users()) {
+            let found = estimate(&Catalogue::builtin(), &inputs, users, today());
+            let low: Decimal = found.lines.iter().map(|line| line.amount.low).sum();
+            let high: Decimal = found.lines.iter().map(|line| line.amount.high).sum();
+            prop_assert_eq!(found.total, Range::new(low, high));
+            for line in &found.lines {
+                prop_assert_eq!(line.amount, line.item.price.times(line.quantity).cents());
+                prop_assert!(line.amount.low <= line.amount.high);
+            }
+        }
+
+        #[test]
+        fn more_users_never_cost_less(inputs in any_inputs(), a in any_users(), b in any_users(), step in 0u64..3) {
+            let catalogue = Catalogue::builtin();
+            let (few, many) = (a.min(b), a.max(b) + step);
+            for tier in &catalogue.tiers {
+                let (less, more) = (
+                    on_tier(&catalogue, &inputs, tier, few, today()).total,
+                    on_tier(&catalogue, &inputs, tier, many, today()).total,
+                );
+                prop_assert!(less.low <= more.low && less.high <= more.high, "{}: {less:?} {more:?}", tier.name);
+            }
+            // With the embedded prices this holds across tiers too.
+            let (less, more) = (
+                estimate(&catalogue, &inputs, few, today()).total,
+                estimate(&catalogue, &inputs, many, today()).total,
+            );
+            prop_assert!(less.low <= more.low && less.high <= more.high, "{less:?} {more:?}");
+        }
+    }
+}

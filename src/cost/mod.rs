@@ -1,0 +1,20 @@
+//! What a stack costs a month at N users a day, why, and what binds. Pure: no IO, clock, randomness or network; today's
+//! date and the measured capacity are given by the caller. Money is decimal throughout.
+//!
+//! `catalogue` holds the prices, `model` turns users into requests, replicas, nodes, connections and memory, `estimate`
+//! prices that on a tier; `compare`, `chart` and `explain` show it in other ways, `report` words it.
+
+pub mod assumptions;
+pub mod capacity;
+pub mod catalogue;
+pub mod data;
+pub mod estimate;
+pub mod model;
+pub mod money;
+mod reader;
+pub mod report;
+
+pub use capacity::{Capacity, MAX_USERS};
+pub use catalogue::Catalogue;
+pub use estimate::{Estimate, estimate};
+pub use model::Inputs;
