@@ -66,14 +66,16 @@ fn flags(args: &CostArgs) -> Vec<(&'static str, &'static str, Value)> {
 fn gate(catalogue: &Catalogue, found: &Estimate, most: Option<Amount>) -> Result<ExitStatus> {
     let Some(most) = most.filter(|most| found.total.high > most.0) else { return Ok(ExitStatus::Done) };
     let currency = &catalogue.currency;
-    let how = if found.total.low > most.0 { "costs" } else { "may cost" };
+    let how = if found.total.low > most.0 { "cost" } else { "may cost" };
     let message = format!(
         "over budget: {} users a day {how} {} a month, the budget is {}",
         count(found.users),
         currency.range(found.total),
         currency.amount(most.0)
     );
-    Err(Failure::new(ExitStatus::OverBudget, message).into())
+    Err(Failure::new(ExitStatus::OverBudget, message)
+        .hint("`appforge cost` shows what each tier costs")
+        .into())
 }
 
 fn today() -> Date {

@@ -234,10 +234,10 @@ fn binding(tier: &Tier, need: &Need, lines: &[Line]) -> Binding {
     let text = match line.rule {
         Rule::Availability if beyond == 0 => format!("{things}; the load needs as many"),
         Rule::Availability => {
-            format!("{things}: {load} for the load, {beyond} so that one can fail or be drained")
+            format!("{things}, {load} for the load and {beyond} so that one can fail or be drained")
         }
         Rule::RequestRate => format!(
-            "{things}: {load} for {} req/s at the peak, {beyond} so that one can be drained",
+            "{things}, {load} for {} req/s at the peak and {beyond} so that one can be drained",
             grouped(need.peak.round_dp(1))
         ),
         Rule::TierSize if line.item.sized_by.is_some() => format!(
@@ -264,17 +264,7 @@ pub fn plural(number: u64, unit: &str) -> String {
 fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Date) -> Vec<String> {
     let mut notes = Vec::new();
     let currency = &catalogue.currency;
-    let old: Vec<&Line> = found.lines.iter().filter(|line| line.stale).collect();
-    match old.iter().filter_map(|line| line.age).max() {
-        Some(days) => notes.push(format!(
-            "{} of {} prices are old, up to {} days; look them up before you decide",
-            old.len(),
-            found.lines.iter().filter(|line| !line.item.included).count(),
-            count(days.unsigned_abs())
-        )),
-        None if !old.is_empty() => notes.push(format!("{} prices are undated", old.len())),
-        None => {}
-    }
+    notes.extend(stale(found.lines.iter()));
     for line in &found.lines {
         let Some(list) = &line.item.list_price else { continue };
         let amount = Range::new(list.amount, list.amount).times(line.quantity).cents();
@@ -286,11 +276,6 @@ fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Date) 
             currency.range(amount),
             currency.range(total)
         ));
-    }
-    for line in &found.lines {
-        if let (Some(note), None) = (&line.item.origin.note, &line.item.list_price) {
-            notes.push(format!("{}: {note}", line.item.name));
-        }
     }
     if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
         notes.push(format!(
@@ -318,6 +303,22 @@ fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Date) 
     notes
 }
 
+/// Says that prices are old, if any is.
+pub fn stale<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<String> {
+    let paid: Vec<&Line> = lines.filter(|line| !line.item.included).collect();
+    let old: Vec<&&Line> = paid.iter().filter(|line| line.stale).collect();
+    if old.is_empty() {
+        return None;
+    }
+    let which =
+        if old.len() == paid.len() { "all".to_owned() } else { format!("{} of {}", old.len(), paid.len()) };
+    let age = match old.iter().filter_map(|line| line.age).max() {
+        Some(days) => format!("old, up to {} days", count(days.unsigned_abs())),
+        None => "undated".to_owned(),
+    };
+    Some(format!("{which} prices are {age}; look them up before you decide"))
+}
+
 /// The rules by which the last tier grows, in words.
 pub fn extrapolation(tier: &Tier) -> String {
     let rules: Vec<String> = tier
@@ -325,10 +326,10 @@ pub fn extrapolation(tier: &Tier) -> String {
         .iter()
         .filter_map(|item| {
             let per_unit = item.users_per_unit?;
-            Some(format!("one more {} {} for each {} users", item.id, item.unit, count(per_unit)))
+            Some(format!("{}: one {} per {} users", item.id, item.unit, count(per_unit)))
         })
         .collect();
-    if rules.is_empty() { "the largest tier is priced as it is".to_owned() } else { rules.join(", ") }
+    if rules.is_empty() { "priced as it is".to_owned() } else { rules.join("; ") }
 }
 
 #[cfg(test)]
@@ -411,7 +412,7 @@ mod tests {
         let found = estimate(&Catalogue::builtin(), &inputs, 10_000, today());
         assert_eq!(
             found.binds.text,
-            "availability floor: 3 nodes: 1 for the load, 2 so that one can fail or be drained"
+            "availability floor: 3 nodes, 1 for the load and 2 so that one can fail or be drained"
         );
     }
 

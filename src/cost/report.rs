@@ -30,7 +30,7 @@ pub fn estimate(setting: Setting<'_>, found: &Estimate) -> String {
             "next tier",
             format!("{} from {} users a day: {}", next.tier, count(next.from), currency.range(next.total)),
         )),
-        None => facts.push(("next tier", format!("none; this one grows: {}", extrapolation(&found.tier)))),
+        None => facts.push(("next tier", format!("none; this one grows, {}", extrapolation(&found.tier)))),
     }
     let need = &found.need;
     facts.push((
@@ -61,7 +61,11 @@ pub fn estimate(setting: Setting<'_>, found: &Estimate) -> String {
     let rows: Vec<(&str, String)> =
         setting.assumptions.iter().map(|one| (one.name, format!("{} ({})", one.value, one.source))).collect();
     text.push_str(&pairs(&rows));
-    text.push_str(&notes(&found.notes));
+    let of_items = found.lines.iter().filter_map(|line| {
+        let note = line.item.origin.note.as_ref().filter(|_| line.item.list_price.is_none())?;
+        Some(format!("{}: {note}", line.item.name))
+    });
+    text.push_str(&notes(&found.notes.iter().cloned().chain(of_items).collect::<Vec<_>>()));
     text.push_str(&footer(setting));
     text
 }
@@ -148,12 +152,9 @@ pub fn side_by_side(setting: Setting<'_>, tiers: &[Estimate]) -> String {
     rows.push(row("binds", &|found| found.binds.rule.as_str().to_owned()));
     let mut text = table(&head, rows);
     let mut all: Vec<String> = Vec::new();
-    for found in tiers {
-        for note in &found.notes {
-            let note = format!("{}: {note}", found.tier.name);
-            if !all.contains(&note) {
-                all.push(note);
-            }
+    for note in tiers.iter().flat_map(|found| &found.notes) {
+        if !all.contains(note) {
+            all.push(note.clone());
         }
     }
     text.push_str(&notes(&all));

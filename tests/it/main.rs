@@ -5,6 +5,8 @@ mod compose;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod embedded_mongodb;
 #[cfg(test)]
 mod embedded_redis;
