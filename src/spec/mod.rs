@@ -1,5 +1,6 @@
 //! `appforge.yaml` -> [`Stack`]: parse, put layers over each other, validate. Pure: no IO, clock, randomness or network.
 
+pub mod compose;
 pub mod environment;
 pub mod layers;
 pub mod stack;

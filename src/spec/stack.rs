@@ -3,13 +3,13 @@
 //! The defaults are the single list of known keys: an unknown key is one that the default tree does not have.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::spec::compose::{Compose, Patch};
 use crate::spec::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
 
 /// A stack: one service with its stores, on one of three targets.
@@ -40,18 +40,6 @@ pub struct Stack {
     pub cost: Cost,
     /// Changes to rendered documents, by `TARGET/DOCUMENT` such as `compose/docker-compose.yml`.
     pub patches: BTreeMap<String, Vec<Patch>>,
-}
-
-/// One change to a rendered document: an operation of JSON Patch (RFC 6902), its path a JSON Pointer (RFC 6901).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Patch {
-    /// Adds a member or an item; what contains it must be there.
-    Add { path: String, value: serde_json::Value },
-    /// Replaces what is there.
-    Replace { path: String, value: serde_json::Value },
-    /// Removes what is there.
-    Remove { path: String },
 }
 
 /// Where a stack runs.
@@ -246,20 +234,6 @@ pub enum Persistence {
     None,
 }
 
-/// What only the Compose target reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Compose {
-    /// The address of this machine that the service is published on.
-    pub bind: IpAddr,
-    /// The network (IPv4 CIDR, /16 to /28) between gateway and replicas; `null` derives one from the name.
-    pub subnet: Option<String>,
-    /// The image of the gateway, HAProxy 2.6 or later.
-    pub gateway_image: ImageRef,
-    /// Publish the stores too, on 127.0.0.1 only.
-    pub publish_stores: bool,
-}
-
 /// What only the Kubernetes target reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -373,12 +347,7 @@ impl Default for Stack {
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
             },
-            compose: Compose {
-                bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                subnet: None,
-                gateway_image: literal("haproxy:3.2-alpine"),
-                publish_stores: false,
-            },
+            compose: Compose::default(),
             kubernetes: Kubernetes {
                 context: None,
                 namespace: name,

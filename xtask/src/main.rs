@@ -66,6 +66,14 @@ fn test(root: &Path, strict: bool, arguments: &[String]) -> Result<()> {
         Ok(peers) => {
             command.env("APPFORGE_PEER_VALKEY", peers.valkey).env("APPFORGE_PEER_MONGO", peers.mongo);
             command.env("APPFORGE_PEER_PYTHON", peers.python);
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(peers.compose).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(folders)?);
+            match images::run(root) {
+                Err(error) if strict => return Err(error),
+                Err(error) => say(&format!("SKIPPED: what needs a Docker engine: {error:#}")),
+                Ok(()) => {}
+            }
         }
         Err(error) if strict => return Err(error),
         Err(error) => say(&format!("SKIPPED: what needs a server from PyPI: {error:#}")),

@@ -19,6 +19,8 @@ pub struct Peers {
     pub mongo: PathBuf,
     /// `APPFORGE_PEER_PYTHON`.
     pub python: PathBuf,
+    /// Goes in front of `PATH`: the folder of Docker Compose itself. The package's own script always exits 0.
+    pub compose: PathBuf,
 }
 
 /// Installs what is missing. A folder that was made before with the same pins is taken as it is.
@@ -51,7 +53,9 @@ pub fn peers(root: &Path) -> Result<Peers> {
     if !mongo.is_file() {
         bail!("the peers hold no nx-27017");
     }
-    Ok(Peers { valkey, mongo, python })
+    let compose = find(&folder.join("lib"), "docker-compose")?.context("the peers hold no docker-compose")?;
+    let compose = compose.parent().context("a program lies in a folder")?.to_owned();
+    Ok(Peers { valkey, mongo, python, compose })
 }
 
 fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
