@@ -14,7 +14,13 @@ use crate::spec::values::Amount;
   appforge cost
   appforge cost --users 10000
   appforge cost --users 10000 -o json | jq .total
-  appforge cost --users 30000 --max 500")]
+  appforge cost --users 30000 --max 500
+  appforge cost --users 50000 --explain nodes
+  appforge cost --users 10000 --compare providers
+  appforge cost --users 10000 --compare production scale
+  appforge cost --users 10000 --compare appforge.yaml new.yaml
+  appforge cost --chart=cost.svg")]
+#[command(group = clap::ArgGroup::new("view").args(["compare", "explain", "chart"]))]
 pub struct CostArgs {
     /// Users a day, such as 10000, 10,000 or 10k; without it all tiers stand side by side
     #[arg(long, value_name = "N", value_parser = users, allow_hyphen_values = true)]
@@ -22,6 +28,15 @@ pub struct CostArgs {
     /// Exit 8 when the high end of the estimate is above this amount a month [default: the file's `cost.budget`]
     #[arg(long, value_name = "AMOUNT", requires = "users", allow_hyphen_values = true)]
     pub max: Option<Amount>,
+    /// Show how one number comes about: an item such as `nodes`, or `replicas`, `tier`, `total`
+    #[arg(long, value_name = "ITEM", requires = "users")]
+    pub explain: Option<String>,
+    /// Compare at the users given, or at 10,000: `tiers`, `providers`, or two of tiers and stack files
+    #[arg(long, value_name = "WHAT", num_args = 1..=2)]
+    pub compare: Vec<String>,
+    /// Draw cost over users from 100 to 1,000,000 a day; with FILE as SVG (`-` for stdout)
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["users", "max"])]
+    pub chart: Option<Option<PathBuf>>,
     /// Requests of one user a day [default: the file's `cost.requests_per_user`]
     #[arg(long, value_name = "N")]
     pub requests_per_user: Option<u32>,

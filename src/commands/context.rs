@@ -69,6 +69,13 @@ impl Context {
         Self { out, yes: self.yes, project, env, target: self.target, every_target: self.every_target }
     }
 
+    /// The same for another stack file, without an overlay: relative paths in it are meant from its folder.
+    pub fn of_file(&self, file: &Path) -> Result<Self> {
+        let file = env::current_dir().context("while looking up the current folder")?.join(file);
+        let folder = file.parent().unwrap_or(&self.project.folder).to_owned();
+        Ok(Self { project: Project { folder, file: Some(file) }, env: None, ..self.quietly() })
+    }
+
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
     pub fn stack(&self, flags: &[(&str, &str, Value)]) -> Result<Resolved> {
         let mut layers = self.files()?;

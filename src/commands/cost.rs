@@ -8,11 +8,14 @@ use serde_json::Value;
 
 use crate::cli::cost::CostArgs;
 use crate::commands::Context;
-use crate::cost::assumptions::assumptions;
+use crate::cost::assumptions::{Assumption, assumptions};
+use crate::cost::catalogue::Tier;
+use crate::cost::compare::offers;
 use crate::cost::data::{self, Setting};
 use crate::cost::estimate::{self, Estimate};
-use crate::cost::money::count;
-use crate::cost::{Capacity, Catalogue, Inputs, report};
+use crate::cost::money::{Currency, count};
+use crate::cost::view::{self, View};
+use crate::cost::{Capacity, Catalogue, Inputs, chart, explain, report};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Format;
@@ -22,33 +25,163 @@ use crate::spec::values::Amount;
 /// Where `load` keeps what one replica carries.
 const CAPACITY_FILE: &str = "capacity.json";
 
+/// Users a day of a comparison that names none: the load that the setup is built for.
+const COMPARED_USERS: u64 = 10_000;
+
+/// Points of the chart's data: 16 for each power of ten, and the last.
+const CHART_POINTS: usize = 65;
+
+/// What an estimate is made from: one stack with its prices.
+struct Scene {
+    resolved: Resolved,
+    catalogue: Catalogue,
+    inputs: Inputs,
+    today: Date,
+}
+
 /// Runs `cost`.
 pub fn run(context: &Context, args: &CostArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Csv])?;
-    let resolved = context.stack(&flags(args))?;
     let today = args.as_of.unwrap_or_else(today);
-    let catalogue = catalogue(context, args, &resolved)?;
-    let inputs = Inputs::new(&resolved.stack, capacity(context)?);
-    let assumptions = assumptions(&inputs, |path| resolved.origin(path).to_string());
-    let setting = Setting { catalogue: &catalogue, assumptions: &assumptions, today };
-    let tiers: Vec<Estimate> = catalogue
-        .tiers
-        .iter()
-        .map(|tier| estimate::on_tier(&catalogue, &inputs, tier, tier.users, today))
-        .collect();
-    let chosen = args.users.map(|users| estimate::estimate(&catalogue, &inputs, users, today));
+    let scene = Scene::of(context, args, capacity(context)?, today)?;
+    let assumptions = scene.assumptions();
+    let setting = Setting { catalogue: &scene.catalogue, assumptions: &assumptions, today };
+    if let Some(file) = &args.chart {
+        return chart(context, &scene, setting, file.as_deref());
+    }
+    if !args.compare.is_empty() {
+        return compare(context, args, &scene, setting);
+    }
+    let chosen = args.users.map(|users| scene.estimate(users));
+    if let (Some(topic), Some(found)) = (&args.explain, &chosen) {
+        let explained = explain::explain(&scene.catalogue, &scene.inputs, found, topic)
+            .map_err(|message| Failure::new(ExitStatus::Usage, message))?;
+        show(context, &view::explanation(found, &explained))?;
+        return gate(&scene.catalogue, found, args.max);
+    }
+    let tiers = scene.tiers(None);
     context.out.data(&data::document(setting, chosen.as_ref(), &tiers), || {
         match (&chosen, context.out.format) {
-            (Some(found), Format::Csv) => data::csv(&catalogue.currency.0, std::slice::from_ref(found)),
-            (None, Format::Csv) => data::csv(&catalogue.currency.0, &tiers),
+            (Some(found), Format::Csv) => data::csv(&scene.catalogue.currency.0, std::slice::from_ref(found)),
+            (None, Format::Csv) => data::csv(&scene.catalogue.currency.0, &tiers),
             (Some(found), _) => report::estimate(setting, found),
             (None, _) => report::side_by_side(setting, &tiers),
         }
     })?;
     match &chosen {
-        Some(found) => gate(&catalogue, found, args.max.or(resolved.stack.cost.budget)),
+        Some(found) => gate(&scene.catalogue, found, args.max.or(scene.resolved.stack.cost.budget)),
         None => Ok(ExitStatus::Done),
     }
+}
+
+impl Scene {
+    fn of(context: &Context, args: &CostArgs, capacity: Capacity, today: Date) -> Result<Self> {
+        let resolved = context.stack(&flags(args))?;
+        let catalogue = catalogue(context, args, &resolved)?;
+        let inputs = Inputs::new(&resolved.stack, capacity);
+        Ok(Self { resolved, catalogue, inputs, today })
+    }
+
+    fn assumptions(&self) -> Vec<Assumption> {
+        assumptions(&self.inputs, |path| self.resolved.origin(path).to_string())
+    }
+
+    fn estimate(&self, users: u64) -> Estimate {
+        estimate::estimate(&self.catalogue, &self.inputs, users, self.today)
+    }
+
+    /// Each tier for `users`, or for the users that it is shown for.
+    fn tiers(&self, users: Option<u64>) -> Vec<Estimate> {
+        let tiers = self.catalogue.tiers.iter();
+        tiers.map(|tier| self.on_tier(tier, users.unwrap_or(tier.users))).collect()
+    }
+
+    fn on_tier(&self, tier: &Tier, users: u64) -> Estimate {
+        estimate::on_tier(&self.catalogue, &self.inputs, tier, users, self.today)
+    }
+}
+
+fn show(context: &Context, view: &View) -> Result<()> {
+    context.out.data(&view.json, || match context.out.format {
+        Format::Csv => data::lines(&view.rows),
+        _ => view.text.clone(),
+    })
+}
+
+fn chart(context: &Context, scene: &Scene, setting: Setting<'_>, file: Option<&Path>) -> Result<ExitStatus> {
+    let (catalogue, inputs, today) = (&scene.catalogue, &scene.inputs, scene.today);
+    let budget = scene.resolved.stack.cost.budget.map(|budget| budget.0);
+    let Some(file) = file else {
+        let points = chart::points(catalogue, inputs, today, CHART_POINTS);
+        let text = chart::text(catalogue, inputs, today, budget);
+        show(context, &view::chart(setting, &points, text, budget))?;
+        return Ok(ExitStatus::Done);
+    };
+    context.out.supports(&[Format::Table])?;
+    let svg = chart::svg(catalogue, inputs, today, budget);
+    if file == Path::new("-") {
+        context.out.text(&svg)?;
+    } else {
+        files::write_atomically(file, svg.as_bytes(), 0o644)?;
+        context.out.say(format!("wrote {}", file.display()));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn compare(context: &Context, args: &CostArgs, scene: &Scene, setting: Setting<'_>) -> Result<ExitStatus> {
+    let users = args.users.unwrap_or(COMPARED_USERS);
+    let chosen = scene.estimate(users);
+    let words: Vec<&str> = args.compare.iter().map(String::as_str).collect();
+    let judged = match words[..] {
+        ["tiers"] => {
+            show(context, &view::tiers(setting, &chosen, &scene.tiers(Some(users))))?;
+            chosen
+        }
+        ["providers"] => {
+            show(context, &view::offers(setting, &chosen, &offers(&scene.catalogue, &chosen)))?;
+            chosen
+        }
+        [from, to] => {
+            let (from_side, to_side) =
+                (side(context, args, scene, from, users)?, side(context, args, scene, to, users)?);
+            if from_side.1 != to_side.1 {
+                let message = format!("`{from}` is priced in {}, `{to}` in {}", from_side.1, to_side.1);
+                return Err(Failure::new(ExitStatus::Usage, message).into());
+            }
+            show(context, &view::difference(setting, (from, to), &from_side.0, &to_side.0))?;
+            to_side.0
+        }
+        _ => {
+            let message = format!("`--compare {}` needs a second side", words.join(" "));
+            return Err(Failure::new(ExitStatus::Usage, message)
+                .hint("`--compare tiers`, `--compare providers`, or two of tiers and stack files")
+                .into());
+        }
+    };
+    gate(&scene.catalogue, &judged, args.max)
+}
+
+/// One side of a comparison: a tier of the catalogue, or a stack file with prices of its own.
+fn side(
+    context: &Context,
+    args: &CostArgs,
+    scene: &Scene,
+    word: &str,
+    users: u64,
+) -> Result<(Estimate, Currency)> {
+    if let Some((_, tier)) = scene.catalogue.tier(word) {
+        return Ok((scene.on_tier(tier, users), scene.catalogue.currency.clone()));
+    }
+    let path = Path::new(word);
+    if !path.is_file() {
+        let tiers: Vec<&str> = scene.catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect();
+        let message = format!("`{word}` is neither a tier nor a stack file");
+        return Err(Failure::new(ExitStatus::Usage, message)
+            .hint(format!("the tiers are {}", tiers.join(", ")))
+            .into());
+    }
+    let other = Scene::of(&context.of_file(path)?, args, scene.inputs.capacity.clone(), scene.today)?;
+    Ok((other.estimate(users), other.catalogue.currency))
 }
 
 fn flags(args: &CostArgs) -> Vec<(&'static str, &'static str, Value)> {
@@ -74,7 +207,7 @@ fn gate(catalogue: &Catalogue, found: &Estimate, most: Option<Amount>) -> Result
         currency.amount(most.0)
     );
     Err(Failure::new(ExitStatus::OverBudget, message)
-        .hint("`appforge cost` shows what each tier costs")
+        .hint(format!("`appforge cost --users {} --explain total` shows what drives it", found.users))
         .into())
 }
 

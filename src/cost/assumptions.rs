@@ -32,6 +32,7 @@ pub fn assumptions(inputs: &Inputs, origin: impl Fn(&str) -> String) -> Vec<Assu
             Some(measured) => {
                 let mut source = format!("measured {}", measured.at);
                 for (word, text) in [
+                    ("on target", &measured.target),
                     ("on", &measured.machine),
                     ("at commit", &measured.commit),
                     ("within", &measured.thresholds),
@@ -39,6 +40,9 @@ pub fn assumptions(inputs: &Inputs, origin: impl Fn(&str) -> String) -> Vec<Assu
                     if !text.is_empty() {
                         source.push_str(&format!(" {word} {text}"));
                     }
+                }
+                if measured.at_least {
+                    source.push_str("; the generator was the limit, it may be more");
                 }
                 source
             }

@@ -26,6 +26,10 @@ pub struct Measurement {
     pub commit: String,
     /// Which thresholds held.
     pub thresholds: String,
+    /// On which target; empty when unknown.
+    pub target: String,
+    /// The generator was the limit: a replica may do more.
+    pub at_least: bool,
 }
 
 impl Default for Capacity {
@@ -45,7 +49,19 @@ struct File {
     #[serde(default)]
     commit: Option<String>,
     #[serde(default)]
-    thresholds: Option<String>,
+    thresholds: Option<Words>,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    at_least: bool,
+}
+
+/// One text or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words {
+    One(String),
+    Many(Vec<String>),
 }
 
 impl Capacity {
@@ -66,7 +82,13 @@ impl Capacity {
             at,
             machine: file.machine.unwrap_or_default(),
             commit: file.commit.unwrap_or_default(),
-            thresholds: file.thresholds.unwrap_or_default(),
+            thresholds: match file.thresholds {
+                Some(Words::One(text)) => text,
+                Some(Words::Many(texts)) => texts.join(", "),
+                None => String::new(),
+            },
+            target: file.target.unwrap_or_default(),
+            at_least: file.at_least,
         });
         Ok(Self { per_replica: per_replica.round_dp(3), measured })
     }
@@ -79,10 +101,11 @@ mod tests {
     #[test]
     fn what_load_measured_is_read() {
         let text = r#"{"requests_per_second_per_replica": 1900.5, "measured_at": "2026-11-20T10:00:00Z",
-            "machine": "4 cores", "commit": "abc", "thresholds": "p95<500ms", "more": 1}"#;
+            "machine": "4 cores", "commit": "abc", "thresholds": ["p95<500ms", "p99<1s"], "more": 1}"#;
         let capacity = Capacity::from_json(text).unwrap();
         assert_eq!(capacity.per_replica.to_string(), "1900.5");
-        assert_eq!(capacity.measured.unwrap().commit, "abc");
+        let measured = capacity.measured.unwrap();
+        assert_eq!((measured.commit.as_str(), measured.thresholds.as_str()), ("abc", "p95<500ms, p99<1s"));
     }
 
     #[test]

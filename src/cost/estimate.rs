@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 
 use crate::cost::catalogue::{Catalogue, Item, Tier};
 use crate::cost::model::{self, Inputs, Need, Rule};
-use crate::cost::money::{Range, count, grouped};
+use crate::cost::money::{Range, count};
+use crate::cost::remarks::{binding, notes};
 
 /// What so many users cost a month on one tier.
 #[derive(Clone, Debug)]
@@ -219,117 +220,6 @@ fn limits(tier: &Tier, inputs: &Inputs, users: u64, need: &Need, lines: &[Line])
         }
     }
     limits
-}
-
-/// The rule of the dearest line: it sets the price.
-fn binding(tier: &Tier, need: &Need, lines: &[Line]) -> Binding {
-    let Some(line) =
-        lines.iter().reduce(|best, line| if line.amount.high > best.amount.high { line } else { best })
-    else {
-        return Binding { rule: Rule::TierSize, text: "nothing is paid for".to_owned() };
-    };
-    let things = plural(line.quantity, &line.item.unit);
-    let load = need.nodes_for_load.min(line.quantity);
-    let beyond = line.quantity - load;
-    let text = match line.rule {
-        Rule::Availability if beyond == 0 => format!("{things}; the load needs as many"),
-        Rule::Availability => {
-            format!("{things}, {load} for the load and {beyond} so that one can fail or be drained")
-        }
-        Rule::RequestRate => format!(
-            "{things}, {load} for {} req/s at the peak and {beyond} so that one can be drained",
-            grouped(need.peak.round_dp(1))
-        ),
-        Rule::TierSize if line.item.sized_by.is_some() => format!(
-            "{things}, as the catalogue prices tier `{}`; the load alone needs {} and {} spare",
-            tier.name, need.nodes_for_load, tier.spare_nodes
-        ),
-        Rule::UsersPerUnit if line.item.sized_by.is_some() => format!(
-            "{things}, one for each {} users a day; the load alone needs {} and {} spare",
-            count(line.item.users_per_unit.unwrap_or(1)),
-            need.nodes_for_load,
-            tier.spare_nodes
-        ),
-        _ => format!("{}: {things}", line.item.name),
-    };
-    Binding { rule: line.rule, text: format!("{}: {text}", line.rule.as_str()) }
-}
-
-/// `3 nodes`, `1 node`, `2 GB`.
-pub fn plural(number: u64, unit: &str) -> String {
-    let plural = number != 1 && unit.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
-    format!("{} {unit}{}", count(number), if plural { "s" } else { "" })
-}
-
-fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Date) -> Vec<String> {
-    let mut notes = Vec::new();
-    let currency = &catalogue.currency;
-    notes.extend(stale(found.lines.iter()));
-    for line in &found.lines {
-        let Some(list) = &line.item.list_price else { continue };
-        let amount = Range::new(list.amount, list.amount).times(line.quantity).cents();
-        let total = found.total.minus(line.amount).plus(amount);
-        let how = list.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-        notes.push(format!(
-            "{}: the list price is {}{how}; with it the total is {}",
-            line.item.name,
-            currency.range(amount),
-            currency.range(total)
-        ));
-    }
-    if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
-        notes.push(format!(
-            "beyond {} users a day nothing was measured: {}",
-            count(most),
-            extrapolation(&found.tier)
-        ));
-    }
-    if let (crate::spec::TargetKind::Kubernetes, Some((_, most))) = (found.tier.target, inputs.autoscaling)
-        && found.need.replicas > u64::from(most)
-    {
-        notes.push(format!(
-            "the peak needs {} replicas, kubernetes.autoscaling.max allows {most}",
-            count(found.need.replicas)
-        ));
-    }
-    if let Some(measured) = &inputs.capacity.measured {
-        let days = i64::from((today - measured.at.to_zoned(jiff::tz::TimeZone::UTC).date()).get_days());
-        if days > crate::cost::catalogue::STALE_DAYS {
-            notes.push(format!(
-                "the capacity of a replica was measured {days} days ago; run `appforge load` again"
-            ));
-        }
-    }
-    notes
-}
-
-/// Says that prices are old, if any is.
-pub fn stale<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<String> {
-    let paid: Vec<&Line> = lines.filter(|line| !line.item.included).collect();
-    let old: Vec<&&Line> = paid.iter().filter(|line| line.stale).collect();
-    if old.is_empty() {
-        return None;
-    }
-    let which =
-        if old.len() == paid.len() { "all".to_owned() } else { format!("{} of {}", old.len(), paid.len()) };
-    let age = match old.iter().filter_map(|line| line.age).max() {
-        Some(days) => format!("old, up to {} days", count(days.unsigned_abs())),
-        None => "undated".to_owned(),
-    };
-    Some(format!("{which} prices are {age}; look them up before you decide"))
-}
-
-/// The rules by which the last tier grows, in words.
-pub fn extrapolation(tier: &Tier) -> String {
-    let rules: Vec<String> = tier
-        .items
-        .iter()
-        .filter_map(|item| {
-            let per_unit = item.users_per_unit?;
-            Some(format!("{}: one {} per {} users", item.id, item.unit, count(per_unit)))
-        })
-        .collect();
-    if rules.is_empty() { "priced as it is".to_owned() } else { rules.join("; ") }
 }
 
 #[cfg(test)]

@@ -7,12 +7,17 @@
 pub mod assumptions;
 pub mod capacity;
 pub mod catalogue;
+pub mod chart;
+pub mod compare;
 pub mod data;
 pub mod estimate;
+pub mod explain;
 pub mod model;
 pub mod money;
 mod reader;
+pub mod remarks;
 pub mod report;
+pub mod view;
 
 pub use capacity::{Capacity, MAX_USERS};
 pub use catalogue::Catalogue;

@@ -124,6 +124,8 @@ pub struct Need {
     pub nodes: u64,
     /// Connections to MongoDB during a rollout at the peak.
     pub connections: u64,
+    /// Clients with a rate-limit counter at the peak.
+    pub clients: u64,
     /// Bytes in Redis.
     pub redis_bytes: u64,
     /// Gigabytes (decimal) a month through the CDN.
@@ -147,7 +149,8 @@ pub fn need(users: u64, inputs: &Inputs, tier: &Tier) -> Need {
         fit => replicas.div_ceil(fit),
     };
     let in_window = peak * Decimal::from(inputs.window) / Decimal::from(inputs.requests_per_user);
-    let counters = ceil(in_window).min(users).saturating_mul(COUNTER_BYTES);
+    let clients = ceil(in_window).min(users);
+    let counters = clients.saturating_mul(COUNTER_BYTES);
     let month = Decimal::from(MONTH_HOURS) / Decimal::from(24);
     Need {
         average,
@@ -162,6 +165,7 @@ pub fn need(users: u64, inputs: &Inputs, tier: &Tier) -> Need {
         nodes_for_load: on_nodes(replicas_for_load),
         nodes: on_nodes(replicas).saturating_add(tier.spare_nodes),
         connections: (replicas.saturating_add(1)).saturating_mul(u64::from(inputs.pool_max) + MONITORING),
+        clients,
         redis_bytes: counters.saturating_add(users.saturating_mul(CACHED_BYTES)),
         traffic_gb: requests * month * Decimal::from(ANSWER_BYTES) / Decimal::from(1_000_000_000),
     }

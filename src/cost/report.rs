@@ -4,8 +4,9 @@ use rust_decimal::Decimal;
 
 use crate::cost::assumptions::platform;
 use crate::cost::data::Setting;
-use crate::cost::estimate::{Estimate, Limit, Line, extrapolation, plural};
+use crate::cost::estimate::{Estimate, Limit, Line};
 use crate::cost::money::{count, grouped};
+use crate::cost::remarks::{extrapolation, plural};
 use crate::output::table;
 
 /// One estimate: line items, what binds, limits, assumptions, notes.

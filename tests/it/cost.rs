@@ -1,5 +1,7 @@
 //! `cost`: totals of the setup to the cent, refusals, catalogues, and the gate.
 
+mod views;
+
 use serde_json::Value;
 
 use crate::support::{Project, Run};
@@ -165,7 +167,7 @@ fn over_budget_is_exit_8_with_the_estimate_still_printed() {
     assert_eq!(
         run.stderr,
         "error: over budget: 30,000 users a day cost $910-1,210 a month, the budget is $500\n\n\
-         hint: `appforge cost` shows what each tier costs\n"
+         hint: `appforge cost --users 30000 --explain total` shows what drives it\n"
     );
     assert_eq!(run.code, Some(8));
     let run = cost(&project, &["--users", "10000", "--max", "400"]);
