@@ -62,7 +62,7 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, METRICS_TYPE)], app.metrics.text(&app.registry))
+    ([(CONTENT_TYPE, METRICS_TYPE)], app.metrics.text(&app.registry, app.connections.open()))
 }
 
 async fn statusz(State(app): State<Arc<App>>) -> Json<Statusz> {

@@ -1,6 +1,6 @@
 //! What is measured of HTTP and of the process, in the Prometheus text format. Never labelled by client.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -8,10 +8,12 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::logging;
 
 /// Upper bounds of the duration histogram, in seconds.
 const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -24,7 +26,10 @@ pub struct Metrics {
     total: Counter,
     memory: Gauge,
     files: Gauge,
-    cpu: Gauge<f64, AtomicU64>,
+    most_files: Gauge,
+    cpu: Counter<f64, AtomicU64>,
+    connections: Gauge,
+    lost_lines: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +54,10 @@ impl Metrics {
             total: Counter::default(),
             memory: Gauge::default(),
             files: Gauge::default(),
-            cpu: Gauge::default(),
+            most_files: Gauge::default(),
+            cpu: Counter::default(),
+            connections: Gauge::default(),
+            lost_lines: Counter::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
         registry.register_with_unit(
@@ -66,7 +74,26 @@ impl Metrics {
             metrics.memory.clone(),
         );
         registry.register("process_open_fds", "Open files and sockets", metrics.files.clone());
-        registry.register("process_cpu_seconds_total", "Time on the processor", metrics.cpu.clone());
+        registry.register("process_max_fds", "Most files and sockets", metrics.most_files.clone());
+        registry.register_with_unit(
+            "process_cpu",
+            "Time on the processor",
+            Unit::Seconds,
+            metrics.cpu.clone(),
+        );
+        let start = ConstGauge::new(jiff::Timestamp::now().as_second());
+        registry.register_with_unit(
+            "process_start_time",
+            "When it started, since 1970",
+            Unit::Seconds,
+            start,
+        );
+        registry.register("http_connections", "Open public connections", metrics.connections.clone());
+        registry.register(
+            "log_lines_lost",
+            "Log lines that stderr did not take in time",
+            metrics.lost_lines.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("appforge_build", "What runs", build);
         metrics
@@ -92,8 +119,10 @@ impl Metrics {
         self.total.get()
     }
 
-    /// All metrics as text.
-    pub fn text(&self, registry: &Registry) -> String {
+    /// All metrics as text, with so many open connections.
+    pub fn text(&self, registry: &Registry, connections: u64) -> String {
+        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
+        self.lost_lines.inner().store(logging::lost(), Ordering::Relaxed);
         self.measure_process();
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -103,12 +132,13 @@ impl Metrics {
 
     fn measure_process(&self) {
         // Without /proc the gauges stay at nought.
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages: i64 = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
-        self.memory.set(pages * 4096);
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        // `VmRSS:   1234 kB`, and `Max open files  1024  4096  files`: the soft limit is the one that binds.
+        self.memory.set(number(&read("status"), "VmRSS:") * 1024);
+        self.most_files.set(number(&read("limits"), "Max open files"));
         let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         self.files.set(i64::try_from(files).unwrap_or(i64::MAX));
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let stat = read("stat");
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: f64 = fields
             .split_ascii_whitespace()
@@ -117,8 +147,14 @@ impl Metrics {
             .filter_map(|field| field.parse::<f64>().ok())
             .sum();
         // 100 ticks a second on every Linux that Rust runs on.
-        self.cpu.set(ticks / 100.0);
+        self.cpu.inner().store((ticks / 100.0).to_bits(), Ordering::Relaxed);
     }
+}
+
+/// The first number on the line that begins so.
+fn number(text: &str, begin: &str) -> i64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(begin));
+    line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The pattern of a path, so that labels stay few.

@@ -9,7 +9,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::app::{App, Public};
@@ -22,18 +21,17 @@ use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
 use crate::redis::Redis;
 use crate::server::Connections;
-use crate::settings::{Problem, Settings};
+use crate::settings::{self, Problem, Settings};
 
 /// The exit code for settings that are wrong.
 const SETTINGS_WRONG: u8 = 3;
 
 /// The whole program: settings from the environment, TLS, a runtime, the service.
 pub fn main() -> ExitCode {
-    let settings = match settings() {
+    let settings = match self::settings() {
         Ok(settings) => settings,
         Err(problems) => {
-            let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            say(&format!("error: the settings have {} problems{lines}", problems.len()));
+            say(&format!("error: {}", settings::report(&problems)));
             return SETTINGS_WRONG.into();
         }
     };
@@ -79,7 +77,16 @@ fn start(settings: Settings) -> Result<()> {
 /// # Errors
 /// When a listener cannot be opened or a URI is malformed.
 pub async fn serve(settings: Settings) -> Result<()> {
-    logging::start(&settings.log);
+    logging::start(&settings.log)?;
+    let outcome = serve_here(settings).await;
+    logging::flush();
+    outcome
+}
+
+async fn serve_here(settings: Settings) -> Result<()> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let listeners = listeners(settings.public, settings.admin)?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
@@ -114,21 +121,21 @@ pub async fn serve_on(
         draining: AtomicBool::new(false),
         started: Instant::now(),
     });
-    let (drain, end) = (CancellationToken::new(), CancellationToken::new());
-    // Whatever ends this function, even the caller dropping it, ends the listeners too.
-    let _guards = (drain.clone().drop_guard(), end.clone().drop_guard());
-    let address = listeners.public.local_addr()?;
+    let admin_connections = Connections::default();
+    // Whatever ends this function, even the caller dropping it, ends the listeners and their connections too.
+    let _guards = (app.connections.end_on_drop(), admin_connections.end_on_drop());
+    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
     let public = Arc::new(Public::new(app.clone(), cache));
     let admin = Arc::new(Admin::new(app.clone()));
-    tokio::spawn(app.connections.clone().accept(listeners.public, public, drain.clone()));
-    tokio::spawn(Connections::default().accept(listeners.admin, admin, end.clone()));
-    tracing::info!("{} listens on {address}", app.replica);
+    tokio::spawn(app.connections.clone().accept(listeners.public, public));
+    tokio::spawn(admin_connections.clone().accept(listeners.admin, admin));
+    tracing::info!("{} listens on {address}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
-    tracing::info!("no new connections; finishing what is under way");
+    tracing::info!("no new connections; finishing what is under way on {}", app.connections.open());
     app.draining.store(true, Ordering::Relaxed);
-    drain.cancel();
-    if tokio::time::timeout(settings.shutdown_timeout, app.connections.closed()).await.is_err() {
-        tracing::warn!("{} connections did not end in time", app.connections.open());
+    app.connections.drain();
+    if !app.connections.closed(settings.shutdown_timeout).await {
+        tracing::warn!("not all requests were finished in {} ms", settings.shutdown_timeout.as_millis());
     }
     app.limiter.close().await;
     app.redis.close().await;

@@ -1,6 +1,7 @@
 //! Settings from the environment. All problems come at once, each with the variable and what would be right.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -15,6 +16,10 @@ pub const PORT: u16 = 5000;
 pub const ADMIN_PORT: u16 = 9090;
 /// Shortest probe secret that is accepted, in bytes.
 const SHORTEST_SECRET: usize = 16;
+/// Changed letters up to which an unknown variable is taken for a slip of the pen.
+const NEAR: usize = 2;
+/// Shorter names are near to too many others.
+const SHORTEST_NEAR: usize = 8;
 
 /// All settings of the service.
 pub struct Settings {
@@ -38,6 +43,8 @@ pub struct Settings {
     pub identity: identity::Settings,
     /// How long an answer is kept in the cache.
     pub cache_ttl: Duration,
+    /// Variables that look like one of ours but are none. They may well be another program's.
+    pub warnings: Vec<String>,
 }
 
 /// A variable that is wrong.
@@ -55,6 +62,13 @@ impl fmt::Display for Problem {
     }
 }
 
+/// All problems in one text, one a line.
+pub fn report(problems: &[Problem]) -> String {
+    let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    let plural = if problems.len() == 1 { "" } else { "s" };
+    format!("the settings have {} problem{plural}{lines}", problems.len())
+}
+
 impl Settings {
     /// Reads the variables; `read` gives the text of a file that a `*_FILE` variable names.
     ///
@@ -64,9 +78,8 @@ impl Settings {
         variables: impl IntoIterator<Item = (String, String)>,
         read: impl Fn(&str) -> std::io::Result<String>,
     ) -> Result<Self, Vec<Problem>> {
-        let mut from =
-            Reader { variables: variables.into_iter().collect(), problems: Vec::new(), read: &read };
-        let anywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let variables = variables.into_iter().collect();
+        let mut from = Reader { variables, asked: RefCell::default(), problems: Vec::new(), read: &read };
         let seconds = Duration::from_secs;
         // In a container the process has the same number in each replica, while the host name is the container's own.
         let replica = from.text("REPLICA_ID").or_else(|| from.text("HOSTNAME"));
@@ -79,11 +92,11 @@ impl Settings {
             from.problem("MONGODB_MIN_POOL_SIZE", message);
         }
         let settings = Self {
-            public: SocketAddr::new(from.value("BIND", anywhere), from.value("PORT", PORT)),
-            admin: SocketAddr::new(from.value("ADMIN_BIND", anywhere), from.value("ADMIN_PORT", ADMIN_PORT)),
+            public: from.address("BIND", "PORT", PORT),
+            admin: from.address("ADMIN_BIND", "ADMIN_PORT", ADMIN_PORT),
             log: logging::Settings {
-                format: from.value("LOG_FORMAT", logging::Format::Text),
-                level: from.value("LOG_LEVEL", tracing::Level::INFO),
+                format: from.choice("LOG_FORMAT", logging::Format::Text),
+                level: from.value("LOG_LEVEL", LEVEL, tracing::Level::INFO),
             },
             shutdown_timeout: from.millis("SHUTDOWN_TIMEOUT_MS", seconds(10)),
             mongodb: mongodb::Settings {
@@ -105,7 +118,7 @@ impl Settings {
             rate_limit: limiter::Settings {
                 requests: from.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000_000),
                 window: from.millis("RATE_LIMIT_WINDOW_MS", seconds(900)),
-                on_redis_failure: from.value("RATE_LIMIT_ON_REDIS_FAILURE", limiter::OnRedisFailure::Memory),
+                on_redis_failure: from.choice("RATE_LIMIT_ON_REDIS_FAILURE", limiter::OnRedisFailure::Memory),
                 replicas: from.number("RATE_LIMIT_REPLICAS", 1, 1..=1000),
             },
             identity: identity::Settings {
@@ -115,13 +128,22 @@ impl Settings {
             },
             cache_ttl: from.millis("CACHE_TTL_MS", seconds(30)),
             replica,
+            warnings: from.nearly(),
         };
+        if settings.public == settings.admin && settings.public.port() != 0 {
+            from.problem("ADMIN_PORT", "the public listener has that address already; see PORT");
+        }
         if from.problems.is_empty() { Ok(settings) } else { Err(from.problems) }
     }
 }
 
+/// What `LOG_LEVEL` takes.
+const LEVEL: &str = "a level is expected: error, warn, info, debug or trace";
+
 struct Reader<'a> {
     variables: BTreeMap<String, String>,
+    /// The names that are settings.
+    asked: RefCell<BTreeSet<String>>,
     problems: Vec<Problem>,
     read: &'a dyn Fn(&str) -> std::io::Result<String>,
 }
@@ -133,6 +155,7 @@ impl Reader<'_> {
 
     /// An empty variable counts as unset.
     fn text(&self, name: &str) -> Option<String> {
+        self.asked.borrow_mut().insert(name.to_owned());
         self.variables.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
@@ -163,22 +186,37 @@ impl Reader<'_> {
         Some(secret.into_bytes())
     }
 
-    fn value<T: FromStr>(&mut self, name: &str, default: T) -> T
-    where
-        T::Err: fmt::Display,
-    {
+    /// A value whose own error says what would be right.
+    fn choice<T: FromStr<Err = String>>(&mut self, name: &str, default: T) -> T {
         match self.text(name).map(|text| text.parse()) {
             None => default,
             Some(Ok(value)) => value,
-            Some(Err(error)) => {
-                self.problem(name, error.to_string());
+            Some(Err(message)) => {
+                self.problem(name, message);
                 default
             }
         }
     }
 
+    fn value<T: FromStr + fmt::Display>(&mut self, name: &str, expected: &str, default: T) -> T {
+        match self.text(name).map(|text| text.parse()) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(_)) => {
+                self.problem(name, format!("{expected}, such as {default}"));
+                default
+            }
+        }
+    }
+
+    fn address(&mut self, bind: &str, port: &str, default: u16) -> SocketAddr {
+        let anywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let ip = self.value(bind, "an IP address of this host is expected", anywhere);
+        SocketAddr::new(ip, self.value(port, "a port is expected", default))
+    }
+
     fn number(&mut self, name: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
-        let number = self.value(name, default);
+        let number = self.value(name, "a whole number is expected", default);
         if !range.contains(&number) {
             self.problem(name, format!("{number} is not within {} to {}", range.start(), range.end()));
         }
@@ -201,63 +239,26 @@ impl Reader<'_> {
         }
         networks
     }
+
+    /// What may be a slip of the pen. Not a problem: other programs' variables, and those that Kubernetes sets for
+    /// services, are in the same environment.
+    fn nearly(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        let unknown = self.variables.keys().filter(|name| !asked.contains(*name));
+        let near = |name: &str, setting: &&String| {
+            setting.len() >= SHORTEST_NEAR
+                && !self.variables.contains_key(*setting)
+                && strsim::damerau_levenshtein(name, setting) <= NEAR
+        };
+        unknown
+            .filter_map(|name| {
+                let setting = asked.iter().find(|setting| near(name, setting))?;
+                Some(format!("{name} is no setting; did you mean {setting}?"))
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(variables: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::from_env(variables, |path| match path {
-            "/secret" => Ok("mongodb://u:hunter2@h/\n".into()),
-            _ => Err(std::io::ErrorKind::NotFound.into()),
-        })
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_brief() {
-        let settings = of(&[]).unwrap_or_else(|_| panic!("valid"));
-        assert_eq!((settings.mongodb.max_pool_size, settings.mongodb.min_pool_size), (50, 10));
-        assert_eq!(settings.mongodb.socket_timeout, Duration::from_secs(45));
-        assert_eq!(
-            (settings.rate_limit.requests, settings.rate_limit.window),
-            (100, Duration::from_secs(900))
-        );
-        assert_eq!(settings.public.port(), 5000);
-    }
-
-    #[test]
-    fn all_problems_come_at_once_and_show_no_secret() {
-        let problems = of(&[
-            ("PORT", "http"),
-            ("RATE_LIMIT_REQUESTS", "0"),
-            ("TRUSTED_PROXIES", "10.0.0.0/8, nonsense"),
-            ("MONGODB_MIN_POOL_SIZE", "60"),
-            ("REDIS_URL", "redis://u:hunter2@h"),
-            ("REDIS_URL_FILE", "/secret"),
-            ("PROBE_SECRET_FILE", "/missing"),
-            ("LOG_FORMAT", "xml"),
-        ])
-        .err()
-        .unwrap_or_default();
-        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 7, "{shown:#?}");
-        assert!(!shown.concat().contains("hunter2"), "{shown:?}");
-    }
-
-    #[test]
-    fn a_replica_is_named_by_its_variable_else_by_its_host() {
-        let name =
-            |variables: &[(&str, &str)]| of(variables).map(|settings| settings.replica).unwrap_or_default();
-        assert_eq!(name(&[("REPLICA_ID", "service-2"), ("HOSTNAME", "b1f2")]), "service-2");
-        assert_eq!(name(&[("HOSTNAME", "b1f2")]), "b1f2");
-        assert!(name(&[]).starts_with("replica-"));
-    }
-
-    #[test]
-    fn a_secret_may_come_from_a_file() {
-        let settings = of(&[("MONGODB_URI_FILE", "/secret")]).unwrap_or_else(|_| panic!("valid"));
-        assert_eq!(settings.mongodb.uri, "mongodb://u:hunter2@h/");
-    }
-}
+#[path = "settings_tests.rs"]
+mod tests;

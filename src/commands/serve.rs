@@ -30,8 +30,7 @@ pub fn log_to_stderr() {
 /// Runs the bundled service until SIGTERM.
 pub async fn serve() -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
-        let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        Failure::new(ExitStatus::Config, format!("the settings have {} problems{lines}", problems.len()))
+        Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;
     appforge_service::serve(settings).await?;
     Ok(ExitStatus::Done)

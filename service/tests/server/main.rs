@@ -1,4 +1,10 @@
 //! The whole service over real sockets.
 
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
 mod whole;

@@ -1,10 +1,23 @@
 //! Log lines on stderr, as text or JSON. A stream that nobody reads any more costs lines, never the service.
 
-use std::io::{self, Write};
+mod queue;
+mod redact;
+
+use std::io;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
+
+use self::queue::Queue;
+
+/// How long the last lines may take at the end.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+
+/// The lines of this process: tracing has one subscriber, which lives as long as the process.
+static LINES: OnceLock<Arc<Queue>> = OnceLock::new();
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,30 +54,39 @@ pub struct Settings {
 }
 
 /// Begins to log; a second call changes nothing.
-pub fn start(settings: &Settings) {
+///
+/// # Errors
+/// When the thread that writes the lines cannot be started.
+pub fn start(settings: &Settings) -> io::Result<()> {
+    if LINES.get().is_some() {
+        return Ok(());
+    }
+    let queue = Arc::new(Queue::start(io::stderr())?);
     let level = settings.level.to_string().to_lowercase();
     // The libraries' own lines are for their writers; their warnings are not.
     let filter = EnvFilter::new(format!("warn,appforge_service={level},appforge={level}"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Lossy).with_ansi(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone()).with_ansi(false);
     let lines = lines.with_target(false).with_timer(SystemTime);
-    // Set once a process.
-    let _ = match settings.format {
+    let started = match settings.format {
         Format::Text => lines.try_init(),
         Format::Bare => lines.without_time().try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),
     };
+    // Another part of the program may log already; its lines are not ours to wait for.
+    if started.is_ok() {
+        let _ = LINES.set(queue);
+    }
+    Ok(())
 }
 
-/// stderr, whose errors are nobody's business.
-struct Lossy;
-
-impl Write for Lossy {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().lock().write_all(line);
-        Ok(line.len())
+/// Waits a moment until the lines so far are written.
+pub fn flush() {
+    if let Some(queue) = LINES.get() {
+        queue.flush(FLUSH_LIMIT);
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Lines that were lost since stderr did not take them in time.
+pub fn lost() -> u64 {
+    LINES.get().map_or(0, |queue| queue.lost())
 }

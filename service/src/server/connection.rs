@@ -1,0 +1,144 @@
+//! One connection: how long it may take, and how it ends without cutting off its client.
+//!
+//! It looks at its limits from time to time instead of setting a timer for each request: that costs nothing per request,
+//! and none of the limits is needed to the millisecond.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::CONNECTION;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::stream::{Pulse, Stream};
+use super::{Handler, Stages};
+
+/// How often a connection looks at its limits.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a client may take to send the head of a request.
+const HEAD_LIMIT: Duration = Duration::from_secs(15);
+/// How long an idle connection is kept: longer than proxies keep theirs (60 s), so that they leave first.
+const IDLE_LIMIT: Duration = Duration::from_secs(90);
+/// The same while draining, for a request that is on its way.
+const LAST_IDLE: Duration = Duration::from_secs(5);
+/// How long a client may stall within a request or an answer. Longer than any operation on a store may take.
+const STALL_LIMIT: Duration = Duration::from_secs(90);
+/// Longest head of a request, in bytes.
+const MOST_HEAD: usize = 64 * 1024;
+
+/// Serves one client until it leaves or has to.
+pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, stages: Stages) {
+    if stream.set_nodelay(true).is_err() {
+        return; // The client is gone already.
+    }
+    let pulse = Arc::new(Pulse::default());
+    let (busy, drain) = (pulse.clone(), stages.drain.clone());
+    let service = service_fn(move |request| {
+        let (handler, busy, drain) = (handler.clone(), busy.busy(), drain.clone());
+        async move {
+            let mut response = handler.handle(peer, request).await;
+            if drain.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(busy);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_buf_size(MOST_HEAD);
+    let stream = TokioIo::new(Stream::new(stream, pulse.clone()));
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut limits = Limits::new(Instant::now());
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            // An error of the connection is the client's own business.
+            _ = connection.as_mut() => return,
+            _ = ticks.tick() => {}
+        }
+        if stages.end.is_cancelled() {
+            return;
+        }
+        match limits.judge(&pulse, stages.drain.is_cancelled(), Instant::now()) {
+            Verdict::Stay => {}
+            Verdict::Leave => pulse.leave(),
+            Verdict::CutOff => return,
+        }
+    }
+}
+
+/// What becomes of a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It goes on.
+    Stay,
+    /// It ends unless a request is there by now.
+    Leave,
+    /// It ends.
+    CutOff,
+}
+
+/// Since when what is limited lasts.
+struct Limits {
+    /// Since when no byte has moved.
+    quiet: Instant,
+    /// Since when the head of a request has been coming.
+    head: Option<Instant>,
+}
+
+impl Limits {
+    fn new(now: Instant) -> Self {
+        Self { quiet: now, head: None }
+    }
+
+    fn judge(&mut self, pulse: &Pulse, draining: bool, now: Instant) -> Verdict {
+        if pulse.take_moved() {
+            self.quiet = now;
+        }
+        self.head = pulse.is_partial().then(|| self.head.unwrap_or(now));
+        let quiet = now - self.quiet;
+        if self.head.is_some_and(|head| now - head >= HEAD_LIMIT) {
+            Verdict::CutOff
+        } else if pulse.is_busy() || pulse.is_blocked() {
+            if quiet >= STALL_LIMIT { Verdict::CutOff } else { Verdict::Stay }
+        } else if self.head.is_none() && quiet >= if draining { LAST_IDLE } else { IDLE_LIMIT } {
+            Verdict::Leave
+        } else {
+            Verdict::Stay
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_is_let_go_and_a_slow_one_cut_off() {
+        let (pulse, start) = (Arc::new(Pulse::default()), Instant::now());
+        let mut limits = Limits::new(start);
+        let mut at = |pulse: &Pulse, draining, after| limits.judge(pulse, draining, start + after);
+        assert_eq!(at(&pulse, false, LAST_IDLE), Verdict::Stay);
+        assert_eq!(at(&pulse, true, LAST_IDLE), Verdict::Leave);
+        assert_eq!(at(&pulse, false, IDLE_LIMIT), Verdict::Leave);
+        let busy = pulse.busy();
+        assert_eq!(at(&pulse, true, STALL_LIMIT - TICK), Verdict::Stay, "its answer is being made");
+        assert_eq!(at(&pulse, true, STALL_LIMIT), Verdict::CutOff);
+        drop(busy);
+        pulse.heard();
+        let began = IDLE_LIMIT * 2;
+        assert_eq!(at(&pulse, true, began), Verdict::Stay, "a request is coming");
+        pulse.heard();
+        assert_eq!(at(&pulse, true, began + HEAD_LIMIT - TICK), Verdict::Stay);
+        assert_eq!(at(&pulse, true, began + HEAD_LIMIT), Verdict::CutOff, "byte by byte is no way round it");
+    }
+}

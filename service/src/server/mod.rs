@@ -1,0 +1,143 @@
+//! Accepts connections and serves HTTP/1 on them; lets clients go in order when told to.
+//!
+//! While draining, every answer carries `Connection: close`, so that a keep-alive client leaves by itself. A connection
+//! that stays idle for a while after that is closed.
+
+mod connection;
+mod stream;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// How long to wait after the listener failed (too many open files) before it is asked again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long connections that were told to end may take to notice.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// What answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request from `peer`.
+    fn handle(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// The connections of one listener.
+#[derive(Clone, Default)]
+pub struct Connections {
+    tasks: TaskTracker,
+    open: Arc<AtomicU64>,
+    stages: Stages,
+}
+
+/// How far the end has come, for each connection to see.
+#[derive(Clone, Default)]
+struct Stages {
+    /// No new connections; clients are told to leave.
+    drain: CancellationToken,
+    /// Whoever is still there is cut off.
+    end: CancellationToken,
+}
+
+impl Connections {
+    /// How many are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Ends the listener and all connections when it is dropped, so that nothing outlives its owner.
+    pub fn end_on_drop(&self) -> (DropGuard, DropGuard) {
+        (self.stages.drain.clone().drop_guard(), self.stages.end.clone().drop_guard())
+    }
+
+    /// Tells [`Self::accept`] to end, and each client with its next answer to leave.
+    pub fn drain(&self) {
+        self.stages.drain.cancel();
+    }
+
+    /// Waits until all connections are closed. Those that are not `within` that time are cut off: false.
+    pub async fn closed(&self, within: Duration) -> bool {
+        if tokio::time::timeout(within, self.tasks.wait()).await.is_ok() {
+            return true;
+        }
+        self.stages.end.cancel();
+        let _ = tokio::time::timeout(NOTICE, self.tasks.wait()).await;
+        false
+    }
+
+    /// Accepts connections until [`Self::drain`], then closes the listener. Connections live on in their tasks.
+    pub async fn accept<H: Handler>(self, listener: TcpListener, handler: Arc<H>) {
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stages.drain.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.serve(stream, peer, &handler);
+                    // Replicas share the socket: after each connection the next one may be another's.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    // Once, not at each attempt: it lasts, and says the same each time.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    let _ = self.stages.drain.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
+                }
+            }
+        }
+        self.serve_waiting(listener, &handler);
+        self.tasks.close();
+    }
+
+    fn serve<H: Handler>(&self, stream: TcpStream, peer: SocketAddr, handler: &Arc<H>) {
+        let (open, stages, handler) = (Open::new(&self.open), self.stages.clone(), handler.clone());
+        self.tasks.spawn(async move {
+            connection::serve(stream, peer, handler, stages).await;
+            drop(open);
+        });
+    }
+
+    /// Connections that wait in the kernel would be reset with the socket, if no other process shares it.
+    fn serve_waiting<H: Handler>(&self, listener: TcpListener, handler: &Arc<H>) {
+        let Ok(listener) = listener.into_std() else { return };
+        // The socket does not block: the first error is that none waits any more, or that none can be accepted.
+        while let Ok((stream, peer)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.serve(stream, peer, handler);
+            }
+        }
+    }
+}
+
+struct Open(Arc<AtomicU64>);
+
+impl Open {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

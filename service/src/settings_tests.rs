@@ -1,0 +1,86 @@
+use super::*;
+
+fn of(variables: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::from_env(variables, |path| match path {
+        "/secret" => Ok("mongodb://u:hunter2@h/\n".into()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    })
+}
+
+#[test]
+fn the_defaults_are_those_of_the_brief() {
+    let settings = of(&[]).unwrap_or_else(|_| panic!("valid"));
+    assert_eq!((settings.mongodb.max_pool_size, settings.mongodb.min_pool_size), (50, 10));
+    assert_eq!(settings.mongodb.socket_timeout, Duration::from_secs(45));
+    assert_eq!((settings.rate_limit.requests, settings.rate_limit.window), (100, Duration::from_secs(900)));
+    assert_eq!(settings.public.port(), 5000);
+}
+
+#[test]
+fn all_problems_come_at_once_and_show_no_secret() {
+    let problems = of(&[
+        ("PORT", "http"),
+        ("RATE_LIMIT_REQUESTS", "0"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, nonsense"),
+        ("MONGODB_MIN_POOL_SIZE", "60"),
+        ("REDIS_URL", "redis://u:hunter2@h"),
+        ("REDIS_URL_FILE", "/secret"),
+        ("PROBE_SECRET_FILE", "/missing"),
+        ("LOG_FORMAT", "xml"),
+    ])
+    .err()
+    .unwrap_or_default();
+    let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 7, "{shown:#?}");
+    assert!(!shown.concat().contains("hunter2"), "{shown:?}");
+}
+
+#[test]
+fn a_replica_is_named_by_its_variable_else_by_its_host() {
+    let name =
+        |variables: &[(&str, &str)]| of(variables).map(|settings| settings.replica).unwrap_or_default();
+    assert_eq!(name(&[("REPLICA_ID", "service-2"), ("HOSTNAME", "b1f2")]), "service-2");
+    assert_eq!(name(&[("HOSTNAME", "b1f2")]), "b1f2");
+    assert!(name(&[]).starts_with("replica-"));
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let settings = of(&[("MONGODB_URI_FILE", "/secret")]).unwrap_or_else(|_| panic!("valid"));
+    assert_eq!(settings.mongodb.uri, "mongodb://u:hunter2@h/");
+}
+
+#[test]
+fn a_problem_says_what_would_be_right() {
+    let problems = of(&[("PORT", "tcp://10.0.0.1:5000"), ("LOG_LEVEL", "loud"), ("ADMIN_PORT", "70000")]);
+    let problems = problems.err().unwrap_or_default();
+    assert_eq!(
+        report(&problems),
+        "the settings have 3 problems\n  \
+         PORT: a port is expected, such as 5000\n  \
+         ADMIN_PORT: a port is expected, such as 9090\n  \
+         LOG_LEVEL: a level is expected: error, warn, info, debug or trace, such as INFO"
+    );
+    let problems = of(&[("PORT", "9090")]).err().unwrap_or_default();
+    assert_eq!(
+        report(&problems),
+        "the settings have 1 problem\n  ADMIN_PORT: the public listener has that address already; see PORT"
+    );
+    assert!(of(&[("PORT", "0"), ("ADMIN_PORT", "0")]).is_ok(), "any free port, twice");
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_told_and_a_stranger_is_not() {
+    let settings = of(&[("RATE_LIMIT_REQEUSTS", "5"), ("REDIS_URI", "x"), ("REDIS_PORT", "y"), ("PWD", "/")]);
+    let warnings = settings.unwrap_or_else(|_| panic!("valid")).warnings;
+    assert_eq!(
+        warnings,
+        [
+            "RATE_LIMIT_REQEUSTS is no setting; did you mean RATE_LIMIT_REQUESTS?",
+            "REDIS_URI is no setting; did you mean REDIS_URL?",
+        ]
+    );
+    let both = of(&[("REDIS_URI", "x"), ("REDIS_URL", "redis://h")]).unwrap_or_else(|_| panic!("valid"));
+    assert!(both.warnings.is_empty(), "it is someone else's");
+}

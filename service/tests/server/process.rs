@@ -1,0 +1,93 @@
+//! The service as a process: what it inherits, what it says, how it ends.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
+
+use crate::support::{Client, DEADLINE, is_last, starts};
+
+/// The service with these variables and no others.
+fn service(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_appforge-service"));
+    command.env_clear().envs(variables.iter().copied()).stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn settings_that_are_wrong_are_all_named_and_end_it_with_3() {
+    let output =
+        service(&[("PORT", "http"), ("CACHE_TTL_MS", "soon"), ("RATE_LIMIT_ON_REDIS_FAILURE", "memry")])
+            .output()
+            .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: the settings have 3 problems\n  \
+         PORT: a port is expected, such as 5000\n  \
+         RATE_LIMIT_ON_REDIS_FAILURE: it is `memory`, `open` or `closed`\n  \
+         CACHE_TTL_MS: a whole number is expected, such as 30000\n"
+    );
+}
+
+#[test]
+fn a_taken_port_is_named_and_ends_it_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = service(&[("BIND", "127.0.0.1"), ("PORT", &port), ("ADMIN_PORT", "0")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("error: cannot listen on 127.0.0.1:{port}: ")), "{stderr}");
+}
+
+#[tokio::test]
+async fn it_serves_on_inherited_sockets_and_ends_in_order_on_sigterm() {
+    let (public, admin) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (public_address, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
+    let mut command = service(&[
+        ("LISTEN_FDS", "2"),
+        ("LISTEN_FDNAMES", "admin:public"),
+        // Nobody listens there; and the inherited sockets win over the ports.
+        ("REDIS_URL", "redis://127.0.0.1:1"),
+        ("MONGODB_URI", "mongodb://someone:hunter2@127.0.0.1:1"),
+        ("REPLICA_ID", "heir"),
+        ("LOG_FORMAT", "json"),
+    ]);
+    let mappings = [admin, public].into_iter().enumerate().map(|(index, socket)| FdMapping {
+        parent_fd: OwnedFd::from(socket),
+        child_fd: 3 + i32::try_from(index).unwrap(),
+    });
+    command.fd_mappings(mappings.collect()).unwrap();
+    let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+
+    let mut client = Client::connect(public_address).await;
+    let health = client.get("/health").await;
+    starts(&health, 200);
+    assert!(health.contains(r#""replica":"heir""#), "{health}");
+    starts(&Client::connect(admin_address).await.get("/readyz").await, 200);
+
+    kill_process(pid, Signal::TERM).unwrap();
+    let ready = async {
+        let mut admin = Client::connect(admin_address).await;
+        while admin.get("/readyz").await.starts_with("HTTP/1.1 200") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, ready).await.unwrap();
+    let last = client.get("/health").await;
+    starts(&last, 200);
+    assert!(is_last(&last), "{last}");
+    let output = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+    let lines: Vec<serde_json::Value> =
+        stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.last().unwrap()["message"], "done", "{stderr}");
+}
