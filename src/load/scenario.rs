@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::load::connection::Wish;
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
 use crate::spec::stack;
@@ -141,9 +142,19 @@ impl Step {
         status == 429 && !self.statuses.contains(&429)
     }
 
-    /// Whether a check reads the body.
-    pub fn reads_body(&self) -> bool {
-        self.checks.iter().any(|check| matches!(check.condition, Condition::BodyContains(_)))
+    /// Whether a request says its length also without a body (RFC 9110, section 8.6).
+    pub fn sends_length(&self) -> bool {
+        [Method::POST, Method::PUT, Method::PATCH].contains(&self.method)
+    }
+
+    /// What its checks need to know of an answer.
+    pub fn wish(&self) -> Wish {
+        let any = |of: fn(&Condition) -> bool| self.checks.iter().any(|check| of(&check.condition));
+        Wish {
+            to_head: self.method == Method::HEAD,
+            headers: any(|condition| matches!(condition, Condition::Header(..))),
+            body: any(|condition| matches!(condition, Condition::BodyContains(_))),
+        }
     }
 }
 

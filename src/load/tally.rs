@@ -111,7 +111,7 @@ impl Tally {
     /// A request of step `index` was answered. `since` is when it was due (open) or sent (closed), `sent` when it was sent.
     pub fn answered(&mut self, index: usize, step: &Step, since: Instant, sent: Instant, answer: &Answer) {
         let latency = answer.end_at.saturating_duration_since(since);
-        let status = answer.head.status().as_u16();
+        let status = answer.status;
         self.requests += 1;
         *self.statuses.entry(status).or_default() += 1;
         let route = &mut self.routes[index];
@@ -241,13 +241,13 @@ impl Tally {
 
 fn holds(condition: &Condition, answer: &Answer, latency: Duration) -> bool {
     match condition {
-        Condition::Status(statuses) => statuses.contains(&answer.head.status().as_u16()),
+        Condition::Status(statuses) => statuses.contains(&answer.status),
         Condition::BodyContains(text) => {
             let body = &answer.body;
             text.is_empty() || body.windows(text.len()).any(|part| part == text.as_bytes())
         }
         Condition::Header(name, text) => {
-            let value = answer.head.headers().get(name);
+            let value = answer.headers.get(name);
             value.is_some_and(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
         }
         Condition::Within(limit) => latency <= *limit,

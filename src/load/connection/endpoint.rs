@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use http::{HeaderValue, Uri};
+use http::Uri;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Endpoint {
     base: String,
     path: Option<String>,
-    host: HeaderValue,
+    host: String,
     addresses: Vec<SocketAddr>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -46,7 +46,7 @@ impl Endpoint {
         let name = ServerName::try_from(host.clone())
             .map_err(|_| usage(format!("`{host}` is no host name that a certificate could have")))?;
         let tls = if tls { Some((connector()?, name)) } else { None };
-        let header = HeaderValue::from_str(&shown(&host, port, tls.is_some()))?;
+        let header = shown(&host, port, tls.is_some());
         let mut endpoint = Self { base, path, host: header, addresses: Vec::new(), tls };
         let mut failure = unreachable(format!("the host `{host}` has no address"));
         for address in addresses {
@@ -77,7 +77,7 @@ impl Endpoint {
     }
 
     /// The value of the header `host`.
-    pub fn host(&self) -> &HeaderValue {
+    pub fn host(&self) -> &str {
         &self.host
     }
 

@@ -1,6 +1,5 @@
 //! What can go wrong with a request before it has an answer, told apart by type and error number, never by text.
 
-use std::error::Error;
 use std::io;
 
 /// Why a request has no answer.
@@ -115,24 +114,6 @@ impl ErrorKind {
         match Self::of_io(error) {
             Self::Reset => Self::Reset,
             _ => Self::Tls,
-        }
-    }
-
-    /// The kind of an error of hyper.
-    pub(super) fn of_hyper(error: &hyper::Error) -> Self {
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(io) = cause.downcast_ref::<io::Error>() {
-                return Self::of_io(io);
-            }
-            source = cause.source();
-        }
-        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-            Self::Closed
-        } else if error.is_parse() {
-            Self::Protocol
-        } else {
-            Self::Other
         }
     }
 }

@@ -1,26 +1,24 @@
 //! One keep-alive HTTP/1.1 connection of one virtual user: connect, send, read, say what went wrong and count bytes.
 //!
-//! hyper's connection is driven inside the task that waits for the answer, so that a request costs no hand-over
-//! between tasks. No pool, no retry, no redirect: what the server does is what is measured.
+//! Spoken directly on the socket, since a client library's hand-overs between tasks, channels and maps of headers
+//! cost more than the request itself (measured with hyper: about twice the generator's CPU). No pool, no retry, no
+//! redirect: what the server does is what is measured.
 
 mod deadline;
 mod endpoint;
 mod kind;
 mod stream;
+mod wire;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Connection as Driver, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::HeaderMap;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 pub use deadline::Deadline;
 pub use endpoint::Endpoint;
@@ -29,6 +27,8 @@ use stream::{Counted, Stream};
 
 /// Most bytes of a body that are kept for checks; the rest is read and counted only.
 const KEPT_BODY: usize = 1 << 20;
+/// The buffer of a connection; it grows for a longer head only.
+const BUFFER: usize = 8 << 10;
 
 /// Bytes through all sockets of one thread.
 #[derive(Debug, Default)]
@@ -48,13 +48,26 @@ pub struct Opened {
     pub tls: Option<Duration>,
 }
 
+/// What the sender of a request needs to know of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// The request was a HEAD, whose answer has no body whatever its head says.
+    pub to_head: bool,
+    /// Keep the headers.
+    pub headers: bool,
+    /// Keep the body, up to 1 MiB.
+    pub body: bool,
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub struct Answer {
-    /// Status and headers.
-    pub head: Response<()>,
-    /// The body, when it was asked for.
-    pub body: Bytes,
+    /// The status.
+    pub status: u16,
+    /// The headers, when they were wished for.
+    pub headers: HeaderMap,
+    /// The body, when it was wished for.
+    pub body: Vec<u8>,
     /// When the head was there.
     pub head_at: Instant,
     /// When the body was read.
@@ -63,9 +76,9 @@ pub struct Answer {
 
 /// An open connection.
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver<TokioIo<Counted>, Full<Bytes>>,
-    /// The driver has ended: the connection can carry nothing more.
+    stream: Counted,
+    buffer: Vec<u8>,
+    /// It can carry nothing more.
     ended: bool,
 }
 
@@ -88,59 +101,85 @@ impl Connection {
                 (Stream::Tls(Box::new(stream)), Some(begin.elapsed()))
             }
         };
-        let io = TokioIo::new(Counted::new(stream, Rc::clone(traffic)));
-        let (sender, driver) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|error| ErrorKind::of_hyper(&error))?;
-        Ok((Self { sender, driver, ended: false }, Opened { connecting, tls }))
+        let stream = Counted::new(stream, Rc::clone(traffic));
+        Ok((Self { stream, buffer: vec![0; BUFFER], ended: false }, Opened { connecting, tls }))
     }
 
-    /// Whether a request can be sent; also notices that the server has hung up meanwhile.
+    /// Whether a request can be sent; notices that the server has hung up, or said something unasked, meanwhile.
     pub async fn usable(&mut self) -> bool {
         if !self.ended {
-            self.ended = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.driver).poll(cx).is_ready())).await;
+            self.ended = poll_fn(|cx| {
+                let mut byte = [0; 1];
+                let read = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte));
+                Poll::Ready(read.is_ready())
+            })
+            .await;
         }
-        !self.ended && !self.sender.is_closed()
+        !self.ended
     }
 
-    /// Sends one request and reads its answer. After an error the connection must be dropped.
-    pub async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-        keep_body: bool,
-    ) -> Result<Answer, ErrorKind> {
-        let sender = &mut self.sender;
-        let work = async move {
-            sender.ready().await?;
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            let head_at = Instant::now();
-            let body = read(body, keep_body).await?;
-            let head = Response::from_parts(head, ());
-            Ok::<_, hyper::Error>(Answer { head, body, head_at, end_at: Instant::now() })
-        };
-        let mut work = pin!(work);
-        let (driver, ended) = (&mut self.driver, &mut self.ended);
-        let answer = poll_fn(|cx| {
-            // Handing the request over, writing it, and noticing that the answer is there take a turn each.
-            for _ in 0..2 {
-                if let Poll::Ready(answer) = work.as_mut().poll(cx) {
-                    return Poll::Ready(answer);
-                }
-                if !*ended && Pin::new(&mut *driver).poll(cx).is_ready() {
-                    *ended = true;
+    /// Sends the bytes of one request and reads its answer. After an error the connection must be dropped.
+    pub async fn exchange(&mut self, request: &[u8], wish: Wish) -> Result<Answer, ErrorKind> {
+        let io = |error: std::io::Error| ErrorKind::of_io(&error);
+        self.stream.write_all(request).await.map_err(io)?;
+        self.stream.flush().await.map_err(io)?;
+        let mut filled = 0;
+        let mut head = loop {
+            if filled > 0
+                && let Some(head) = wire::head(&self.buffer[..filled], wish.to_head, wish.headers)?
+            {
+                match head.status {
+                    101 => return Err(ErrorKind::Protocol),
+                    // The answer follows its interim answers.
+                    ..200 => {
+                        self.buffer.copy_within(head.length..filled, 0);
+                        filled -= head.length;
+                        continue;
+                    }
+                    _ => break head,
                 }
             }
-            work.as_mut().poll(cx)
-        });
-        answer.await.map_err(|error| ErrorKind::of_hyper(&error))
+            filled += self.read(filled).await?;
+        };
+        let head_at = Instant::now();
+        let mut body = Vec::new();
+        let mut keep = |part: &[u8]| {
+            if wish.body {
+                body.extend_from_slice(&part[..part.len().min(KEPT_BODY.saturating_sub(body.len()))]);
+            }
+        };
+        let mut begin = head.length;
+        loop {
+            begin += head.body.take(&self.buffer[begin..filled], &mut keep)?;
+            if head.body.is_done() {
+                break;
+            }
+            (begin, filled) = (0, 0);
+            filled = match (self.read(0).await, &head.body) {
+                (Err(ErrorKind::Closed), wire::Framing::UntilClose) => break,
+                (read, _) => read?,
+            };
+        }
+        // Bytes past the answer are no answer to anything.
+        self.ended = !head.keep_alive || begin < filled;
+        Ok(Answer { status: head.status, headers: head.headers, body, head_at, end_at: Instant::now() })
+    }
+
+    /// Reads behind the `filled` bytes of the buffer; an end of the stream is [`ErrorKind::Closed`].
+    async fn read(&mut self, filled: usize) -> Result<usize, ErrorKind> {
+        if filled == self.buffer.len() {
+            self.buffer.resize(filled * 2, 0);
+        }
+        match self.stream.read(&mut self.buffer[filled..]).await {
+            Ok(0) => Err(ErrorKind::Closed),
+            Ok(count) => Ok(count),
+            Err(error) => Err(ErrorKind::of_io(&error)),
+        }
     }
 }
 
-async fn read(mut body: Incoming, keep: bool) -> hyper::Result<Bytes> {
-    let mut kept = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        if let (true, Some(data)) = (keep, frame?.data_ref()) {
-            kept.extend_from_slice(&data[..data.len().min(KEPT_BODY.saturating_sub(kept.len()))]);
-        }
+impl From<wire::Malformed> for ErrorKind {
+    fn from(_: wire::Malformed) -> Self {
+        Self::Protocol
     }
-    Ok(kept.freeze())
 }

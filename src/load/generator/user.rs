@@ -1,5 +1,6 @@
 //! One virtual user: a connection, an identity, and what it does with them. Shared by both models.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,13 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Uri};
-use http_body_util::Full;
 use tokio_util::sync::CancellationToken;
 
 use super::Plan;
-use crate::load::client::Identity;
-use crate::load::connection::{Connection, Deadline, ErrorKind, Traffic};
+use crate::load::client::{HEADER, Identity};
+use crate::load::connection::{Connection, Deadline, ErrorKind, Traffic, Wish};
 use crate::load::scenario::Step;
 use crate::load::tally::Tally;
 
@@ -41,14 +40,14 @@ pub struct Shared {
     weights: u64,
 }
 
-/// The part of a step's request that is the same each time.
+/// The bytes of a step's request, but for what differs from one to the next.
 struct Template {
-    method: Method,
-    headers: HeaderMap,
-    /// `None` when the path has a placeholder.
-    uri: Option<Uri>,
-    numbered_body: bool,
-    keep_body: bool,
+    /// Request line and headers, without the empty line at the end.
+    head: String,
+    body: Bytes,
+    /// Head or body holds `${n}`.
+    numbered: bool,
+    wish: Wish,
 }
 
 impl Shared {
@@ -87,38 +86,42 @@ impl Shared {
         number * self.plan.threads as u64 + self.worker as u64
     }
 
-    fn request(&self, index: usize) -> Result<Request<Full<Bytes>>, ErrorKind> {
-        let (step, template) = (&self.plan.scenario.steps[index], &self.templates[index]);
-        let number = if template.uri.is_none() || template.numbered_body { self.number() } else { 0 };
-        let uri = match &template.uri {
-            Some(uri) => uri.clone(),
-            None => step.path.replace(NUMBER, &number.to_string()).parse().map_err(|_| ErrorKind::Other)?,
-        };
-        let body = if template.numbered_body {
-            Bytes::from(String::from_utf8_lossy(&step.body).replace(NUMBER, &number.to_string()))
+    /// Writes the bytes of a request of step `index` to `bytes`, with one more header if given.
+    fn write(&self, index: usize, identity: Option<(&str, &[u8])>, bytes: &mut Vec<u8>) {
+        let template = &self.templates[index];
+        bytes.clear();
+        let (head, body) = if template.numbered {
+            let number = self.number().to_string();
+            let body = String::from_utf8_lossy(&template.body).replace(NUMBER, &number);
+            (Cow::from(template.head.replace(NUMBER, &number)), Bytes::from(body))
         } else {
-            step.body.clone()
+            (Cow::from(&template.head), template.body.clone())
         };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = template.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = template.headers.clone();
-        Ok(request)
+        bytes.extend_from_slice(head.as_bytes());
+        if let Some((name, value)) = identity {
+            [name.as_bytes(), b": ", value, b"\r\n"]
+                .into_iter()
+                .for_each(|part| bytes.extend_from_slice(part));
+        }
+        if !body.is_empty() || self.plan.scenario.steps[index].sends_length() {
+            bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
     }
 }
 
 fn template(plan: &Plan, step: &Step) -> Result<Template> {
-    let mut headers = step.headers.clone();
-    if !headers.contains_key(HOST) {
-        headers.insert(HOST, plan.endpoint.host().clone());
+    let mut head = format!("{} {} HTTP/1.1\r\n", step.method, step.path);
+    if !step.headers.contains_key(HOST) {
+        head.push_str(&format!("host: {}\r\n", plan.endpoint.host()));
     }
-    let uri = if step.path.contains(NUMBER) {
-        None
-    } else {
-        Some(step.path.parse().with_context(|| format!("the path `{}` is no path", step.path))?)
-    };
-    let numbered_body = String::from_utf8_lossy(&step.body).contains(NUMBER);
-    Ok(Template { method: step.method.clone(), headers, uri, numbered_body, keep_body: step.reads_body() })
+    for (name, value) in &step.headers {
+        let value = value.to_str().with_context(|| format!("the header `{name}` is not ASCII"))?;
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let numbered = head.contains(NUMBER) || String::from_utf8_lossy(&step.body).contains(NUMBER);
+    Ok(Template { head, body: step.body.clone(), numbered, wish: step.wish() })
 }
 
 /// A virtual user.
@@ -130,13 +133,16 @@ pub struct User {
     identity: Identity,
     deadline: Deadline,
     random: u64,
+    /// The bytes of the request that is sent, kept for its memory.
+    bytes: Vec<u8>,
 }
 
 impl User {
     pub fn new(shared: Rc<Shared>, number: usize) -> Self {
         let identity = shared.plan.clients.user(number);
         let deadline = Deadline::new(shared.plan.timeout);
-        Self { shared, number, connection: None, identity, deadline, random: number as u64 }
+        let random = number as u64;
+        Self { shared, number, connection: None, identity, deadline, random, bytes: Vec::new() }
     }
 
     /// Chooses a step by weight. The sequence of a user is the same in each run.
@@ -180,25 +186,15 @@ impl User {
             return false;
         }
         let Some(connection) = &mut self.connection else { return false };
-        let request = self.shared.request(index).map(|mut request| {
-            let before = self.identity.clients();
-            if let Some((name, value)) = self.identity.header(&self.shared.plan.clients) {
-                request.headers_mut().insert(name, value);
-                self.shared.tally.borrow_mut().clients += self.identity.clients() - before;
-            }
-            request
-        });
-        let request = match request {
-            Ok(request) => request,
-            Err(kind) => {
-                self.shared.tally.borrow_mut().lost(index, kind, None);
-                return true;
-            }
-        };
+        let before = self.identity.clients();
+        let identity =
+            self.identity.header(&self.shared.plan.clients).map(|value| (HEADER, value.as_bytes()));
+        self.shared.write(index, identity, &mut self.bytes);
+        self.shared.tally.borrow_mut().clients += self.identity.clients() - before;
         let sent = Instant::now();
         let since = due.unwrap_or(sent);
-        let keep = self.shared.templates[index].keep_body;
-        let answer = self.deadline.wait(sent, connection.exchange(request, keep)).await;
+        let wish = self.shared.templates[index].wish;
+        let answer = self.deadline.wait(sent, connection.exchange(&self.bytes, wish)).await;
         let mut tally = self.shared.tally.borrow_mut();
         match answer {
             Some(Ok(answer)) => {

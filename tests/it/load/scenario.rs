@@ -81,7 +81,7 @@ fn the_capacity_is_found_and_kept_for_cost() {
         ok()
     });
     let project = Project::new();
-    let args = ["--scenario", "capacity", "--rate", "25", "--duration", "1s", "--replicas", "2"];
+    let args = ["--scenario", "capacity", "--rate", "25", "--duration", "500ms", "--replicas", "2"];
     let more = ["--threshold", "p95<100ms", "--threshold", "p99<10s"];
     let (report, run) = load(&project, &server, &[args.as_slice(), &more].concat());
     assert_eq!(run.code, Some(0), "{run:#?}");
