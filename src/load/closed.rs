@@ -33,6 +33,10 @@ pub(super) async fn run(
         let pause = if sent { think_time } else { think_time.max(RETRY) };
         if !pause.is_zero() {
             let wake = Instant::now() + pause;
+            let then = wake.saturating_duration_since(shared.begin);
+            if users.active_from(user.number, then).is_none() {
+                break;
+            }
             if !shared.sleep_until(wake).await {
                 break;
             }

@@ -53,6 +53,8 @@ impl Choice {
         }
         if let Some((name, users)) = scenario::BUILT_IN.iter().find(|(known, _)| *known == name) {
             let users = Schedule::ramped(f64::from(*users), DURATION);
+            // Runs of a rate are no runs of so many users: they are kept and compared apart.
+            let name = if args.rate.is_some() { "rate" } else { name };
             let scenario = built_in(name, shaped(args, Model::Closed { users, think_time }));
             return Ok(Self { scenario, capacity: false, from_file: false });
         }

@@ -1,7 +1,7 @@
 //! One keep-alive HTTP/1.1 connection of one virtual user: connect, send, read, say what went wrong and count bytes.
 //!
 //! Spoken directly on the socket, since a client library's hand-overs between tasks, channels and maps of headers
-//! cost more than the request itself (measured with hyper: about twice the generator's CPU). No pool, no retry, no
+//! cost more than the request itself (with hyper, a request took about twice the generator's CPU). No pool, no retry, no
 //! redirect: what the server does is what is measured.
 
 mod deadline;
