@@ -1,7 +1,7 @@
 //! The templates inside this binary. Data only.
 
 const TEMPLATES: &[(&str, &str)] = &[
-    ("compose/.env.example", include_str!("../../templates/compose/env.example.tera")),
+    ("compose/.env.example", include_str!("../../templates/compose/.env.example.tera")),
     ("compose/Dockerfile", include_str!("../../templates/compose/Dockerfile.tera")),
     ("compose/docker-compose.yml", include_str!("../../templates/compose/docker-compose.yml.tera")),
     ("compose/haproxy.cfg", include_str!("../../templates/compose/haproxy.cfg.tera")),
