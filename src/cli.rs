@@ -125,6 +125,8 @@ pub enum Verb {
     },
     /// What N users a day cost a month, why, and what binds
     Cost(Box<cost::CostArgs>),
+    /// Look at what the target needs of this machine, with a fix for what it lacks; exit 1 when it cannot work
+    Doctor,
     /// Show, describe or check the configuration
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod context;
 mod cost;
+mod doctor;
 mod down;
 mod image;
 mod init;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         }
         Verb::Supervised { parent, program } => lifeline::become_program(parent, &program),
         Verb::Cost(args) => cost::run(&context, &args),
+        Verb::Doctor => doctor::run(&context).await,
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),

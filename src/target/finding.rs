@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Failure, hints};
+
 /// One condition, what was found, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -41,5 +43,15 @@ impl Finding {
         fix: impl Into<String>,
     ) -> Self {
         Self { name: name.to_owned(), verdict, observed: observed.into(), fix: Some(fix.into()) }
+    }
+
+    /// A condition that does not hold, as an attempt has shown.
+    pub fn bad(name: &str, error: &anyhow::Error) -> Self {
+        let fix = hints(error).next().cloned();
+        let observed = match error.downcast_ref::<Failure>() {
+            Some(failure) => failure.to_string(),
+            None => format!("{error:#}"),
+        };
+        Self { name: name.to_owned(), verdict: Verdict::Bad, observed, fix }
     }
 }

@@ -3,6 +3,7 @@
 pub mod compose;
 pub mod finding;
 pub mod local;
+mod machine;
 pub mod plan;
 pub mod status;
 pub mod subject;

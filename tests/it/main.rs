@@ -7,9 +7,13 @@ mod config;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod embedded_mongodb;
 #[cfg(test)]
 mod embedded_redis;
+#[cfg(test)]
+mod exit_codes;
 #[cfg(test)]
 mod image;
 #[cfg(test)]

@@ -166,8 +166,15 @@ fn packages(work: &Path) -> Result<PathBuf> {
         return Ok(unpacked);
     }
     fs::create_dir_all(&cache)?;
-    run_quietly(Command::new("apt-get").args(["download", "--quiet"]).args(PACKAGES).current_dir(&cache))
-        .context("while downloading Debian's packages; `apt-get update` may be due")?;
+    let download = || {
+        run_quietly(Command::new("apt-get").args(["download", "--quiet"]).args(PACKAGES).current_dir(&cache))
+    };
+    if download().is_err() {
+        // A new machine has no list of packages yet, or an old one.
+        run_quietly(Command::new("apt-get").args(["update", "--quiet"]))
+            .context("while updating the list of Debian's packages, which needs root")?;
+        download().context("while downloading Debian's packages")?;
+    }
     for entry in fs::read_dir(&cache)? {
         let path = entry?.path();
         if path.extension() == Some(OsStr::new("deb")) {

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use crate::target::local::http::{self, StatusCode};
 use crate::target::local::layout::Layout;
@@ -18,6 +19,10 @@ use crate::target::status::Status;
 
 /// How long the supervisor may take to answer a question.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long a supervisor that hangs up may take to end.
+const LEAVING: Duration = Duration::from_secs(3);
+/// The pause between two attempts.
+const LOOK: Duration = Duration::from_millis(20);
 /// The longest silence in the midst of a change: a store's grace, then a component's start, each with room to spare.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -34,21 +39,27 @@ impl Client {
     /// When one is there that does not answer.
     pub async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
         let client = Self { layout: layout.clone() };
-        match client.connect().await {
-            Ok(stream) => {
-                let answer = client.exchange(stream, "GET", "/status", &()).await?;
-                Ok(Some((client, answer)))
+        let until = Instant::now() + LEAVING;
+        loop {
+            let stream = match client.connect().await {
+                Ok(stream) => stream,
+                // No folder, no socket, or nobody behind it.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+                    ) =>
+                {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error).context("while connecting to the supervisor"),
+            };
+            match client.exchange(stream, "GET", "/status", &()).await {
+                Ok(answer) => return Ok(Some((client, answer))),
+                Err(error) if Instant::now() > until => return Err(error),
+                // One that is about to end hangs up; that gives no event but the next attempt.
+                Err(_) => tokio::time::sleep(LOOK).await,
             }
-            // No folder, no socket, or nobody behind it.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error).context("while connecting to the supervisor"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The local target: a detached supervisor runs the stores and the replicas as processes of this machine. No Docker.
 
 mod client;
+mod doctor;
 pub mod http;
 mod launch;
 pub mod layout;

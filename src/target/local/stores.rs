@@ -14,7 +14,9 @@ use crate::spec::stack::StoreMode;
 use crate::spec::values::Secret;
 use crate::target::local::layout::Layout;
 use crate::target::local::protocol::{Desired, Store};
+use crate::target::local::supervisor::store_name;
 use crate::target::plan::{Action, Plan};
+use crate::target::status::Kind;
 
 /// Of `redis.memory` this share is for keys; the rest is for what a server needs besides.
 const KEYS_SHARE: (u64, u64) = (3, 4);
@@ -22,7 +24,7 @@ const KEYS_SHARE: (u64, u64) = (3, 4);
 /// The document store.
 pub(super) fn mongodb(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result<Store> {
     let wish = (stack.mongodb.mode, stack.mongodb.uri.as_ref());
-    store(wish, "mongodb", &["mongod"], BTreeMap::new(), layout, secrets)
+    store(wish, Kind::Mongodb, BTreeMap::new(), layout, secrets)
 }
 
 /// The counter and cache store.
@@ -33,30 +35,48 @@ pub(super) fn redis(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result
         ("redis.memory".to_owned(), memory.to_string()),
         ("redis.eviction".to_owned(), stack.redis.eviction.as_str().to_owned()),
     ]);
-    store(wish, "redis", &["redis-server", "valkey-server"], settings, layout, secrets)
+    store(wish, Kind::Redis, settings, layout, secrets)
 }
 
 fn store(
     (mode, uri): (StoreMode, Option<&Secret>),
-    name: &str,
-    programs: &[&str],
+    kind: Kind,
     settings: BTreeMap<String, String>,
     layout: &Layout,
     secrets: &Secrets,
 ) -> Result<Store> {
     if let (StoreMode::External, Some(uri)) = (mode, uri) {
-        let path = secrets.keep(&format!("{name}-uri"), uri)?;
+        let path = secrets.keep(&format!("{}-uri", store_name(kind)), uri)?;
         let digest = Sha256::digest(uri.reveal().as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         return Ok(Store::External { uri: path, fingerprint });
     }
-    let data = layout.data().join(name);
-    let embedded_data = data.join(format!("{name}.redb")).exists();
-    let found = programs.iter().find_map(|program| on_path(program));
-    Ok(match found {
-        Some(program) if !embedded_data => Store::Found { program, settings },
-        _ => Store::Embedded { settings },
+    Ok(match runner(kind, layout) {
+        Runner::Found(program) => Store::Found { program, settings },
+        Runner::Embedded { .. } => Store::Embedded { settings },
     })
+}
+
+/// Who runs a store that is not external.
+pub(super) enum Runner {
+    /// A server found on PATH.
+    Found(PathBuf),
+    /// The store within this program: no server is on PATH, or it came after this store had data.
+    Embedded { instead_of: Option<PathBuf> },
+}
+
+pub(super) fn runner(kind: Kind, layout: &Layout) -> Runner {
+    let programs: &[&str] = match kind {
+        Kind::Mongodb => &["mongod"],
+        _ => &["redis-server", "valkey-server"],
+    };
+    let found = programs.iter().find_map(|program| on_path(program));
+    let name = store_name(kind);
+    let has_data = layout.data().join(name).join(format!("{name}.redb")).exists();
+    match found {
+        Some(program) if !has_data => Runner::Found(program),
+        instead_of => Runner::Embedded { instead_of },
+    }
 }
 
 /// A program on PATH.

@@ -8,7 +8,7 @@ mod keeper;
 mod output;
 mod probe;
 mod recipes;
-mod sockets;
+pub(super) mod sockets;
 mod stack;
 
 use std::future::IntoFuture;
@@ -24,11 +24,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use output::numbered;
+pub(super) use recipes::store_name;
 
 use crate::error::{ExitStatus, Failure, Report};
 use crate::target::local::layout::Layout;
 use crate::target::local::leftovers::Record;
-use crate::target::local::lock::{Attempt, Lock};
+use crate::target::local::lock::Lock;
 use crate::target::local::protocol::Handshake;
 use crate::target::local::supervisor::board::Board;
 use crate::target::local::supervisor::control::{Control, Events};
@@ -69,17 +70,13 @@ async fn start(layout: &Layout) -> Result<(Lock, UnixListener, Record)> {
     // A session of its own: the terminal that started it may go.
     rustix::process::setsid().context("while leaving the terminal")?;
     layout.make()?;
-    let lock = match Lock::attempt(
-        &layout.supervisor_lock(),
-        &format!("supervisor (pid {})", std::process::id()),
-    )? {
-        Attempt::Taken(lock) => lock,
-        Attempt::Held(owner) => {
-            return Err(Failure::new(ExitStatus::Failed, format!("the {owner} does not answer"))
-                .hint("end that process, then `appforge up`")
-                .into());
-        }
-    };
+    let owner = format!("supervisor (pid {})", std::process::id());
+    // The one before may still say its farewell.
+    let lock = Lock::take(layout.supervisor_lock(), &owner, FAREWELL * 2, |_| ()).await.map_err(|error| {
+        Failure::new(ExitStatus::Failed, "the supervisor of this stack does not answer")
+            .hint("end that process, then `appforge up`")
+            .caused_by(error)
+    })?;
     let mut record = Record::load(&layout.processes())?;
     for name in record.reap().await? {
         tracing::warn!("cleared away `{name}`, left over by a crash");

@@ -1,0 +1,62 @@
+//! `doctor` as a user runs it: on a machine that is well, and on one that is not.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::support::Project;
+
+fn finding<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("{name} in {report:#}"))
+}
+
+fn report(project: &Project, args: &[&str], code: i32) -> Value {
+    let run = project.run(&[&["doctor", "-q", "-o", "json"], args].concat());
+    assert_eq!(run.code, Some(code), "{run:#?}");
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+#[test]
+fn a_machine_that_is_well_can_run_the_stack_and_nothing_is_changed() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::with(&format!("service: {{port: {port}}}\n"));
+    let found = report(&project, &[], 0);
+    assert_eq!(found["fit"], true);
+    assert_eq!(finding(&found, &format!("port {port}"))["observed"], "free");
+    assert_eq!(finding(&found, "leftovers")["verdict"], "good");
+    assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), 1, "only the stack file");
+
+    project.done(&["up"]);
+    let found = report(&project, &[], 0);
+    assert_eq!(finding(&found, &format!("port {port}"))["observed"], "this stack's own");
+    assert_eq!(finding(&found, "supervisor")["observed"], "runs and answers");
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+#[test]
+fn a_taken_port_comes_with_its_fix() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let project = Project::with(&format!("service: {{port: {port}}}\n"));
+    let found = report(&project, &[], 1);
+    let finding = finding(&found, &format!("port {port}"));
+    assert_eq!(finding["verdict"], "bad");
+    assert!(finding["fix"].as_str().unwrap().contains("service.port"), "{finding}");
+    let text = project.run(&["doctor"]).stdout;
+    assert!(text.ends_with("the target local cannot run this stack yet\n"), "{text}");
+}
+
+#[test]
+fn without_an_engine_compose_cannot_run_and_says_what_to_do() {
+    let project = Project::new();
+    let output = project
+        .command(&["doctor", "--target", "compose", "-q", "-o", "json"])
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(finding(&found, "docker engine")["verdict"], "bad");
+    assert!(finding(&found, "docker engine")["fix"].as_str().unwrap().contains("install Docker"));
+}
