@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cli::VerifyArgs;
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, target};
+use crate::commands::target::{Progress, interruptible, target, wanted};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::target::Target;
@@ -27,9 +27,10 @@ impl Switch for Compose {
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
-    let stack = context.stack(&[])?.stack;
+    let (resolved, replicas) = wanted(context, None, "")?;
+    let stack = resolved.stack;
     let target = target(context, &stack)?;
-    let subject = target.subject(&stack).await?;
+    let subject = target.subject(&stack, replicas).await?;
     let progress = Progress::new(context);
     let work = async {
         let mut report = verify(&stack, &subject, &args.check, |name| progress.step(name)).await?;

@@ -25,14 +25,14 @@ pub enum Target {
 }
 
 impl Target {
-    /// The running stack, for `verify` and `load`.
+    /// The running stack, for `verify` and `load`; `replicas` is how many there should be.
     ///
     /// # Errors
     /// When it is not running, or its engine cannot be reached.
-    pub async fn subject(&self, stack: &Stack) -> Result<Subject> {
+    pub async fn subject(&self, stack: &Stack, replicas: u32) -> Result<Subject> {
         match self {
-            Self::Local(local) => local.subject(stack).await,
-            Self::Compose(compose) => compose.subject().await,
+            Self::Local(local) => local.subject(stack, replicas).await,
+            Self::Compose(compose) => compose.subject(replicas).await,
         }
     }
 }

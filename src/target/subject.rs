@@ -9,6 +9,8 @@ pub struct Subject {
     pub url: String,
     /// Signs simulated clients.
     pub probe_secret: Secret,
+    /// How many replicas there should be.
+    pub desired: u32,
     /// The replicas that run.
     pub replicas: Vec<Replica>,
     /// MongoDB, directly.

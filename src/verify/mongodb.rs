@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::status::PoolStatus;
 use bson::doc;
 use mongodb::Client;
 use mongodb::options::ClientOptions;
+use tokio::time::Instant;
 
 use super::client::statusz;
 use super::report::Finding;
@@ -15,6 +17,10 @@ use crate::target::subject::Subject;
 /// Connections of a driver beside its pool: two that watch the server, by replica; our own; a few of the operator's.
 const WATCHERS: i64 = 2;
 const OURS: i64 = 5;
+/// How long a pool may take to keep its minimum ready.
+const FILLED: Duration = Duration::from_secs(5);
+/// A pause between two looks at a pool.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long the server may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Of the connections that the server allows, this share is a warning.
@@ -24,16 +30,20 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let pool = stack.mongodb.pool;
     let replicas = i64::try_from(subject.replicas.len())?;
     let most = replicas * (i64::from(pool.max) + WATCHERS) + OURS;
+    let least = replicas * i64::from(pool.min);
     let (mut open, mut wrong) = (0, Vec::new());
     for replica in &subject.replicas {
-        let status = statusz(&replica.admin).await?.mongodb;
-        open += i64::from(status.pool.open);
-        if (status.pool.max, status.pool.min) != (pool.max, pool.min) {
-            wrong.push(format!("{} has max {} min {}", replica.name, status.pool.max, status.pool.min));
+        let told = filled(&replica.admin, pool.min).await?;
+        open += i64::from(told.open);
+        if (told.max, told.min) != (pool.max, pool.min) {
+            wrong.push(format!("{} has max {} min {}", replica.name, told.max, told.min));
+        }
+        if told.open < pool.min {
+            wrong.push(format!("{} keeps only {} of {} ready", replica.name, told.open, pool.min));
         }
     }
     let (current, available) = connections(subject).await?;
-    let expected = format!("pools of max {} min {}, 1 to {most} connections", pool.max, pool.min);
+    let expected = format!("pools of max {} min {}, {least} to {most} connections", pool.max, pool.min);
     let mut observed = format!("{current} connections, {open} of them in the pools of {replicas} replicas");
     let total = (current + available) as f64;
     if total > 0.0 && (replicas * i64::from(pool.max)) as f64 > total * NEAR {
@@ -42,9 +52,23 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     if !wrong.is_empty() {
         observed.push_str(&format!("; {}", wrong.join(", ")));
     }
-    let good = wrong.is_empty() && (1..=most).contains(&current);
+    let good = wrong.is_empty() && (least..=most).contains(&current);
     let finding = Finding::of(good, expected, observed).with("current", current).with("available", available);
     Ok(finding.with("pool_open", open).with("replicas", replicas))
+}
+
+/// The pool of a replica once it keeps its minimum ready, or as it is when it does not in time: the driver opens these
+/// connections in the background.
+async fn filled(admin: &str, min: u32) -> Result<PoolStatus> {
+    let until = Instant::now() + FILLED;
+    loop {
+        let pool = statusz(admin).await?.mongodb.pool;
+        if pool.open >= min || Instant::now() > until {
+            return Ok(pool);
+        }
+        // The pool gives no event to those outside.
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn connections(subject: &Subject) -> Result<(i64, i64)> {

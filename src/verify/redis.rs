@@ -29,14 +29,18 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
         Some(policy) => policy.to_owned(),
         None => setting(&mut connection, "maxmemory-policy").await.unwrap_or_else(|| "unknown".into()),
     };
-    let persistent = field("aof_enabled") == Some("1") || field("rdb_bgsave_in_progress").is_some();
+    let persistent = field("aof_enabled") == Some("1");
     let wanted = stack.redis.eviction.as_str();
     // A store of someone else may be set up otherwise for good reasons; its answer is what counts.
     let ours = stack.redis.mode != StoreMode::External;
     let needs_disk = ours && stack.redis.persistence == Persistence::Aof;
     let good = pong == "PONG" && (!ours || policy == wanted) && (!needs_disk || persistent);
     let disk = if persistent { "persistent" } else { "not persistent" };
-    let expected = if ours { format!("PONG, {wanted}, persistent") } else { "PONG".to_owned() };
+    let expected = match (ours, needs_disk) {
+        (true, true) => format!("PONG, {wanted}, persistent"),
+        (true, false) => format!("PONG, {wanted}"),
+        (false, _) => "PONG".to_owned(),
+    };
     let finding = Finding::of(good, expected, format!("{pong}, {policy}, {disk}"))
         .with("maxmemory_policy", policy.clone());
     let version = field("valkey_version").or(field("redis_version")).unwrap_or("unknown");

@@ -1,4 +1,4 @@
-//! `replicas`: each replica answers for itself, and is the one that it should be.
+//! `replicas`: as many replicas as there should be answer, each for itself.
 
 use anyhow::Result;
 
@@ -15,11 +15,11 @@ pub(super) async fn check(subject: &Subject) -> Result<Finding> {
             Err(error) => troubles.push(format!("{}: {error:#}", replica.name)),
         }
     }
-    let wanted = subject.replicas.len();
+    let wanted = usize::try_from(subject.desired)?;
     let mut observed = format!("{} of {wanted} answered", answered.len());
     if !troubles.is_empty() {
         observed.push_str(&format!(" ({})", troubles.join("; ")));
     }
-    let good = wanted > 0 && troubles.is_empty();
+    let good = answered.len() == wanted && troubles.is_empty();
     Ok(Finding::of(good, format!("{wanted} replicas answer"), observed).with("answered", answered))
 }

@@ -137,7 +137,7 @@ fn load(port: u16, ended: Arc<AtomicBool>) -> tokio::task::JoinHandle<(usize, Ve
 }
 
 async fn redis(compose: &Compose, command: &mut redis::Cmd) -> Option<String> {
-    let url = compose.subject().await.unwrap().redis_url;
+    let url = compose.subject(1).await.unwrap().redis_url;
     let client = redis::Client::open(url.reveal()).unwrap();
     let connected = tokio::time::timeout(Duration::from_secs(10), client.get_multiplexed_async_connection());
     command.query_async(&mut connected.await.unwrap().unwrap()).await.unwrap()

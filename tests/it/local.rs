@@ -1,88 +1,9 @@
 //! The local target as a user runs it: real processes, real sockets, one project folder a test.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
+use std::time::Instant;
 
-use serde_json::Value;
-
-use crate::support::{Project, Run};
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A project whose stack is taken down at the end, whatever happens.
-struct Up {
-    project: Project,
-    port: u16,
-}
-
-impl Up {
-    fn new(more: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
-        Self { project, port }
-    }
-
-    fn run(&self, args: &[&str]) -> Run {
-        // No server of this machine is found, so that the embedded stores run.
-        let output = self.project.command(args).env("PATH", "/nonexistent").output().unwrap();
-        Run {
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code(),
-        }
-    }
-
-    #[track_caller]
-    fn done(&self, args: &[&str]) -> Run {
-        let run = self.run(args);
-        assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
-        run
-    }
-
-    #[track_caller]
-    fn json(&self, args: &[&str]) -> Value {
-        let run = self.done(&[args, &["-o", "json", "-q"]].concat());
-        serde_json::from_str(&run.stdout).unwrap()
-    }
-
-    /// One request over a connection of its own; the status and the body.
-    fn request(&self, request: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let length = body.len();
-        let head = "host: x\r\nconnection: close\r\ncontent-type: application/json";
-        write!(stream, "{request} HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.to_owned())
-    }
-
-    fn pids(&self) -> Vec<u64> {
-        let status = self.json(&["status"]);
-        status["components"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|component| component["pid"].as_u64())
-            .collect()
-    }
-
-    /// Waits until MongoDB is connected, which readiness does not wait for.
-    fn connected(&self) {
-        let until = Instant::now() + DEADLINE;
-        while self.request("GET /api/items", "").0 == 503 {
-            assert!(Instant::now() < until, "MongoDB is not connected");
-        }
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.run(&["down", "--volumes", "--yes"]);
-    }
-}
+use crate::stack::{DEADLINE, Up};
 
 fn lives(pid: u64) -> bool {
     // A zombie has ended.

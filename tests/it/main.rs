@@ -19,10 +19,18 @@ mod image;
 #[cfg(test)]
 mod init;
 #[cfg(test)]
+mod items;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod render;
+#[cfg(test)]
+mod stack;
 #[cfg(test)]
 mod support;

@@ -32,7 +32,7 @@ pub struct Item {
     pub updated_at: String,
 }
 
-/// One page of items, oldest first.
+/// One page of items in the order of their ids: oldest first, to the second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Page {
     /// The items.

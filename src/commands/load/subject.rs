@@ -28,7 +28,8 @@ pub struct Subject {
 /// `--url`, or the running stack.
 pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        let running = target::target(context, stack)?.subject(stack).await?;
+        let (_, wanted) = target::wanted(&context.quietly(), None, "")?;
+        let running = target::target(context, stack)?.subject(stack, wanted).await?;
         let replicas = u32::try_from(running.replicas.len()).ok();
         return Ok(Subject {
             url: running.url,

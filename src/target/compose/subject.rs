@@ -21,11 +21,11 @@ pub use crate::target::subject::{Replica, Subject};
 const TELLING: Duration = Duration::from_secs(3);
 
 impl Compose {
-    /// The running stack.
+    /// The running stack, of which there should be `desired` replicas.
     ///
     /// # Errors
     /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
-    pub async fn subject(&self) -> Result<Subject> {
+    pub async fn subject(&self, desired: u32) -> Result<Subject> {
         let engine = Engine::connect().await?;
         let containers = engine.containers(self.project()).await?;
         let address = |component: &str, port: u16| {
@@ -44,6 +44,7 @@ impl Compose {
         Ok(Subject {
             url: self.url(&engine),
             probe_secret: credentials.probe,
+            desired,
             replicas,
             mongodb_uri: match credentials.mongodb {
                 Store::Managed(password) => mongodb_uri(

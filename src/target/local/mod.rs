@@ -161,11 +161,11 @@ impl Local {
         })
     }
 
-    /// The running stack.
+    /// The running stack, of which there should be `desired` replicas.
     ///
     /// # Errors
     /// Exit 4 when it is down.
-    pub async fn subject(&self, stack: &Stack) -> Result<Subject> {
+    pub async fn subject(&self, stack: &Stack, desired: u32) -> Result<Subject> {
         self.running().await?;
         let status = self.status(0).await?;
         let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
@@ -185,6 +185,7 @@ impl Local {
         Ok(Subject {
             url: status.url.clone().unwrap_or_default(),
             probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
+            desired,
             replicas: replicas.collect(),
             mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
             redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),

@@ -1,0 +1,129 @@
+//! What users meet while a store is away: real servers that are killed, frozen and started again under a running stack.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::peers::{self, Server};
+use crate::stack::{DEADLINE, Up};
+
+/// A stack on real servers.
+fn stack(more: &str) -> Option<(Up, Server, Server)> {
+    let (mongodb, valkey) = (peers::mongodb()?, peers::valkey()?);
+    let up = Up::new(&format!("{}{}{more}", mongodb.external("mongodb"), valkey.external("redis")));
+    Some((up, mongodb, valkey))
+}
+
+fn health(up: &Up) -> Value {
+    serde_json::from_str(&up.request("GET /health", "").1).unwrap_or_default()
+}
+
+#[track_caller]
+fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !is() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const MANY: &str = "rate_limit: {requests: 100000}\n";
+
+#[test]
+fn a_killed_mongodb_is_told_items_answer_503_and_it_recovers_alone() {
+    let Some((up, mut mongodb, _valkey)) = stack(MANY) else { return };
+    up.done(&["up"]);
+    up.connected();
+    mongodb.kill();
+    eventually("health says degraded", || health(&up)["mongodb"]["status"] == "down");
+    assert_eq!(health(&up)["status"], "degraded");
+    let (status, head, body) = up.whole("GET /api/items", "", "");
+    assert_eq!(status, 503, "{body}");
+    assert!(
+        head.contains("content-type: application/problem+json") && head.contains("retry-after: "),
+        "{head}"
+    );
+    assert!(head.contains("ratelimit-remaining: "), "the limiter goes on: {head}");
+    mongodb.start();
+    eventually("it recovers", || up.request("GET /api/items", "").0 == 200);
+    assert_eq!(health(&up)["status"], "ok");
+}
+
+#[test]
+fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come() {
+    let Some((up, mut mongodb, mut valkey)) = stack("") else { return };
+    mongodb.kill();
+    valkey.kill();
+    up.done(&["up"]);
+    let first = health(&up);
+    assert_eq!(
+        (&first["status"], &first["redis"]["mode"]),
+        (&"degraded".into(), &"memory".into()),
+        "{first}"
+    );
+    mongodb.start();
+    valkey.start();
+    eventually("both are back", || {
+        let replica = up.json(&["status"])["components"].as_array().unwrap().last().unwrap().clone();
+        let admin = replica["endpoint"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        // Asked where nothing is limited.
+        let state = up.at(&admin, "GET /statusz").1;
+        state.contains(r#""mode":"shared""#) && !state.contains(r#""status":"down""#)
+    });
+    let report = up.json(&["verify", "--check", "rate-limit"]);
+    assert_eq!(report["passed"], true, "{report:#}");
+}
+
+/// Asks again and again while `outage` runs; every answer must be 200 or 429.
+fn no_client_notices(up: &Up, outage: impl FnOnce()) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut answers = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let (status, body) = up.request("GET /health", "");
+                assert!(status == 200 || status == 429, "{status}: {body}");
+                answers += 1;
+            }
+            answers
+        };
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        outage();
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().unwrap() > 0);
+        }
+    });
+}
+
+#[test]
+fn redis_killed_and_frozen_under_load_fails_no_request_and_hands_out_no_second_budget() {
+    let Some((up, _mongodb, mut valkey)) = stack("rate_limit: {requests: 200, window: 1h}\n") else { return };
+    up.done(&["up", "--replicas", "3"]);
+    let mode = |mode: &str| {
+        let status = up.json(&["status"]);
+        let replicas = status["components"].as_array().unwrap().iter().filter(|c| c["kind"] == "service");
+        replicas.map(|c| c["endpoint"].as_str().unwrap().trim_start_matches("http://").to_owned()).all(
+            |admin| {
+                up.at(&admin, "GET /statusz").1.contains(&format!(
+                    r#""rate_limit":{{"requests":200,"window_ms":3600000,"mode":"{mode}""#
+                ))
+            },
+        )
+    };
+    eventually("Redis counts", || mode("shared"));
+    no_client_notices(&up, || {
+        valkey.kill();
+        eventually("each replica counts by itself", || mode("memory"));
+        valkey.start();
+        eventually("Redis counts again", || mode("shared"));
+        valkey.signal(Signal::STOP);
+        eventually("each replica counts by itself", || mode("memory"));
+        valkey.signal(Signal::CONT);
+        eventually("Redis counts again", || mode("shared"));
+    });
+    // The budget was used up long ago, and no outage renewed it.
+    assert_eq!(up.request("GET /health", "").0, 429);
+}
