@@ -16,6 +16,7 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Server {
+    address: std::net::SocketAddr,
     client: Client,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
@@ -31,7 +32,7 @@ impl Server {
         }));
         let mut options = ClientOptions::parse(format!("mongodb://{address}/")).await.unwrap();
         options.server_selection_timeout = Some(DEADLINE);
-        Self { client: Client::with_options(options).unwrap(), stop, task }
+        Self { address, client: Client::with_options(options).unwrap(), stop, task }
     }
 
     fn items(&self) -> Collection<Document> {
@@ -148,5 +149,14 @@ async fn a_busy_data_file_is_a_clear_error() {
     let second = Server::start(folder.path()).await;
     let error = timeout(DEADLINE, second.task).await.unwrap().unwrap().unwrap_err();
     assert!(format!("{error:#}").contains("in use by another process"), "{error:#}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pymongo_is_content() {
+    let Some(python) = crate::peers::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    crate::peers::script(&python, "pymongo_client.py", &format!("mongodb://{}/", server.address)).await;
     server.stop().await;
 }

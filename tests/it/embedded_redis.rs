@@ -327,3 +327,12 @@ async fn redis_cli_is_content() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn redis_py_is_content() {
+    let Some(python) = crate::peers::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    crate::peers::script(&python, "redis_client.py", &server.address.port().to_string()).await;
+    server.stop().await;
+}

@@ -1,7 +1,7 @@
 //! Real servers that the tests talk to: Valkey and a MongoDB wire server, as `cargo xtask peers` installs them.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -45,6 +45,20 @@ pub fn valkey() -> Option<Server> {
     Some(server)
 }
 
+/// A Python that has clients of both stores, likewise.
+pub fn python() -> Option<PathBuf> {
+    peer("APPFORGE_PEER_PYTHON")
+}
+
+/// Runs a script of `fixtures/` against a server; it ends with a traceback when something is not as it should be.
+pub async fn script(python: &Path, name: &str, server: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name);
+    let run = tokio::process::Command::new(python).arg(script).arg(server).kill_on_drop(true).output();
+    let output = tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"done\n");
+}
+
 fn peer(variable: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from);
     if found.is_none() {
@@ -55,7 +69,7 @@ fn peer(variable: &str) -> Option<PathBuf> {
 }
 
 impl Server {
-    fn new(program: PathBuf, arguments: impl FnOnce(u16, &std::path::Path) -> Vec<String>) -> Self {
+    fn new(program: PathBuf, arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments(port, folder.path());
