@@ -71,7 +71,16 @@ pub fn remember(context: &Context, stack: &Stack, replicas: u32) -> Result<()> {
     let before = State::load(&folder, |notice| context.out.warn(notice))?;
     let mut state = before.clone();
     state.remember(stack.target, stack, replicas);
-    if state != before { state.save(&folder) } else { Ok(()) }
+    if state == before {
+        return Ok(());
+    }
+    state.save(&folder).map_err(|error| {
+        let message = format!("there are {replicas} replicas now, which cannot be remembered");
+        Failure::new(ExitStatus::Failed, message)
+            .hint(format!("mend that, then `appforge scale --replicas {replicas}`"))
+            .caused_by(error)
+            .into()
+    })
 }
 
 /// Shows progress: on a terminal in one line that vanishes, elsewhere as lines.

@@ -140,7 +140,8 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
                 origins.insert(leaf.path, leaf.origin);
             }
             Err(error) => {
-                problems.push(Problem { origin: leaf.origin, path: leaf.path, message: error.to_string() });
+                let message = expected(at(&defaults, &leaf.path), &leaf.value, &error);
+                problems.push(Problem { origin: leaf.origin, path: leaf.path, message });
             }
         }
     }
@@ -162,6 +163,26 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
             Err(problems)
         }
     }
+}
+
+/// What is wrong with a value, in the words of the file where the deserializer would use those of Rust.
+fn expected(default: Option<&Value>, given: &Value, error: &serde_json::Error) -> String {
+    match default {
+        Some(Value::Number(number)) if number.is_u64() => match given.as_u64() {
+            Some(large) => format!("{large} is too large"),
+            None => format!("a whole number is expected, not {given}"),
+        },
+        Some(Value::Bool(_)) if !given.is_boolean() => {
+            format!("`true` or `false` is expected, not {given}")
+        }
+        Some(Value::Array(_)) if !given.is_array() => format!("a list is expected, not {given}"),
+        _ => error.to_string(),
+    }
+}
+
+/// The value at a path of the tree, if there is one.
+fn at<'t>(tree: &'t Value, path: &str) -> Option<&'t Value> {
+    path.split('.').try_fold(tree, |node, key| node.get(key))
 }
 
 struct FileReader<'a> {
@@ -372,7 +393,10 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let layer = Layer::Env(vec![("APPFORGE_SERVICE_PORT".into(), "http".into())]);
         let shown = problems(&[layer]);
-        assert!(shown[0].starts_with("APPFORGE_SERVICE_PORT: service.port: invalid type"), "{shown:?}");
+        assert!(
+            shown[0].ends_with("SERVICE_PORT: service.port: a whole number is expected, not \"http\""),
+            "{shown:?}"
+        );
     }
 
     #[test]

@@ -76,6 +76,34 @@ fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come()
     assert_eq!(report["passed"], true, "{report:#}");
 }
 
+/// The whole stack may write no file above 1 MiB, as if the disk were full there.
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else() {
+    let up = Up::new(MANY);
+    let program = env!("CARGO_BIN_EXE_appforge");
+    let command = up.project.command(&[]);
+    let shell = format!("trap '' XFSZ; ulimit -f 2048; exec '{program}' up -q");
+    let mut limited = std::process::Command::new("/bin/sh");
+    limited.args(["-c", &shell]).current_dir(up.project.path()).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.env("PATH", "/nonexistent");
+    let run = limited.output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    up.connected();
+    let item = format!(r#"{{"name": "x", "description": "{}"}}"#, "d".repeat(2000));
+    eventually("a write is refused", || up.request("POST /api/items", &item).0 == 503);
+    let count = || up.request("GET /api/items?limit=100", "").1.matches("\"name\"").count();
+    let page = count();
+    assert!(page > 0, "what was written is still read");
+    for _ in 0..3 {
+        let (status, _, body) = up.whole("POST /api/items", "", &item);
+        assert_eq!(status, 503, "{body}");
+    }
+    assert_eq!(count(), page);
+    let report = up.json(&["verify", "--check", "service-health", "--check", "mongodb-connections"]);
+    assert_eq!(report["passed"], true, "{report:#}");
+}
+
 /// Asks again and again while `outage` runs; every answer must be 200 or 429.
 fn no_client_notices(up: &Up, outage: impl FnOnce()) {
     let stop = AtomicBool::new(false);

@@ -106,9 +106,9 @@ impl Data {
         Ok(data)
     }
 
-    /// Whether something is to be written.
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    /// How many changes are still to be written.
+    pub(super) fn pending(&self) -> usize {
+        self.changes.len()
     }
 
     /// What changed since the last call.

@@ -57,6 +57,20 @@ impl Shared {
     }
 }
 
+/// The commands that change something.
+const CHANGING: [&str; 10] = [
+    "insert",
+    "update",
+    "delete",
+    "findAndModify",
+    "findandmodify",
+    "create",
+    "createIndexes",
+    "dropIndexes",
+    "drop",
+    "dropDatabase",
+];
+
 /// Serves the protocol on `listener` until `shutdown` ends, then writes what is left and returns.
 ///
 /// # Errors
@@ -162,10 +176,14 @@ async fn connection(mut stream: TcpStream, id: i32, shared: &Shared) -> std::io:
 async fn execute(shared: &Shared, connection: i32, request: &Request) -> Document {
     let (answer, batch) = {
         let mut store = shared.lock();
-        let before = store.data.has_changes();
-        let answer = dispatch(&mut store, connection, request);
-        let wrote = store.data.has_changes();
-        if wrote && !before {
+        let before = store.data.pending();
+        // What could not be written waits for its next attempt; nothing new is taken on top of it.
+        let answer = match shared.written.borrow().1 || !changes_data(request) {
+            true => dispatch(&mut store, connection, request),
+            false => Err(disk_full()),
+        };
+        let wrote = store.data.pending() > before;
+        if wrote && before == 0 {
             shared.wake.notify_one();
         }
         (answer, wrote.then_some(store.batch))
@@ -175,8 +193,18 @@ async fn execute(shared: &Shared, connection: i32, request: &Request) -> Documen
     let mut written = shared.written.subscribe();
     match written.wait_for(|(tried, _)| *tried >= batch).await.map(|written| written.1) {
         Ok(true) => document,
-        _ => Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written").document(),
+        _ => disk_full().document(),
     }
+}
+
+fn disk_full() -> Refusal {
+    Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written")
+}
+
+/// Whether a command is one of those that change something.
+fn changes_data(request: &Request) -> bool {
+    let name = request.command.keys().next().map_or("", String::as_str);
+    CHANGING.contains(&name)
 }
 
 fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
