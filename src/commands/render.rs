@@ -64,7 +64,8 @@ impl Folder {
         let path = clean(&here.join(&name));
         let secrets =
             relative(&path, &clean(&context.project.state_folder().join(target.as_str()).join("secrets")));
-        let overrides = Overrides { templates: own_templates(&context.project.folder)?, secrets };
+        let overrides =
+            Overrides { templates: own_templates(&context.project.folder)?, secrets, ..Overrides::default() };
         let mut documents = render::render(stack, target, &overrides)?;
         let script = Draft { path: "load-test.js".to_owned(), text: k6::script(stack) };
         documents.extend(render::finish(stack, target, &overrides, vec![script])?);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use crate::error::{ExitStatus, Failure};
+use crate::render::context::kubernetes::KUSTOMIZATION;
 use crate::render::{quote, templates};
 
 /// How a value is written into a YAML document.
@@ -31,7 +32,7 @@ impl Engine {
     /// Reads the templates below `folder`; those of `overrides` win. An override that replaces nothing is an error.
     pub fn new(folder: &'static str, dialect: Dialect, overrides: &BTreeMap<String, String>) -> Result<Self> {
         let mut tera = Tera::new();
-        tera.autoescape_on(vec![".yml", ".yaml"]);
+        tera.autoescape_on(vec![".yml", ".yaml", KUSTOMIZATION]);
         match dialect {
             Dialect::Yaml => tera.set_escape_fn(|text, out| out.write_all(quote::yaml(text).as_bytes())),
             Dialect::Compose => tera

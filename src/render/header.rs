@@ -27,6 +27,9 @@ impl Header {
         add(target.as_str());
         add(&serde_json::to_string(stack).unwrap_or_default());
         add(&overrides.secrets);
+        for part in [&overrides.image, &overrides.credentials].into_iter().flatten() {
+            add(part);
+        }
         for (name, text) in &overrides.templates {
             add(name);
             add(text);

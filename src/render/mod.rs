@@ -41,16 +41,20 @@ pub struct Overrides {
     pub templates: BTreeMap<String, String>,
     /// The folder of the secret files, as seen from the folder of the documents.
     pub secrets: String,
+    /// What `service.image: bundled` is called where the documents go; Kubernetes only. Without it, a name by version.
+    pub image: Option<String>,
+    /// A digest of the credentials that replicas mount: another one replaces the replicas; Kubernetes only.
+    pub credentials: Option<String>,
 }
 
 impl Default for Overrides {
     fn default() -> Self {
-        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned() }
+        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned(), image: None, credentials: None }
     }
 }
 
 /// The targets that have documents.
-pub const TARGETS: [TargetKind; 1] = [TargetKind::Compose];
+pub const TARGETS: [TargetKind; 2] = [TargetKind::Compose, TargetKind::Kubernetes];
 
 /// Renders every document of `target`.
 ///
@@ -59,12 +63,13 @@ pub const TARGETS: [TargetKind; 1] = [TargetKind::Compose];
 pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Result<Vec<Document>> {
     let drafts = match target {
         TargetKind::Compose => context::compose::drafts(stack, overrides)?,
-        TargetKind::Local | TargetKind::Kubernetes => {
+        TargetKind::Kubernetes => context::kubernetes::drafts(stack, overrides)?,
+        TargetKind::Local => {
             return Err(Failure::new(
                 ExitStatus::Usage,
                 format!("there is nothing to render for the target `{}`", target.as_str()),
             )
-            .hint("appforge render --target compose")
+            .hint("appforge render --target compose, or kubernetes, or all")
             .into());
         }
     };

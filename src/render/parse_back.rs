@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
+use crate::render::context::kubernetes::KUSTOMIZATION;
 use crate::spec::yaml;
 
 /// Fails when the document cannot be read, with the place.
 pub fn check(path: &str, text: &str) -> Result<()> {
     let problem = match path.rsplit('.').next() {
-        Some("yml" | "yaml") => yaml::parse(text)
+        Some("yml" | "yaml" | KUSTOMIZATION) => yaml::parse(text)
             .err()
             .map(|error| format!("line {}, column {}: {}", error.line, error.column, error.message)),
         Some("json") => serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()),

@@ -5,6 +5,32 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("compose/Dockerfile", include_str!("../../templates/compose/Dockerfile.tera")),
     ("compose/docker-compose.yml", include_str!("../../templates/compose/docker-compose.yml.tera")),
     ("compose/haproxy.cfg", include_str!("../../templates/compose/haproxy.cfg.tera")),
+    ("kubernetes/Kustomization", include_str!("../../templates/kubernetes/Kustomization.tera")),
+    ("kubernetes/deployment.yaml", include_str!("../../templates/kubernetes/deployment.yaml.tera")),
+    ("kubernetes/gateway.yaml", include_str!("../../templates/kubernetes/gateway.yaml.tera")),
+    ("kubernetes/hpa.yaml", include_str!("../../templates/kubernetes/hpa.yaml.tera")),
+    ("kubernetes/httproute.yaml", include_str!("../../templates/kubernetes/httproute.yaml.tera")),
+    ("kubernetes/ingress.yaml", include_str!("../../templates/kubernetes/ingress.yaml.tera")),
+    (
+        "kubernetes/mongodb-configmap.yaml",
+        include_str!("../../templates/kubernetes/mongodb-configmap.yaml.tera"),
+    ),
+    (
+        "kubernetes/mongodb-statefulset.yaml",
+        include_str!("../../templates/kubernetes/mongodb-statefulset.yaml.tera"),
+    ),
+    ("kubernetes/namespace.yaml", include_str!("../../templates/kubernetes/namespace.yaml.tera")),
+    ("kubernetes/networkpolicy.yaml", include_str!("../../templates/kubernetes/networkpolicy.yaml.tera")),
+    ("kubernetes/pdb.yaml", include_str!("../../templates/kubernetes/pdb.yaml.tera")),
+    ("kubernetes/priorityclass.yaml", include_str!("../../templates/kubernetes/priorityclass.yaml.tera")),
+    ("kubernetes/redirect.yaml", include_str!("../../templates/kubernetes/redirect.yaml.tera")),
+    ("kubernetes/redis-configmap.yaml", include_str!("../../templates/kubernetes/redis-configmap.yaml.tera")),
+    (
+        "kubernetes/redis-statefulset.yaml",
+        include_str!("../../templates/kubernetes/redis-statefulset.yaml.tera"),
+    ),
+    ("kubernetes/service.yaml", include_str!("../../templates/kubernetes/service.yaml.tera")),
+    ("kubernetes/serviceaccount.yaml", include_str!("../../templates/kubernetes/serviceaccount.yaml.tera")),
     (PROJECT, include_str!("../../templates/project/appforge.yaml.tera")),
 ];
 

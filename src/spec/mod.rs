@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod environment;
+pub mod kubernetes;
 pub mod layers;
 pub mod stack;
 pub mod validate;

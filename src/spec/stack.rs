@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::spec::compose::{Compose, Patch};
+pub use crate::spec::kubernetes::{Autoscaling, Kubernetes};
 use crate::spec::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
 
 /// A stack: one service with its stores, on one of three targets.
@@ -158,6 +159,8 @@ pub struct Mongodb {
     pub image: ImageRef,
     /// The limit of the container; the cache is sized from it.
     pub memory: ByteSize,
+    /// Most connections that the server takes; `null` derives it from the memory of a managed one.
+    pub max_connections: Option<u32>,
     /// Disk, on Kubernetes.
     pub storage: ByteSize,
     /// The connection pool of each replica.
@@ -196,6 +199,8 @@ pub struct Redis {
     pub eviction: Eviction,
     /// How it survives a restart.
     pub persistence: Persistence,
+    /// One server, or three of which one takes over, on Kubernetes.
+    pub topology: Topology,
 }
 
 /// What Redis drops when memory is full.
@@ -234,32 +239,14 @@ pub enum Persistence {
     None,
 }
 
-/// What only the Kubernetes target reads.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Kubernetes {
-    /// The kubeconfig context; a remote one must be named here.
-    pub context: Option<String>,
-    /// The namespace.
-    pub namespace: Name,
-    /// When to add and remove replicas; `null` for a fixed number.
-    pub autoscaling: Option<Autoscaling>,
-    /// The public host name, if there is an ingress.
-    pub ingress: Option<String>,
-}
-
-/// When Kubernetes adds and removes replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Autoscaling {
-    /// Fewest replicas.
-    pub min: u32,
-    /// Most replicas.
-    pub max: u32,
-    /// Target share of the CPU request.
-    pub cpu: Percent,
-    /// Target share of the memory request.
-    pub memory: Percent,
+/// How many servers Redis has, on Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// One.
+    Single,
+    /// Three with Sentinel: when the master goes, another takes over.
+    Sentinel,
 }
 
 /// What `load` reads.
@@ -330,6 +317,7 @@ impl Default for Stack {
                 database: "appforge".into(),
                 image: literal("mongo:8.0"),
                 memory: ByteSize(2 * GIB),
+                max_connections: None,
                 storage: ByteSize(10 * GIB),
                 pool: Pool {
                     max: 50,
@@ -346,14 +334,10 @@ impl Default for Stack {
                 memory: ByteSize(2 * GIB),
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
+                topology: Topology::Single,
             },
             compose: Compose::default(),
-            kubernetes: Kubernetes {
-                context: None,
-                namespace: name,
-                autoscaling: Some(Autoscaling { min: 3, max: 10, cpu: Percent(70.0), memory: Percent(80.0) }),
-                ingress: None,
-            },
+            kubernetes: Kubernetes::of(name),
             load: Load {
                 think_time: seconds(1),
                 thresholds: Thresholds {

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use rust_decimal::Decimal;
 
+use crate::spec::kubernetes::{CpuLimit, RouteApi, is_object_name};
 use crate::spec::stack::{Stack, StoreMode, TargetKind};
-use crate::spec::values::Secret;
+use crate::spec::values::{Name, Secret};
 
 /// Most replicas on one machine: each holds 10 connections to MongoDB at least.
 pub const MAX_LOCAL_REPLICAS: u32 = 64;
@@ -101,6 +102,9 @@ fn mongodb(stack: &Stack, problems: &mut Problems) {
     if mongodb.memory.0 < 512 << 20 {
         problems.push(("mongodb.memory", "less than 512MiB, which MongoDB needs".into()));
     }
+    if let Some(most) = mongodb.max_connections {
+        within("mongodb.max_connections", most, 10, 1_000_000, problems);
+    }
     let pool = &mongodb.pool;
     within("mongodb.pool.max", pool.max, 1, 10_000, problems);
     if pool.min > pool.max {
@@ -178,12 +182,81 @@ fn store(
 }
 
 fn kubernetes(stack: &Stack, problems: &mut Problems) {
-    if let Some(scaling) = stack.kubernetes.autoscaling {
+    let kubernetes = &stack.kubernetes;
+    if let Some(scaling) = kubernetes.autoscaling {
         within("kubernetes.autoscaling.min", scaling.min, 1, MAX_REPLICAS, problems);
         within("kubernetes.autoscaling.max", scaling.max, 1, MAX_REPLICAS, problems);
         if scaling.min > scaling.max {
             let message = format!("{} is more than autoscaling.max, which is {}", scaling.min, scaling.max);
             problems.push(("kubernetes.autoscaling.min", message));
+        }
+        for (path, share) in
+            [("kubernetes.autoscaling.cpu", scaling.cpu), ("kubernetes.autoscaling.memory", scaling.memory)]
+        {
+            if share.0 < 1.0 {
+                problems.push((path, format!("{share} is not within 1% to 100%")));
+            }
+        }
+    }
+    if let CpuLimit::Cpu(limit) = kubernetes.cpu_limit
+        && limit < stack.service.resources.cpu
+    {
+        let message = format!(
+            "{limit} is less than the request service.resources.cpu, which is {}",
+            stack.service.resources.cpu
+        );
+        problems.push(("kubernetes.cpu_limit", message));
+    }
+    let named = |path, name: &Option<String>, problems: &mut Problems| {
+        if let Some(name) = name
+            && !is_object_name(name)
+        {
+            problems.push((path, format!("`{name}` is no name of lower-case letters, digits, `-` and `.`")));
+        }
+    };
+    named("kubernetes.ingress", &kubernetes.ingress, problems);
+    named("kubernetes.storage_class", &kubernetes.storage_class, problems);
+    let route = &kubernetes.route;
+    named("kubernetes.route.class", &route.class, problems);
+    named("kubernetes.route.tls_secret", &route.tls_secret, problems);
+    named("kubernetes.route.issuer", &route.issuer, problems);
+    if let Some(gateway) = &route.gateway {
+        let fits = gateway
+            .split_once('/')
+            .is_some_and(|(namespace, name)| namespace.parse::<Name>().is_ok() && is_object_name(name));
+        if !fits {
+            problems.push(("kubernetes.route.gateway", format!("`{gateway}` is no `NAMESPACE/NAME`")));
+        }
+    }
+    let by_gateway = kubernetes.ingress.is_some() && route.api == RouteApi::Gateway;
+    if by_gateway && route.class.is_some() == route.gateway.is_some() {
+        let message = "give either the `gateway` that is there or the `class` of a new one";
+        problems.push(("kubernetes.route.api", message.into()));
+    }
+    for (path, probe) in [
+        ("kubernetes.probes.liveness", &kubernetes.probes.liveness),
+        ("kubernetes.probes.readiness", &kubernetes.probes.readiness),
+    ] {
+        if let Some(probe) = probe
+            && !(probe.starts_with('/') && probe.chars().all(|c| c.is_ascii_graphic()))
+        {
+            problems.push((path, format!("`{probe}` is no path such as `/healthz`")));
+        }
+    }
+    if kubernetes.probes.liveness.is_some() && kubernetes.probes.liveness == kubernetes.probes.readiness {
+        let message = "is the path of the readiness too: a replica that only is not ready would be killed";
+        problems.push(("kubernetes.probes.liveness", message.into()));
+    }
+    if kubernetes.probes.port == Some(0) {
+        problems.push(("kubernetes.probes.port", "0 is not within 1 to 65535".into()));
+    }
+    for (path, span, low) in [
+        ("kubernetes.shutdown.pre_stop", kubernetes.shutdown.pre_stop, 1),
+        ("kubernetes.shutdown.grace", kubernetes.shutdown.grace, 2),
+    ] {
+        let whole = span.millis().is_multiple_of(1000);
+        if !whole || !(low..=3600).contains(&span.0.as_secs()) {
+            problems.push((path, format!("{span} is not within {low}s to 1h, in whole seconds")));
         }
     }
 }
@@ -246,6 +319,31 @@ mod tests {
         complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
         complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
         complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
+        complains("mongodb.max_connections", |s| s.mongodb.max_connections = Some(1));
+        complains("kubernetes.autoscaling.min", |s| s.kubernetes.autoscaling.as_mut().unwrap().min = 11);
+        complains("kubernetes.autoscaling.cpu", |s| s.kubernetes.autoscaling.as_mut().unwrap().cpu.0 = 0.0);
+        complains("kubernetes.cpu_limit", |s| s.kubernetes.cpu_limit = "100m".parse().unwrap());
+        complains("kubernetes.ingress", |s| s.kubernetes.ingress = Some("*.example.com".into()));
+        complains("kubernetes.storage_class", |s| s.kubernetes.storage_class = Some("Fast SSD".into()));
+        complains("kubernetes.route.class", |s| s.kubernetes.route.class = Some("".into()));
+        complains("kubernetes.route.tls_secret", |s| s.kubernetes.route.tls_secret = Some("a/b".into()));
+        complains("kubernetes.route.issuer", |s| s.kubernetes.route.issuer = Some("A".into()));
+        complains("kubernetes.route.gateway", |s| s.kubernetes.route.gateway = Some("public".into()));
+        complains("kubernetes.route.api", |s| {
+            s.kubernetes.ingress = Some("shop.example.com".into());
+            s.kubernetes.route.api = RouteApi::Gateway;
+        });
+        complains("kubernetes.probes.liveness", |s| s.kubernetes.probes.liveness = Some("healthz".into()));
+        complains("kubernetes.probes.liveness", |s| {
+            s.kubernetes.probes.liveness = Some("/healthz".into());
+            s.kubernetes.probes.readiness = Some("/healthz".into());
+        });
+        complains("kubernetes.probes.readiness", |s| s.kubernetes.probes.readiness = Some("/a b".into()));
+        complains("kubernetes.probes.port", |s| s.kubernetes.probes.port = Some(0));
+        complains("kubernetes.shutdown.pre_stop", |s| {
+            s.kubernetes.shutdown.pre_stop = "1500ms".parse().unwrap();
+        });
+        complains("kubernetes.shutdown.grace", |s| s.kubernetes.shutdown.grace = "2h".parse().unwrap());
         complains("cost.peak_factor", |s| s.cost.peak_factor.0 = Decimal::new(5, 1));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
 /// A DNS label (RFC 1123): prefixes containers, volumes and the namespace.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
@@ -289,27 +289,35 @@ enum Scalar {
     Real(f64),
 }
 
+/// The text of a single value, whatever YAML took it for.
+pub(crate) fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Scalar::deserialize(deserializer) {
+        Ok(Scalar::Text(text)) => Ok(text),
+        Ok(Scalar::Whole(number)) => Ok(number.to_string()),
+        Ok(Scalar::Real(number)) => Ok(number.to_string()),
+        Err(_) => Err(serde::de::Error::custom("expected a single value")),
+    }
+}
+
+/// Reads and writes a type as the text that its `FromStr` and `Display` know.
 macro_rules! scalar {
     ($($name:ty),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = match Scalar::deserialize(deserializer) {
-                    Ok(Scalar::Text(text)) => text,
-                    Ok(Scalar::Whole(number)) => number.to_string(),
-                    Ok(Scalar::Real(number)) => number.to_string(),
-                    Err(_) => return Err(serde::de::Error::custom("expected a single value")),
-                };
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = $crate::spec::values::scalar_text(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
     )*};
 }
+
+pub(crate) use scalar;
 
 scalar!(Name, ImageRef, ByteSize, Span, Percent, Amount, MilliCpu, Secret);
 

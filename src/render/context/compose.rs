@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory};
+use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides, header};
 use crate::spec::Stack;
@@ -151,8 +151,8 @@ impl Context {
     fn new(stack: &Stack, overrides: &Overrides) -> Result<Self> {
         let subnet = subnet(stack);
         let address = gateway_address(&subnet);
-        let mongodb = managed("mongodb.mode", stack.mongodb.mode)?;
-        let redis = managed("redis.mode", stack.redis.mode)?;
+        let mongodb = runs_here("mongodb.mode", stack.mongodb.mode)?;
+        let redis = runs_here("redis.mode", stack.redis.mode)?;
         let bundled = stack.service.image.is_bundled();
         let admin_port = admin_port(stack);
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
@@ -223,19 +223,6 @@ impl Context {
 
 fn image(image: &ImageRef) -> String {
     if image.is_bundled() { BUNDLED_IMAGE.to_owned() } else { image.to_string() }
-}
-
-/// Whether the stack runs the store itself.
-fn managed(path: &str, mode: StoreMode) -> Result<bool> {
-    match mode {
-        StoreMode::Auto | StoreMode::Managed => Ok(true),
-        StoreMode::External => Ok(false),
-        StoreMode::Embedded => {
-            Err(Failure::new(ExitStatus::Config, format!("{path}: `embedded` runs on the target local only"))
-                .hint("write `managed`, or `external` with a URI")
-                .into())
-        }
-    }
 }
 
 /// The URI of a store that the stack does not run, for the target that hands it on as a file.

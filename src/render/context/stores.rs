@@ -1,5 +1,9 @@
-//! Sizes of the stores, derived from the limits of their containers. Pure; the same on every target.
+//! Which stores a stack runs, and their sizes, derived from the limits of their containers. Pure; the same on every target.
 
+use anyhow::Result;
+
+use crate::error::{ExitStatus, Failure};
+use crate::spec::stack::StoreMode;
 use crate::spec::values::ByteSize;
 
 const MIB: u64 = 1 << 20;
@@ -17,6 +21,29 @@ pub fn mongodb_cache_gb(limit: ByteSize) -> f64 {
     (bytes as f64 / (1024 * MIB) as f64 * 100.0).floor() / 100.0
 }
 
+/// Most connections that mongod is told to take: about 1 MiB each, in two thirds of the memory beside the cache.
+pub fn mongodb_max_connections(limit: ByteSize) -> u32 {
+    let cache = (mongodb_cache_gb(limit) * 1024.0) as u64;
+    let room = (limit.0 / MIB).saturating_sub(cache) * 2 / 3;
+    u32::try_from(room).unwrap_or(u32::MAX).max(10)
+}
+
+/// Whether the stack runs the store itself, in a container.
+///
+/// # Errors
+/// With the file's path when the store is the embedded one, which is no container.
+pub fn runs_here(path: &str, mode: StoreMode) -> Result<bool> {
+    match mode {
+        StoreMode::Auto | StoreMode::Managed => Ok(true),
+        StoreMode::External => Ok(false),
+        StoreMode::Embedded => {
+            Err(Failure::new(ExitStatus::Config, format!("{path}: `embedded` runs on the target local only"))
+                .hint("write `managed`, or `external` with a URI")
+                .into())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +59,7 @@ mod tests {
         assert_eq!(mongodb_cache_gb(ByteSize(2048 * MIB)), 0.5);
         assert_eq!(mongodb_cache_gb(ByteSize(512 * MIB)), 0.25);
         assert_eq!(mongodb_cache_gb(ByteSize(4096 * MIB)), 1.5);
+        assert_eq!(mongodb_max_connections(ByteSize(2048 * MIB)), 1024);
+        assert_eq!(mongodb_max_connections(ByteSize(512 * MIB)), 170);
     }
 }

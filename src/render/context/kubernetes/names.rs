@@ -1,0 +1,135 @@
+//! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
+
+use crate::render::context::compose::STORE_USER;
+use crate::spec::Stack;
+use crate::spec::values::{ImageRef, Secret};
+
+/// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
+pub const OWNER_LABEL: &str = "appforge.dev/stack";
+/// On objects without a namespace: the namespace of their stack, since two stacks may have one name.
+pub const NAMESPACE_LABEL: &str = "appforge.dev/namespace";
+/// The value of `app.kubernetes.io/managed-by`.
+pub const MANAGER: &str = "appforge";
+/// Names a workload; its value is the workload's own name. Policies select by this label alone.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// `service`, `mongodb` or `redis`.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// On the pods of the service: changes when what they mount changes.
+pub const CREDENTIALS_ANNOTATION: &str = "appforge.dev/credentials";
+
+/// The container of the service in its pods.
+pub const SERVICE_CONTAINER: &str = "app";
+/// The ports of the service's pods, by name.
+pub const PUBLIC_PORT: &str = "http";
+/// Probes and metrics.
+pub const ADMIN_PORT: &str = "admin";
+/// Where MongoDB listens.
+pub const MONGODB_PORT: u16 = 27017;
+/// Where Redis listens.
+pub const REDIS_PORT: u16 = 6379;
+/// The replica set of a managed MongoDB.
+pub const REPLICA_SET: &str = "rs0";
+
+/// The key that signs probes, in the Secret of the service.
+pub const PROBE_SECRET: &str = "probe_secret";
+/// The URI of MongoDB, in the Secret of the service.
+pub const MONGODB_URI: &str = "mongodb_uri";
+/// The URL of Redis, in the Secret of the service.
+pub const REDIS_URL: &str = "redis_url";
+/// The password of the user [`STORE_USER`], in the Secret of a managed MongoDB.
+pub const ROOT_PASSWORD: &str = "root_password";
+/// What the members of the replica set know each other by, in the Secret of a managed MongoDB: 6 to 1024 base64 characters.
+pub const KEYFILE: &str = "keyfile";
+/// The password of the users `default` and [`STORE_USER`], in the Secret of a managed Redis.
+pub const PASSWORD: &str = "password";
+
+/// The Deployment of the service, and its Service, ServiceAccount, Secret, HorizontalPodAutoscaler and so on.
+pub fn service(stack: &Stack) -> String {
+    format!("{}-app", stack.name)
+}
+
+/// The StatefulSet of a managed MongoDB, and its headless Service, ServiceAccount, Secret and ConfigMap.
+pub fn mongodb(stack: &Stack) -> String {
+    format!("{}-mongodb", stack.name)
+}
+
+/// The StatefulSet of a managed Redis, and its headless Service, ServiceAccount, Secret and ConfigMap.
+pub fn redis(stack: &Stack) -> String {
+    format!("{}-redis", stack.name)
+}
+
+/// The priority class of the stack's own, which has no namespace.
+pub fn priority_class(stack: &Stack) -> String {
+    let (namespace, name) = (&stack.kubernetes.namespace, &stack.name);
+    if namespace == name { name.to_string() } else { format!("{namespace}-{name}") }
+}
+
+/// The port that the service listens on in its pods: a process without privileges may not take one below 1024.
+pub fn container_port(stack: &Stack) -> u16 {
+    if stack.service.port < 1024 { 8080 } else { stack.service.port }
+}
+
+/// A pod of a StatefulSet, as the pods of the cluster reach it.
+fn pod(stack: &Stack, set: &str, ordinal: u32) -> String {
+    format!("{set}-{ordinal}.{set}.{}.svc", stack.kubernetes.namespace)
+}
+
+/// The URI of the managed MongoDB, as the pods of the cluster reach it. Through a tunnel, add `directConnection=true`.
+pub fn mongodb_uri(stack: &Stack, password: &Secret) -> Secret {
+    let host = pod(stack, &mongodb(stack), 0);
+    let password = password.reveal();
+    Secret::new(format!(
+        "mongodb://{STORE_USER}:{password}@{host}:{MONGODB_PORT}/?authSource=admin&replicaSet={REPLICA_SET}"
+    ))
+}
+
+/// The URL of the managed Redis, as the pods of the cluster reach it.
+pub fn redis_url(stack: &Stack, password: &Secret) -> Secret {
+    let host = pod(stack, &redis(stack), 0);
+    Secret::new(format!("redis://{STORE_USER}:{}@{host}:{REDIS_PORT}", password.reveal()))
+}
+
+/// The tag of an image as the value of a label; the digest's first digits if it has no tag.
+pub fn version(image: &ImageRef) -> String {
+    let image = image.to_string();
+    let (name, digest) = image.split_once('@').unwrap_or((&image, ""));
+    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    let version = tag.unwrap_or_else(|| digest.strip_prefix("sha256:").unwrap_or("latest"));
+    let version: String = version.chars().take(40).collect();
+    version.trim_matches(['-', '.', '_']).to_owned()
+}
+
+/// Whether an image is named by its content.
+pub fn is_pinned(image: &str) -> bool {
+    image.contains("@sha256:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_label() {
+        for (image, want) in [
+            ("mongo:8.0", "8.0"),
+            ("registry:5000/team/app", "latest"),
+            ("registry:5000/team/app:1.2.3-", "1.2.3"),
+            ("app:1@sha256:0123", "1"),
+            ("app@sha256:0123456789abcdef", "0123456789abcdef"),
+        ] {
+            assert_eq!(version(&image.parse().unwrap()), want, "{image}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_the_brief_hold() {
+        let stack = Stack::default();
+        assert_eq!(service(&stack), "appforge-app");
+        assert_eq!(priority_class(&stack), "appforge");
+        let uri = mongodb_uri(&stack, &Secret::new("x"));
+        assert_eq!(
+            uri.reveal(),
+            "mongodb://appforge:x@appforge-mongodb-0.appforge-mongodb.appforge.svc:27017/?authSource=admin&replicaSet=rs0"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Who may talk to whom: nothing is let through but what the stack needs. Pure.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::object::{Component, Labels, Object, Pair, pair};
+use super::{Drafts, Settings, names};
+use crate::render::context::compose::admin_port;
+use crate::render::context::kubernetes::names::MONGODB_PORT;
+use crate::render::context::kubernetes::names::REDIS_PORT;
+use crate::spec::values::Secret;
+
+/// The label that each namespace has.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// Where a DNS cache on the node listens, which no selector of pods matches.
+const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
+
+#[derive(Serialize)]
+struct Policy {
+    object: Object,
+    /// The one label that selects.
+    selector: Pair,
+    ingress: Vec<Rule>,
+    egress: Vec<Rule>,
+}
+
+#[derive(Serialize)]
+struct Rule {
+    peers: Vec<Peer>,
+    ports: Vec<Port>,
+}
+
+/// Whom a rule lets through; each part is written if it is there.
+#[derive(Default, Serialize)]
+struct Peer {
+    every_namespace: bool,
+    namespace: Option<Pair>,
+    pods: Option<Pair>,
+    cidr: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Port {
+    protocol: &'static str,
+    port: u16,
+    /// The last port of a range.
+    end: Option<u16>,
+}
+
+impl Peer {
+    fn every_namespace() -> Self {
+        Self { every_namespace: true, ..Self::default() }
+    }
+
+    fn namespace(name: &str) -> Self {
+        Self { namespace: Some(pair(NAMESPACE_NAME, name)), ..Self::default() }
+    }
+
+    /// The pods of a workload in the namespace of the stack.
+    fn workload(name: &str) -> Self {
+        Self { pods: Some(pair(names::INSTANCE_LABEL, name)), ..Self::default() }
+    }
+
+    fn cidr(cidr: &str) -> Self {
+        Self { cidr: Some(cidr.to_owned()), ..Self::default() }
+    }
+}
+
+fn tcp(port: u16) -> Vec<Port> {
+    vec![Port { protocol: "TCP", port, end: None }]
+}
+
+fn dns() -> Rule {
+    let port = |protocol| Port { protocol, port: 53, end: None };
+    Rule {
+        peers: vec![Peer::namespace("kube-system"), Peer::cidr(NODE_LOCAL_DNS)],
+        ports: vec![port("UDP"), port("TCP")],
+    }
+}
+
+/// A store that runs elsewhere. Only its ports are known here; its address may change any time.
+fn elsewhere(ports: Vec<Port>) -> Rule {
+    Rule { peers: vec![Peer::cidr("0.0.0.0/0"), Peer::cidr("::/0")], ports }
+}
+
+pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()> {
+    let stack = settings.stack;
+    if !stack.kubernetes.network_policies {
+        return Ok(());
+    }
+    let whole = Labels::of(stack, Component::Stack);
+    let name = stack.name.as_str();
+    let deny = Policy {
+        object: whole.object(&format!("{name}-default-deny")),
+        selector: pair(names::OWNER_LABEL, name),
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    };
+    drafts.add("networkpolicy-default-deny.yaml", "networkpolicy.yaml", &deny)?;
+    let policy = |component, workload: &str, ingress, egress| Policy {
+        object: Labels::of(stack, component).object(workload),
+        selector: pair(names::INSTANCE_LABEL, workload),
+        ingress,
+        egress,
+    };
+    let (service, mongodb, redis) = (names::service(stack), names::mongodb(stack), names::redis(stack));
+    let clients = match (&stack.kubernetes.ingress, &stack.kubernetes.route.from_namespace) {
+        (Some(_), Some(namespace)) => Peer::namespace(namespace.as_str()),
+        _ => Peer::every_namespace(),
+    };
+    let monitoring = Peer::namespace(stack.kubernetes.monitoring_namespace.as_str());
+    let ingress = vec![
+        Rule { peers: vec![clients], ports: tcp(names::container_port(stack)) },
+        Rule { peers: vec![monitoring], ports: tcp(admin_port(stack)) },
+    ];
+    let to_mongodb = match settings.mongodb {
+        true => Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) },
+        false => elsewhere(mongodb_ports(stack.mongodb.uri.as_ref())),
+    };
+    let to_redis = match settings.redis {
+        true => Rule { peers: vec![Peer::workload(&redis)], ports: tcp(REDIS_PORT) },
+        false => elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT)),
+    };
+    let egress = vec![dns(), to_mongodb, to_redis];
+    let app = policy(Component::Service, &service, ingress, egress);
+    drafts.add("networkpolicy.yaml", "networkpolicy.yaml", &app)?;
+    if settings.mongodb {
+        let members = || Peer::workload(&mongodb);
+        let ingress =
+            vec![Rule { peers: vec![Peer::workload(&service), members()], ports: tcp(MONGODB_PORT) }];
+        let egress = vec![dns(), Rule { peers: vec![members()], ports: tcp(MONGODB_PORT) }];
+        let policy = policy(Component::Mongodb, &mongodb, ingress, egress);
+        drafts.add("mongodb-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
+    }
+    if settings.redis {
+        let ingress = vec![Rule { peers: vec![Peer::workload(&service)], ports: tcp(REDIS_PORT) }];
+        let policy = policy(Component::Redis, &redis, ingress, vec![dns()]);
+        drafts.add("redis-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
+    }
+    Ok(())
+}
+
+/// A name that stands for the members of a cluster says no port; Atlas has 27015 to 27017.
+fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
+    match uri {
+        Some(uri) if uri.reveal().starts_with("mongodb+srv://") => {
+            vec![Port { protocol: "TCP", port: 27015, end: Some(27017) }]
+        }
+        uri => ports(uri, MONGODB_PORT),
+    }
+}
+
+/// The ports in a URI of one or more hosts.
+fn ports(uri: Option<&Secret>, default: u16) -> Vec<Port> {
+    let uri = uri.map(Secret::reveal).unwrap_or_default();
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    let port = |host: &str| {
+        let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+        after.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(default)
+    };
+    let mut ports: Vec<u16> = hosts.split(',').map(port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports.into_iter().flat_map(tcp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn leads_to(uri: &str, want: &[u16]) {
+        let uri = Secret::new(uri);
+        let got: Vec<u16> = ports(Some(&uri), 27017).into_iter().map(|port| port.port).collect();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn the_ports_of_an_external_store_are_those_of_its_uri() {
+        leads_to("mongodb://h", &[27017]);
+        leads_to("mongodb://u:p%40:1@h:27018,i:27019/db?x=1", &[27018, 27019]);
+        leads_to("mongodb://[::1]:27020", &[27020]);
+        leads_to("mongodb://[::1]/db", &[27017]);
+        let srv = mongodb_ports(Some(&Secret::new("mongodb+srv://h.mongodb.net")));
+        assert_eq!((srv[0].port, srv[0].end), (27015, Some(27017)));
+    }
+}

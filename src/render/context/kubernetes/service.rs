@@ -1,0 +1,221 @@
+//! The service: Deployment, Service, autoscaler, disruption budget. Pure.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, pair};
+use super::{Drafts, PlainObject, Settings, names};
+use crate::error::{ExitStatus, Failure};
+use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
+use crate::spec::Stack;
+use crate::spec::environment::environment;
+
+/// Where the credentials are mounted.
+const CREDENTIALS: &str = "/run/secrets/appforge";
+
+#[derive(Serialize)]
+struct Deployment {
+    object: Object,
+    /// `None` where the autoscaler decides.
+    replicas: Option<u32>,
+    selector: Vec<Pair>,
+    pod_annotations: Vec<Pair>,
+    service_account: String,
+    priority_class: Option<String>,
+    grace_seconds: u64,
+    pre_stop_seconds: u64,
+    image: Image,
+    resources: Resources,
+    port: u16,
+    admin_port: u16,
+    environment: Vec<Pair>,
+    probes: Probes,
+    credentials: &'static str,
+    secret: String,
+    secret_keys: [&'static str; 3],
+    container: &'static str,
+}
+
+/// How the kubelet watches a replica.
+#[derive(Serialize)]
+struct Probes {
+    /// Whether it takes requests.
+    ready: Handler,
+    /// Whether it works; `None` when nothing else than `ready` can be asked.
+    live: Option<Handler>,
+}
+
+#[derive(Clone, Serialize)]
+struct Handler {
+    /// `None` asks for a connection only.
+    path: Option<String>,
+    port: PortRef,
+}
+
+/// A port of the pod by its name or number.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum PortRef {
+    Name(&'static str),
+    Number(u16),
+}
+
+#[derive(Serialize)]
+pub(super) struct Service {
+    pub object: Object,
+    pub selector: Vec<Pair>,
+    pub headless: bool,
+    pub ports: Vec<Port>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Port {
+    pub name: &'static str,
+    pub port: u16,
+    pub target: String,
+}
+
+#[derive(Serialize)]
+struct Autoscaler {
+    object: Object,
+    target: String,
+    min: u32,
+    max: u32,
+    cpu: u32,
+    memory: u32,
+}
+
+/// A budget of one pod at a time.
+#[derive(Serialize)]
+pub(super) struct Budget {
+    pub object: Object,
+    pub selector: Vec<Pair>,
+}
+
+pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()> {
+    let stack = settings.stack;
+    let labels = Labels::of(stack, Component::Service);
+    let name = names::service(stack);
+    let object = || labels.object(&name);
+    drafts.add("serviceaccount.yaml", "serviceaccount.yaml", &PlainObject { object: object() })?;
+    let port =
+        Port { name: names::PUBLIC_PORT, port: stack.service.port, target: names::PUBLIC_PORT.to_owned() };
+    let service =
+        Service { object: object(), selector: labels.selector(), headless: false, ports: vec![port] };
+    drafts.add("service.yaml", "service.yaml", &service)?;
+    drafts.add("deployment.yaml", "deployment.yaml", &deployment(settings, &labels)?)?;
+    if let Some(scaling) = stack.kubernetes.autoscaling {
+        let autoscaler = Autoscaler {
+            object: object(),
+            target: name.clone(),
+            min: scaling.min,
+            max: scaling.max,
+            // Kubernetes takes whole shares.
+            cpu: scaling.cpu.0.round() as u32,
+            memory: scaling.memory.0.round() as u32,
+        };
+        drafts.add("hpa.yaml", "hpa.yaml", &autoscaler)?;
+    }
+    drafts.add("pdb.yaml", "pdb.yaml", &Budget { object: object(), selector: labels.selector() })
+}
+
+fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
+    let (stack, kubernetes) = (settings.stack, &settings.stack.kubernetes);
+    let name = names::service(stack);
+    let image = image(settings);
+    let request = stack.service.resources;
+    let resources = Resources::new(request.cpu, settings.cpu_limit(request.cpu), request.memory);
+    let probes = probes(stack);
+    let mut exemptions = Exemptions::of_container(&image, &resources);
+    if kubernetes.autoscaling.is_some() {
+        exemptions.polaris("deploymentMissingReplicas");
+    }
+    // PROBE_SECRET_FILE is a path.
+    exemptions.polaris("sensitiveContainerEnvVar");
+    if probes.live.is_none() {
+        exemptions
+            .checkov("CKV_K8S_8", "kubernetes.probes names no path that says whether the process works");
+        exemptions.polaris("livenessProbeMissing");
+    }
+    let mut object = labels.object(&name);
+    object.annotations = exemptions.annotations();
+    let credentials = settings.overrides.credentials.as_deref();
+    Ok(Deployment {
+        object,
+        replicas: kubernetes.autoscaling.is_none().then_some(stack.service.replicas),
+        selector: labels.selector(),
+        pod_annotations: credentials
+            .map(|digest| pair(names::CREDENTIALS_ANNOTATION, digest))
+            .into_iter()
+            .collect(),
+        service_account: name.clone(),
+        priority_class: settings.priority_class(),
+        grace_seconds: kubernetes.shutdown.grace.0.as_secs(),
+        pre_stop_seconds: kubernetes.shutdown.pre_stop.0.as_secs(),
+        image,
+        resources,
+        port: names::container_port(stack),
+        admin_port: admin_port(stack),
+        environment: variables(stack)?,
+        probes,
+        credentials: CREDENTIALS,
+        secret: name,
+        secret_keys: [names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL],
+        container: names::SERVICE_CONTAINER,
+    })
+}
+
+/// The image that the target loaded wins; without it the documents name the bundled one by version, as Compose's do.
+fn image(settings: &Settings<'_>) -> Image {
+    let image = &settings.stack.service.image;
+    if !image.is_bundled() {
+        return Image::of_registry(image);
+    }
+    let loaded = settings.overrides.image.clone();
+    Image { reference: loaded.unwrap_or_else(|| BUNDLED_IMAGE.to_owned()), pull_policy: "IfNotPresent" }
+}
+
+/// The variables of a replica. They stand in the pod's own template, so that going back to an earlier revision brings back
+/// the settings that it ran with.
+fn variables(stack: &Stack) -> Result<Vec<Pair>> {
+    let file = |key: &str| format!("{CREDENTIALS}/{key}");
+    let own = [
+        ("ADMIN_BIND", "0.0.0.0".to_owned()),
+        ("ADMIN_PORT", admin_port(stack).to_string()),
+        ("BIND", "0.0.0.0".to_owned()),
+        ("MONGODB_URI_FILE", file(names::MONGODB_URI)),
+        ("PORT", names::container_port(stack).to_string()),
+        ("PROBE_SECRET_FILE", file(names::PROBE_SECRET)),
+        ("REDIS_URL_FILE", file(names::REDIS_URL)),
+    ];
+    let mut variables: BTreeMap<String, String> =
+        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    for variable in environment(stack) {
+        if variable.value.contains('\0') {
+            return Err(Failure::new(
+                ExitStatus::Config,
+                format!("{}: an environment variable cannot hold a NUL", variable.path),
+            )
+            .into());
+        }
+        variables.insert(variable.name, variable.value);
+    }
+    // Kubernetes replaces `$(NAME)` and makes one `$` of two.
+    Ok(variables.into_iter().map(|(name, value)| Pair { name, value: value.replace('$', "$$") }).collect())
+}
+
+fn probes(stack: &Stack) -> Probes {
+    if stack.service.image.is_bundled() {
+        let admin =
+            |path: &str| Handler { path: Some(path.to_owned()), port: PortRef::Name(names::ADMIN_PORT) };
+        return Probes { ready: admin("/readyz"), live: Some(admin("/livez")) };
+    }
+    let probes = &stack.kubernetes.probes;
+    let port = probes.port.map_or(PortRef::Name(names::PUBLIC_PORT), PortRef::Number);
+    Probes {
+        ready: Handler { path: probes.readiness.clone(), port: port.clone() },
+        live: probes.liveness.clone().map(|path| Handler { path: Some(path), port }),
+    }
+}

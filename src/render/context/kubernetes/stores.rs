@@ -1,0 +1,176 @@
+//! The managed stores: a StatefulSet each, with what it mounts and how it is found. Pure.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, quantity};
+use super::service::{Port, Service};
+use super::{Drafts, PlainObject, Settings, names};
+use crate::render::context::compose::STORE_USER;
+use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
+use crate::render::header::hex;
+use crate::spec::stack::Persistence;
+use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
+use sha2::{Digest, Sha256};
+
+/// The user of the stores' processes; the images' own 999 is a user of many nodes.
+const USER: u32 = 10_001;
+const GIB: u64 = 1 << 30;
+
+/// What both stores have in common.
+#[derive(Serialize)]
+struct StatefulSet {
+    object: Object,
+    selector: Vec<Pair>,
+    /// Labels that never change, since a volume claim's cannot.
+    claim_labels: Vec<Pair>,
+    service_account: String,
+    headless_service: String,
+    config: String,
+    /// Changes with the configuration, so that a new one restarts the store.
+    config_hash: String,
+    secret: String,
+    priority_class: Option<String>,
+    image: Image,
+    resources: Resources,
+    user: u32,
+    port: u16,
+    storage: Option<String>,
+    storage_class: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MongodbConfig {
+    object: Object,
+    user: &'static str,
+    replica_set: &'static str,
+    port: u16,
+    cache_gb: f64,
+    max_connections: u32,
+    password: &'static str,
+    keyfile: &'static str,
+}
+
+#[derive(Serialize)]
+struct RedisConfig {
+    object: Object,
+    user: &'static str,
+    port: u16,
+    maxmemory: u64,
+    eviction: &'static str,
+    aof: bool,
+    password: &'static str,
+}
+
+/// One store, for what does not depend on which.
+struct Store<'a> {
+    component: Component,
+    word: &'static str,
+    name: String,
+    image: &'a ImageRef,
+    cpu: MilliCpu,
+    memory: ByteSize,
+    storage: Option<ByteSize>,
+    port: u16,
+}
+
+pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()> {
+    let stack = settings.stack;
+    if settings.mongodb {
+        let mongodb = &stack.mongodb;
+        let store = Store {
+            component: Component::Mongodb,
+            word: "mongodb",
+            name: names::mongodb(stack),
+            image: &mongodb.image,
+            cpu: MilliCpu(250),
+            memory: mongodb.memory,
+            storage: Some(mongodb.storage),
+            port: names::MONGODB_PORT,
+        };
+        let derived = mongodb_max_connections(mongodb.memory);
+        let config = |object| MongodbConfig {
+            object,
+            user: STORE_USER,
+            replica_set: names::REPLICA_SET,
+            port: names::MONGODB_PORT,
+            cache_gb: mongodb_cache_gb(mongodb.memory),
+            max_connections: mongodb.max_connections.unwrap_or(derived),
+            password: names::ROOT_PASSWORD,
+            keyfile: names::KEYFILE,
+        };
+        store.add(drafts, settings, config)?;
+    }
+    if settings.redis {
+        let redis = &stack.redis;
+        let aof = redis.persistence == Persistence::Aof;
+        let store = Store {
+            component: Component::Redis,
+            word: "redis",
+            name: names::redis(stack),
+            image: &redis.image,
+            cpu: MilliCpu(100),
+            memory: redis.memory,
+            // Room for the file, its successor while it is rewritten, and what is written meanwhile.
+            storage: aof.then(|| ByteSize((redis.memory.0 * 2).next_multiple_of(GIB))),
+            port: names::REDIS_PORT,
+        };
+        let config = |object| RedisConfig {
+            object,
+            user: STORE_USER,
+            port: names::REDIS_PORT,
+            maxmemory: redis_maxmemory(redis.memory),
+            eviction: redis.eviction.as_str(),
+            aof,
+            password: names::PASSWORD,
+        };
+        store.add(drafts, settings, config)?;
+    }
+    Ok(())
+}
+
+impl Store<'_> {
+    fn add<C: Serialize>(
+        &self,
+        drafts: &mut Drafts<'_>,
+        settings: &Settings<'_>,
+        config: impl FnOnce(Object) -> C,
+    ) -> Result<()> {
+        let labels = Labels::of(settings.stack, self.component);
+        let object = || labels.object(&self.name);
+        let path = |kind: &str| format!("{}-{kind}.yaml", self.word);
+        let account = PlainObject { object: object() };
+        drafts.add(&path("serviceaccount"), "serviceaccount.yaml", &account)?;
+        let template = path("configmap");
+        let config = drafts.engine.fill(&template, &config(object()))?;
+        // The version label changes with the image, which restarts the store anyway.
+        let config_hash = hex(&Sha256::digest(&config)[..8]);
+        drafts.drafts.push(crate::render::Draft { path: template, text: config });
+        let port = Port { name: self.word, port: self.port, target: self.word.to_owned() };
+        let service =
+            Service { object: object(), selector: labels.selector(), headless: true, ports: vec![port] };
+        drafts.add(&path("service"), "service.yaml", &service)?;
+        let image = Image::of_registry(self.image);
+        let resources = Resources::new(self.cpu, settings.cpu_limit(self.cpu), self.memory);
+        let mut set = object();
+        set.annotations = Exemptions::of_container(&image, &resources).annotations();
+        let set = StatefulSet {
+            object: set,
+            selector: labels.selector(),
+            claim_labels: labels.stable.clone(),
+            service_account: self.name.clone(),
+            headless_service: self.name.clone(),
+            config: self.name.clone(),
+            config_hash,
+            secret: self.name.clone(),
+            priority_class: settings.priority_class(),
+            image,
+            resources,
+            user: USER,
+            port: self.port,
+            storage: self.storage.map(quantity),
+            storage_class: settings.stack.kubernetes.storage_class.clone(),
+        };
+        drafts.add(&path("statefulset"), &path("statefulset"), &set)
+    }
+}
