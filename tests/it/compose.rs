@@ -55,7 +55,7 @@ impl Stack {
     fn text(&self, service: &str) -> String {
         format!(
             "target: compose\nname: {}\nservice: {{port: {}, {service}}}\n\
-             mongodb: {{image: 'appforge-test-mongodb:1'}}\nredis: {{image: 'appforge-test-redis:1'}}\n\
+             mongodb: {{image: 'appforge-test-mongodb:2'}}\nredis: {{image: 'appforge-test-redis:1'}}\n\
              compose: {{gateway_image: 'appforge-test-haproxy:1'}}\n",
             self.name, self.port
         )

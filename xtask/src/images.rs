@@ -1,7 +1,7 @@
 //! `cargo xtask images`: the container images of the tests, made of files on this machine, since no registry may be needed.
 //!
-//! Valkey comes from the virtual environment of `cargo xtask peers`, HAProxy and BusyBox from Debian's packages, the rest
-//! is BusyBox with a script. Each is one layer that `docker import` takes.
+//! Valkey and the MongoDB wire server come from the virtual environment of `cargo xtask peers`, HAProxy and BusyBox from
+//! Debian's packages, the rest is BusyBox with a script. Each is one layer that `docker import` takes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -23,14 +23,31 @@ const WORDS: [&str; 12] =
 /// What `redis-cli` of the Redis image does in the health check: its words, sent as one inline command.
 const REDIS_CLI: &str = "#!/bin/sh\nprintf '%s\\r\\n' \"$*\" | nc -w 1 127.0.0.1 6379\n";
 
-/// Stands for mongod where only its container matters: takes connections, keeps a file, ends when told.
-const MONGOD: &str = "#!/bin/sh\necho \"$@\" >> /data/db/starts\nexec nc -ll -p 27017 -e cat\n";
+/// Starts the MongoDB wire server behind a login.
+const MONGOD: &str = include_str!("../images/mongod.py");
+
+/// What the wire server needs of the virtual environment.
+const MONGOD_MODULES: [&str; 6] = ["bson", "dns", "gridfs", "neosqlite", "nx_27017", "pymongo"];
+
+/// What it does not need of Python, which is most of it.
+const NOT_NEEDED: [&str; 10] = [
+    "config-*",
+    "distutils",
+    "dist-packages",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "test",
+    "tkinter",
+    "unittest",
+];
 
 /// Tells a client what the gateway told of it.
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis,haproxy,mongodb,web,broken}:1`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,web:1,broken:1}`.
 pub fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -38,22 +55,28 @@ pub fn run(root: &Path) -> Result<()> {
     let busybox = debian.join("bin/busybox");
     let valkey = valkey(root)?;
 
-    let redis = Root::new(&work, "redis", &busybox)?;
+    let redis = Root::new(&work, "redis:1", &busybox)?;
     redis.program(&valkey, "redis-server", &debian)?;
     redis.script("redis-cli", REDIS_CLI)?;
     redis.import(&["WORKDIR /data"], &[("data", "999:1000")], "CMD [\"redis-server\"]")?;
 
-    let haproxy = Root::new(&work, "haproxy", &busybox)?;
+    let haproxy = Root::new(&work, "haproxy:1", &busybox)?;
     haproxy.program(&debian.join("usr/sbin/haproxy"), "haproxy", &debian)?;
     haproxy.folder("usr/local/etc/haproxy")?;
     haproxy.import(&["USER 99:99"], &[], "CMD [\"haproxy\"]")?;
 
-    let mongodb = Root::new(&work, "mongodb", &busybox)?;
+    let mongodb = Root::new(&work, "mongodb:2", &busybox)?;
     mongodb.program(Path::new("/bin/bash"), "bash", &debian)?;
-    mongodb.script("mongod", MONGOD)?;
-    mongodb.import(&[], &[("data/db", "999:999"), ("data/configdb", "999:999")], "CMD [\"mongod\"]")?;
+    mongodb.python(&root.join("target/peers"), &debian)?;
+    fs::write(mongodb.path.join("usr/local/lib/mongod.py"), MONGOD)?;
+    mongodb.script("mongod", "#!/bin/sh\nexec python /usr/local/lib/mongod.py \"$@\"\n")?;
+    mongodb.import(
+        &["ENV PYTHONHOME=/usr/local PYTHONDONTWRITEBYTECODE=1"],
+        &[("data/db", "999:999"), ("data/configdb", "999:999")],
+        "CMD [\"mongod\"]",
+    )?;
 
-    let web = Root::new(&work, "web", &busybox)?;
+    let web = Root::new(&work, "web:1", &busybox)?;
     web.folder("www")?;
     fs::write(web.path.join("www/health"), "{\"status\":\"ok\"}\n")?;
     web.folder("www/cgi-bin")?;
@@ -62,7 +85,7 @@ pub fn run(root: &Path) -> Result<()> {
     fs::set_permissions(who, Permissions::from_mode(0o755))?;
     web.import(&[], &[], "CMD [\"sh\", \"-c\", \"exec httpd -f -p $PORT -h /www\"]")?;
 
-    let broken = Root::new(&work, "broken", &busybox)?;
+    let broken = Root::new(&work, "broken:1", &busybox)?;
     broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")
 }
 
@@ -74,7 +97,7 @@ struct Root {
 
 impl Root {
     fn new(work: &Path, name: &'static str, busybox: &Path) -> Result<Self> {
-        let path = work.join(name);
+        let path = work.join(name.replace(':', "-"));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
@@ -106,6 +129,35 @@ impl Root {
     fn program(&self, program: &Path, name: &str, debian: &Path) -> Result<()> {
         fs::copy(program, self.path.join("usr/local/bin").join(name))
             .with_context(|| format!("while copying `{}`", program.display()))?;
+        self.libraries(program, debian)
+    }
+
+    /// The interpreter of a virtual environment, its library, and the modules of the wire server.
+    fn python(&self, environment: &Path, debian: &Path) -> Result<()> {
+        let ask = "import os, sys, sysconfig; print(os.path.realpath(sys.executable)); \
+                   print(sysconfig.get_path('stdlib')); print(sysconfig.get_path('purelib'))";
+        let answer = output(Command::new(environment.join("bin/python")).args(["-c", ask]))?;
+        let [program, library, modules] = answer.lines().collect::<Vec<_>>()[..] else {
+            bail!("the Python of the peers does not say where it lies: {answer}");
+        };
+        self.program(Path::new(program), "python", debian)?;
+        let name = Path::new(library).file_name().context("the library of Python is a folder")?;
+        let own = self.path.join("usr/local/lib").join(name);
+        fs::create_dir_all(own.join("site-packages"))?;
+        let excluded = NOT_NEEDED.map(|pattern| format!("--exclude=./{pattern}"));
+        copy(Path::new(library), &own, &excluded, &["."])?;
+        copy(Path::new(modules), &own.join("site-packages"), &[], &MONGOD_MODULES)?;
+        for entry in fs::read_dir(own.join("lib-dynload"))? {
+            let path = entry?.path();
+            if path.extension() == Some(OsStr::new("so")) {
+                self.libraries(&path, debian)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shared libraries of a program.
+    fn libraries(&self, program: &Path, debian: &Path) -> Result<()> {
         let extra = debian.join("usr/lib/x86_64-linux-gnu");
         let list = output(Command::new("ldd").arg(program).env("LD_LIBRARY_PATH", &extra))?;
         let paths: BTreeSet<&str> = list
@@ -153,10 +205,41 @@ impl Root {
         for change in changes {
             import.args(["--change", change]);
         }
-        let reference = format!("appforge-test-{}:1", self.name);
+        let reference = format!("appforge-test-{}", self.name);
+        let before = image(&reference);
         import.args(["-", &reference]).stdin(File::open(&tar)?).stdout(Stdio::null());
-        run_quietly(&mut import)
+        run_quietly(&mut import)?;
+        if let Some(before) = before {
+            // One that a container still uses stays.
+            let _ = Command::new("docker").args(["rmi", &before]).output();
+        }
+        Ok(())
     }
+}
+
+/// The id of an image.
+fn image(reference: &str) -> Option<String> {
+    output(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", reference]))
+        .ok()
+        .map(|id| id.trim().to_owned())
+}
+
+/// Copies what `names` are in the folder `from`.
+fn copy(from: &Path, to: &Path, options: &[String], names: &[&str]) -> Result<()> {
+    let mut pack = Command::new("tar")
+        .args(options)
+        .arg("-C")
+        .arg(from)
+        .arg("-cf")
+        .arg("-")
+        .args(names)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("while starting tar")?;
+    let packed = pack.stdout.take().context("tar writes to us")?;
+    run_quietly(Command::new("tar").arg("-C").arg(to).args(["-xf", "-"]).stdin(packed))?;
+    ensure!(pack.wait()?.success(), "tar could not read `{}`", from.display());
+    Ok(())
 }
 
 /// Debian's packages, unpacked; nothing is installed.

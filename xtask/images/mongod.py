@@ -1,0 +1,138 @@
+"""The `mongod` of the test image: the MongoDB wire server of PyPI, behind what it has not: users.
+
+As the official image does, the first start makes the user of MONGO_INITDB_ROOT_USERNAME with the password in
+MONGO_INITDB_ROOT_PASSWORD_FILE and keeps it beside the data; later starts look at the data only. With `--auth` a
+connection may do nothing but introduce itself before it has proved the password by SCRAM-SHA-256 (RFC 7677).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import os
+import sys
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+from bson.binary import Binary
+from nx_27017.handler import NeoSQLiteHandler
+from nx_27017.server import run_server
+
+DATA = Path("/data/db")
+USER = DATA / "user.json"
+ROUNDS = 15000
+MECHANISM = "SCRAM-SHA-256"
+GREETINGS = {"hello", "Hello", "isMaster", "ismaster", "ping", "saslStart", "saslContinue"}
+
+
+def mac(key, text):
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def user():
+    """The one user, made on the first start."""
+    if USER.exists():
+        return json.loads(USER.read_text())
+    name = os.environ.get("MONGO_INITDB_ROOT_USERNAME")
+    file = os.environ.get("MONGO_INITDB_ROOT_PASSWORD_FILE")
+    if not name or not file:
+        return None
+    password = Path(file).read_text().rstrip("\n")
+    salt = os.urandom(28)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ROUNDS)
+    made = {
+        "name": name,
+        "salt": b64encode(salt).decode(),
+        "stored": hashlib.sha256(mac(salted, "Client Key")).hexdigest(),
+        "server": mac(salted, "Server Key").hex(),
+    }
+    USER.write_text(json.dumps(made))
+    return made
+
+
+class Refused(Exception):
+    """The password is wrong."""
+
+
+class Guarded(NeoSQLiteHandler):
+    """Lets those in who know the password."""
+
+    def __init__(self, known, **kwargs):
+        super().__init__(**kwargs)
+        self.known = known
+        self.talks = {}
+        self.inside = set()
+
+    def handle_command(self, msg):
+        command = next((dict(doc) for kind, doc in msg["sections"] if kind == "body"), {})
+        name = next(iter(command), "")
+        connection, number = msg.get("_conn_id"), msg["request_id"]
+        try:
+            if name == "saslStart":
+                return number, self.first(connection, command)
+            if name == "saslContinue":
+                return number, self.final(connection, command)
+        except (Refused, KeyError, ValueError):
+            self.talks.pop(connection, None)
+            text = "Authentication failed."
+            return number, {"ok": 0.0, "errmsg": text, "code": 18, "codeName": "AuthenticationFailed"}
+        if name not in GREETINGS and connection not in self.inside:
+            return number, self.outside(name)
+        answered, reply = super().handle_command(msg)
+        if "saslSupportedMechs" in command:
+            reply["saslSupportedMechs"] = [MECHANISM]
+        return answered, reply
+
+    def handle_insert(self, msg):
+        if msg.get("_conn_id") not in self.inside:
+            return msg["request_id"], self.outside("insert")
+        return super().handle_insert(msg)
+
+    def outside(self, name):
+        text = f"Command {name} requires authentication"
+        return {"ok": 0.0, "errmsg": text, "code": 13, "codeName": "Unauthorized"}
+
+    def first(self, connection, command):
+        bare = bytes(command["payload"]).decode().split(",", 2)[2]
+        fields = dict(field.split("=", 1) for field in bare.split(","))
+        if command["mechanism"] != MECHANISM or fields["n"] != self.known["name"]:
+            raise Refused
+        nonce = fields["r"] + b64encode(os.urandom(18)).decode()
+        answer = f"r={nonce},s={self.known['salt']},i={ROUNDS}"
+        self.talks[connection] = (nonce, f"{bare},{answer}")
+        return {"ok": 1.0, "conversationId": 1, "done": False, "payload": Binary(answer.encode())}
+
+    def final(self, connection, command):
+        nonce, text = self.talks.pop(connection)
+        said, proof = bytes(command["payload"]).decode().rsplit(",p=", 1)
+        fields = dict(field.split("=", 1) for field in said.split(","))
+        text = f"{text},{said}"
+        signature = mac(bytes.fromhex(self.known["stored"]), text)
+        key = bytes(a ^ b for a, b in zip(b64decode(proof), signature, strict=True))
+        if fields["r"] != nonce or hashlib.sha256(key).hexdigest() != self.known["stored"]:
+            raise Refused
+        self.inside.add(connection)
+        answer = f"v={b64encode(mac(bytes.fromhex(self.known['server']), text)).decode()}"
+        return {"ok": 1.0, "conversationId": 1, "done": True, "payload": Binary(answer.encode())}
+
+    def close_streams_for_connection(self, connection):
+        self.inside.discard(connection)
+        self.talks.pop(connection, None)
+        super().close_streams_for_connection(connection)
+
+
+def main():
+    logging.basicConfig(level=logging.WARNING)
+    known = user()
+    if "--auth" in sys.argv and known is None:
+        sys.exit("no user was made, and nobody could come in")
+    if "--auth" in sys.argv:
+        handler = Guarded(known, data_dir=str(DATA))
+    else:
+        handler = NeoSQLiteHandler(data_dir=str(DATA))
+    print("waiting for connections", flush=True)
+    asyncio.run(run_server("0.0.0.0", 27017, handler))
+
+
+main()
