@@ -19,6 +19,8 @@ use crate::target::status::Status;
 const GRACE: Duration = Duration::from_secs(15);
 /// What the gateway may take to see the last request of a replica end.
 const DRAIN: Duration = Duration::from_secs(12);
+/// What the gateway may take to see that a replica is gone.
+const VACATED: Duration = Duration::from_secs(5);
 
 impl Compose {
     /// Brings the stack up with `replicas` and waits until it is ready. Doing it again changes nothing; after a failure it
@@ -161,14 +163,14 @@ impl Compose {
     async fn leave(&self, engine: &Engine, leaving: &Container) -> Result<()> {
         let containers = engine.containers(self.project()).await?;
         let gateway = Gateway::of(engine, &containers).filter(|_| leaving.state == State::Healthy);
-        let mut place = None;
-        if let (Some(gateway), Some(address)) = (&gateway, &leaving.address) {
-            place = gateway.place(address).await?;
-            gateway.drain(address, DRAIN).await?;
-        }
+        let way = gateway.as_ref().zip(leaving.address.as_deref());
+        let place = match way {
+            Some((gateway, address)) => gateway.drain(address, DRAIN).await?,
+            None => None,
+        };
         engine.stop_and_remove(&leaving.id, GRACE).await?;
-        if let (Some(gateway), Some(place)) = (&gateway, place) {
-            gateway.reopen(&[place]).await?;
+        if let (Some((gateway, address)), Some(place)) = (way, place) {
+            gateway.reopen(&place, address, VACATED).await?;
         }
         Ok(())
     }

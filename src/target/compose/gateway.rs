@@ -35,6 +35,8 @@ pub(super) struct Slot {
     pub address: String,
     /// Whether it is sent work.
     pub up: bool,
+    /// Whether it was told to send no more work there.
+    pub drained: bool,
     sessions: u32,
 }
 
@@ -52,31 +54,43 @@ impl<'a> Gateway<'a> {
     }
 
     /// Sends the replica at `address` no more requests and waits until those under way have ended, or `limit` passed.
-    pub async fn drain(&self, address: &str, limit: Duration) -> Result<()> {
+    /// Returns its place, for [`Gateway::reopen`].
+    pub async fn drain(&self, address: &str, limit: Duration) -> Result<Option<String>> {
         let deadline = Instant::now() + limit;
-        let place = |slots: Vec<Slot>| slots.into_iter().find(|slot| slot.address == address);
-        let Some(slot) = place(self.slots().await?) else { return Ok(()) };
-        self.order(&slot.name, "drain").await?;
-        while let Some(slot) = place(self.slots().await?) {
-            if slot.sessions == 0 || Instant::now() >= deadline {
-                return Ok(());
-            }
+        let Some(Slot { name, .. }) = self.at(address).await? else { return Ok(None) };
+        self.order(&name, "drain").await?;
+        while let Some(slot) = self.at(address).await?
+            && slot.sessions > 0
+            && Instant::now() < deadline
+        {
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
+        Ok(Some(name))
     }
 
-    /// Opens the place of a replica that was drained, for the one that comes next.
-    pub async fn reopen(&self, drained: &[String]) -> Result<()> {
-        for name in drained {
-            self.order(name, "ready").await?;
+    /// Opens the place of a replica that was drained and is gone, for the one that comes next. Not before HAProxy knows that
+    /// the address is gone, or it would send work there; nor later than `limit`.
+    pub async fn reopen(&self, place: &str, address: &str, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.at(address).await?.is_some_and(|slot| slot.name == place) && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.order(place, "ready").await
+    }
+
+    /// Opens the places of replicas that are drained and yet at work, as a command that was cut off leaves them.
+    pub async fn heal(&self, slots: &[Slot], replicas: &[&Container]) -> Result<()> {
+        let at_work = |slot: &&Slot| {
+            slot.drained && replicas.iter().any(|replica| replica.address.as_ref() == Some(&slot.address))
+        };
+        for slot in slots.iter().filter(at_work) {
+            self.order(&slot.name, "ready").await?;
         }
         Ok(())
     }
 
-    /// The name of the place of `address`.
-    pub async fn place(&self, address: &str) -> Result<Option<String>> {
-        Ok(self.slots().await?.into_iter().find(|slot| slot.address == address).map(|slot| slot.name))
+    async fn at(&self, address: &str) -> Result<Option<Slot>> {
+        Ok(self.slots().await?.into_iter().find(|slot| slot.address == address))
     }
 
     async fn order(&self, server: &str, action: &str) -> Result<()> {
@@ -129,6 +143,7 @@ fn parse(csv: &str) -> Vec<Slot> {
                 name: cell("svname").to_owned(),
                 address: address.to_owned(),
                 up: cell("status").starts_with("UP") || cell("status") == "no check",
+                drained: cell("status").starts_with("DRAIN"),
                 sessions: cell("scur").parse().unwrap_or(0),
             })
         })
@@ -146,16 +161,22 @@ mod tests {
                    replicas,replica1,2,UP,10.1.0.2:5000,\n\
                    replicas,replica2,0,MAINT (resolution),,\n\
                    replicas,replica3,0,DOWN 1/2,10.1.0.3:5000,\n\
+                   replicas,replica4,1,DRAIN,10.1.0.4:5000,\n\
                    replicas,BACKEND,2,UP,,\n";
         let slot = |name: &str, address: &str, up, sessions| Slot {
             name: name.into(),
             address: address.into(),
             up,
+            drained: false,
             sessions,
         };
         assert_eq!(
             parse(csv),
-            [slot("replica1", "10.1.0.2", true, 2), slot("replica3", "10.1.0.3", false, 0)]
+            [
+                slot("replica1", "10.1.0.2", true, 2),
+                slot("replica3", "10.1.0.3", false, 0),
+                Slot { drained: true, ..slot("replica4", "10.1.0.4", false, 1) },
+            ]
         );
     }
 }

@@ -43,12 +43,16 @@ impl Compose {
             let containers = engine.containers(self.project()).await?;
             let waiting = waiting(&containers, &wanted);
             if waiting.is_empty() {
-                let slots = match Gateway::of(engine, &containers) {
-                    Some(gateway) => gateway.slots().await.unwrap_or_default(),
-                    None => Vec::new(),
-                };
-                let served = containers.iter().filter(|container| container.component == "service");
+                let served: Vec<&Container> =
+                    containers.iter().filter(|container| container.component == "service").collect();
+                let mut slots = Vec::new();
+                if let Some(gateway) = Gateway::of(engine, &containers) {
+                    // One that cannot be asked yet is asked again.
+                    slots = gateway.slots().await.unwrap_or_default();
+                    gateway.heal(&slots, &served).await?;
+                }
                 let in_rotation = served
+                    .iter()
                     .filter(|container| {
                         slots.iter().any(|slot| slot.up && Some(&slot.address) == container.address.as_ref())
                     })
