@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::target::image::RemoteName;
+
 /// What `image` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ImageVerb {
@@ -14,5 +16,14 @@ pub enum ImageVerb {
         /// The file
         #[arg(long, value_name = "FILE", default_value = "appforge-service.tar")]
         out: PathBuf,
+    },
+    /// Bring the image to a registry, with the credentials of `docker login`; no Docker engine is needed
+    Push {
+        /// Where to; without a tag the version's [example: registry.example.com/team/appforge-service]
+        #[arg(value_name = "NAME", value_parser = clap::value_parser!(RemoteName))]
+        name: RemoteName,
+        /// Without TLS, for a registry in a network of your own
+        #[arg(long)]
+        plain_http: bool,
     },
 }

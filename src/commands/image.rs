@@ -1,15 +1,17 @@
-//! `image build|save`: the service image, made from this very executable.
+//! `image build|save|push`: the service image, made from this very executable.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::image::ImageVerb;
 use crate::commands::Context;
+use crate::commands::target::{Progress, interruptible};
 use crate::error::ExitStatus;
 use crate::files;
 use crate::output::Format;
 use crate::target::compose::engine::Engine;
-use crate::target::compose::image;
+use crate::target::compose::image as loading;
+use crate::target::image;
 
 /// Runs `image`.
 pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
@@ -17,7 +19,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
     match verb {
         ImageVerb::Build => {
             let engine = Engine::connect().await?;
-            let loaded = image::ensure(&engine, None).await?;
+            let loaded = loading::ensure(&engine, None).await?;
             let answer = json!({"id": loaded.id, "reference": loaded.reference, "loaded": loaded.fresh});
             context.out.data(&answer, || loaded.reference.clone() + "\n")?;
             if !loaded.fresh {
@@ -26,13 +28,41 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
         }
         ImageVerb::Save { out } => {
             let packed = image::pack()?;
-            files::write_atomically(out, &packed.archive, 0o644)?;
+            files::write_atomically(out, &packed.archive()?, 0o644)?;
             let answer = json!({"id": packed.id, "reference": packed.reference, "file": out});
             context.out.data(&answer, || format!("{}\n", out.display()))?;
             context.out.say(format!(
                 "on the other host: docker load -i {}; it is `{}` there",
                 out.display(),
                 packed.version_reference
+            ));
+        }
+        ImageVerb::Push { name, plain_http } => {
+            let packed = image::pack()?;
+            let progress = Progress::new(context);
+            progress.show(&format!("pushing {}", name.shown()));
+            let tell = |done: u64, total: u64| {
+                let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+                progress.step(&format!(
+                    "pushing {}: {:.1} of {:.1} MiB",
+                    name.shown(),
+                    mib(done),
+                    mib(total)
+                ));
+            };
+            let work = image::push(&packed, name, *plain_http, &tell);
+            let pushed = interruptible(work, "do it again; what the registry has is not sent twice").await?;
+            drop(progress);
+            let answer = json!({
+                "id": packed.id, "reference": pushed.reference, "pinned": pushed.pinned, "pushed": pushed.fresh
+            });
+            context.out.data(&answer, || pushed.pinned.clone() + "\n")?;
+            if !pushed.fresh {
+                context.out.say("the registry has it already");
+            }
+            context.out.say(format!(
+                "on another host: docker pull {0} && docker tag {0} {1}",
+                pushed.pinned, packed.version_reference
             ));
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod finding;
+pub mod image;
 pub mod local;
 mod machine;
 pub mod plan;

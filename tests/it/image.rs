@@ -1,4 +1,14 @@
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 
 use crate::support::Project;
 
@@ -26,10 +36,7 @@ fn an_engine_that_is_not_there_is_exit_4_with_the_way_on() {
 
 #[test]
 fn the_service_image_is_this_very_program_and_is_loaded_once() {
-    if !Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success()) {
-        let text = "SKIPPED: the service image needs a Docker engine";
-        assert!(std::env::var_os("CI").is_none(), "{text}");
-        eprintln!("{text}");
+    if !docker_has(&["info"]) {
         return;
     }
     let project = Project::new();
@@ -56,4 +63,177 @@ fn the_service_image_is_this_very_program_and_is_loaded_once() {
         "{}",
         String::from_utf8_lossy(&loaded.stderr)
     );
+}
+
+/// Whether the Docker engine answers this; when not, a word on stderr, and a failure on CI.
+fn docker_has(question: &[&str]) -> bool {
+    let answered = Command::new("docker").args(question).output().is_ok_and(|output| output.status.success());
+    if !answered {
+        let text = format!("SKIPPED: this needs a Docker engine where `docker {}` works", question.join(" "));
+        assert!(std::env::var_os("CI").is_none(), "{text}");
+        eprintln!("{text}");
+    }
+    answered
+}
+
+/// What `docker` prints.
+#[track_caller]
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Goes away with the test.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-fv", &self.0]).output();
+    }
+}
+
+#[test]
+fn a_pushed_image_is_pulled_and_run_by_a_real_engine() {
+    if !docker_has(&["image", "inspect", "appforge-test-registry:1"]) {
+        return;
+    }
+    let registry = Container(docker(&["run", "-d", "-p", "127.0.0.1::5000", "appforge-test-registry:1"]));
+    let address = docker(&["port", &registry.0, "5000/tcp"]);
+    let project = Project::new();
+    // The container runs before the registry in it listens.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let name = format!("{address}/team/service");
+    let pushed = loop {
+        let run = project.run(&["image", "push", &name]);
+        if run.code == Some(0) {
+            break run;
+        }
+        assert!(std::time::Instant::now() < deadline, "{run:#?}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    let pinned = pushed.stdout.trim();
+    assert!(pinned.starts_with(&format!("{name}@sha256:")), "{pinned}");
+    assert!(!pushed.stderr.contains("already"), "{}", pushed.stderr);
+    let again = project.done(&["image", "push", &name]);
+    assert_eq!(again.stdout, pushed.stdout);
+    assert!(again.stderr.contains("the registry has it already\n"), "{}", again.stderr);
+
+    docker(&["pull", "--quiet", pinned]);
+    let version = docker(&["run", "--rm", "--network=none", pinned, "--version"]);
+    docker(&["rmi", pinned]);
+    assert_eq!(version, format!("appforge {}", env!("CARGO_PKG_VERSION")));
+}
+
+const PASSWORD: &str = "p:~?>\"w";
+
+/// A registry with a token service, as Docker Hub has one. Keeps what it got by method and path.
+#[derive(Clone, Default)]
+struct Scripted {
+    kept: Arc<Mutex<BTreeMap<String, Bytes>>>,
+}
+
+impl Scripted {
+    async fn start() -> (Self, String) {
+        let scripted = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let router = Router::new()
+            .route("/token", any(Self::token))
+            .route("/v2/{*path}", any(Self::repository))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(scripted.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (scripted, host)
+    }
+
+    /// `me` and the password, and a scope that covers pushing.
+    async fn token(headers: HeaderMap, request: Request) -> Response {
+        use base64::Engine as _;
+        let expected = base64::engine::general_purpose::STANDARD.encode(format!("me:{PASSWORD}"));
+        let known = headers.get("authorization").is_some_and(|value| *value == format!("Basic {expected}"));
+        let query = request.uri().query().unwrap_or_default();
+        if known && query == "service=scripted&scope=repository%3Ateam%2Fservice%3Apull%2Cpush" {
+            axum::Json(serde_json::json!({"token": "let-me-in"})).into_response()
+        } else {
+            let denied = serde_json::json!({"errors": [{"code": "DENIED", "message": "who are you?"}]});
+            (StatusCode::UNAUTHORIZED, axum::Json(denied)).into_response()
+        }
+    }
+
+    async fn repository(
+        State(scripted): State<Self>,
+        Path(path): Path<String>,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        if headers.get("authorization").is_none_or(|value| value != "Bearer let-me-in") {
+            let host = headers.get("host").unwrap().to_str().unwrap();
+            let challenge = format!("Bearer realm=\"http://{host}/token\",service=\"scripted\",scope=\"x\"");
+            return (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response();
+        }
+        let mut kept = scripted.kept.lock().unwrap();
+        match method {
+            Method::POST => (StatusCode::ACCEPTED, [("location", "/v2/team/upload?state=1")]).into_response(),
+            Method::PUT => {
+                // The digest that an upload was announced with is not seen here: the path is kept without the query.
+                kept.insert(path, body);
+                StatusCode::CREATED.into_response()
+            }
+            _ => StatusCode::NOT_FOUND.into_response(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_gets_its_token_with_what_a_credential_helper_knows() {
+    let (scripted, host) = Scripted::start().await;
+    let project = Project::new();
+    project.write("config.json", "{\"credsStore\": \"scripted\"}");
+    let push = |secret: &str| {
+        let answer = serde_json::json!({"ServerURL": "x", "Username": "me", "Secret": secret});
+        project.write("answer.json", &answer.to_string());
+        project.write(
+            "docker-credential-scripted",
+            "#!/bin/sh\n[ $1 = get ] || exit 1\ncat > asked\ncat answer.json\n",
+        );
+        let helper = project.path().join("docker-credential-scripted");
+        std::fs::set_permissions(helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        project
+            .command(&["image", "push", &format!("{host}/team/service:1")])
+            .env("DOCKER_CONFIG", project.path())
+            .env("PATH", format!("{}:{path}", project.path().display()))
+            .output()
+            .unwrap()
+    };
+    let refused = push("wrong-password");
+    let text = String::from_utf8(refused.stderr).unwrap();
+    let expected = format!(
+        "error: the registry `{host}` does not accept the credentials that Docker has for it: \
+         who are you? (DENIED)\n\nhint: docker login {host}\n"
+    );
+    assert!(text.ends_with(&expected), "{text}");
+    assert!(!text.contains("wrong-password"), "{text}");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(project.read("asked"), host);
+
+    let pushed = push(PASSWORD);
+    assert_eq!(pushed.status.code(), Some(0), "{}", String::from_utf8_lossy(&pushed.stderr));
+    let kept = scripted.kept.lock().unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(kept.get("team/service/manifests/1").unwrap()).unwrap();
+    let layer = kept.get("team/upload").unwrap();
+    assert_eq!(manifest["layers"][0]["size"], layer.len(), "the layer came last, and whole");
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_exit_4() {
+    let project = Project::new();
+    let run = project.run(&["image", "push", "127.0.0.1:1/team/service"]);
+    assert_eq!(run.code, Some(4), "{run:#?}");
+    assert!(run.stderr.contains("error: the registry `127.0.0.1:1` cannot be reached\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: `appforge image save` writes a file instead\n"), "{}", run.stderr);
+    assert_eq!(project.run(&["image", "push", "service"]).code, Some(2));
 }

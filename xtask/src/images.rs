@@ -1,7 +1,7 @@
 //! `cargo xtask images`: the container images of the tests, made of files on this machine, since no registry may be needed.
 //!
-//! Valkey and the MongoDB wire server come from the virtual environment of `cargo xtask peers`, HAProxy and BusyBox from
-//! Debian's packages, the rest is BusyBox with a script. Each is one layer that `docker import` takes.
+//! Valkey and the MongoDB wire server come from the virtual environment of `cargo xtask peers`, HAProxy, BusyBox and a
+//! registry from Debian's packages, the rest is BusyBox with a script. Each is one layer that `docker import` takes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,8 +13,14 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// Debian's packages that hold what an image needs and a plain machine has not.
-const PACKAGES: [&str; 5] =
-    ["busybox-static", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"];
+const PACKAGES: [&str; 6] = [
+    "busybox-static",
+    "docker-registry",
+    "haproxy",
+    "liblua5.3-0",
+    "libopentracing-c-wrapper0",
+    "libopentracing1",
+];
 
 /// The words of BusyBox that health checks and scripts use.
 const WORDS: [&str; 12] =
@@ -43,11 +49,14 @@ const NOT_NEEDED: [&str; 10] = [
     "unittest",
 ];
 
+/// A registry that asks nobody who he is.
+const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp}}\nhttp: {addr: ':5000'}\n";
+
 /// Tells a client what the gateway told of it.
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,web:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,registry:1,web:1,broken:1}`.
 pub fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -75,6 +84,11 @@ pub fn run(root: &Path) -> Result<()> {
         &[("data/db", "999:999"), ("data/configdb", "999:999")],
         "CMD [\"mongod\"]",
     )?;
+
+    let registry = Root::new(&work, "registry:1", &busybox)?;
+    registry.program(&debian.join("usr/bin/docker-registry"), "docker-registry", &debian)?;
+    fs::write(registry.path.join("etc/registry.yml"), REGISTRY)?;
+    registry.import(&[], &[], "CMD [\"docker-registry\", \"serve\", \"/etc/registry.yml\"]")?;
 
     let web = Root::new(&work, "web:1", &busybox)?;
     web.folder("www")?;
@@ -245,7 +259,8 @@ fn copy(from: &Path, to: &Path, options: &[String], names: &[&str]) -> Result<()
 /// Debian's packages, unpacked; nothing is installed.
 fn packages(work: &Path) -> Result<PathBuf> {
     let (cache, unpacked) = (work.join("packages"), work.join("debian"));
-    if unpacked.join("usr/sbin/haproxy").exists() {
+    let stamp = unpacked.join("packages.txt");
+    if fs::read_to_string(&stamp).ok().as_deref() == Some(&PACKAGES.join("\n")) {
         return Ok(unpacked);
     }
     fs::create_dir_all(&cache)?;
@@ -264,6 +279,8 @@ fn packages(work: &Path) -> Result<PathBuf> {
             run_quietly(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&unpacked))?;
         }
     }
+    // Written last: a folder without it is half made.
+    fs::write(&stamp, PACKAGES.join("\n"))?;
     Ok(unpacked)
 }
 

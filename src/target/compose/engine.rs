@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::hex;
-use crate::target::compose::image::Image;
 use crate::target::compose::observe::Container;
+use crate::target::image::Image;
 
 /// The oldest engine that has what the documents ask for: API 1.41 is Docker 20.10.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -131,7 +131,7 @@ impl Engine {
     /// When the engine refuses it, for instance for want of disk space.
     pub async fn load(&self, image: Image) -> Result<()> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
-        let body = bollard::body_full(image.archive.into());
+        let body = bollard::body_full(image.archive()?.into());
         let loaded = self.docker.import_image(options, body, None).try_for_each(|_| async { Ok(()) });
         loaded.await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the Docker engine did not take the service image")

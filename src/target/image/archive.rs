@@ -107,16 +107,11 @@ impl Archive {
 
     /// Adds the one image that it holds.
     pub fn add_image(&mut self, config: &[u8], layer: &[u8], references: &[&str]) -> io::Result<()> {
-        let manifest = serde_json::to_vec(&json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", config),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
-        }))?;
+        let manifest = manifest(config, layer)?;
         let manifests: Vec<_> = references
             .iter()
             .map(|reference| {
-                let mut entry = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+                let mut entry = descriptor(MANIFEST, &manifest);
                 entry["annotations"] = json!({
                     "io.containerd.image.name": format!("docker.io/library/{reference}"),
                     "org.opencontainers.image.ref.name": reference.split(':').next_back(),
@@ -150,6 +145,19 @@ impl Archive {
     fn put(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         append(&mut self.builder, &mut header(EntryType::Regular, 0o644), path, bytes)
     }
+}
+
+/// The type of [`manifest`].
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// The manifest of the OCI image specification: names configuration and layer by their digests.
+pub fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", config),
+        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
+    }))
 }
 
 /// `sha256:` and the digits, as OCI writes a digest.

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, REPOSITORY, architecture, fingerprint, pack};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::target::compose::engine::Engine;
+use crate::target::image::{Fingerprint, REPOSITORY, architecture, fingerprint, pack};
 
 /// The image in the engine.
 #[derive(Clone, Debug)]

@@ -1,8 +1,13 @@
-//! The service image, made from the running executable: no registry, no build, the same bytes for the same program.
+//! The service image, made from the running executable: no build, the same bytes for the same program. Knows no engine; a
+//! registry takes it as it is.
 
 mod archive;
-mod load;
+mod challenge;
+mod credentials;
+mod name;
 mod program;
+mod push;
+mod registry;
 
 use std::path::PathBuf;
 
@@ -10,11 +15,11 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::error::{ExitStatus, Failure};
-use archive::{Entry, digest};
+use archive::{Archive, Entry, digest};
 
-pub use archive::Archive;
-pub use load::{Loaded, current, ensure};
+pub use name::RemoteName;
 pub use program::{Fingerprint, fingerprint};
+pub use push::{Pushed, push};
 
 /// The repository of the images that we make.
 pub const REPOSITORY: &str = "appforge-service";
@@ -22,7 +27,7 @@ pub const REPOSITORY: &str = "appforge-service";
 /// The user of the container; no system hands this number out.
 const USER: u32 = 65_532;
 
-/// An image, ready to be loaded.
+/// An image: its configuration and its one layer.
 pub struct Image {
     /// The digest of its configuration, `sha256:…`: what the engine knows it by.
     pub id: String,
@@ -30,8 +35,20 @@ pub struct Image {
     pub reference: String,
     /// By version, which the documents name: `appforge-service:<version>`.
     pub version_reference: String,
-    /// `docker load` and OCI tools read it.
-    pub archive: Vec<u8>,
+    config: Vec<u8>,
+    layer: Vec<u8>,
+}
+
+impl Image {
+    /// The file that `docker load` and OCI tools read.
+    ///
+    /// # Errors
+    /// When it cannot be packed.
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        let mut archive = Archive::new();
+        archive.add_image(&self.config, &self.layer, &[&self.reference, &self.version_reference])?;
+        archive.finish().context("while packing the image")
+    }
 }
 
 /// Packs the running executable with the shared libraries that it has loaded.
@@ -58,7 +75,7 @@ pub fn pack() -> Result<Image> {
     assemble(entries)
 }
 
-/// The layer, the configuration that names it, and the archive of both.
+/// The layer, and the configuration that names it.
 fn assemble(entries: Vec<Entry>) -> Result<Image> {
     let layer = archive::layer(entries).context("while packing the image")?;
     let config = serde_json::to_vec(&configuration(&digest(&layer)))?;
@@ -66,9 +83,7 @@ fn assemble(entries: Vec<Entry>) -> Result<Image> {
     let short = id.get(7..19).unwrap_or_default();
     let reference = format!("{REPOSITORY}:{short}");
     let version_reference = format!("{REPOSITORY}:{}", env!("CARGO_PKG_VERSION"));
-    let mut archive = Archive::new();
-    archive.add_image(&config, &layer, &[&reference, &version_reference])?;
-    Ok(Image { id, archive: archive.finish()?, reference, version_reference })
+    Ok(Image { id, reference, version_reference, config, layer })
 }
 
 /// The image configuration of the OCI image specification.
@@ -128,7 +143,7 @@ mod tests {
         let entries = |text: &str| vec![Entry::file("/appforge", 0o755, text.into())];
         let one = assemble(entries("a")).unwrap();
         let same = assemble(entries("a")).unwrap();
-        assert_eq!((&one.id, &one.archive), (&same.id, &same.archive));
+        assert_eq!((&one.id, one.archive().unwrap()), (&same.id, same.archive().unwrap()));
         assert_ne!(one.id, assemble(entries("b")).unwrap().id);
         assert!(one.reference.starts_with("appforge-service:"));
     }

@@ -1,0 +1,288 @@
+//! One repository of a registry over HTTP (OCI distribution specification): requests, and being known to it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::Frame;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::archive::MANIFEST;
+use super::challenge::{self, Challenge};
+use super::credentials::Credentials;
+use super::name::RemoteName;
+use crate::error::{ExitStatus, Failure};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a registry may be silent: it may copy a whole layer to its store before it answers.
+const SILENCE: Duration = Duration::from_secs(120);
+/// Between two words on how far an upload is.
+const TELL: Duration = Duration::from_secs(1);
+/// An upload goes in pieces of this size.
+const PIECE: usize = 64 * 1024;
+/// Longest answer that is read.
+const MOST: usize = 1 << 20;
+
+/// Told how many bytes of how many are on their way.
+pub type Tell<'a> = &'a dyn Fn(u64, u64);
+
+/// A repository.
+pub struct Registry {
+    client: Client<HttpsConnector<HttpConnector>, BoxBody<Bytes, Infallible>>,
+    base: String,
+    name: RemoteName,
+    credentials: Option<Credentials>,
+    authorization: Option<HeaderValue>,
+}
+
+/// What goes with a request.
+#[derive(Clone, Default)]
+pub struct Payload {
+    pub kind: &'static str,
+    pub bytes: Bytes,
+}
+
+/// A whole answer.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Registry {
+    /// Connects to nothing yet. `plain` leaves TLS out.
+    pub fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(CONNECT));
+        http.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .context("this machine has no certificate authorities")?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let scheme = if plain { "http" } else { "https" };
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            base: format!("{scheme}://{}", name.registry),
+            name: name.clone(),
+            credentials,
+            authorization: None,
+        })
+    }
+
+    /// The URI of something in the repository.
+    pub fn uri(&self, path: &str) -> Result<Uri> {
+        Ok(format!("{}/v2/{}/{path}", self.base, self.name.repository).parse()?)
+    }
+
+    /// The URI that a `Location` header means; it may be relative.
+    pub fn location(&self, answer: &Answer) -> Result<String> {
+        let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.context("the registry does not say where to upload to")?;
+        Ok(if location.starts_with('/') { format!("{}{location}", self.base) } else { location.to_owned() })
+    }
+
+    /// One request and its answer. Makes itself known when the registry asks for that.
+    ///
+    /// # Errors
+    /// When there is no answer, or the registry lets nobody in. Any other status is an answer.
+    pub async fn send(
+        &mut self,
+        method: Method,
+        uri: Uri,
+        payload: Payload,
+        tell: Tell<'_>,
+    ) -> Result<Answer> {
+        let answer = self.exchange(&method, &uri, &payload, tell).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.authorization = match challenge::read(&answer.headers) {
+            Some(Challenge::Basic) => match &self.credentials {
+                Some(Credentials::Password(user, password)) => Some(basic(user, password.reveal())?),
+                _ => return Err(self.refused(&answer)),
+            },
+            Some(Challenge::Bearer { realm, service }) => Some(self.token(&realm, &service).await?),
+            None => return Err(self.refused(&answer)),
+        };
+        let answer = self.exchange(&method, &uri, &payload, tell).await?;
+        if answer.status == StatusCode::UNAUTHORIZED { Err(self.refused(&answer)) } else { Ok(answer) }
+    }
+
+    /// A token for this repository, from the service that the registry named.
+    async fn token(&self, realm: &str, service: &str) -> Result<HeaderValue> {
+        if !realm.starts_with("https://") && self.base.starts_with("https://") {
+            bail!("the registry wants the credentials without TLS");
+        }
+        let scope = format!("repository:{}:pull,push", self.name.repository);
+        let (service, scope) = (challenge::encode(service), challenge::encode(&scope));
+        let join = if realm.contains('?') { '&' } else { '?' };
+        let mut request = Request::builder().header(USER_AGENT, "appforge");
+        let mut body = Bytes::new();
+        request = match &self.credentials {
+            Some(Credentials::Token(token)) => {
+                let token = challenge::encode(token.reveal());
+                body = format!(
+                    "grant_type=refresh_token&client_id=appforge&service={service}&scope={scope}&refresh_token={token}"
+                )
+                .into();
+                request
+                    .method(Method::POST)
+                    .uri(realm)
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            }
+            Some(Credentials::Password(user, password)) => request
+                .uri(format!("{realm}{join}service={service}&scope={scope}"))
+                .header(AUTHORIZATION, basic(user, password.reveal())?),
+            None => request.uri(format!("{realm}{join}service={service}&scope={scope}")),
+        };
+        let answer = self.ask(request, body, &|_, _| {}).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(&answer));
+        }
+        let tokens: Value =
+            serde_json::from_slice(&answer.body).context("the token service answers no JSON")?;
+        let token = tokens["token"].as_str().or(tokens["access_token"].as_str());
+        secret(format!("Bearer {}", token.context("the token service gives no token")?))
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        payload: &Payload,
+        tell: Tell<'_>,
+    ) -> Result<Answer> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(USER_AGENT, "appforge")
+            .header(ACCEPT, MANIFEST)
+            .header(CONTENT_LENGTH, payload.bytes.len());
+        if !payload.kind.is_empty() {
+            request = request.header(CONTENT_TYPE, payload.kind);
+        }
+        // A registry may send uploads to a store elsewhere, which is told no secret of this one.
+        let same = uri.authority().is_some_and(|authority| authority.as_str() == self.name.registry);
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| same) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.ask(request, payload.bytes.clone(), tell).await
+    }
+
+    /// The exchange itself: it may take as long as it moves.
+    async fn ask(&self, request: http::request::Builder, bytes: Bytes, tell: Tell<'_>) -> Result<Answer> {
+        let (total, sent) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
+        let counter = sent.clone();
+        let pieces = (0..bytes.len()).step_by(PIECE).map(move |at| {
+            let piece = bytes.slice(at..bytes.len().min(at + PIECE));
+            counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(piece))
+        });
+        let body = BodyExt::boxed(StreamBody::new(stream::iter(pieces).map(|piece| piece)));
+        let exchange = async {
+            let answer = self.client.request(request.body(body)?).await?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, MOST).collect().await.map_err(anyhow::Error::from_boxed)?;
+            Ok::<_, anyhow::Error>(Answer {
+                status: head.status,
+                headers: head.headers,
+                body: body.to_bytes(),
+            })
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let (mut known, mut since) = (0, Instant::now());
+        loop {
+            if let Ok(answer) = tokio::time::timeout(TELL, exchange.as_mut()).await {
+                return answer.map_err(|error| self.unreachable(error));
+            }
+            let now = sent.load(Ordering::Relaxed);
+            if now != known {
+                (known, since) = (now, Instant::now());
+                tell(now, total);
+            } else if since.elapsed() >= SILENCE {
+                let message = format!(
+                    "the registry `{}` has been silent for {}s",
+                    self.name.registry,
+                    SILENCE.as_secs()
+                );
+                return Err(Failure::new(ExitStatus::TimedOut, message)
+                    .hint("do it again; what it has is not sent twice")
+                    .into());
+            }
+        }
+    }
+
+    fn unreachable(&self, error: anyhow::Error) -> anyhow::Error {
+        let connect = error
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect);
+        if !connect {
+            return error.context(format!("while talking to the registry `{}`", self.name.registry));
+        }
+        let mut failure = Failure::new(
+            ExitStatus::Unreachable,
+            format!("the registry `{}` cannot be reached", self.name.registry),
+        )
+        .caused_by(error);
+        if self.base.starts_with("https://") {
+            failure = failure.hint("a registry without TLS takes `--plain-http`");
+        }
+        failure.hint("`appforge image save` writes a file instead").into()
+    }
+
+    fn refused(&self, answer: &Answer) -> anyhow::Error {
+        let login = self.name.login();
+        let why = match self.credentials {
+            Some(_) => "does not accept the credentials that Docker has for it",
+            None => "wants credentials, and Docker has none for it",
+        };
+        Failure::new(
+            ExitStatus::Failed,
+            format!("the registry `{}` {why}{}", self.name.registry, answer.said()),
+        )
+        .hint(format!("docker login {login}"))
+        .into()
+    }
+}
+
+impl Answer {
+    /// What the registry says of itself why it does not, to be put behind a sentence.
+    pub fn said(&self) -> String {
+        let body: Option<Value> = serde_json::from_slice(&self.body).ok();
+        let errors = body.as_ref().and_then(|body| body["errors"].as_array());
+        let errors: Vec<String> = errors
+            .into_iter()
+            .flatten()
+            .filter_map(|error| Some(format!("{} ({})", error["message"].as_str()?, error["code"].as_str()?)))
+            .collect();
+        if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
+    }
+}
+
+fn basic(user: &str, password: &str) -> Result<HeaderValue> {
+    secret(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+}
+
+fn secret(text: String) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok().context("the registry's token cannot be sent back")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
