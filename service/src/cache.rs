@@ -1,8 +1,11 @@
 //! Answers kept in Redis for a while. A dead Redis only means misses.
 //!
 //! All entries belong to a generation, a random token that each write replaces. An entry is stored with the generation
-//! that was read before the database was, so that a reader who raced with a write stores what nobody will take.
+//! that was read before the database was, so that a reader who raced with a write stores what nobody will take. A token
+//! that could not be replaced, since Redis was away or late, is replaced as soon as Redis answers; until then, and never
+//! longer than an entry lives, other replicas may answer with what was true before the write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +14,27 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use redis::{RedisError, cmd};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::redis::{FailureKind, Redis};
+use crate::redis::{self as store, FailureKind, Link, Redis};
 
 /// A cache for the items.
 #[derive(Clone)]
 pub struct Cache {
+    entries: Entries,
+    requests: Family<OutcomeLabels, Counter>,
+    /// A write could not be made known.
+    owed: Arc<Notify>,
+    _repair: Arc<AbortOnDropHandle<()>>,
+}
+
+/// The entries in Redis.
+#[derive(Clone)]
+struct Entries {
     redis: Redis,
     ttl: Duration,
-    requests: Family<OutcomeLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,23 +62,25 @@ pub enum Found {
 pub struct Token(Option<String>);
 
 impl Cache {
-    /// A cache whose entries live for `ttl`.
+    /// A cache whose entries live for `ttl`. Must be called on a tokio runtime.
     pub fn new(redis: Redis, ttl: Duration, registry: &mut Registry) -> Self {
         let requests = Family::default();
         registry.register("cache_requests", "Reads that the cache could answer, or not", requests.clone());
-        Self { redis, ttl, requests }
+        let (entries, owed) = (Entries { redis, ttl }, Arc::new(Notify::new()));
+        let repair = tokio::spawn(repair(entries.clone(), owed.clone()));
+        Self { entries, requests, owed, _repair: Arc::new(AbortOnDropHandle::new(repair)) }
     }
 
     /// Looks a key up.
     pub async fn get(&self, key: &str) -> Found {
-        let (found, outcome) = match self.look_up(key).await {
+        let (found, outcome) = match self.entries.look_up(key).await {
             Some(Ok((Some(generation), Some(entry)))) => match entry_of(&generation, &entry) {
                 Some(answer) => (Found::Hit(answer), CacheOutcome::hit),
                 None => (Found::Miss(Token(Some(generation))), CacheOutcome::miss),
             },
             Some(Ok((generation, _))) => (Found::Miss(Token(generation)), CacheOutcome::miss),
             Some(Err(error)) => {
-                self.redis.failed(FailureKind::of(&error));
+                self.entries.redis.failed(FailureKind::of(&error));
                 (Found::Miss(Token(None)), CacheOutcome::bypass)
             }
             None => (Found::Miss(Token(None)), CacheOutcome::bypass),
@@ -76,8 +93,40 @@ impl Cache {
     pub async fn put(&self, key: &str, Token(generation): Token, answer: &[u8]) {
         let Some(generation) = generation else {
             // Nobody has written since Redis was empty: the next reader finds a generation.
-            return self.renew(true).await;
+            self.entries.renew(true).await;
+            return;
         };
+        self.entries.store(key, generation, answer).await;
+    }
+
+    /// Forgets everything: something was written.
+    pub async fn invalidate(&self) {
+        if !self.entries.renew(false).await {
+            self.owed.notify_one();
+        }
+    }
+}
+
+/// Makes writes known that could not be made known at once. After the life of an entry nothing is left to forget.
+async fn repair(entries: Entries, owed: Arc<Notify>) {
+    loop {
+        owed.notified().await;
+        let late = async {
+            let mut link = entries.redis.link();
+            // An error means that the keeper is gone, which outlives the cache.
+            while link.wait_for(|link| matches!(link, Link::Up(_))).await.is_ok() {
+                if entries.renew(false).await {
+                    return;
+                }
+            }
+        };
+        // A time-out is the end of every entry that was there before.
+        let _ = timeout(entries.ttl, late).await;
+    }
+}
+
+impl Entries {
+    async fn store(&self, key: &str, generation: String, answer: &[u8]) {
         let Some(mut connection) = self.redis.connection() else { return };
         let mut entry = generation.into_bytes();
         entry.push(b'\n');
@@ -88,24 +137,15 @@ impl Cache {
         self.judge(command.query_async::<()>(&mut connection).await);
     }
 
-    /// Forgets everything: something was written.
-    pub async fn invalidate(&self) {
-        self.renew(false).await;
-    }
-
-    async fn renew(&self, only_if_missing: bool) {
-        let Some(mut connection) = self.redis.connection() else { return };
-        let mut bytes = [0; 8];
-        // Without randomness entries live on to their end, which is bounded.
-        if getrandom::fill(&mut bytes).is_err() {
-            return;
-        }
+    /// Replaces the generation; tells whether Redis said that it did.
+    async fn renew(&self, only_if_missing: bool) -> bool {
+        let Some(mut connection) = self.redis.connection() else { return false };
         let mut command = cmd("SET");
-        command.arg(self.key("generation")).arg(format!("{:016x}", u64::from_ne_bytes(bytes)));
+        command.arg(self.key("generation")).arg(store::random());
         if only_if_missing {
             command.arg("NX");
         }
-        self.judge(command.query_async::<Option<String>>(&mut connection).await);
+        self.judge(command.query_async::<Option<String>>(&mut connection).await)
     }
 
     async fn look_up(&self, key: &str) -> Option<Result<(Option<String>, Option<Vec<u8>>), RedisError>> {
@@ -117,10 +157,11 @@ impl Cache {
         format!("{}cache:items:{key}", self.redis.key_prefix())
     }
 
-    fn judge<T>(&self, outcome: Result<T, RedisError>) {
-        if let Err(error) = outcome {
-            self.redis.failed(FailureKind::of(&error));
+    fn judge<T>(&self, outcome: Result<T, RedisError>) -> bool {
+        if let Err(error) = &outcome {
+            self.redis.failed(FailureKind::of(error));
         }
+        outcome.is_ok()
     }
 }
 

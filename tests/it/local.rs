@@ -40,6 +40,17 @@ fn scale_is_remembered_and_restart_replaces_every_replica() {
 }
 
 #[test]
+fn scale_and_restart_under_load_fail_no_request() {
+    let up = Up::new("rate_limit: {requests: 100000000}\n");
+    up.done(&["up"]);
+    up.no_client_notices(|| {
+        up.done(&["scale", "--replicas", "3"]);
+        up.done(&["restart"]);
+        up.done(&["scale", "--replicas", "1"]);
+    });
+}
+
+#[test]
 fn items_survive_down_and_a_killed_supervisor_but_not_volumes() {
     let up = Up::new("rate_limit: {requests: 100000}\n");
     up.done(&["up"]);

@@ -1,6 +1,5 @@
 //! What users meet while a store is away: real servers that are killed, frozen and started again under a running stack.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -76,6 +75,36 @@ fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come()
     assert_eq!(report["passed"], true, "{report:#}");
 }
 
+#[test]
+fn what_changed_while_redis_was_away_is_not_answered_as_it_was_before() {
+    // Entries outlive the test, so that only an invalidation can end them.
+    let Some((up, _mongodb, mut valkey)) = stack(MANY) else { return };
+    let (port, stack) = (format!("port: {}", up.port), up.project.read("appforge.yaml"));
+    let long = stack.replace(&port, &format!("{port}, env: {{CACHE_TTL_MS: \"3600000\"}}"));
+    up.project.write("appforge.yaml", &long);
+    up.done(&["up"]);
+    up.connected();
+    let (_, created) = up.request("POST /api/items", r#"{"name": "before"}"#);
+    let created: Value = serde_json::from_str(&created).unwrap();
+    let path = format!("/api/items/{}", created["id"].as_str().unwrap());
+    let get = || up.request(&format!("GET {path}"), "").1;
+    let keys = || valkey_keys(valkey.port);
+    eventually("the answer is cached", || {
+        get().contains("before") && keys().iter().any(|key| key.contains("item:"))
+    });
+    valkey.kill();
+    assert_eq!(up.request(&format!("PATCH {path}"), r#"{"name": "after"}"#).0, 200);
+    valkey.start();
+    eventually("Redis is back", || health(&up)["redis"]["status"] == "up");
+    eventually("the change is told", || get().contains("after"));
+}
+
+/// The keys that a server holds.
+fn valkey_keys(port: u16) -> Vec<String> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
+    redis::cmd("KEYS").arg("*").query(&mut client.get_connection().unwrap()).unwrap()
+}
+
 /// The whole stack may write no file above 1 MiB, as if the disk were full there.
 #[test]
 fn a_full_disk_refuses_writes_and_nothing_else() {
@@ -104,28 +133,6 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     assert_eq!(report["passed"], true, "{report:#}");
 }
 
-/// Asks again and again while `outage` runs; every answer must be 200 or 429.
-fn no_client_notices(up: &Up, outage: impl FnOnce()) {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let ask = || {
-            let mut answers = 0;
-            while !stop.load(Ordering::Relaxed) {
-                let (status, body) = up.request("GET /health", "");
-                assert!(status == 200 || status == 429, "{status}: {body}");
-                answers += 1;
-            }
-            answers
-        };
-        let clients: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-        outage();
-        stop.store(true, Ordering::Relaxed);
-        for client in clients {
-            assert!(client.join().unwrap() > 0);
-        }
-    });
-}
-
 #[test]
 fn redis_killed_and_frozen_under_load_fails_no_request_and_hands_out_no_second_budget() {
     let Some((up, _mongodb, mut valkey)) = stack("rate_limit: {requests: 200, window: 1h}\n") else { return };
@@ -142,7 +149,7 @@ fn redis_killed_and_frozen_under_load_fails_no_request_and_hands_out_no_second_b
         )
     };
     eventually("Redis counts", || mode("shared"));
-    no_client_notices(&up, || {
+    up.no_client_notices(|| {
         valkey.kill();
         eventually("each replica counts by itself", || mode("memory"));
         valkey.start();

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -62,6 +63,28 @@ impl Up {
     /// [`Up::request`] with more headers; the status, the head and the body.
     pub fn whole(&self, request: &str, headers: &str, body: &str) -> (u16, String, String) {
         exchange(&format!("127.0.0.1:{}", self.port), request, headers, body)
+    }
+
+    /// Asks again and again while `event` goes on; every answer must be 200 or 429.
+    pub fn no_client_notices(&self, event: impl FnOnce()) {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let ask = || {
+                let mut answers = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let (status, body) = self.request("GET /health", "");
+                    assert!(status == 200 || status == 429, "{status}: {body}");
+                    answers += 1;
+                }
+                answers
+            };
+            let clients: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            event();
+            stop.store(true, Ordering::Relaxed);
+            for client in clients {
+                assert!(client.join().unwrap() > 0);
+            }
+        });
     }
 
     pub fn pids(&self) -> Vec<u64> {

@@ -113,7 +113,7 @@ async fn epoch(connection: &Connection, prefix: &str) -> Result<String, RedisErr
 }
 
 /// 64 random bits in hexadecimal. Should the system have none, the clock will do.
-fn random() -> String {
+pub(crate) fn random() -> String {
     let number = getrandom::u64().unwrap_or_else(|_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |now| now.subsec_nanos().into())

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
+pub(crate) use keeper::random;
 
 use crate::status::StoreState;
 

@@ -1,10 +1,6 @@
 //! The data file: everything read at the start, changes written as one transaction. Blocking; knows no command.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
-use anyhow::{Context, bail};
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 /// The file within the folder of the options.
 pub(super) const FILE: &str = "mongodb.redb";
@@ -12,9 +8,6 @@ pub(super) const FILE: &str = "mongodb.redb";
 const DOCUMENTS: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("documents-v1");
 /// Namespace to what is known of a collection (a BSON document).
 const COLLECTIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("collections-v1");
-/// All documents are in memory anyway, so the file's pages need little room there.
-const CACHE: usize = 8 * 1024 * 1024;
-
 /// One change, of a document (with its `_id`) or of a collection.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
@@ -31,53 +24,8 @@ pub(super) struct Kept {
     pub(super) documents: Vec<(String, Vec<u8>)>,
 }
 
-/// The open data file. It is locked against other processes.
-#[derive(Debug)]
-pub(super) struct Disk {
-    path: PathBuf,
-    /// `None` after a failed write: the library gives up a database then, and it must be opened again.
-    database: Mutex<Option<Database>>,
-}
-
-impl Disk {
-    /// Opens or makes the file and reads what it holds.
-    ///
-    /// # Errors
-    /// When the folder or the file cannot be made or read, is in use by another process, or is no data file.
-    pub(super) fn open(folder: &Path) -> anyhow::Result<(Self, Kept)> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let path = folder.join(FILE);
-        let unreadable =
-            || format!("cannot read the MongoDB data file {}; to start empty, move it away", path.display());
-        let database = match Builder::new().set_cache_size(CACHE).create(&path) {
-            Err(DatabaseError::DatabaseAlreadyOpen) => {
-                bail!("the MongoDB data file {} is in use by another process", path.display())
-            }
-            other => other.with_context(unreadable)?,
-        };
-        let kept = read(&database).with_context(unreadable)?;
-        Ok((Self { path, database: Mutex::new(Some(database)) }, kept))
-    }
-
-    /// Writes changes, all or none; they are on the disk when this returns.
-    ///
-    /// # Errors
-    /// When the disk is full or broken. Nothing has changed then, and the next call tries afresh.
-    pub(super) fn write(&self, changes: &[Change]) -> anyhow::Result<()> {
-        let mut place = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = match place.take() {
-            Some(database) => database,
-            // Not `create`: a file that vanished must not come back with a part of the documents.
-            None => Builder::new().set_cache_size(CACHE).open(&self.path)?,
-        };
-        write(&database, changes)?;
-        *place = Some(database);
-        Ok(())
-    }
-}
-
-fn read(database: &Database) -> anyhow::Result<Kept> {
+/// Everything in the file.
+pub(super) fn read(database: &Database) -> anyhow::Result<Kept> {
     let transaction = database.begin_write()?;
     transaction.open_table(DOCUMENTS)?;
     transaction.open_table(COLLECTIONS)?;
@@ -95,7 +43,8 @@ fn read(database: &Database) -> anyhow::Result<Kept> {
     Ok(kept)
 }
 
-fn write(database: &Database, changes: &[Change]) -> anyhow::Result<()> {
+/// Writes changes, all or none.
+pub(super) fn write(database: &Database, changes: &Vec<Change>) -> anyhow::Result<()> {
     let transaction = database.begin_write()?;
     {
         let mut documents = transaction.open_table(DOCUMENTS)?;

@@ -3,11 +3,11 @@
 //! A write is answered once it is on the disk: writes that wait share one transaction.
 
 use std::future::Future;
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bson::{Document, doc};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,17 +20,17 @@ use tokio_util::task::TaskTracker;
 use super::answer::{Answer, Refusal};
 use super::chatter::{self, Counts};
 use super::data::Data;
-use super::disk::{Disk, FILE};
+use super::disk::{self, FILE};
 use super::read::Cursors;
 use super::wire::{self, Request};
 use super::{Options, aggregate, read, write};
+use crate::embedded::accept::accept;
+use crate::embedded::file::DataFile;
 
 /// Room to read into at a time.
 const READ_ROOM: usize = 16 * 1024;
 /// How long a client may take to accept a reply before it is given up.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait after the listener failed (too many open files) before it is asked again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long to wait after a failed write to the disk before the next.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -80,15 +80,8 @@ pub async fn serve(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let path = options.data.join(FILE);
-    let opened = tokio::task::spawn_blocking(move || {
-        let (disk, kept) = Disk::open(&options.data)?;
-        Ok((disk, Data::load(kept)?))
-    });
-    let (disk, data) = opened.await.unwrap_or_else(|error| {
-        Err(anyhow!(error)
-            .context(format!("the MongoDB data file {} is broken; move it away", path.display())))
-    })?;
+    let read = |database: &redb::Database| Data::load(disk::read(database)?);
+    let (disk, data) = DataFile::open(options.data, FILE, "MongoDB", read).await?;
     let started = Instant::now();
     let counts =
         Counts { started, open: 0, created: 0, inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
@@ -102,7 +95,8 @@ pub async fn serve(
     // Whatever ends this function, even the caller dropping it, ends the connections too.
     let stop_on_drop = stop.clone().drop_guard();
     tasks.spawn(keep(shared.clone(), disk.clone(), stop.clone()));
-    accept(&listener, &shared, &tasks, &stop, shutdown).await;
+    let serve = |stream, peer| visit(stream, peer, shared.clone(), stop.clone());
+    accept(&listener, &tasks, shutdown, serve).await;
     drop(listener);
     drop(stop_on_drop);
     tasks.close();
@@ -110,46 +104,20 @@ pub async fn serve(
     flush(&shared, &disk).await.context("the last changes of the embedded MongoDB were not written")
 }
 
-async fn accept(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-    shutdown: impl Future<Output = ()>,
-) {
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let (shared, stop) = (shared.clone(), stop.clone());
-                tasks.spawn(async move {
-                    let id = {
-                        let counts = &mut shared.lock().counts;
-                        counts.open += 1;
-                        counts.created += 1;
-                        counts.created
-                    };
-                    if let Some(Err(error)) = stop.run_until_cancelled(connection(stream, id, &shared)).await
-                        && error.kind() == std::io::ErrorKind::InvalidData
-                    {
-                        tracing::warn!(%peer, %error, "a client of the embedded MongoDB speaks something else");
-                    }
-                    shared.lock().counts.open -= 1;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the embedded MongoDB cannot accept a connection");
-                tokio::select! {
-                    () = &mut shutdown => return,
-                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                }
-            }
-        }
+/// Sees one connection from its first to its last byte.
+async fn visit(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: CancellationToken) {
+    let id = {
+        let counts = &mut shared.lock().counts;
+        counts.open += 1;
+        counts.created += 1;
+        counts.created
+    };
+    if let Some(Err(error)) = stop.run_until_cancelled(connection(stream, id, &shared)).await
+        && error.kind() == std::io::ErrorKind::InvalidData
+    {
+        tracing::warn!(%peer, %error, "a client of the embedded MongoDB speaks something else");
     }
+    shared.lock().counts.open -= 1;
 }
 
 /// Serves one client until it leaves.
@@ -268,7 +236,7 @@ fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
 }
 
 /// Writes what changed as soon as there is something, until told to stop.
-async fn keep(shared: Arc<Shared>, disk: Arc<Disk>, stop: CancellationToken) {
+async fn keep(shared: Arc<Shared>, disk: Arc<DataFile>, stop: CancellationToken) {
     while stop.run_until_cancelled(shared.wake.notified()).await.is_some() {
         if let Err(error) = flush(&shared, &disk).await {
             let error = format!("{error:#}");
@@ -284,18 +252,15 @@ async fn keep(shared: Arc<Shared>, disk: Arc<Disk>, stop: CancellationToken) {
 }
 
 /// Writes what changed on a thread that may block, and tells those who wait. What could not be written is kept.
-async fn flush(shared: &Arc<Shared>, disk: &Arc<Disk>) -> anyhow::Result<()> {
+async fn flush(shared: &Arc<Shared>, disk: &Arc<DataFile>) -> anyhow::Result<()> {
     let (changes, batch) = {
         let mut store = shared.lock();
         let batch = store.batch;
         store.batch += 1;
         (store.data.take_changes(), batch)
     };
-    let (there, file) = (Arc::new(changes), disk.clone());
-    let changes = there.clone();
-    let result =
-        tokio::task::spawn_blocking(move || if there.is_empty() { Ok(()) } else { file.write(&there) }).await;
-    let result = result.unwrap_or_else(|error| Err(anyhow!(error)));
+    let changes = Arc::new(changes);
+    let result = if changes.is_empty() { Ok(()) } else { disk.write(changes.clone(), disk::write).await };
     if result.is_err() {
         shared.lock().data.put_back(Arc::unwrap_or_clone(changes));
     }

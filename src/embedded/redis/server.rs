@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,9 +14,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::embedded::accept::accept;
+use crate::embedded::file::DataFile;
 use crate::embedded::redis::Options;
 use crate::embedded::redis::commands;
-use crate::embedded::redis::disk::{Disk, FILE};
+use crate::embedded::redis::disk::{self, FILE};
 use crate::embedded::redis::keyspace::Keyspace;
 use crate::embedded::redis::protocol::{Parser, Reply};
 use crate::embedded::redis::session::{Session, Store};
@@ -33,8 +33,6 @@ const MOST_OUTPUT: usize = 1024 * 1024;
 const READ_ROOM: usize = 16 * 1024;
 /// How long a client may take to accept replies before it is given up.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait after the listener failed (too many open files) before it is asked again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type Shared = Arc<Mutex<Store>>;
 
@@ -55,7 +53,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener of the embedded Redis has no address")?;
-    let (disk, kept) = open(options.data.clone()).await?;
+    let (disk, kept) = DataFile::open(options.data, FILE, "Redis", disk::read).await?;
     let mut keys = Keyspace::new(options.max_memory, options.eviction);
     keys.load(kept);
     let (port, started) = (address.port(), Instant::now());
@@ -66,54 +64,21 @@ pub async fn serve(
     // Whatever ends this function, even the caller dropping it, ends the connections too.
     let stop_on_drop = stop.clone().drop_guard();
     tasks.spawn(keep(shared.clone(), disk.clone(), stop.clone()));
-    accept(&listener, &shared, &tasks, &stop, shutdown).await;
+    let (mut next, clients) = (0, shared.clone());
+    let serve = |stream, peer| {
+        next += 1;
+        let (shared, stop, id) = (clients.clone(), stop.clone(), next);
+        async move {
+            let _ = stop.run_until_cancelled(connection(stream, peer, id, &shared)).await;
+            lock(&shared).clients.remove(&id);
+        }
+    };
+    accept(&listener, &tasks, shutdown, serve).await;
     drop(listener);
     drop(stop_on_drop);
     tasks.close();
     tasks.wait().await;
     flush(&shared, &disk).await.context("the last changes of the embedded Redis were not written")
-}
-
-/// Opens the data on a thread that may block; a panic over a broken file ends there as an error.
-async fn open(folder: PathBuf) -> anyhow::Result<(Disk, Vec<crate::embedded::redis::disk::Kept>)> {
-    let path = folder.join(FILE);
-    tokio::task::spawn_blocking(move || Disk::open(&folder)).await.unwrap_or_else(|error| {
-        Err(anyhow!(error).context(format!("the Redis data file {} is broken; move it away", path.display())))
-    })
-}
-
-async fn accept(
-    listener: &TcpListener,
-    shared: &Shared,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-    shutdown: impl Future<Output = ()>,
-) {
-    let mut shutdown = pin!(shutdown);
-    let mut next = 0;
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                next += 1;
-                let (shared, stop, id) = (shared.clone(), stop.clone(), next);
-                tasks.spawn(async move {
-                    let _ = stop.run_until_cancelled(connection(stream, peer, id, &shared)).await;
-                    lock(&shared).clients.remove(&id);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the embedded Redis cannot accept a connection");
-                tokio::select! {
-                    () = &mut shutdown => return,
-                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                }
-            }
-        }
-    }
 }
 
 /// Serves one client until it leaves. An error of its socket is its own business.
@@ -183,7 +148,7 @@ fn answer(
 }
 
 /// Drops keys that ended and writes what changed, until told to stop.
-async fn keep(shared: Shared, disk: Arc<Disk>, stop: CancellationToken) {
+async fn keep(shared: Shared, disk: Arc<DataFile>, stop: CancellationToken) {
     let (mut sweep, mut write) = (interval(SWEEP_EVERY), interval(FLUSH_EVERY));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     write.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -201,15 +166,13 @@ async fn keep(shared: Shared, disk: Arc<Disk>, stop: CancellationToken) {
 }
 
 /// Writes what changed on a thread that may block. What could not be written is kept for the next time.
-async fn flush(shared: &Shared, disk: &Arc<Disk>) -> anyhow::Result<()> {
+async fn flush(shared: &Shared, disk: &Arc<DataFile>) -> anyhow::Result<()> {
     let changes = lock(shared).keys.take_changes();
     if !changes.cleared && changes.keys.is_empty() {
         return Ok(());
     }
     let changes = Arc::new(changes);
-    let (there, file) = (changes.clone(), disk.clone());
-    let result = tokio::task::spawn_blocking(move || file.write(&there)).await;
-    let result = result.unwrap_or_else(|error| Err(anyhow!(error)));
+    let result = disk.write(changes.clone(), disk::write).await;
     lock(shared).keys.flushed(&changes, result.is_ok());
     result
 }
