@@ -12,6 +12,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::load::k6;
 use crate::output::Format;
+use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::spec::layers::nearest;
 use crate::spec::{Stack, TargetKind};
@@ -30,6 +31,9 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
             .collect::<Result<_>>()?,
         false => vec![Folder::new(context, &stack, stack.target, args.out.clone())?],
     };
+    for folder in &folders {
+        judge(context, &folder.findings)?;
+    }
     if args.stdout {
         return print(context, &folders);
     }
@@ -50,12 +54,32 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
+/// Says what does not fit.
+///
+/// # Errors
+/// With all that cannot work, when anything cannot.
+pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
+    let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.level == Level::Error);
+    for warning in warnings {
+        context.out.warn(warning.to_string());
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    let message = format!("the stack cannot work as it is: {} problem{plural}{lines}", errors.len());
+    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was written").into())
+}
+
 /// The documents of one target and the folder they belong to.
 struct Folder {
     /// As the user named it, for messages.
     name: PathBuf,
     path: PathBuf,
     documents: Vec<Document>,
+    findings: Vec<Finding>,
 }
 
 impl Folder {
@@ -67,9 +91,10 @@ impl Folder {
         let overrides =
             Overrides { templates: own_templates(&context.project.folder)?, secrets, ..Overrides::default() };
         let mut documents = render::render(stack, target, &overrides)?;
+        let findings = lint::lint(stack, target, &documents);
         let script = Draft { path: "load-test.js".to_owned(), text: k6::script(stack) };
         documents.extend(render::finish(stack, target, &overrides, vec![script])?);
-        Ok(Self { name, path, documents })
+        Ok(Self { name, path, documents, findings })
     }
 
     fn shown(&self, document: &str) -> String {

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod context;
 mod engine;
 mod header;
+pub mod lint;
 mod parse_back;
 mod patch;
 mod quote;
@@ -104,3 +105,8 @@ pub struct Draft {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod kubernetes_tests;
+#[cfg(test)]
+mod scanner_tests;

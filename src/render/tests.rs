@@ -26,7 +26,7 @@ fn interpolated(value: &Value) -> String {
 }
 
 /// Texts that YAML, a shell or Compose would take for something else.
-fn hostile() -> impl Strategy<Value = String> {
+pub(super) fn hostile() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "",
         " ",

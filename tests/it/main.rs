@@ -25,6 +25,8 @@ mod load;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod manifests;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod peers;

@@ -1,4 +1,4 @@
-//! Real servers that the tests talk to: Valkey and a MongoDB wire server, as `cargo xtask peers` installs them.
+//! Real servers that the tests talk to (Valkey and a MongoDB wire server) and scanners, as `cargo xtask peers` installs them.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -48,6 +48,11 @@ pub fn valkey() -> Option<Server> {
 /// A Python that has clients of both stores, likewise.
 pub fn python() -> Option<PathBuf> {
     peer("APPFORGE_PEER_PYTHON")
+}
+
+/// The folder of kubernetes-validate and checkov, likewise.
+pub fn scanners() -> Option<PathBuf> {
+    peer("APPFORGE_PEER_SCANNERS")
 }
 
 /// Runs a script of `fixtures/` against a server; it ends with a traceback when something is not as it should be.

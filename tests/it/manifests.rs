@@ -1,0 +1,131 @@
+//! The rendered manifests, as the schemas of Kubernetes and a scanner judge them, and what `render` says about numbers.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::peers;
+use crate::support::Project;
+
+/// Stacks that together have every kind of object and each way of writing one.
+const STACKS: [(&str, &str); 6] = [
+    ("defaults", ""),
+    (
+        "external",
+        "mongodb: {mode: external, uri: 'mongodb+srv://u:hunter2@h.mongodb.net/x'}\n\
+         redis: {mode: external, url: 'rediss://:hunter2@h:12345'}\n\
+         kubernetes: {autoscaling: null, cpu_limit: none, priority_class: none, network_policies: false}\n\
+         service: {replicas: 4, port: 80}\n",
+    ),
+    (
+        "ingress",
+        "rate_limit: {trusted_proxies: [10.244.0.0/16]}\n\
+         kubernetes: {ingress: shop.example.com, route: {class: nginx, issuer: letsencrypt, from_namespace: ingress}}\n\
+         redis: {persistence: none}\n\
+         service: {env: {HOSTILE: 'yes: {a} # ${HOME} $(PORT)', OCTAL: '0755', DATE: '2026-11-23'}}\n",
+    ),
+    (
+        "gateway",
+        "name: shop\nrate_limit: {trusted_proxies: [10.244.0.0/16]}\n\
+         kubernetes: {ingress: shop.example.com, route: {api: gateway, class: public}, storage_class: fast, cpu_limit: 2}\n",
+    ),
+    (
+        "own-image",
+        "service: {image: 'registry.example.com:5000/team/shop:1.2'}\n\
+         kubernetes: {priority_class: high, probes: {liveness: /live, readiness: /ready, port: 8081}}\n",
+    ),
+    ("sentinel", "redis: {topology: sentinel}\n"),
+];
+
+/// Kinds of an API that the schemas of Kubernetes do not have.
+const GATEWAY_API: [&str; 3] = ["gateway.yaml", "httproute.yaml", "redirect.yaml"];
+
+fn rendered() -> Project {
+    let project = Project::new();
+    for (name, stack) in STACKS {
+        project.write("appforge.yaml", &format!("target: kubernetes\n{stack}"));
+        let run = project.done(&["render", "--out", &format!("out/{name}")]);
+        assert_eq!(run.stderr, "", "{name}");
+    }
+    project
+}
+
+fn manifests(project: &Project) -> Vec<PathBuf> {
+    let folders = STACKS.iter().map(|(name, _)| project.path().join("out").join(name));
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let paths = files.map(|file| file.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+#[test]
+fn every_manifest_fits_the_strict_schemas_and_the_scanner_finds_nothing() {
+    let Some(scanners) = peers::scanners() else { return };
+    let project = rendered();
+    let manifests = manifests(&project);
+    assert!(manifests.len() > 80, "{}", manifests.len());
+    let known = manifests.iter().filter(|path| !GATEWAY_API.iter().any(|name| path.ends_with(name)));
+    let known: Vec<&PathBuf> = known.collect();
+    for version in ["1.30", "1.34", "1.37"] {
+        let mut validate = Command::new(scanners.join("kubernetes-validate"));
+        let output = validate.args(["--strict", "--quiet", "-k", version]).args(&known).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{version}: {said}");
+    }
+    let mut checkov = Command::new(scanners.join("checkov"));
+    checkov.args(["--framework", "kubernetes", "--skip-download", "--quiet", "-o", "json", "-d"]);
+    // The folder of the test is below a hidden one.
+    checkov.env("CKV_IGNORE_HIDDEN_DIRECTORIES", "false");
+    let output = checkov.arg(project.path().join("out")).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = &report["results"]["failed_checks"];
+    assert_eq!(report["summary"]["failed"], 0, "{failed:#}");
+    assert_eq!(report["summary"]["parsing_errors"], 0);
+    assert!(report["summary"]["passed"].as_u64() > Some(1000), "{}", report["summary"]);
+}
+
+#[test]
+fn a_broken_manifest_is_refused_by_the_schemas() {
+    let Some(scanners) = peers::scanners() else { return };
+    let project = Project::with(
+        "target: kubernetes\npatches:\n  kubernetes/hpa.yaml:\n    - {op: replace, path: /spec/minReplicas, value: three}\n",
+    );
+    project.done(&["render"]);
+    let mut validate = Command::new(scanners.join("kubernetes-validate"));
+    let output = validate
+        .args(["--strict", "-k", "1.34"])
+        .arg(project.path().join("deploy/hpa.yaml"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+}
+
+#[test]
+fn the_same_folder_checks_clean_and_holds_no_secret() {
+    let project =
+        Project::with("target: kubernetes\nmongodb: {mode: external, uri: 'mongodb://u:hunter2@h'}\n");
+    let run = project.done(&["render", "--out", "kubernetes"]);
+    assert!(run.stdout.contains("kubernetes/deployment.yaml\n"), "{}", run.stdout);
+    assert!(!run.stdout.contains("mongodb-"), "{}", run.stdout);
+    project.done(&["render", "--out", "kubernetes", "--check"]);
+    for line in run.stdout.lines() {
+        assert!(!project.read(line).contains("hunter2"), "{line}");
+    }
+    assert!(!project.path().join(".appforge").exists());
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_said_and_nothing_is_written() {
+    let project =
+        Project::with("target: kubernetes\nkubernetes: {autoscaling: {max: 40}, cpu_limit: 500m}\n");
+    let run = project.run(&["render"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert_eq!(
+        run.stderr,
+        "warning: kubernetes.cpu_limit: with 500m a busy replica stands still for up to 50 ms of each 100 ms, and waits for Redis \
+         for 50 ms: then it counts the limit by itself; give it 1 or more, or `none`\n\
+         error: the stack cannot work as it is: 1 problem\n\
+         \x20 mongodb.pool.max: (40 replicas + 1 while they are replaced) x (50 of the pool + 2) = 2132 connections, mongodb.memory \
+         leaves room for 1024: fewer replicas, a smaller pool or more memory\n\n\
+         hint: change the values; nothing was written\n"
+    );
+    assert!(!project.path().join("deploy").exists());
+}
