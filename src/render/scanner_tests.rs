@@ -57,14 +57,14 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
         stack.kubernetes.probes.liveness = (image == 2).then(|| "/live".into());
         stack.kubernetes.probes.port = (more % 2 == 1).then_some(8081);
     }
-    stack.kubernetes.network_policies = more % 7 != 0;
-    stack.redis.persistence = if more % 2 == 0 { Persistence::Aof } else { Persistence::None };
+    stack.kubernetes.network_policies = !more.is_multiple_of(7);
+    stack.redis.persistence = if more.is_multiple_of(2) { Persistence::Aof } else { Persistence::None };
     stack.kubernetes.cpu_limit = ["auto", "none", "500m", "3"][more % 4].parse().unwrap();
     stack.kubernetes.priority_class = ["auto", "none", "high"][more % 3].parse().unwrap();
-    stack.kubernetes.storage_class = (more % 5 == 0).then(|| "fast".into());
+    stack.kubernetes.storage_class = more.is_multiple_of(5).then(|| "fast".into());
     stack.service.port = [5000, 80, 9090][more % 3];
-    stack.kubernetes.route.issuer = (more % 2 == 0).then(|| "letsencrypt".into());
-    stack.kubernetes.route.from_namespace = (more % 3 == 0).then(|| "ingress".parse().unwrap());
+    stack.kubernetes.route.issuer = more.is_multiple_of(2).then(|| "letsencrypt".into());
+    stack.kubernetes.route.from_namespace = more.is_multiple_of(3).then(|| "ingress".parse().unwrap());
     stack
 }
 
