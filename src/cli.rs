@@ -56,6 +56,9 @@ pub struct Global {
     /// Where the stack runs [default: the file's `target`]
     #[arg(long, global = true, value_enum, value_name = "TARGET")]
     pub target: Option<TargetChoice>,
+    /// The kubeconfig context; a remote cluster is named here or in the stack file
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
 }
 
 /// What `--target` takes.
@@ -110,6 +113,16 @@ pub enum Verb {
     /// Replace every replica, one after the other, without a failed request
     Restart {
         /// How long a component may take to become ready
+        #[arg(long, value_name = "TIME", default_value = "120s")]
+        timeout: Span,
+    },
+    /// List the revisions of the service (kubernetes)
+    History,
+    /// Go back to an earlier revision and wait for it; without a number, list them (kubernetes)
+    Rollback {
+        /// The revision
+        revision: Option<u64>,
+        /// How long it may take
         #[arg(long, value_name = "TIME", default_value = "120s")]
         timeout: Span,
     },
@@ -176,17 +189,32 @@ pub struct UpArgs {
     /// How long a component may take to become ready
     #[arg(long, value_name = "TIME", default_value = "120s")]
     pub timeout: Span,
-    /// Only show what would be done
+    /// Only show what would be done; on Kubernetes judged by the server, or only read from it
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
+    pub dry_run: Option<DryRun>,
+    /// Take over fields that somebody else manages (kubernetes)
     #[arg(long)]
-    pub dry_run: bool,
+    pub force_conflicts: bool,
+}
+
+/// Who judges what would be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DryRun {
+    /// This program, from what it may read
+    Client,
+    /// The server, with all its rules and defaults
+    Server,
 }
 
 /// How `scale` is done.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ScaleArgs {
-    /// How many replicas
+    /// How many replicas; with autoscaling, the fewest
     #[arg(long, value_name = "N")]
     pub replicas: u32,
+    /// The most that autoscaling may make of it (kubernetes)
+    #[arg(long, value_name = "M")]
+    pub max: Option<u32>,
     /// How long a component may take to become ready
     #[arg(long, value_name = "TIME", default_value = "120s")]
     pub timeout: Span,
@@ -214,7 +242,7 @@ pub struct LogsArgs {
 /// What `verify` looks at.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// Only this check; may be given again [possible: service-health, mongodb-connections, redis-ping, rate-limit, replicas]
+    /// Only this check; may be given again [possible: service-health, mongodb-connections, redis-ping, rate-limit, replicas, autoscaler]
     #[arg(long, value_name = "NAME")]
     pub check: Vec<String>,
     /// Also take something away and see what the service does: `redis-down` stops Redis for a moment

@@ -51,6 +51,17 @@ pub fn confirm(question: &str, default: bool) -> Result<bool> {
         .map_err(asked)
 }
 
+/// Asks for a word to be typed, and tells whether it was; `--yes` does not answer it, the caller does.
+pub fn typed(question: &str, word: &str) -> Result<bool> {
+    terminal()?;
+    let text: String = Input::with_theme(&ColorfulTheme::default())
+        .with_prompt(question)
+        .allow_empty(true)
+        .interact_text()
+        .map_err(asked)?;
+    Ok(text.trim() == word)
+}
+
 fn terminal() -> Result<()> {
     if output::interactive() {
         return Ok(());

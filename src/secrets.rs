@@ -36,7 +36,7 @@ impl Secrets {
         Ok(files::read_if_there(&self.path(name))?.map(|text| Secret::new(text.trim_end())))
     }
 
-    /// The secret; the first call makes it: 64 hexadecimal digits from the system's source of randomness.
+    /// The secret; the first call makes it, see [`random`].
     ///
     /// # Errors
     /// When the file cannot be read or written, or the system has no randomness.
@@ -46,14 +46,9 @@ impl Secrets {
         {
             return Ok(secret);
         }
-        let mut bytes = [0; BYTES];
-        getrandom::fill(&mut bytes).context("the system gave no randomness")?;
-        let mut text = String::with_capacity(2 * BYTES);
-        for byte in bytes {
-            write!(text, "{byte:02x}")?;
-        }
-        self.keep(name, &Secret::new(text.clone()))?;
-        Ok(Secret::new(text))
+        let secret = random()?;
+        self.keep(name, &secret)?;
+        Ok(secret)
     }
 
     /// Keeps a secret that came from elsewhere, and returns its file.
@@ -68,6 +63,20 @@ impl Secrets {
         }
         Ok(path)
     }
+}
+
+/// A new secret: 64 hexadecimal digits from the system's source of randomness.
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn random() -> Result<Secret> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).context("the system gave no randomness")?;
+    let mut text = String::with_capacity(2 * BYTES);
+    for byte in bytes {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(Secret::new(text))
 }
 
 #[cfg(test)]

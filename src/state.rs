@@ -22,6 +22,9 @@ pub struct State {
 struct Scaled {
     replicas: u32,
     configured: u32,
+    /// What `--max` asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max: Option<u32>,
 }
 
 impl State {
@@ -56,17 +59,26 @@ impl State {
 
     /// The replicas that `scale` asked for on `target`, unless the file has changed its mind since.
     pub fn replicas(&self, target: TargetKind, stack: &Stack) -> Option<u32> {
+        self.scaled(target, stack).map(|scaled| scaled.replicas)
+    }
+
+    /// The most replicas that `scale --max` asked for on `target`, unless the file has changed its mind since.
+    pub fn max(&self, target: TargetKind, stack: &Stack) -> Option<u32> {
+        self.scaled(target, stack)?.max
+    }
+
+    fn scaled(&self, target: TargetKind, stack: &Stack) -> Option<Scaled> {
         let scaled = self.scaled.get(target.as_str())?;
-        (scaled.configured == stack.service.replicas).then_some(scaled.replicas)
+        (scaled.configured == stack.replicas_on(target)).then_some(*scaled)
     }
 
     /// Remembers what `scale` asked for; asking for what the file says forgets it.
-    pub fn remember(&mut self, target: TargetKind, stack: &Stack, replicas: u32) {
-        let configured = stack.service.replicas;
-        if replicas == configured {
+    pub fn remember(&mut self, target: TargetKind, stack: &Stack, replicas: u32, max: Option<u32>) {
+        let configured = stack.replicas_on(target);
+        if replicas == configured && max.is_none() {
             self.scaled.remove(target.as_str());
         } else {
-            self.scaled.insert(target.as_str().to_owned(), Scaled { replicas, configured });
+            self.scaled.insert(target.as_str().to_owned(), Scaled { replicas, configured, max });
         }
     }
 }
@@ -84,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut stack = Stack::default();
         let mut state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
-        state.remember(TargetKind::Local, &stack, 3);
+        state.remember(TargetKind::Local, &stack, 3, None);
         state.save(folder.path()).unwrap();
         let state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
         assert_eq!(state.replicas(TargetKind::Local, &stack), Some(3));

@@ -41,6 +41,8 @@ pub struct Context {
     pub project: Project,
     /// `--target all`: `render` does it for each.
     pub every_target: bool,
+    /// What `--context` named.
+    pub cluster: Option<String>,
     env: Option<String>,
     target: Option<TargetKind>,
 }
@@ -59,14 +61,16 @@ impl Context {
         };
         let every_target = global.target == Some(TargetChoice::All);
         let target = global.target.and_then(TargetChoice::one);
-        Ok(Self { out, yes: global.yes, project, every_target, env: global.env, target })
+        let (yes, cluster) = (global.yes, global.context);
+        Ok(Self { out, yes, project, every_target, cluster, env: global.env, target })
     }
 
     /// The same, without a word about what it finds.
     pub fn quietly(&self) -> Self {
         let out = Output { talk: crate::output::Talk::Quiet, ..self.out };
-        let (project, env) = (self.project.clone(), self.env.clone());
-        Self { out, yes: self.yes, project, env, target: self.target, every_target: self.every_target }
+        let (project, env, cluster) = (self.project.clone(), self.env.clone(), self.cluster.clone());
+        let (target, every_target) = (self.target, self.every_target);
+        Self { out, yes: self.yes, project, env, cluster, target, every_target }
     }
 
     /// The same for another stack file, without an overlay: relative paths in it are meant from its folder.

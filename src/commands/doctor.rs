@@ -21,6 +21,7 @@ pub async fn run(context: &Context) -> Result<ExitStatus> {
         match &target {
             Target::Local(local) => local.doctor(&stack).await,
             Target::Compose(compose) => Ok(compose.doctor().await),
+            Target::Kubernetes(kubernetes) => Ok(kubernetes.doctor().await),
         }
     };
     let findings = interruptible(work, "`appforge doctor` begins anew").await?;

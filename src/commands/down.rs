@@ -14,6 +14,7 @@ use crate::prompt;
 use crate::spec::values::ByteSize;
 use crate::target::Target;
 use crate::target::compose::Compose;
+use crate::target::kubernetes::Kubernetes;
 
 /// How long containers may take to end; a store writes its data then.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -25,6 +26,7 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     let target = match target(context, &stack)? {
         Target::Local(local) => local,
         Target::Compose(compose) => return containers(context, &compose, volumes).await,
+        Target::Kubernetes(kubernetes) => return objects(context, &kubernetes, volumes).await,
     };
     let data = target.layout().data();
     let found = if volumes { volumes_in(&data)? } else { Vec::new() };
@@ -77,6 +79,28 @@ async fn containers(context: &Context, compose: &Compose, volumes: bool) -> Resu
     let say = |message: &str| progress.show(message);
     let stopped =
         interruptible(compose.down(volumes, PATIENCE, &say), "`appforge down` goes on from there").await?;
+    drop(progress);
+    finish(context, stopped, volumes, &found)
+}
+
+/// The same for objects of a cluster. What it would take there may be production's: the stack's name has to be typed.
+async fn objects(context: &Context, kubernetes: &Kubernetes, volumes: bool) -> Result<ExitStatus> {
+    let remains = kubernetes.remains(PATIENCE).await?;
+    let found = if volumes { remains.data() } else { Vec::new() };
+    if !found.is_empty() {
+        for object in &found {
+            context.out.say(format!("data: {object}"));
+        }
+        let name = kubernetes.name();
+        if !context.yes && !prompt::typed(&format!("Type `{name}` to remove this for good:"), name)? {
+            context.out.say("nothing was changed");
+            return Ok(ExitStatus::Done);
+        }
+    }
+    let progress = Progress::new(context);
+    let say = |message: &str| progress.show(message);
+    let work = kubernetes.down(&remains, volumes, &say);
+    let stopped = interruptible(work, "`appforge down` goes on from there").await?;
     drop(progress);
     finish(context, stopped, volumes, &found)
 }

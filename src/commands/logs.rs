@@ -15,8 +15,8 @@ use crate::output::{Format, Output};
 use crate::spec::layers::nearest;
 use crate::spec::values::Span;
 use crate::target::Target;
-use crate::target::compose::{self, Compose, LogsRequest};
 use crate::target::local::logs::{Line, Reader, Watch, components};
+use crate::target::logs::{self, LogsRequest};
 
 /// Room for the names of components whose number is not known before.
 const WIDTH: usize = "service-10".len();
@@ -27,7 +27,7 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     let stack = context.stack(&[])?.stack;
     let target = match target(context, &stack)? {
         Target::Local(local) => local,
-        Target::Compose(compose) => return containers(context, &compose, args).await,
+        other => return elsewhere(context, &other, args).await,
     };
     let folder = target.layout().logs();
     let known = components(&folder)?;
@@ -66,22 +66,29 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     interruptible(follow, "the stack goes on; `appforge down` stops it").await
 }
 
-/// The same for containers; the engine keeps what they said.
-async fn containers(context: &Context, compose: &Compose, args: LogsArgs) -> Result<ExitStatus> {
+/// The same where an engine or a cluster keeps what components said.
+async fn elsewhere(context: &Context, target: &Target, args: LogsArgs) -> Result<ExitStatus> {
     let request = LogsRequest {
         components: args.components,
         follow: args.follow,
         since: args.since.as_deref().map(moment).transpose()?,
         tail: args.tail,
     };
-    let sink = |line: compose::Line| {
+    let sink = |line: logs::Line| {
         if args.grep.as_ref().is_some_and(|text| !line.text.contains(text.as_str())) {
             return Ok(true);
         }
         let line = Line { time: line.time, component: line.component, text: line.text };
         print(&context.out, &[line], WIDTH)
     };
-    interruptible(compose.logs(&request, sink), "the stack goes on; `appforge down` stops it").await?;
+    let work = async {
+        match target {
+            Target::Compose(compose) => compose.logs(&request, sink).await,
+            Target::Kubernetes(kubernetes) => kubernetes.logs(&request, sink).await,
+            Target::Local(_) => Ok(()),
+        }
+    };
+    interruptible(work, "the stack goes on; `appforge down` stops it").await?;
     Ok(ExitStatus::Done)
 }
 

@@ -12,6 +12,7 @@ mod load;
 mod logs;
 mod render;
 mod restart;
+mod revisions;
 mod scale;
 mod serve;
 mod status;
@@ -47,6 +48,8 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Status { watch } => status::run(&context, watch).await,
         Verb::Logs(args) => logs::run(&context, args).await,
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
+        Verb::History => revisions::history(&context).await,
+        Verb::Rollback { revision, timeout } => revisions::rollback(&context, revision, timeout).await,
         Verb::Diff => up::diff(&context).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,

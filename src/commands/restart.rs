@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::commands::Context;
 use crate::commands::target::{Progress, interruptible, status_text, target};
-use crate::commands::up::{GOES_ON, STOPS};
+use crate::commands::up::{GOES_ON, ROLLS_ON, STOPS};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::spec::values::Span;
@@ -27,6 +27,9 @@ pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
             interruptible(client.restart(timeout.0, say), GOES_ON).await?
         }
         Target::Compose(compose) => interruptible(compose.restart(timeout.0, &say), STOPS).await?,
+        Target::Kubernetes(kubernetes) => {
+            interruptible(kubernetes.restart(timeout.0, &say), ROLLS_ON).await?
+        }
     };
     drop(progress);
     context.out.say(format!(

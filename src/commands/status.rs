@@ -41,6 +41,7 @@ async fn look(target: &Target, replicas: u32) -> Result<Status> {
     match target {
         Target::Local(local) => local.status(replicas).await,
         Target::Compose(compose) => compose.status(replicas).await,
+        Target::Kubernetes(kubernetes) => kubernetes.status().await,
     }
 }
 

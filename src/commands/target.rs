@@ -15,15 +15,19 @@ use crate::spec::{Resolved, Stack, TargetKind};
 use crate::state::State;
 use crate::target::Target;
 use crate::target::compose::Compose;
+use crate::target::kubernetes::{Announcer, Kubernetes};
 use crate::target::local::Local;
 use crate::target::local::layout::Layout;
-use crate::target::status::Status;
+use crate::target::status::{ClusterStatus, Condition, Status};
 
 /// The stack of the project on its target.
 ///
 /// # Errors
-/// When no verb can do anything on that target yet, or the project's own templates cannot be read.
+/// When the project's own templates cannot be read, or a flag is of another target.
 pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
+    if context.cluster.is_some() {
+        kubernetes_only(stack, "`--context`")?;
+    }
     match stack.target {
         TargetKind::Local => {
             let layout = Layout::new(context.project.state_folder());
@@ -34,12 +38,27 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
             Ok(Target::Compose(Box::new(Compose::new(&context.project.folder, stack, templates))))
         }
         TargetKind::Kubernetes => {
-            let message = format!("this command does not work on the target `{}`", stack.target.as_str());
-            Err(Failure::new(ExitStatus::Usage, message)
-                .hint("add `--target local` or `--target compose`")
-                .into())
+            let templates = own_templates(&context.project.folder)?;
+            let out = context.out;
+            let announcer = Announcer::new(move |title| out.say(title));
+            let cluster = context.cluster.clone();
+            let kubernetes = Kubernetes::new(&context.project.folder, stack, templates, cluster, announcer);
+            Ok(Target::Kubernetes(Box::new(kubernetes)))
         }
     }
+}
+
+/// Refuses a flag that only the target kubernetes has.
+///
+/// # Errors
+/// Exit 2, with the way out.
+pub fn kubernetes_only(stack: &Stack, what: &str) -> Result<()> {
+    if stack.target == TargetKind::Kubernetes {
+        return Ok(());
+    }
+    let message =
+        format!("{what} is for the target kubernetes, and this stack is on `{}`", stack.target.as_str());
+    Err(Failure::new(ExitStatus::Usage, message).hint("add `--target kubernetes`").into())
 }
 
 /// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.
@@ -47,17 +66,20 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
 /// # Errors
 /// When the configuration is invalid or the memory cannot be read.
 pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(Resolved, u32)> {
-    let resolved = context.stack(&[])?;
+    let mut resolved = context.stack(&[])?;
+    let target = resolved.stack.target;
+    let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
+    let max = state.max(target, &resolved.stack);
+    if let (Some(autoscaling), Some(max)) = (&mut resolved.stack.kubernetes.autoscaling, max) {
+        autoscaling.max = max;
+    }
     let replicas = match replicas {
         Some(replicas) => {
             // The flag is judged as a value of the file would be.
             context.quietly().stack(&[(flag, "service.replicas", replicas.into())])?;
             replicas
         }
-        None => {
-            let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
-            state.replicas(resolved.stack.target, &resolved.stack).unwrap_or(resolved.stack.service.replicas)
-        }
+        None => state.replicas(target, &resolved.stack).unwrap_or(resolved.stack.replicas_on(target)),
     };
     Ok((resolved, replicas))
 }
@@ -66,11 +88,11 @@ pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(R
 ///
 /// # Errors
 /// When the memory cannot be written.
-pub fn remember(context: &Context, stack: &Stack, replicas: u32) -> Result<()> {
+pub fn remember(context: &Context, stack: &Stack, replicas: u32, max: Option<u32>) -> Result<()> {
     let folder = context.project.state_folder();
     let before = State::load(&folder, |notice| context.out.warn(notice))?;
     let mut state = before.clone();
-    state.remember(stack.target, stack, replicas);
+    state.remember(stack.target, stack, replicas, max);
     if state == before {
         return Ok(());
     }
@@ -156,7 +178,50 @@ pub fn status_text(status: &Status) -> String {
         vec![component.name.clone(), state, restarts, endpoint, version, component.detail.clone()]
     });
     text.push_str(&table(&["name", "state", "restarts", "endpoint", "version", "detail"], rows.collect()));
+    if let Some(cluster) = &status.cluster {
+        text.push_str(&cluster_text(cluster));
+    }
     text
+}
+
+/// What only a cluster has, for people: the autoscaler, budgets, and conditions that do not hold.
+fn cluster_text(cluster: &ClusterStatus) -> String {
+    let mut text = String::new();
+    if let Some(scaler) = &cluster.autoscaler {
+        let metrics = scaler.metrics.iter().map(|metric| {
+            let percent =
+                |share: Option<u32>| share.map_or_else(|| "?".to_owned(), |share| format!("{share}%"));
+            format!("{} {} of {}", metric.name, percent(metric.current), percent(metric.target))
+        });
+        text.push_str(&format!(
+            "\nautoscaler: {} replicas, wants {}, {} to {}; {}\n",
+            scaler.current,
+            scaler.desired,
+            scaler.min,
+            scaler.max,
+            metrics.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    for budget in &cluster.budgets {
+        text.push_str(&format!(
+            "disruptions: {} may lose {} pods now, {} of {} needed are healthy\n",
+            budget.name, budget.allowed, budget.healthy, budget.wanted
+        ));
+    }
+    let scaler = cluster.autoscaler.iter().flat_map(|scaler| &scaler.conditions);
+    for condition in cluster.conditions.iter().chain(scaler).filter(|condition| is_bad(condition)) {
+        let holds = if condition.holds { "" } else { "not " };
+        text.push_str(&format!("{}: {holds}{}: {}", condition.object, condition.name, condition.reason));
+        let message = condition.message.lines().next().unwrap_or_default();
+        text.push_str(&if message.is_empty() { "\n".to_owned() } else { format!(": {message}\n") });
+    }
+    text
+}
+
+/// Whether people should read a condition: failures are good when they do not hold.
+fn is_bad(condition: &Condition) -> bool {
+    let good = !matches!(condition.name.as_str(), "ReplicaFailure" | "ScalingLimited");
+    condition.holds != good
 }
 
 /// What a user should know about a stack before relying on it.

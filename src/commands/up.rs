@@ -5,14 +5,16 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::UpArgs;
+use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
-use crate::commands::target::{Progress, cautions, interruptible, remember, status_text, target, wanted};
+use crate::commands::target::{
+    Progress, cautions, interruptible, kubernetes_only, remember, status_text, target, wanted,
+};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::spec::Stack;
-use crate::spec::values::Span;
 use crate::target::Target;
+use crate::target::kubernetes::{Asking, Options};
 use crate::target::plan::Plan;
 use crate::target::status::Status;
 
@@ -23,19 +25,36 @@ pub const GOES_ON: &str =
 /// What Ctrl-C during a change means where nobody goes on with it.
 pub const STOPS: &str = "what was done stays; `appforge up` goes on from there, `appforge down` ends it";
 
+/// What Ctrl-C during a rollout means: the cluster goes on with it.
+pub const ROLLS_ON: &str = "the cluster goes on; `appforge status` shows where it stands";
+
 /// Brings the stack to what the file says.
 pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let (resolved, replicas) = wanted(context, args.replicas, "--replicas")?;
     let stack = resolved.stack;
-    if args.dry_run {
-        let plan = plan(context, &stack, replicas).await?;
+    if args.force_conflicts {
+        kubernetes_only(&stack, "`--force-conflicts`")?;
+    }
+    if let Some(by) = args.dry_run {
+        let asking = Asking {
+            server: by == DryRun::Server,
+            explicit: args.replicas.is_some(),
+            force: args.force_conflicts,
+        };
+        let plan = plan(context, &stack, replicas, asking).await?;
         context.out.data(&plan, || plan_text(&plan))?;
         return Ok(ExitStatus::Done);
     }
-    let (plan, status) = converge(context, &stack, replicas, args.timeout, "up").await?;
+    let target = target(context, &stack)?;
+    let options = Options {
+        timeout: args.timeout.0,
+        force_conflicts: args.force_conflicts,
+        explicit: args.replicas.is_some(),
+    };
+    let (plan, status) = converge(context, &target, &stack, replicas, options, "up").await?;
     if args.replicas.is_some() {
-        remember(context, &stack, replicas)?;
+        remember(context, &stack, replicas, None)?;
     }
     for caution in cautions(&stack) {
         context.out.warn(caution);
@@ -49,25 +68,29 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
 /// Brings the stack to `replicas` replicas of what `stack` says, and says what was done.
 pub async fn converge(
     context: &Context,
+    target: &Target,
     stack: &Stack,
     replicas: u32,
-    timeout: Span,
+    options: Options,
     verb: &str,
 ) -> Result<(Plan, Status)> {
     let since = Instant::now();
     let progress = Progress::new(context);
     let say = |message: &str| progress.show(message);
-    let (plan, status) = match target(context, stack)? {
+    let (plan, status) = match target {
         Target::Local(local) => {
             let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
             let desired = local.desired(stack, replicas)?;
             let work = async {
                 let client = local.started(say).await?;
-                client.apply(desired, timeout.0, say).await
+                client.apply(desired, options.timeout, say).await
             };
             interruptible(work, GOES_ON).await?
         }
-        Target::Compose(compose) => interruptible(compose.up(replicas, timeout.0, &say), STOPS).await?,
+        Target::Compose(compose) => interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?,
+        Target::Kubernetes(kubernetes) => {
+            interruptible(kubernetes.up(replicas, options, &say), STOPS).await?
+        }
     };
     drop(progress);
     context.out.say(if plan.is_empty() {
@@ -82,18 +105,22 @@ pub async fn converge(
 pub async fn diff(context: &Context) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let (resolved, replicas) = wanted(context, None, "")?;
-    let plan = plan(context, &resolved.stack, replicas).await?;
+    let asking = Asking { server: true, explicit: false, force: false };
+    let plan = plan(context, &resolved.stack, replicas, asking).await?;
     context.out.data(&plan, || plan_text(&plan))?;
     Ok(if plan.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })
 }
 
-async fn plan(context: &Context, stack: &Stack, replicas: u32) -> Result<Plan> {
+async fn plan(context: &Context, stack: &Stack, replicas: u32, asking: Asking) -> Result<Plan> {
     match target(context, stack)? {
         Target::Local(local) => {
             let desired = local.desired(stack, replicas)?;
             local.plan(&desired).await
         }
         Target::Compose(compose) => compose.diff(replicas).await,
+        Target::Kubernetes(kubernetes) => {
+            kubernetes.diff(replicas, asking, &|note| context.out.say(note)).await
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::target::Target;
 use crate::target::compose::Compose;
+use crate::target::kubernetes::Kubernetes;
 use crate::target::local::Client;
 use crate::verify::{Switch, redis_down, verify};
 
@@ -21,6 +22,12 @@ impl Switch for Client {
 impl Switch for Compose {
     async fn redis(&self, on: bool) -> Result<()> {
         if on { self.start_store("redis").await } else { self.stop_store("redis").await }
+    }
+}
+
+impl Switch for Kubernetes {
+    async fn redis(&self, on: bool) -> Result<()> {
+        self.switch_redis(on).await
     }
 }
 
@@ -39,6 +46,7 @@ pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
             report.push(match &target {
                 Target::Local(local) => redis_down(&stack, &subject, &local.running().await?).await,
                 Target::Compose(compose) => redis_down(&stack, &subject, compose.as_ref()).await,
+                Target::Kubernetes(kubernetes) => redis_down(&stack, &subject, kubernetes.as_ref()).await,
             });
         }
         Ok(report)

@@ -287,6 +287,28 @@ pub struct Cost {
     pub catalogue: Option<String>,
 }
 
+impl Stack {
+    /// How many replicas the stack asks for on a target; with autoscaling, the fewest.
+    pub fn replicas_on(&self, target: TargetKind) -> u32 {
+        match (target, &self.kubernetes.autoscaling) {
+            (TargetKind::Kubernetes, Some(autoscaling)) => autoscaling.min,
+            _ => self.service.replicas,
+        }
+    }
+
+    /// The same stack with another number of replicas on a target; with autoscaling, the fewest.
+    pub fn with_replicas_on(mut self, target: TargetKind, replicas: u32) -> Self {
+        match (target, &mut self.kubernetes.autoscaling) {
+            (TargetKind::Kubernetes, Some(autoscaling)) => {
+                autoscaling.min = replicas;
+                autoscaling.max = autoscaling.max.max(replicas);
+            }
+            _ => self.service.replicas = replicas,
+        }
+        self
+    }
+}
+
 impl Default for Stack {
     fn default() -> Self {
         const GIB: u64 = 1 << 30;

@@ -3,9 +3,12 @@
 pub mod compose;
 pub mod finding;
 pub mod image;
+pub mod kubernetes;
 pub mod local;
+pub mod logs;
 mod machine;
 pub mod plan;
+pub mod revision;
 pub mod status;
 pub mod subject;
 
@@ -13,8 +16,12 @@ use anyhow::Result;
 
 use crate::spec::Stack;
 use crate::target::compose::Compose;
+use crate::target::kubernetes::Kubernetes;
 use crate::target::local::Local;
 use crate::target::subject::Subject;
+
+/// Hears what is being done.
+pub type Say<'a> = &'a dyn Fn(&str);
 
 /// A stack on the target that it is meant for.
 #[derive(Clone, Debug)]
@@ -23,6 +30,8 @@ pub enum Target {
     Local(Local),
     /// Containers on a Docker engine.
     Compose(Box<Compose>),
+    /// Objects of a cluster.
+    Kubernetes(Box<Kubernetes>),
 }
 
 impl Target {
@@ -34,6 +43,7 @@ impl Target {
         match self {
             Self::Local(local) => local.subject(stack, replicas).await,
             Self::Compose(compose) => compose.subject(replicas).await,
+            Self::Kubernetes(kubernetes) => kubernetes.subject().await,
         }
     }
 }

@@ -15,6 +15,80 @@ pub struct Status {
     pub replicas: Replicas,
     /// Everything that runs, stores first.
     pub components: Vec<Component>,
+    /// What only a cluster has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Box<ClusterStatus>>,
+}
+
+/// What only a cluster has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The kubeconfig context.
+    pub context: String,
+    /// The namespace.
+    pub namespace: String,
+    /// What adds and removes replicas, if anything does.
+    pub autoscaler: Option<Autoscaler>,
+    /// How many pods may be taken away at once.
+    pub budgets: Vec<Budget>,
+    /// What the workloads say of themselves.
+    pub conditions: Vec<Condition>,
+}
+
+/// What adds and removes replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Autoscaler {
+    /// Fewest replicas.
+    pub min: u32,
+    /// Most replicas.
+    pub max: u32,
+    /// Replicas that it counts.
+    pub current: u32,
+    /// Replicas that it wants.
+    pub desired: u32,
+    /// What it goes by.
+    pub metrics: Vec<Metric>,
+    /// What it says of itself.
+    pub conditions: Vec<Condition>,
+}
+
+/// What an autoscaler goes by, in percent of what the pods request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metric {
+    /// `cpu` or `memory`.
+    pub name: String,
+    /// What is measured; `null` when nobody measures.
+    pub current: Option<u32>,
+    /// What it aims at.
+    pub target: Option<u32>,
+}
+
+/// How many pods may be taken away at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Its name.
+    pub name: String,
+    /// So many now.
+    pub allowed: u32,
+    /// Healthy pods.
+    pub healthy: u32,
+    /// So many have to stay healthy.
+    pub wanted: u32,
+}
+
+/// What an object says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Whose it is, such as `deployment/shop-app`.
+    pub object: String,
+    /// Its type, such as `Available`.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
 }
 
 /// How many replicas there should be, and how many accept work.

@@ -1,6 +1,11 @@
 //! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
 
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::spec::values::Secret;
+use crate::target::status::Autoscaler;
 
 /// A running stack as `verify` and `load` see it. Addresses of containers are reached from the engine's own machine.
 #[derive(Clone, Debug)]
@@ -17,7 +22,15 @@ pub struct Subject {
     pub mongodb_uri: Secret,
     /// Redis, directly.
     pub redis_url: Secret,
+    /// What adds and removes replicas, where something does.
+    pub autoscaler: Option<Autoscaler>,
+    /// What keeps the addresses working.
+    pub ways: Ways,
 }
+
+/// What keeps addresses of a subject working: they stop when the last copy of the subject is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Ways(pub Arc<Vec<AbortOnDropHandle<()>>>);
 
 /// One replica.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Proves that a running stack is what its file says: each check over real connections, with what was expected and seen.
 
+mod autoscaler;
 mod client;
 mod drill;
 mod health;
@@ -17,14 +18,16 @@ pub use drill::{Switch, redis_down};
 pub use report::{Check, Report, Verdict};
 
 use crate::error::{ExitStatus, Failure};
-use crate::spec::Stack;
 use crate::spec::layers::nearest;
+use crate::spec::{Stack, TargetKind};
 use crate::target::subject::Subject;
 use report::Finding;
 
 /// The checks, in the order in which they are done.
-pub const CHECKS: [&str; 5] =
-    ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas"];
+pub const CHECKS: [&str; 6] =
+    ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas", AUTOSCALER];
+/// The check that only a cluster has.
+const AUTOSCALER: &str = "autoscaler";
 /// How long one check may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,9 +50,11 @@ pub async fn verify(
         return Err(failure.hint(hint).into());
     }
     let mut checks = Vec::new();
-    for name in
-        CHECKS.into_iter().filter(|name| names.is_empty() || names.iter().any(|wanted| wanted == name))
-    {
+    let meant = |name: &&str| match names.is_empty() {
+        true => *name != AUTOSCALER || stack.target == TargetKind::Kubernetes,
+        false => names.iter().any(|wanted| wanted == name),
+    };
+    for name in CHECKS.into_iter().filter(meant) {
         begins(name);
         let check = async {
             match name {
@@ -57,6 +62,7 @@ pub async fn verify(
                 "mongodb-connections" => mongodb::check(stack, subject).await,
                 "redis-ping" => redis::check(stack, subject).await,
                 "rate-limit" => rate_limit::check(stack, subject).await,
+                AUTOSCALER => autoscaler::check(stack, subject),
                 _ => replicas::check(subject).await,
             }
         };

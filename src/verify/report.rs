@@ -64,6 +64,11 @@ impl Finding {
         Self::of(false, expected, observed)
     }
 
+    /// It does not apply, and why.
+    pub(super) fn skipped(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skip, expected: String::new(), observed: why.into(), evidence: Map::new() }
+    }
+
     /// Adds a number behind it.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.evidence.insert(name.to_owned(), value.into());

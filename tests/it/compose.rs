@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use appforge::error::{ExitStatus, render, status_of};
 use appforge::spec::{Layer, resolve};
-use appforge::target::compose::{Compose, Line, LogsRequest};
+use appforge::target::compose::Compose;
 use appforge::target::finding::Verdict;
+use appforge::target::logs::{Line, LogsRequest};
 use appforge::target::plan::Plan;
 use appforge::target::status::Status;
 use futures_util::StreamExt;

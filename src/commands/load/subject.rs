@@ -9,6 +9,7 @@ use crate::commands::{Context, target};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::spec::Stack;
+use crate::target::subject::Ways;
 
 /// Fewer bytes are no secret; the service refuses them too.
 const LEAST_SECRET: usize = 16;
@@ -23,6 +24,8 @@ pub struct Subject {
     pub target: String,
     /// The replicas that serve, when known.
     pub replicas: Option<u32>,
+    /// What keeps the address working.
+    pub _ways: Ways,
 }
 
 /// `--url`, or the running stack.
@@ -36,10 +39,17 @@ pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Resul
             probe_secret: Some(running.probe_secret.reveal().as_bytes().to_vec()),
             target: stack.target.as_str().into(),
             replicas: args.replicas.or(replicas),
+            _ways: running.ways,
         });
     };
     let probe_secret = args.probe_secret_file.as_deref().map(read_secret).transpose()?;
-    Ok(Subject { url: url.clone(), probe_secret, target: "url".into(), replicas: args.replicas })
+    Ok(Subject {
+        url: url.clone(),
+        probe_secret,
+        target: "url".into(),
+        replicas: args.replicas,
+        _ways: Ways::default(),
+    })
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
+use crate::target::Say;
 
 /// The oldest Compose that reads the documents.
 const OLDEST: (u32, u32) = (2, 20);
@@ -27,9 +28,6 @@ pub struct Cli {
     project: String,
     folder: PathBuf,
 }
-
-/// Told each line that Compose says.
-pub type Say<'a> = &'a dyn Fn(&str);
 
 impl Cli {
     /// Looks for `docker compose`, then for `docker-compose`; takes the first that is new enough.

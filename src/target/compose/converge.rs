@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::cli::{Cli, Say};
+use super::cli::Cli;
 use super::engine::Engine;
 use super::gateway::Gateway;
 use super::observe::{Container, State};
 use super::{Compose, not_running};
 use crate::files;
 use crate::render::Document;
+use crate::target::Say;
 use crate::target::plan::{Action, Plan};
 use crate::target::status::Status;
 

@@ -5,36 +5,12 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
-use jiff::Timestamp;
 
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
 use crate::error::{ExitStatus, Failure};
-
-/// Which lines are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct LogsRequest {
-    /// Only these components, such as `redis`, `service` or `service-2`; none for all.
-    pub components: Vec<String>,
-    /// Go on as they come.
-    pub follow: bool,
-    /// Only what was said since.
-    pub since: Option<Timestamp>,
-    /// Only so many, the last ones; of each container when following.
-    pub tail: Option<usize>,
-}
-
-/// One line of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// When the engine read it.
-    pub time: Timestamp,
-    /// Who said it, such as `service-2`.
-    pub component: String,
-    /// What was said.
-    pub text: String,
-}
+use crate::target::logs::{Line, LogsRequest};
 
 impl Compose {
     /// Hands each line to `sink` until that says `false`; without `follow` in the order of time.

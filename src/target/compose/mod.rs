@@ -25,8 +25,6 @@ use anyhow::Result;
 use bollard::query_parameters::RemoveVolumeOptions;
 use tokio::time::Instant;
 
-pub use cli::Say;
-pub use logs::{Line, LogsRequest};
 pub use subject::{Replica, Subject};
 
 use crate::error::{ExitStatus, Failure};
@@ -34,6 +32,7 @@ use crate::files;
 use crate::render::context::compose::component_key;
 use crate::render::{self, Document, Overrides};
 use crate::spec::{Stack, TargetKind};
+use crate::target::Say;
 use crate::target::compose::cli::Cli;
 use crate::target::compose::engine::Engine;
 use crate::target::local::lock::Lock;

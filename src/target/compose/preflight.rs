@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::cli::{Cli, Say};
+use super::cli::Cli;
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, image};
@@ -14,6 +14,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
 use crate::spec::yaml;
+use crate::target::Say;
 
 impl Compose {
     /// The published port is free, or ours already.

@@ -9,11 +9,11 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::Compose;
-use super::cli::Say;
 use super::engine::Engine;
 use super::gateway::Gateway;
 use super::observe::{Container, State};
 use crate::error::{ExitStatus, Failure};
+use crate::target::Say;
 
 /// Looks again at least this often; an event makes it earlier.
 const LOOK: Duration = Duration::from_millis(500);

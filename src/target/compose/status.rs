@@ -58,6 +58,7 @@ impl Compose {
                 ready: u32::try_from(ready).unwrap_or(u32::MAX),
             },
             components,
+            cluster: None,
         }
     }
 

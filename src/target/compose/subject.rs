@@ -8,14 +8,14 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::cli::Say;
 use super::converge::replicas_of;
 use super::credentials::{Store, mongodb_uri, redis_url};
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
 use crate::spec::values::Secret;
-pub use crate::target::subject::{Replica, Subject};
+use crate::target::Say;
+pub use crate::target::subject::{Replica, Subject, Ways};
 
 /// How long a replica may take to take a number.
 const TELLING: Duration = Duration::from_secs(3);
@@ -58,6 +58,8 @@ impl Compose {
                 Store::Managed(password) => redis_url(&address("redis", 6379).ok_or_else(gone)?, &password),
                 Store::External(url) => from_here(&engine, &url),
             },
+            autoscaler: None,
+            ways: Ways::default(),
         })
     }
 

@@ -32,7 +32,7 @@ use crate::target::local::lock::Lock;
 use crate::target::local::protocol::{Desired, Setting, build};
 use crate::target::plan::Plan;
 use crate::target::status::{ComponentState, Kind, Replicas, Status};
-use crate::target::subject::{Replica, Subject};
+use crate::target::subject::{Replica, Subject, Ways};
 
 /// How long a command waits for another one that changes the same stack.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -157,6 +157,7 @@ impl Local {
                 url: None,
                 replicas: Replicas { desired: replicas, ready: 0 },
                 components: Vec::new(),
+                cluster: None,
             },
         })
     }
@@ -189,6 +190,8 @@ impl Local {
             replicas: replicas.collect(),
             mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
             redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
+            autoscaler: None,
+            ways: Ways::default(),
         })
     }
 

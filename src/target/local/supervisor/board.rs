@@ -89,6 +89,7 @@ impl Board {
             url: inner.url.clone(),
             replicas: Replicas { desired: inner.desired, ready: u32::try_from(ready).unwrap_or(u32::MAX) },
             components,
+            cluster: None,
         }
     }
 

@@ -1,0 +1,125 @@
+//! What the cluster has of a stack before anything is changed: its namespace and its own objects, one list a kind.
+
+use anyhow::Result;
+use futures_util::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::cluster::Cluster;
+use super::fault::{Doing, is_forbidden};
+use super::kind::Kind;
+use super::object::{Object, STACK_LABEL, api, received};
+use crate::error::{ExitStatus, Failure};
+
+/// Requests that are under way at once.
+pub const AT_ONCE: usize = 8;
+
+/// What the cluster has of a stack.
+#[derive(Debug)]
+pub struct World {
+    /// The namespace.
+    pub namespace: NamespaceState,
+    /// The stack's own objects, by label.
+    pub objects: Vec<Object>,
+    /// Kinds that we may not list, with the server's refusal.
+    hidden: Vec<(Kind, anyhow::Error)>,
+}
+
+/// The state of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamespaceState {
+    /// Not there.
+    Missing,
+    /// Made by us.
+    Ours,
+    /// Made by somebody else; it is used and left as it is.
+    Foreign,
+    /// There may be one, but we may not look; taken to be somebody else's.
+    Hidden,
+}
+
+impl World {
+    /// Looks. Kinds that we may not list are taken to have no objects: see [`World::require`].
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached, or the namespace is on its way out.
+    pub async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
+        let namespace = namespace(cluster, stack).await?;
+        if namespace == NamespaceState::Missing {
+            return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
+        }
+        let lists =
+            Kind::all().into_iter().filter(|kind| kind.name() != "Namespace").map(|kind| async move {
+                match list(cluster, &kind, stack).await {
+                    Err(error) if is_forbidden(&error) => Ok(Err((kind, error))),
+                    other => other.map(Ok),
+                }
+            });
+        let lists: Vec<Result<Vec<Object>, (Kind, anyhow::Error)>> =
+            futures_util::stream::iter(lists).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let (mut objects, mut hidden) = (Vec::new(), Vec::new());
+        for list in lists {
+            match list {
+                Ok(list) => objects.extend(list),
+                Err(refusal) => hidden.push(refusal),
+            }
+        }
+        Ok(Self { namespace, objects, hidden })
+    }
+
+    /// Makes sure that these kinds could be listed.
+    ///
+    /// # Errors
+    /// The server's refusal to list one of them.
+    pub fn require<'a>(&mut self, kinds: impl Iterator<Item = &'a Kind>) -> Result<()> {
+        for kind in kinds {
+            if let Some(at) = self.hidden.iter().position(|(hidden, _)| hidden == kind) {
+                return Err(self.hidden.swap_remove(at).1);
+            }
+        }
+        Ok(())
+    }
+
+    /// One object.
+    pub fn find(&self, kind: &Kind, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.kind == *kind && object.name == name)
+    }
+
+    /// One object, by the name of its kind.
+    pub fn named(&self, kind: &str, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.kind.name() == kind && object.name == name)
+    }
+}
+
+/// The stack's objects of one kind; none of a kind that the server does not have.
+pub async fn list(cluster: &Cluster, kind: &Kind, stack: &str) -> Result<Vec<Object>> {
+    let namespace = kind.namespaced.then_some(cluster.namespace.as_str());
+    let doing = Doing::all("list", &kind.qualified(), namespace);
+    let parameters = ListParams::default().labels(&format!("{STACK_LABEL}={stack}"));
+    let api = api(cluster, kind);
+    let found = cluster.find(doing, || api.list(&parameters)).await?;
+    found.map(|list| list.items).unwrap_or_default().into_iter().map(|item| received(kind, item)).collect()
+}
+
+async fn namespace(cluster: &Cluster, stack: &str) -> Result<NamespaceState> {
+    let name = cluster.namespace.as_str();
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let found = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await;
+    let namespace = match found {
+        // A user of one namespace need not see the cluster's list of them.
+        Err(error) if is_forbidden(&error) => return Ok(NamespaceState::Hidden),
+        other => other?,
+    };
+    let Some(namespace) = namespace else { return Ok(NamespaceState::Missing) };
+    if namespace.metadata.deletion_timestamp.is_some() {
+        let context = &cluster.place.context;
+        return Err(Failure::new(ExitStatus::Failed, format!("the namespace `{name}` is being deleted"))
+            .hint(format!("kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"))
+            .hint("then the same command again; or set another `kubernetes.namespace`")
+            .into());
+    }
+    let ours =
+        namespace.metadata.labels.unwrap_or_default().get(STACK_LABEL).is_some_and(|label| label == stack);
+    Ok(if ours { NamespaceState::Ours } else { NamespaceState::Foreign })
+}

@@ -1,0 +1,90 @@
+//! `autoscaler`: it can scale, it is measured what it goes by, and its bounds are the file's. On Kubernetes only.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::report::Finding;
+use crate::spec::{Stack, TargetKind};
+use crate::target::status::Autoscaler;
+use crate::target::subject::Subject;
+
+pub(super) fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
+    let wanted = match &stack.kubernetes.autoscaling {
+        Some(wanted) if stack.target == TargetKind::Kubernetes => wanted,
+        Some(_) => return Ok(Finding::skipped("replicas are added and removed on Kubernetes only")),
+        None => {
+            return Ok(Finding::skipped("`kubernetes.autoscaling` is null: the number of replicas is fixed"));
+        }
+    };
+    let expected = format!("able to scale from {} to {}, by metrics that are there", wanted.min, wanted.max);
+    let Some(autoscaler) = &subject.autoscaler else {
+        return Ok(Finding::failed(expected, "there is no HorizontalPodAutoscaler"));
+    };
+    let troubles = troubles(autoscaler, wanted.min, wanted.max);
+    let observed = match troubles.is_empty() {
+        true => format!("{} replicas, wants {}", autoscaler.current, autoscaler.desired),
+        false => troubles.join("; "),
+    };
+    Ok(Finding::of(troubles.is_empty(), expected, observed)
+        .with("min", autoscaler.min)
+        .with("max", autoscaler.max)
+        .with("metrics", json!(autoscaler.metrics))
+        .with("conditions", json!(autoscaler.conditions)))
+}
+
+fn troubles(autoscaler: &Autoscaler, min: u32, max: u32) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if (autoscaler.min, autoscaler.max) != (min, max) {
+        troubles.push(format!("scales from {} to {}", autoscaler.min, autoscaler.max));
+    }
+    for name in ["AbleToScale", "ScalingActive"] {
+        match autoscaler.conditions.iter().find(|condition| condition.name == name) {
+            Some(condition) if condition.holds => {}
+            Some(condition) => {
+                troubles.push(format!("not {name}: {}: {}", condition.reason, condition.message));
+            }
+            None => troubles.push(format!("says nothing of {name} yet")),
+        }
+    }
+    for metric in autoscaler.metrics.iter().filter(|metric| metric.current.is_none()) {
+        troubles.push(format!("nobody measures {}; is metrics-server installed?", metric.name));
+    }
+    troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::status::{Condition, Metric};
+
+    #[test]
+    fn a_missing_metric_a_condition_that_does_not_hold_and_other_bounds_are_each_named() {
+        let condition = |name: &str, holds| Condition {
+            object: "a".into(),
+            name: name.into(),
+            holds,
+            reason: "Why".into(),
+            message: "because".into(),
+        };
+        let mut autoscaler = Autoscaler {
+            min: 3,
+            max: 10,
+            current: 3,
+            desired: 3,
+            metrics: vec![Metric { name: "cpu".into(), current: Some(1), target: Some(70) }],
+            conditions: vec![condition("AbleToScale", true), condition("ScalingActive", true)],
+        };
+        assert_eq!(troubles(&autoscaler, 3, 10), Vec::<String>::new());
+        autoscaler.conditions = vec![condition("ScalingActive", false)];
+        autoscaler.metrics[0].current = None;
+        assert_eq!(
+            troubles(&autoscaler, 3, 12),
+            [
+                "scales from 3 to 10",
+                "says nothing of AbleToScale yet",
+                "not ScalingActive: Why: because",
+                "nobody measures cpu; is metrics-server installed?",
+            ]
+        );
+    }
+}
