@@ -77,6 +77,8 @@ struct Replicas {
 }
 
 async fn replicas(State(app): State<Arc<App>>, Json(body): Json<Replicas>) -> StatusCode {
-    app.limiter.set_replicas(body.replicas);
+    if let Some(limiter) = &app.limiter {
+        limiter.set_replicas(body.replicas);
+    }
     StatusCode::NO_CONTENT
 }

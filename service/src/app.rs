@@ -17,13 +17,13 @@ use tower::Service;
 
 use crate::cache::Cache;
 use crate::identity::Identities;
-use crate::limiter::{Limiter, Outcome};
+use crate::limiter::{Decision, Limiter, Outcome};
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
 use crate::problem::Problem;
 use crate::redis::Redis;
 use crate::server::{Connections, Handler};
-use crate::status::{Health, HealthState, RedisStatus, Statusz, StoreState};
+use crate::status::{Health, HealthState, RateLimitStatus, RedisStatus, Statusz, StoreState};
 use crate::{items, openapi};
 
 /// What both listeners work on.
@@ -34,8 +34,8 @@ pub struct App {
     pub mongodb: Mongodb,
     /// The counter and cache store.
     pub redis: Redis,
-    /// The rate limiter.
-    pub limiter: Limiter,
+    /// The rate limiter, unless it is off.
+    pub limiter: Option<Limiter>,
     /// Who a request comes from.
     pub identities: Identities,
     /// What is measured.
@@ -76,13 +76,17 @@ impl App {
             requests_total: self.metrics.total(),
             mongodb: self.mongodb.status(),
             redis: self.redis_status(),
-            rate_limit: self.limiter.status(),
+            rate_limit: self.rate_limit_status(),
         }
     }
 
     fn redis_status(&self) -> RedisStatus {
         let (status, error) = self.redis.state();
-        RedisStatus { status, error, mode: self.limiter.status().mode }
+        RedisStatus { status, error, mode: self.rate_limit_status().mode }
+    }
+
+    fn rate_limit_status(&self) -> RateLimitStatus {
+        self.limiter.as_ref().map_or(RateLimitStatus::OFF, Limiter::status)
     }
 }
 
@@ -115,26 +119,39 @@ async fn health(State(app): State<Arc<App>>) -> Json<Health> {
 impl Handler for Public {
     async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let mut counted = Counted::new(&self.app.metrics, &request);
-        let identity = self.app.identities.of(peer.ip(), request.headers());
-        let decision = self.app.limiter.check(identity.as_str()).await;
-        let mut response = match decision.outcome {
-            Outcome::Passed => {
+        let decision = match &self.app.limiter {
+            Some(limiter) => {
+                let identity = self.app.identities.of(peer.ip(), request.headers());
+                Some(limiter.check(identity.as_str()).await)
+            }
+            None => None,
+        };
+        let mut response = match decision.as_ref().and_then(refusal) {
+            Some(problem) => problem.into_response(),
+            None => {
                 let mut router = self.router.clone();
                 match router.call(request.map(Body::new)).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 }
             }
-            Outcome::Limited => {
-                Problem::too_many(decision.limit, decision.reset.as_secs_f64().ceil() as u64).into_response()
-            }
-            Outcome::Unavailable => {
-                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
-            }
         };
-        decision.write_headers(response.headers_mut());
+        if let Some(decision) = decision {
+            decision.write_headers(response.headers_mut());
+        }
         counted.status = Some(response.status());
         response
+    }
+}
+
+/// What a client gets that may not go on.
+fn refusal(decision: &Decision) -> Option<Problem> {
+    match decision.outcome {
+        Outcome::Passed => None,
+        Outcome::Limited => {
+            Some(Problem::too_many(decision.limit, decision.reset.as_secs_f64().ceil() as u64))
+        }
+        Outcome::Unavailable => Some(Problem::unavailable("the rate limit cannot be counted now", 1)),
     }
 }
 

@@ -107,7 +107,10 @@ pub async fn serve_on(
     let mut registry = Registry::default();
     let redis = Redis::start(settings.redis, &mut registry)?;
     let mongodb = Mongodb::start(settings.mongodb, &mut registry)?;
-    let limiter = Limiter::start(settings.rate_limit, redis.clone(), &mut registry);
+    let limiter = settings.rate_limit.map(|limit| Limiter::start(limit, redis.clone(), &mut registry));
+    if limiter.is_none() {
+        tracing::warn!("the rate limit is off: RATE_LIMIT_ENABLED=false");
+    }
     let cache = Cache::new(redis.clone(), settings.cache_ttl, &mut registry);
     let app = Arc::new(App {
         replica: settings.replica,
@@ -137,7 +140,9 @@ pub async fn serve_on(
     if !app.connections.closed(settings.shutdown_timeout).await {
         tracing::warn!("not all requests were finished in {} ms", settings.shutdown_timeout.as_millis());
     }
-    app.limiter.close().await;
+    if let Some(limiter) = &app.limiter {
+        limiter.close().await;
+    }
     app.redis.close().await;
     app.mongodb.close().await;
     tracing::info!("done");

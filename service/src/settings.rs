@@ -37,8 +37,8 @@ pub struct Settings {
     pub mongodb: mongodb::Settings,
     /// The counter and cache store.
     pub redis: redis::Settings,
-    /// The rate limit.
-    pub rate_limit: limiter::Settings,
+    /// The rate limit; none where something in front of the service limits already.
+    pub rate_limit: Option<limiter::Settings>,
     /// Whom to believe about where a request comes from.
     pub identity: identity::Settings,
     /// How long an answer is kept in the cache.
@@ -115,12 +115,7 @@ impl Settings {
                 url: from.secret("REDIS_URL").unwrap_or_else(|| "redis://localhost:6379".into()),
                 key_prefix: from.text("REDIS_KEY_PREFIX").unwrap_or_else(|| "appforge:".into()),
             },
-            rate_limit: limiter::Settings {
-                requests: from.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000_000),
-                window: from.millis("RATE_LIMIT_WINDOW_MS", seconds(900)),
-                on_redis_failure: from.choice("RATE_LIMIT_ON_REDIS_FAILURE", limiter::OnRedisFailure::Memory),
-                replicas: from.number("RATE_LIMIT_REPLICAS", 1, 1..=1000),
-            },
+            rate_limit: from.rate_limit(),
             identity: identity::Settings {
                 trusted_proxies: from.networks("TRUSTED_PROXIES"),
                 ipv6_prefix: u8::try_from(from.number("RATE_LIMIT_IPV6_PREFIX", 64, 32..=128)).unwrap_or(64),
@@ -176,6 +171,17 @@ impl Reader<'_> {
             },
             (value, None) => value,
         }
+    }
+
+    /// What is wrong with a limit is a problem also while it is off.
+    fn rate_limit(&mut self) -> Option<limiter::Settings> {
+        let settings = limiter::Settings {
+            requests: self.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000_000),
+            window: self.millis("RATE_LIMIT_WINDOW_MS", Duration::from_secs(900)),
+            on_redis_failure: self.choice("RATE_LIMIT_ON_REDIS_FAILURE", limiter::OnRedisFailure::Memory),
+            replicas: self.number("RATE_LIMIT_REPLICAS", 1, 1..=1000),
+        };
+        self.value("RATE_LIMIT_ENABLED", "true or false is expected", true).then_some(settings)
     }
 
     fn probe_secret(&mut self) -> Option<Vec<u8>> {

@@ -13,7 +13,8 @@ fn the_defaults_are_those_of_the_brief() {
     let settings = of(&[]).unwrap_or_else(|_| panic!("valid"));
     assert_eq!((settings.mongodb.max_pool_size, settings.mongodb.min_pool_size), (50, 10));
     assert_eq!(settings.mongodb.socket_timeout, Duration::from_secs(45));
-    assert_eq!((settings.rate_limit.requests, settings.rate_limit.window), (100, Duration::from_secs(900)));
+    let limit = settings.rate_limit.unwrap();
+    assert_eq!((limit.requests, limit.window), (100, Duration::from_secs(900)));
     assert_eq!(settings.public.port(), 5000);
 }
 

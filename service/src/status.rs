@@ -61,6 +61,8 @@ pub enum LimitMode {
     Open,
     /// Redis is away: none pass.
     Closed,
+    /// Not at all: the limit is switched off.
+    Off,
 }
 
 /// The rate limiter of this replica.
@@ -76,6 +78,12 @@ pub struct RateLimitStatus {
     pub tracked_clients: u64,
     /// Over how many replicas the budget is shared while Redis is away.
     pub replicas: u32,
+}
+
+impl RateLimitStatus {
+    /// That of a replica that limits nobody.
+    pub const OFF: Self =
+        Self { requests: 0, window_ms: 0, mode: LimitMode::Off, tracked_clients: 0, replicas: 0 };
 }
 
 /// The answer of `GET /health`.

