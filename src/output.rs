@@ -131,6 +131,16 @@ impl Output {
         bar
     }
 
+    /// A bar of so many steps on a terminal, with its prefix beside it and its message below; else as [`Output::spinner`].
+    pub fn bar(&self, steps: u64) -> ProgressBar {
+        let bar = self.spinner("");
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:20.green/dim} {prefix}\n  {msg}") {
+            bar.set_style(style.progress_chars("━━╌"));
+        }
+        bar.set_length(steps);
+        bar
+    }
+
     fn line(&self, level: Talk, line: &str) {
         if self.talk >= level {
             // Nothing is left to tell the user when stderr itself is closed.

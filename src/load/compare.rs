@@ -1,7 +1,10 @@
 //! Two runs side by side. A difference counts only when it is larger than what the runs themselves vary by. Pure.
 //!
-//! The band of a latency or a rate is two standard errors of the difference of the means of the intervals of both
-//! runs, the band of a share two standard errors of the difference of two proportions; never below [`FLOOR`].
+//! The band of a latency or a rate holds 19 of 20 differences of runs that differ by chance alone, judged by how the
+//! stretches of both runs vary (batch means, Student's distribution); that of a share is two standard errors of the
+//! difference of two proportions. Never below [`FLOOR`].
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +12,12 @@ use crate::load::report::{PointReport, Report, ms, percent};
 
 /// Even quiet machines differ by this much from run to run.
 const FLOOR: f64 = 0.05;
+/// The band of runs too short to vary: one must be the double of the other.
+const UNKNOWN: f64 = 1.0;
+/// The least length of a stretch, in seconds: users who think in step make shorter ones swing by themselves.
+const STRETCH: f64 = 2.0;
+/// Most stretches that are told apart: longer ones depend less on each other.
+const STRETCHES: f64 = 20.0;
 
 /// A run against an earlier one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,15 +113,43 @@ fn verdict(change: Option<f64>, band: f64, less_is_better: bool) -> String {
     .to_owned()
 }
 
-/// Two standard errors of the difference of the interval means, relative to the earlier mean.
+/// What the difference of two means may be by chance, relative to the earlier mean.
 fn band(before: &Report, now: &Report, of: fn(&PointReport) -> Option<f64>) -> f64 {
-    let [(mean, one), (_, two)] = [before, now].map(|report| {
-        let peak = report.series.iter().map(|point| point.level).fold(0.0, f64::max);
-        // Ramps vary by design, not by noise.
-        let steady = report.series.iter().filter(|point| point.level >= peak * 0.95);
-        spread(&steady.filter_map(of).collect::<Vec<f64>>())
-    });
-    if mean > 0.0 { (2.0 * (one + two).sqrt() / mean).max(FLOOR) } else { FLOOR }
+    let [one, two] = [before, now].map(|report| stretches(&report.series, of));
+    let ((mean, error), (_, other_error)) = (spread(&one), spread(&two));
+    let freedom = (one.len() + two.len()).saturating_sub(2);
+    match student(freedom) {
+        // Nothing is known of how such short runs vary.
+        None => UNKNOWN,
+        Some(errors) if mean > 0.0 => (errors * (error + other_error).sqrt() / mean).max(FLOOR),
+        Some(_) => FLOOR,
+    }
+}
+
+/// The means of stretches of a run, without its ramps: these vary by design, not by noise.
+fn stretches(series: &[PointReport], of: fn(&PointReport) -> Option<f64>) -> Vec<f64> {
+    let peak = series.iter().map(|point| point.level).fold(0.0, f64::max);
+    let steady: Vec<&PointReport> = series.iter().filter(|point| point.level >= peak * 0.95).collect();
+    let (Some(first), Some(last)) = (steady.first(), steady.last()) else { return Vec::new() };
+    let length = ((last.t - first.t) / STRETCHES).max(STRETCH);
+    let mut stretches: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for point in &steady {
+        let values = stretches.entry(((point.t - first.t) / length) as u64).or_default();
+        values.extend(of(point));
+    }
+    let means = stretches.values().filter(|values| !values.is_empty());
+    means.map(|values| values.iter().sum::<f64>() / values.len() as f64).collect()
+}
+
+/// How many standard errors hold 19 of 20 cases, by the degrees of freedom (Student's distribution).
+fn student(freedom: usize) -> Option<f64> {
+    const FEW: [f64; 10] = [12.7, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23];
+    match freedom {
+        0 => None,
+        1..=10 => FEW.get(freedom - 1).copied(),
+        11..=20 => Some(2.15),
+        _ => Some(2.0),
+    }
 }
 
 /// The mean, and the square of its standard error.
@@ -135,7 +172,7 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
         ("machine", was.machine.clone(), is.machine.clone()),
         ("target", was.target.clone(), is.target.clone()),
         ("replicas", text(&was.replicas), text(&is.replicas)),
-        ("users", peak(before), peak(now)),
+        ("load", peak(before), peak(now)),
     ]
     .into_iter()
     .filter(|(_, was, is)| was != is)
@@ -144,7 +181,8 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
 }
 
 fn peak(report: &Report) -> String {
-    format!("{:.0}", report.series.iter().map(|point| point.level).fold(0.0, f64::max))
+    let unit = if report.model == "open" { "req/s" } else { "users" };
+    format!("{:.0} {unit}", report.peak())
 }
 
 impl Row {
@@ -160,7 +198,20 @@ impl Row {
 
     /// The change for people.
     pub fn change_shown(&self) -> String {
-        self.change.map_or("-".to_owned(), |change| format!("{:+.1} %", change * 100.0))
+        // The difference of two shares is no share of either.
+        let shown = |change: f64| match self.unit.as_str() {
+            "ratio" => format!("{:+.2} points", change * 100.0),
+            _ => format!("{:+.1} %", change * 100.0),
+        };
+        self.change.map_or("-".to_owned(), shown)
+    }
+
+    /// What is noise, for people.
+    pub fn band_shown(&self) -> String {
+        match self.unit.as_str() {
+            "ratio" => format!("± {:.2} points", self.band * 100.0),
+            _ => format!("± {:.1} %", self.band * 100.0),
+        }
     }
 
     fn shown(&self, value: Option<f64>) -> String {
@@ -185,6 +236,35 @@ mod tests {
             assert_eq!(verdict(Some(change), 0.05, less_is_better), word);
         }
         assert_eq!(verdict(None, 0.05, true), "unknown");
+    }
+
+    fn point(t: f64, rate: f64) -> PointReport {
+        let none = None;
+        PointReport {
+            t,
+            rate,
+            failed: 0.0,
+            limited: 0.0,
+            level: 9.0,
+            p50: none,
+            p95: none,
+            p99: none,
+            max: none,
+        }
+    }
+
+    #[test]
+    fn users_who_think_in_step_do_not_hide_a_change() {
+        // All requests of a second come in one half of it.
+        let beat: Vec<PointReport> =
+            (0..20).map(|i| point(f64::from(i) * 0.5, if i % 2 == 0 { 200.0 } else { 0.0 })).collect();
+        assert_eq!(stretches(&beat, |point| Some(point.rate)), [100.0; 5]);
+    }
+
+    #[test]
+    fn few_stretches_prove_little() {
+        assert_eq!(student(0), None);
+        assert!(student(1) > student(5) && student(5) > student(30));
     }
 
     #[test]

@@ -37,13 +37,13 @@ impl History {
         Ok(path)
     }
 
-    /// The latest result of this scenario and URL that can be read.
-    pub fn last(&self, scenario: &str, url: &str) -> Result<Option<Report>> {
+    /// The latest result of this scenario that can be read and fits.
+    pub fn last(&self, scenario: &str, fits: impl Fn(&Report) -> bool) -> Result<Option<Report>> {
         let ending = format!("-{}.json", slug(scenario));
         let names = self.names()?;
         let candidates = names.iter().rev().filter(|name| name.ends_with(&ending));
         let mut reports = candidates.filter_map(|name| read(&self.folder.join(name)).ok());
-        Ok(reports.find(|report| report.scenario == scenario && report.url == url))
+        Ok(reports.find(|report| report.scenario == scenario && fits(report)))
     }
 
     fn names(&self) -> Result<Vec<String>> {

@@ -1,17 +1,19 @@
 //! The same test for k6: a script with the scenarios, steps and thresholds of the stack. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::load::client::HEADER;
 use crate::load::scenario::{BUILT_IN, built_in_steps};
+use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
 use crate::spec::Stack;
 
 const TEMPLATE: &str = include_str!("../../templates/load/load-test.js");
-/// How long each scenario takes, in seconds: a tenth of it is the ramp.
-const DURATION: u64 = 60;
+/// How long each scenario takes.
+const DURATION: Duration = Duration::from_secs(60);
 
 /// The script `load-test.js` of a stack.
 pub fn script(stack: &Stack) -> String {
@@ -26,7 +28,7 @@ pub fn script(stack: &Stack) -> String {
         ("think_time", json!(stack.load.think_time.0.as_secs_f64()).to_string()),
         ("requests_per_client", per_client.to_string()),
         ("steps", pretty(&Value::Array(steps))),
-        ("scenarios", pretty(&scenarios())),
+        ("scenarios", pretty(&scenarios(stack.load.think_time.0))),
         ("thresholds", pretty(&thresholds(stack)).replace('\n', "\n  ")),
         ("header", HEADER.to_owned()),
     ];
@@ -35,20 +37,31 @@ pub fn script(stack: &Stack) -> String {
         .fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
-fn scenarios() -> Value {
+fn scenarios(think_time: Duration) -> Value {
     let mut scenarios = Map::new();
-    let mut start = 0;
+    let mut start = Duration::ZERO;
     for (name, users) in BUILT_IN {
-        let stages = json!([
-            {"duration": format!("{}s", DURATION / 10), "target": users},
-            {"duration": format!("{}s", DURATION - DURATION / 10), "target": users},
-        ]);
-        let scenario = json!({"executor": "ramping-vus", "startVUs": 0, "startTime": format!("{start}s"), "stages": stages});
+        let schedule = Schedule::ramped(f64::from(users), DURATION, think_time);
+        let stages: Vec<Value> = schedule
+            .stages()
+            .iter()
+            .map(|stage| json!({"duration": seconds(stage.duration), "target": stage.target as u64}))
+            .collect();
+        let scenario = json!({
+            "executor": "ramping-vus",
+            "startVUs": 0,
+            "startTime": seconds(start),
+            "stages": stages,
+        });
         scenarios.insert(name.to_owned(), scenario);
         // Answers that are still on their way may take a moment.
-        start += DURATION + 10;
+        start += DURATION + Duration::from_secs(10);
     }
     Value::Object(scenarios)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
 }
 
 fn thresholds(stack: &Stack) -> Value {

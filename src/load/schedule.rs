@@ -28,9 +28,10 @@ impl Schedule {
         Self::new(vec![Stage { duration: Duration::ZERO, target: level }, Stage { duration, target: level }])
     }
 
-    /// A ramp from zero within the first tenth (10 s at most), then the level.
-    pub fn ramped(level: f64, duration: Duration) -> Self {
-        let ramp = (duration / 10).min(Duration::from_secs(10));
+    /// A ramp from zero within the first tenth (10 s at most), then the level. The ramp is no shorter than a think time
+    /// where there is room for one: users who begin together go on in step, as people do not.
+    pub fn ramped(level: f64, duration: Duration, think_time: Duration) -> Self {
+        let ramp = (duration / 10).min(Duration::from_secs(10)).max(think_time.min(duration / 2));
         Self::new(vec![
             Stage { duration: ramp, target: level },
             Stage { duration: duration - ramp, target: level },
@@ -150,13 +151,21 @@ mod tests {
 
     #[test]
     fn a_user_starts_when_the_ramp_reaches_it_and_not_again_after_the_end() {
-        let schedule = Schedule::ramped(100.0, s(100));
+        let schedule = Schedule::ramped(100.0, s(100), s(1));
         assert_eq!(schedule.active_from(0, s(0)).unwrap().as_secs(), 0);
         let middle = schedule.active_from(50, s(0)).unwrap();
         assert!((middle.as_secs_f64() - 5.0).abs() < 0.01, "{middle:?}");
         assert_eq!(schedule.active_from(50, s(60)), Some(s(60)));
         assert_eq!(schedule.active_from(100, s(0)), None);
         assert_eq!(schedule.active_from(0, s(100)), None);
+    }
+
+    #[test]
+    fn users_of_a_short_run_begin_within_a_think_time_and_not_together() {
+        let begins = |index| Schedule::ramped(100.0, s(5), s(1)).active_from(index, s(0)).unwrap();
+        assert!((begins(50).as_secs_f64() - 0.5).abs() < 0.01, "{:?}", begins(50));
+        let ramp = |think_time| Schedule::ramped(100.0, s(5), think_time).stages()[0].duration;
+        assert_eq!([ramp(s(0)), ramp(s(60))], [Duration::from_millis(500), Duration::from_millis(2500)]);
     }
 
     #[test]

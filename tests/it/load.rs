@@ -335,6 +335,11 @@ fn reports_are_written_and_a_second_run_is_compared_with_the_first() {
     }
     assert!(page.contains("Compared with"), "{page}");
     assert!(read("run.md").starts_with("## Load test `normal` passed\n"), "{}", read("run.md"));
+    let other = ["--vus", "3", "--duration", "1s", "--think-time", "10ms"];
+    let (more_users, _) = load(&project, &server, &other);
+    assert_eq!(more_users["comparison"], Value::Null, "more users are not a slower service");
+    let told = load(&project, &server, &[other.as_slice(), &["--compare", "run.json"]].concat()).0;
+    assert_eq!(told["comparison"]["differences"][0], "load: 2 users, now 3 users", "{told:#}");
     let (third, _) = load(&project, &server, &[args.as_slice(), &["--compare", "run.json"]].concat());
     let with = format!("the run of {}", second["started_at"].as_str().unwrap());
     assert!(third["comparison"]["with"].as_str().unwrap().starts_with(&with), "{third:#}");

@@ -52,7 +52,7 @@ impl Choice {
             return Ok(Self { scenario, capacity: true, from_file: false });
         }
         if let Some((name, users)) = scenario::BUILT_IN.iter().find(|(known, _)| *known == name) {
-            let users = Schedule::ramped(f64::from(*users), DURATION);
+            let users = Schedule::ramped(f64::from(*users), DURATION, think_time);
             // Runs of a rate are no runs of so many users: they are kept and compared apart.
             let name = if args.rate.is_some() { "rate" } else { name };
             let scenario = built_in(name, shaped(args, Model::Closed { users, think_time }));
@@ -96,7 +96,7 @@ fn shaped(args: &LoadArgs, model: Model) -> Model {
             let think_time = args.think_time.map_or(think_time, |span| span.0);
             let users = match args.vus {
                 None if args.duration.is_none() => users,
-                vus => Schedule::ramped(vus.map_or(users.peak(), f64::from), duration),
+                vus => Schedule::ramped(vus.map_or(users.peak(), f64::from), duration, think_time),
             };
             Model::Closed { users, think_time }
         }

@@ -4,6 +4,7 @@ mod capacity;
 mod choice;
 mod session;
 mod subject;
+mod watch;
 
 use anyhow::Result;
 
@@ -34,7 +35,7 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     let endpoint = Endpoint::prepare(&subject.url).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder());
-    let baseline = baseline(&args.compare, &history, &choice.scenario.name, endpoint.base())?;
+    let baseline = baseline(&args.compare, &history, &choice, endpoint.base())?;
     if subject.probe_secret.is_none() {
         let limit = stack.rate_limit.requests;
         context.out.warn(format!(
@@ -57,10 +58,15 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     })
 }
 
-fn baseline(wish: &str, history: &History, scenario: &str, url: &str) -> Result<Option<Report>> {
+fn baseline(wish: &str, history: &History, choice: &Choice, url: &str) -> Result<Option<Report>> {
+    let model = &choice.scenario.model;
+    // More users are not a slower service. What a search ends with is what it is about.
+    let alike = |report: &Report| {
+        choice.capacity || (report.model == model.name() && (report.peak() - model.peak()).abs() < 1e-6)
+    };
     match wish {
         "none" => Ok(None),
-        "last" => history.last(scenario, url),
+        "last" => history.last(&choice.scenario.name, |report| report.url == url && alike(report)),
         file => history::read(file.as_ref()).map(Some),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::subject::Subject;
+use super::watch::Watch;
 use crate::cli::load::LoadArgs;
 use crate::commands::Context;
 use crate::error::{ExitStatus, Failure};
@@ -56,28 +57,18 @@ impl Session<'_> {
             timeout: self.args.timeout.0,
             threads,
         };
-        let bar = out.spinner("connecting");
-        let live = !bar.is_hidden();
-        // Off a terminal: a line now and then, so that a log shows life without being one.
-        let every = (total / 10).max(Duration::from_secs(5));
-        let mut next_line = every;
+        let mut watch = Watch::new(out, total, open);
         let mut aborted = None;
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let observe = |progress: &Progress<'_>| {
-            let line = report::progress_line(progress, total, open);
-            if live {
-                bar.set_message(line);
-            } else if progress.elapsed >= next_line {
-                out.say(line);
-                next_line = progress.elapsed + every;
-            }
+            watch.show(progress);
             let enough =
                 progress.elapsed >= ABORT_AFTER.min(total / 4) && progress.tally.requests >= ABORT_SAMPLES;
             aborted = (abort_on_fail && enough).then(|| self.missed(progress, &steps)).flatten();
             if aborted.is_some() { Next::Abort } else { Next::GoOn }
         };
         let measured = generator::run(plan, interrupted(), observe).await;
-        bar.finish_and_clear();
+        watch.end();
         if let Some(line) = aborted {
             out.say(line);
         }

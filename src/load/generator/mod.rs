@@ -78,8 +78,6 @@ pub struct Progress<'a> {
     pub level: f64,
     /// Everything so far.
     pub tally: &'a Tally,
-    /// The latest second or so.
-    pub latest: &'a Point,
 }
 
 /// What the observer of a run wants.
@@ -157,6 +155,7 @@ pub async fn run(
     let mut series = Series::new(threads, plan.scenario.model.duration());
     let mut cpu = vec![Duration::ZERO; threads];
     let mut ended = Ended::Completed;
+    let mut last_tick = 0;
     let mut interrupt = pin!(interrupt);
     loop {
         tokio::select! {
@@ -166,10 +165,13 @@ pub async fn run(
                 tally.merge(&part);
                 let elapsed = begin.elapsed();
                 let level = level(&plan.scenario.model, elapsed);
-                if series.add(worker, tick, &part, |at| self::level(&plan.scenario.model, at))
+                series.add(worker, tick, &part, |at| self::level(&plan.scenario.model, at));
+                // The quickest worker leads; what the others have measured meanwhile comes with the next tick.
+                let leads = tick > last_tick;
+                last_tick = last_tick.max(tick);
+                if leads
                     && ended == Ended::Completed
-                    && let Some(latest) = series.latest()
-                    && observe(&Progress { elapsed, level, tally: &tally, latest }) == Next::Abort
+                    && observe(&Progress { elapsed, level, tally: &tally }) == Next::Abort
                 {
                     ended = Ended::Aborted;
                     stop.cancel();

@@ -57,8 +57,8 @@ impl Series {
         Self { ticks_per_point, done: vec![0; workers], open: BTreeMap::new(), points: Vec::new() }
     }
 
-    /// Adds what `worker` measured until `tick` (from 1). True when a point was completed.
-    pub fn add(&mut self, worker: usize, tick: u64, part: &Tally, level: impl Fn(Duration) -> f64) -> bool {
+    /// Adds what `worker` measured until `tick` (from 1).
+    pub fn add(&mut self, worker: usize, tick: u64, part: &Tally, level: impl Fn(Duration) -> f64) {
         let open = self.open.entry(tick.saturating_sub(1) / self.ticks_per_point).or_default();
         open.duration.merge(&part.duration);
         open.requests += part.requests;
@@ -66,14 +66,7 @@ impl Series {
         open.limited += part.limited;
         self.done[worker] = tick;
         let complete = self.done.iter().min().copied().unwrap_or(0) / self.ticks_per_point;
-        let before = self.points.len();
         self.close(complete, level);
-        self.points.len() > before
-    }
-
-    /// The point completed last.
-    pub fn latest(&self) -> Option<&Point> {
-        self.points.last()
     }
 
     /// All points; what is left open is completed if anything happened in it.
@@ -113,15 +106,14 @@ mod tests {
         let mut part = Tally::new(&[]);
         part.requests = 5;
         let mut series = Series::new(2, Duration::from_secs(2));
-        assert!(!series.add(0, 1, &part, |_| 1.0));
-        assert!(!series.add(0, 2, &part, |_| 1.0));
-        assert!(series.add(1, 1, &part, |_| 1.0));
-        assert_eq!(series.latest().map(|point| point.rate), Some(20.0));
+        series.add(0, 1, &part, |_| 1.0);
+        series.add(0, 2, &part, |_| 1.0);
+        assert!(series.points.is_empty());
+        series.add(1, 1, &part, |_| 1.0);
+        assert_eq!(series.points.iter().map(|point| point.rate).collect::<Vec<_>>(), [20.0]);
         assert_eq!(series.finish(|_| 1.0).len(), 2);
         let mut hour = Series::new(1, Duration::from_secs(3_600));
-        (1..=7_200).for_each(|tick| {
-            hour.add(0, tick, &part, |_| 1.0);
-        });
+        (1..=7_200).for_each(|tick| hour.add(0, tick, &part, |_| 1.0));
         assert_eq!(hour.points.len(), POINTS as usize);
     }
 }

@@ -49,7 +49,7 @@ pub fn html(report: &Report) -> String {
 
 fn warnings(report: &Report) -> String {
     let differences = report.comparison.iter().flat_map(|comparison| &comparison.differences);
-    let differences = differences.map(|text| format!("the compared run differs: {text}"));
+    let differences = differences.map(|text| format!("the compared run has not the same {text}"));
     let all = report.warnings.iter().cloned().chain(differences);
     all.map(|text| format!("<p class=\"warning\">{}</p>", escape(&text))).collect()
 }
@@ -145,12 +145,12 @@ fn comparison(report: &Report) -> String {
     for row in &comparison.rows {
         let _ = write!(
             text,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>± {}</td><td class=\"{verdict}\">{verdict}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"{verdict}\">{verdict}</td></tr>",
             escape(&row.metric),
             row.before_shown(),
             row.now_shown(),
             row.change_shown(),
-            percent(row.band),
+            row.band_shown(),
             verdict = escape(&row.verdict)
         );
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, ms, percent};
+use super::{Report, ms};
 
 /// The report.
 pub fn markdown(report: &Report) -> String {
@@ -41,11 +41,14 @@ pub fn markdown(report: &Report) -> String {
             let (before, now, change) = (row.before_shown(), row.now_shown(), row.change_shown());
             let _ = writeln!(
                 text,
-                "| {} | {before} | {now} | {change} | ± {} | {} |",
+                "| {} | {before} | {now} | {change} | {} | {} |",
                 row.metric,
-                percent(row.band),
+                row.band_shown(),
                 row.verdict
             );
+        }
+        for difference in &comparison.differences {
+            let _ = writeln!(text, "\n> not the same {}", cell(difference));
         }
     }
     for warning in &report.warnings {

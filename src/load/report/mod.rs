@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use html::html;
 pub use markdown::markdown;
-pub use table::{progress_line, table};
+pub use table::{Now, latencies, pace, table};
 
 use crate::load::capacity::Capacity;
 use crate::load::compare::Comparison;
@@ -243,6 +243,11 @@ impl Report {
             capacity: None,
             comparison: None,
         }
+    }
+
+    /// The most users, or the highest rate, that was asked for.
+    pub fn peak(&self) -> f64 {
+        self.metric("arrival_rate_max", "value").or_else(|| self.metric("vus_max", "value")).unwrap_or(0.0)
     }
 
     /// A number among the metrics, such as `("http_req_duration", "p(95)")`.

@@ -54,8 +54,9 @@ pub fn table(report: &Report) -> String {
     line(&mut text, "data", &format!("{} received, {} sent", bytes(received), bytes(sent)));
     let generator = &report.generator;
     let late = generator.late_p99.map_or(String::new(), |late| format!(", p99 of late sends {}", ms(late)));
+    let noun = if generator.threads == 1 { "thread" } else { "threads" };
     let effort =
-        format!("{} of one core on {} threads{late}", percent(round(generator.cpu_cores)), generator.threads);
+        format!("{} of one core on {} {noun}{late}", percent(round(generator.cpu_cores)), generator.threads);
     line(&mut text, "generator", &effort);
     for (name, number) in &report.errors {
         line(&mut text, "error", &format!("{number} x {}", ErrorKind::meaning_of(name)));
@@ -75,13 +76,12 @@ pub fn table(report: &Report) -> String {
     if let Some(comparison) = &report.comparison {
         let _ = writeln!(text, "\ncompared with {}", comparison.with);
         let rows = comparison.rows.iter().map(|row| {
-            let band = format!("± {}", percent(round(row.band)));
             vec![
                 row.metric.clone(),
                 row.before_shown(),
                 row.now_shown(),
                 row.change_shown(),
-                band,
+                row.band_shown(),
                 row.verdict.clone(),
             ]
         });
@@ -89,29 +89,45 @@ pub fn table(report: &Report) -> String {
             &["metric", "before", "now", "change", "noise", "verdict"],
             rows.collect(),
         ));
+        for difference in &comparison.differences {
+            let _ = writeln!(text, "not the same {difference}");
+        }
     }
     text.push('\n');
     text.push_str(&thresholds(report));
     text
 }
 
-/// One line on how things stand.
-pub fn progress_line(progress: &Progress<'_>, total: Duration, open: bool) -> String {
-    let point = progress.latest;
-    let shown = |value: Option<Duration>| value.map_or("-".to_owned(), |value| ms(value.as_secs_f64() * 1e3));
-    let level =
-        if open { format!("target {:.0}/s", progress.level) } else { format!("users {:.0}", progress.level) };
-    format!(
-        "{:>3.0}s/{:.0}s  {level}  {:.1} req/s  p50 {}  p95 {}  p99 {}  failed {}  limited {}",
-        progress.elapsed.as_secs_f64(),
-        total.as_secs_f64(),
-        point.rate,
-        shown(point.p50),
-        shown(point.p95),
-        shown(point.p99),
-        progress.tally.failed,
-        progress.tally.limited,
-    )
+/// How things stand, with what only a look at several moments tells.
+pub struct Now<'a> {
+    /// How things stand.
+    pub progress: &'a Progress<'a>,
+    /// Requests per second lately.
+    pub rate: f64,
+    /// How long the run will take.
+    pub total: Duration,
+    /// Whether the model is the open one.
+    pub open: bool,
+}
+
+/// How far a run is and how fast it goes.
+pub fn pace(now: &Now<'_>) -> String {
+    let level = match now.open {
+        true => format!("of {:.0} asked for", now.progress.level),
+        false => format!("{:.0} users", now.progress.level),
+    };
+    let (elapsed, total) = (now.progress.elapsed.as_secs_f64(), now.total.as_secs_f64());
+    format!("{:>3.0}s/{total:.0}s  {:.1} req/s  {level}", elapsed.min(total), now.rate)
+}
+
+/// The latencies of the whole run so far, and what went wrong.
+pub fn latencies(now: &Now<'_>) -> String {
+    let tally = now.progress.tally;
+    let shown = |quantile: f64| {
+        tally.duration.quantile(quantile).map_or("-".to_owned(), |value| ms(value.as_secs_f64() * 1e3))
+    };
+    let (p50, p95, p99) = (shown(0.5), shown(0.95), shown(0.99));
+    format!("p50 {p50}  p95 {p95}  p99 {p99}  failed {}  limited {}", tally.failed, tally.limited)
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
