@@ -46,7 +46,8 @@ pub struct Settings {
     pub window: Duration,
     /// What to do while Redis is away.
     pub on_redis_failure: OnRedisFailure,
-    /// Over how many replicas a client's requests are spread, for the share of each while Redis is away.
+    /// Over how many replicas a client's requests are spread, for the share of each while Redis is away. Holds until they are
+    /// counted in Redis.
     pub replicas: u32,
 }
 
@@ -158,11 +159,9 @@ impl Limiter {
         verdict.unwrap_or_else(|| self.shared.locally(client))
     }
 
-    /// Sets over how many replicas the limit is shared while Redis is away.
+    /// Sets over how many replicas the limit is shared while Redis is away, until their count in Redis changes.
     pub fn set_replicas(&self, replicas: u32) {
-        let replicas = replicas.max(1);
-        self.shared.ledger().replicas = replicas;
-        self.shared.metrics.replicas.set(replicas.into());
+        self.shared.set_replicas(replicas);
     }
 
     /// How requests are counted now.
@@ -222,6 +221,12 @@ impl Shared {
         if waits || (ledger.mode == Mode::Merging && ledger.has_work(self.now())) {
             self.wake.notify_one();
         }
+    }
+
+    fn set_replicas(&self, replicas: u32) {
+        let replicas = replicas.max(1);
+        self.ledger().replicas = replicas;
+        self.metrics.replicas.set(replicas.into());
     }
 
     fn sweep(&self) {

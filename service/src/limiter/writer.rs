@@ -53,6 +53,8 @@ struct Writer {
 impl Writer {
     async fn forever(&mut self, mut link: watch::Receiver<Link>) {
         let mut replies = FuturesOrdered::new();
+        let mut replicas = self.redis.replicas();
+        replicas.mark_changed();
         let mut sweep = interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let join_after = Duration::from_millis(JOIN_AFTER);
@@ -68,6 +70,13 @@ impl Writer {
                     let now = link.borrow_and_update().clone();
                     self.follow(now);
                     join.as_mut().reset(tokio::time::Instant::now() + join_after);
+                }
+                // The sender lives as long as that of the link.
+                Ok(()) = replicas.changed() => {
+                    let count = *replicas.borrow_and_update();
+                    if count.settled || count.replicas > self.shared.ledger().replicas {
+                        self.shared.set_replicas(count.replicas);
+                    }
                 }
                 Some(reply) = replies.next(), if !replies.is_empty() => self.settle(reply),
                 () = self.shared.wake.notified() => {

@@ -8,6 +8,7 @@ use redis::{AsyncConnectionConfig, Client, RedisError};
 use tokio::time::{sleep, timeout};
 
 use super::failure::{self, FailureKind};
+use super::roster::Roster;
 use super::{Connection, Link, Session, Shared};
 
 /// For a connection with its name look-up, TLS and credentials.
@@ -26,19 +27,28 @@ const QUEUE: usize = 1024;
 /// Connects, attends to the connection, and connects again, until told to stop.
 pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
     let stop = shared.stop.clone();
-    stop.run_until_cancelled(forever(&shared, &client)).await;
+    let mut roster = Roster::new(&shared.key_prefix, random());
+    stop.run_until_cancelled(forever(&shared, &client, &mut roster)).await;
     shared.metrics.up.set(0);
+    let last = match &*shared.link.borrow() {
+        Link::Up(session) => Some(session.connection.with_budget(BEAT_LIMIT)),
+        Link::Starting | Link::Down(_) => None,
+    };
+    if let Some(mut connection) = last {
+        // It goes by itself soon; who cannot say good-bye need not.
+        let _ = roster.leave(&mut connection).await;
+    }
     shared.link.send_replace(Link::Down("the service is stopping".into()));
 }
 
-async fn forever(shared: &Shared, client: &Client) {
+async fn forever(shared: &Shared, client: &Client, roster: &mut Roster) {
     for id in 1.. {
         match timeout(CONNECT_LIMIT, connect(client, &shared.key_prefix, id)).await {
             Ok(Ok(session)) => {
                 shared.metrics.connects.inc();
                 shared.metrics.up.set(1);
                 shared.link.send_replace(Link::Up(session.clone()));
-                attend(shared, session).await;
+                attend(shared, session, roster).await;
             }
             Ok(Err(error)) => refused(shared, FailureKind::of(&error), failure::describe(&error)),
             Err(_) => refused(shared, FailureKind::Timeout, "no connection in time".into()),
@@ -72,9 +82,16 @@ async fn connect(client: &Client, prefix: &str, id: u64) -> Result<Session, Redi
 }
 
 /// Looks at the connection each second until it is lost, by its own finding or another's.
-async fn attend(shared: &Shared, mut session: Session) {
+async fn attend(shared: &Shared, mut session: Session, roster: &mut Roster) {
     let mut link = shared.link.subscribe();
     loop {
+        match roster.beat(&mut session.connection.with_budget(BEAT_LIMIT)).await {
+            Ok(count) => {
+                shared.replicas.send_if_modified(|known| std::mem::replace(known, count) != count);
+            }
+            // Whether the connection stands is asked below.
+            Err(error) => tracing::debug!(error = failure::describe(&error), "the replicas were not counted"),
+        }
         tokio::select! {
             // An error means that the sender is gone; it is in `shared`.
             _ = link.wait_for(|link| !link.is_session(session.id)) => return,

@@ -4,6 +4,7 @@
 mod connection;
 mod failure;
 mod keeper;
+mod roster;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
 pub(crate) use keeper::random;
+pub use roster::Count;
 
 use crate::status::StoreState;
 
@@ -49,6 +51,7 @@ pub struct Redis {
 /// What the handles and the keeper share.
 struct Shared {
     link: watch::Sender<Link>,
+    replicas: watch::Sender<Count>,
     key_prefix: String,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -97,6 +100,7 @@ impl Redis {
         let client = Client::open(info).context("the Redis URL cannot be used")?;
         let shared = Arc::new(Shared {
             link: watch::Sender::new(Link::Starting),
+            replicas: watch::Sender::default(),
             key_prefix,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -135,6 +139,11 @@ impl Redis {
     /// How the connection stands, to be watched.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.shared.link.subscribe()
+    }
+
+    /// How many replicas keep a place in Redis, to be watched. While Redis is away it is the last count.
+    pub fn replicas(&self) -> watch::Receiver<Count> {
+        self.shared.replicas.subscribe()
     }
 
     /// What all keys of this stack begin with.

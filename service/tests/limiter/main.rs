@@ -7,4 +7,6 @@ mod outage;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod roster;
+#[cfg(test)]
 mod support;
