@@ -7,6 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::error::{ExitStatus, Failure};
+
 /// Replaces `path` by `bytes` in one step: readers see the old file or the new one, also after a crash.
 /// `mode` is the Unix permission of the file.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
@@ -25,7 +27,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         written?;
         File::open(folder)?.sync_all()
     };
-    write().with_context(|| format!("while writing `{}`", path.display()))
+    write().map_err(|error| cannot_write(path, error))
+}
+
+/// The failure to write `path`. A full disk is told apart: there is something to do about it.
+pub fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
+    if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return anyhow::Error::from(error).context(format!("while writing `{}`", path.display()));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Failure::new(ExitStatus::Failed, format!("there is no room left on the disk for `{}`", path.display()))
+        .hint(format!("df -h {}", folder.display()))
+        .caused_by(error)
+        .into()
 }
 
 /// Reads a text file; `None` when there is none.
@@ -65,6 +79,15 @@ mod tests {
         assert_eq!(read_if_there(&path).unwrap().as_deref(), Some("two"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_with_the_next_command() {
+        // The device that is always full.
+        let error = fs::write("/dev/full", "x").unwrap_err();
+        let error = cannot_write(Path::new("/dev/full"), error);
+        assert_eq!(error.to_string(), "there is no room left on the disk for `/dev/full`");
+        assert_eq!(crate::error::hints(&error).next().unwrap(), "df -h /dev");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::spec::layers::nearest;
 use crate::spec::{Stack, TargetKind};
+use crate::state::State;
 
 /// Runs `render`.
 pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
@@ -51,6 +52,7 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
     context.out.data(&json!({"documents": written}), || {
         written.iter().fold(String::new(), |text, path| text + path + "\n")
     })?;
+    note_scale(context, &stack)?;
     Ok(ExitStatus::Done)
 }
 
@@ -71,6 +73,20 @@ pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     let plural = if errors.len() == 1 { "" } else { "s" };
     let message = format!("the stack cannot work as it is: {} problem{plural}{lines}", errors.len());
     Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was written").into())
+}
+
+/// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.
+fn note_scale(context: &Context, stack: &Stack) -> Result<()> {
+    let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
+    let scaled = state.replicas(TargetKind::Compose, stack).filter(|_| stack.target == TargetKind::Compose);
+    if let Some(replicas) = scaled.filter(|replicas| *replicas != stack.service.replicas) {
+        context.out.say(format!(
+            "the documents say {} replicas, `scale` said {replicas}: APPFORGE_SERVICE_REPLICAS={replicas} keeps them \
+             when you run `docker compose` here",
+            stack.service.replicas
+        ));
+    }
+    Ok(())
 }
 
 /// The documents of one target and the folder they belong to.

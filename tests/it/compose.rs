@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use appforge::error::{ExitStatus, render, status_of};
+use appforge::error::{ExitStatus, hints, render, status_of};
 use appforge::spec::{Layer, resolve};
 use appforge::target::compose::Compose;
 use appforge::target::finding::Verdict;
@@ -63,7 +63,11 @@ impl Stack {
     }
 
     fn compose(&self, service: &str) -> Compose {
-        let layer = Layer::File { name: "appforge.yaml".into(), text: self.text(service) };
+        self.of_file(self.text(service))
+    }
+
+    fn of_file(&self, text: String) -> Compose {
+        let layer = Layer::File { name: "appforge.yaml".into(), text };
         Compose::new(self.folder.path(), &resolve(&[layer]).unwrap().stack, BTreeMap::new())
     }
 
@@ -260,6 +264,24 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let missing = stack.compose("image: 'registry.invalid/nobody/nothing:1'");
     let text = render(&missing.up(1, LONG, &quiet).await.unwrap_err());
     assert!(text.contains("the image `registry.invalid/nobody/nothing:1` is not on this machine"), "{text}");
+
+    // Whoever has it, it is taken.
+    let _taken = TcpListener::bind(("127.0.0.1", 27017));
+    let text =
+        stack.text("image: 'appforge-test-web:1'").replace("compose: {", "compose: {publish_stores: true, ");
+    let error = stack.of_file(text).up(1, LONG, &quiet).await.unwrap_err();
+    assert_eq!(error.to_string(), "the port 27017 is taken by another program");
+    assert!(hints(&error).any(|hint| hint.ends_with("or change `compose.publish_stores`")), "{error:?}");
+
+    let text = stack.text("image: bundled").replace("appforge-test-mongodb:2", "appforge-test-broken:1");
+    let error = stack.of_file(text).up(1, LONG, &quiet).await.unwrap_err();
+    assert!(error.to_string().contains("\n    | [FATAL tini"), "{error}");
+    assert_eq!(
+        hints(&error).next().unwrap(),
+        "appforge logs mongodb",
+        "the one that fails is blamed: {error}"
+    );
+    compose.down(true, LONG, &quiet).await.unwrap();
 
     let clash = format!("{}-clash", stack.name);
     let subnet = appforge::render::context::compose::subnet(

@@ -38,7 +38,9 @@ impl Compose {
         let cli = stack.cli(&engine).await?;
         let _lock = stack.lock("up", say).await?;
         let before = engine.containers(stack.project()).await?;
-        stack.check_port(&engine, &before)?;
+        for port in stack.published() {
+            stack.check_port(&engine, &before, port)?;
+        }
         stack.check_subnet(&engine).await?;
         stack.write_credentials(&engine).await?;
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;

@@ -136,7 +136,7 @@ impl Compose {
                 true => {
                     fs::set_permissions(&path, Permissions::from_mode(0o600))
                         .and_then(|()| fs::write(&path, secret.reveal()))
-                        .with_context(|| format!("while writing `{}`", path.display()))?;
+                        .map_err(|error| files::cannot_write(&path, error))?;
                 }
                 false => files::write_atomically(&path, secret.reveal().as_bytes(), 0o600)?,
             }

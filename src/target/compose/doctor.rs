@@ -28,11 +28,13 @@ impl Compose {
         });
         findings.extend(disk(&engine).await);
         let containers = engine.containers(self.project()).await.unwrap_or_default();
-        let port = format!("port {}", self.stack.service.port);
-        findings.push(match self.check_port(&engine, &containers) {
-            Ok(()) => Finding::good(&port, "free, or this stack's own"),
-            Err(error) => Finding::bad(&port, &error),
-        });
+        for port in self.published() {
+            let name = format!("port {}", port.1.port());
+            findings.push(match self.check_port(&engine, &containers, port) {
+                Ok(()) => Finding::good(&name, "free, or this stack's own"),
+                Err(error) => Finding::bad(&name, &error),
+            });
+        }
         findings.push(match self.check_subnet(&engine).await {
             Ok(()) => Finding::good("edge network", "its addresses are free"),
             Err(error) => Finding::bad("edge network", &error),

@@ -103,7 +103,10 @@ impl Container {
                 (Some(ContainerStateStatusEnum::CREATED), _) => State::Created,
                 _ => State::Ended,
             },
-            exit_code: (state.running != Some(true)).then_some(state.exit_code).flatten(),
+            // The engine calls what it is about to start again running.
+            exit_code: (state.running != Some(true) || state.restarting == Some(true))
+                .then_some(state.exit_code)
+                .flatten(),
             out_of_memory: state.oom_killed.unwrap_or(false),
             error: state.error.filter(|error| !error.is_empty()),
             restarts,
@@ -123,6 +126,11 @@ impl Container {
     /// Whether it has not ended for good.
     pub fn is_up(&self) -> bool {
         matches!(self.state, State::Healthy | State::Starting | State::Unhealthy | State::Restarting)
+    }
+
+    /// Whether it failed, rather than had no time yet.
+    pub fn is_guilty(&self) -> bool {
+        matches!(self.state, State::Unhealthy | State::Restarting | State::Ended)
     }
 
     /// Its name among the components: `redis`, `service-2`.
@@ -146,7 +154,11 @@ impl Container {
         if self.out_of_memory {
             text.push_str(", for using more memory than its limit");
         } else if let Some(code) = self.exit_code.filter(|_| self.state != State::Created) {
-            text.push_str(&format!(" with exit code {code}"));
+            let (comma, last) = match self.state {
+                State::Restarting => (",", "last "),
+                _ => ("", ""),
+            };
+            text.push_str(&format!("{comma} {last}with exit code {code}"));
         }
         if let Some(error) = &self.error {
             text.push_str(&format!(": {error}"));

@@ -16,25 +16,52 @@ use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
 use crate::spec::yaml;
 use crate::target::Say;
 
+/// Where published stores listen, on 127.0.0.1.
+const MONGODB_PORT: u16 = 27017;
+const REDIS_PORT: u16 = 6379;
+
 impl Compose {
-    /// The published port is free, or ours already.
-    pub(super) fn check_port(&self, engine: &Engine, containers: &[Container]) -> Result<()> {
-        let ours = containers.iter().any(|container| container.component == "gateway" && container.is_up());
+    /// The ports that the stack publishes: the component, the address, and where the file has it.
+    pub(super) fn published(&self) -> Vec<(&'static str, SocketAddr, &'static str)> {
+        let compose = &self.stack.compose;
+        let mut ports =
+            vec![("gateway", SocketAddr::new(compose.bind, self.stack.service.port), "service.port")];
+        if compose.publish_stores {
+            let stores = [("mongodb", MONGODB_PORT), ("redis", REDIS_PORT)];
+            let managed = self.stores();
+            ports.extend(stores.into_iter().filter(|(store, _)| managed.contains(store)).map(
+                |(store, port)| {
+                    (store, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "compose.publish_stores")
+                },
+            ));
+        }
+        ports
+    }
+
+    /// A published port is free, or ours already.
+    pub(super) fn check_port(
+        &self,
+        engine: &Engine,
+        containers: &[Container],
+        (component, address, path): (&str, SocketAddr, &str),
+    ) -> Result<()> {
+        let ours = containers.iter().any(|container| container.component == component && container.is_up());
         if ours || !engine.is_local() {
             return Ok(());
         }
-        let address = SocketAddr::new(self.stack.compose.bind, self.stack.service.port);
+        let port = address.port();
         match TcpListener::bind(address) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Failure::new(
-                ExitStatus::Failed,
-                format!("the port {} is taken by another program", self.stack.service.port),
-            )
-            .hint(format!(
-                "`ss -ltnp 'sport = :{0}'` names it; or set another `service.port`",
-                self.stack.service.port
-            ))
-            .into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(Failure::new(ExitStatus::Failed, format!("the port {port} is taken by another program"))
+                    .hint(format!("`ss -ltnp 'sport = :{port}'` names it; or change `{path}`"))
+                    .into())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
+                    .hint("`ip address` lists its addresses; change `compose.bind`")
+                    .into())
+            }
             // A port below 1024 is not ours to open, but the engine's.
             Err(_) => Ok(()),
         }

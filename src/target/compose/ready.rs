@@ -94,12 +94,7 @@ impl Compose {
     /// Adds to a failure of Compose what its containers say.
     pub(super) async fn explain(&self, engine: &Engine, error: anyhow::Error) -> anyhow::Error {
         let Ok(containers) = engine.containers(self.project()).await else { return error };
-        let guilty: Vec<Container> = containers
-            .into_iter()
-            .filter(|container| {
-                matches!(container.state, State::Unhealthy | State::Restarting | State::Ended)
-            })
-            .collect();
+        let guilty: Vec<Container> = containers.into_iter().filter(Container::is_guilty).collect();
         if guilty.is_empty() {
             return error;
         }
@@ -119,10 +114,17 @@ impl Compose {
             true => "the gateway sends no work to the replicas".to_owned(),
             false => format!("not ready: {}", waiting.join(", ")),
         };
-        let mut first = None;
-        for container in containers.iter().filter(|container| container.state != State::Healthy) {
-            first = first.or(Some(container.component.clone()));
+        let mut stuck: Vec<&Container> =
+            containers.iter().filter(|container| container.state != State::Healthy).collect();
+        // Those that only had no time yet come last, and without their words when others are to blame.
+        stuck.sort_by_key(|container| !container.is_guilty());
+        let first = stuck.first().map(|container| container.component.clone());
+        let blamed = stuck.first().is_some_and(|container| container.is_guilty());
+        for container in stuck {
             message.push_str(&format!("\n  {}: {}", container.name, container.complaint()));
+            if blamed && !container.is_guilty() {
+                continue;
+            }
             for line in last_words(engine, &container.id).await {
                 message.push_str(&format!("\n    | {line}"));
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Lock {
     pub fn attempt(path: &Path, owner: &str) -> Result<Attempt> {
         let mut file = open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Attempt::Taken(Self::own(file, owner)?)),
+            Ok(()) => Ok(Attempt::Taken(Self::own(path, file, owner)?)),
             Err(TryLockError::WouldBlock) => Ok(Attempt::Held(owner_of(&mut file))),
             Err(TryLockError::Error(error)) => Err(error).with_context(|| locking(path)),
         }
@@ -58,7 +59,7 @@ impl Lock {
         let wait = tokio::task::spawn_blocking(move || {
             let file = open(&there)?;
             file.lock().with_context(|| locking(&there))?;
-            Self::own(file, &name)
+            Self::own(&there, file, &name)
         });
         match tokio::time::timeout(limit, wait).await {
             Ok(outcome) => outcome.context("the thread that waits for a lock ended")?,
@@ -70,10 +71,11 @@ impl Lock {
         }
     }
 
-    fn own(mut file: File, owner: &str) -> Result<Self> {
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(owner.as_bytes())?;
+    fn own(path: &Path, mut file: File, owner: &str) -> Result<Self> {
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(owner.as_bytes()))
+            .map_err(|error| files::cannot_write(path, error))?;
         Ok(Self { _file: file })
     }
 }
