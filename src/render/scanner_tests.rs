@@ -58,7 +58,8 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
         stack.kubernetes.probes.port = (more % 2 == 1).then_some(8081);
     }
     stack.kubernetes.network_policies = !more.is_multiple_of(7);
-    stack.redis.persistence = if more.is_multiple_of(2) { Persistence::Aof } else { Persistence::None };
+    let plain = stack.redis.topology == Topology::Single && more.is_multiple_of(2);
+    stack.redis.persistence = if plain { Persistence::None } else { Persistence::Aof };
     stack.kubernetes.cpu_limit = ["auto", "none", "500m", "3"][more % 4].parse().unwrap();
     stack.kubernetes.priority_class = ["auto", "none", "high"][more % 3].parse().unwrap();
     stack.kubernetes.storage_class = more.is_multiple_of(5).then(|| "fast".into());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use rust_decimal::Decimal;
 
 use crate::spec::kubernetes::{CpuLimit, RouteApi, is_object_name};
-use crate::spec::stack::{Stack, StoreMode, TargetKind};
+use crate::spec::stack::{Persistence, Stack, StoreMode, TargetKind, Topology};
 use crate::spec::values::{Name, Secret};
 
 /// Most replicas on one machine: each holds 10 connections to MongoDB at least.
@@ -126,6 +126,10 @@ fn redis(stack: &Stack, problems: &mut Problems) {
     let redis = &stack.redis;
     let modes = ("redis.mode", "redis.url", redis.mode, redis.url.as_ref());
     store(stack.target, modes, &["redis://", "rediss://"], problems);
+    if redis.topology == Topology::Sentinel && redis.persistence == Persistence::None {
+        let message = "a master that comes back empty would empty the others; write `aof`";
+        problems.push(("redis.persistence", message.into()));
+    }
     if redis.memory.0 < 64 << 20 {
         problems.push(("redis.memory", "less than 64MiB, which Redis needs to rewrite its file".into()));
     }
@@ -316,6 +320,10 @@ mod tests {
         complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
         complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
         complains("redis.memory", |s| s.redis.memory.0 = 1);
+        complains("redis.persistence", |s| {
+            s.redis.topology = Topology::Sentinel;
+            s.redis.persistence = Persistence::None;
+        });
         complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
         complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
         complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));

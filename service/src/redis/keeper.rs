@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{AsyncConnectionConfig, Client, RedisError};
+use redis::{AsyncConnectionConfig, RedisError};
 use tokio::time::{sleep, timeout};
 
 use super::failure::{self, FailureKind};
 use super::roster::Roster;
+use super::source::Source;
 use super::{Connection, Link, Session, Shared};
 
 /// For a connection with its name look-up, TLS and credentials.
@@ -25,10 +26,10 @@ const EPOCH_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 const QUEUE: usize = 1024;
 
 /// Connects, attends to the connection, and connects again, until told to stop.
-pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
+pub(super) async fn keep(shared: Arc<Shared>, source: Source) {
     let stop = shared.stop.clone();
     let mut roster = Roster::new(&shared.key_prefix, random());
-    stop.run_until_cancelled(forever(&shared, &client, &mut roster)).await;
+    stop.run_until_cancelled(forever(&shared, &source, &mut roster)).await;
     shared.metrics.up.set(0);
     let last = match &*shared.link.borrow() {
         Link::Up(session) => Some(session.connection.with_budget(BEAT_LIMIT)),
@@ -41,9 +42,9 @@ pub(super) async fn keep(shared: Arc<Shared>, client: Client) {
     shared.link.send_replace(Link::Down("the service is stopping".into()));
 }
 
-async fn forever(shared: &Shared, client: &Client, roster: &mut Roster) {
+async fn forever(shared: &Shared, source: &Source, roster: &mut Roster) {
     for id in 1.. {
-        match timeout(CONNECT_LIMIT, connect(client, &shared.key_prefix, id)).await {
+        match timeout(CONNECT_LIMIT, connect(source, &shared.key_prefix, id)).await {
             Ok(Ok(session)) => {
                 shared.metrics.connects.inc();
                 shared.metrics.up.set(1);
@@ -71,11 +72,12 @@ fn refused(shared: &Shared, kind: FailureKind, why: String) {
 }
 
 /// A connection over which a write was answered.
-async fn connect(client: &Client, prefix: &str, id: u64) -> Result<Session, RedisError> {
+async fn connect(source: &Source, prefix: &str, id: u64) -> Result<Session, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_LIMIT))
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
+    let client = source.client().await?;
     let connection = Connection::new(client.get_multiplexed_async_connection_with_config(&config).await?);
     let epoch = epoch(&connection, prefix).await?;
     Ok(Session { id, epoch: epoch.into(), connection, since: Instant::now() })

@@ -5,17 +5,15 @@ mod connection;
 mod failure;
 mod keeper;
 mod roster;
+mod source;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, IntoConnectionInfo};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +24,7 @@ pub use failure::{FailureKind, KindLabel};
 pub(crate) use keeper::random;
 pub use roster::Count;
 
+use crate::redis::source::Source;
 use crate::status::StoreState;
 
 /// How long a request may wait for Redis. Calls over [`Redis::connection`] end by themselves after it.
@@ -36,7 +35,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Where Redis is, and how its keys begin.
 #[derive(Clone)]
 pub struct Settings {
-    /// `redis://`, `rediss://` or `unix://`; a secret, for it may carry a password.
+    /// `redis://`, `rediss://`, `unix://` or `redis+sentinel://`; a secret, for it may carry a password.
     pub url: String,
     /// What all keys of this stack begin with, such as `appforge:`.
     pub key_prefix: String,
@@ -94,10 +93,7 @@ impl Redis {
     /// When the URL is malformed; the error does not repeat it.
     pub fn start(settings: Settings, registry: &mut Registry) -> anyhow::Result<Self> {
         let Settings { url, key_prefix } = settings;
-        let info = url.into_connection_info().context("the Redis URL is malformed")?;
-        // The crate leaves Nagle's algorithm on, which costs a whole round trip when requests overlap.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).context("the Redis URL cannot be used")?;
+        let source = Source::parse(&url)?;
         let shared = Arc::new(Shared {
             link: watch::Sender::new(Link::Starting),
             replicas: watch::Sender::default(),
@@ -106,7 +102,7 @@ impl Redis {
             tasks: TaskTracker::new(),
             metrics: Metrics::new(registry),
         });
-        shared.tasks.spawn(keeper::keep(shared.clone(), client));
+        shared.tasks.spawn(keeper::keep(shared.clone(), source));
         Ok(Self { shared })
     }
 

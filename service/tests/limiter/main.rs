@@ -9,4 +9,6 @@ mod relay;
 #[cfg(test)]
 mod roster;
 #[cfg(test)]
+mod sentinel;
+#[cfg(test)]
 mod support;

@@ -34,6 +34,7 @@ pub struct Server {
     pub port: u16,
     folder: TempDir,
     arguments: Vec<String>,
+    file: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -58,7 +59,15 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Some(Self { binary, port, folder, arguments, child: None })
+        Some(Self { binary, port, folder, arguments, file: None, child: None })
+    }
+
+    /// With these lines of configuration in a file of its own.
+    pub fn configured(mut self, lines: &[&str]) -> Self {
+        let file = self.folder.path().join("server.conf");
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        self.file = Some(file);
+        self
     }
 
     pub fn url(&self) -> String {
@@ -67,17 +76,14 @@ impl Server {
 
     /// Starts the server, and waits until it answers.
     pub async fn run(&mut self) {
-        let child = Command::new(&self.binary)
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
+        let port = self.port.to_string();
+        let mut command = Command::new(&self.binary);
+        command.args(&self.file);
+        if !self.arguments.contains(&"--sentinel".to_owned()) {
+            command.args(["--save", "", "--appendonly", "no"]);
+        }
+        let child = command
+            .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(&self.arguments)
             .arg("--dir")
             .arg(self.folder.path())
@@ -91,6 +97,12 @@ impl Server {
     /// A connection for the test itself.
     pub async fn connection(&self) -> MultiplexedConnection {
         redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// A connection for the test itself, as the user `login`.
+    pub async fn login(&self, login: &str) -> MultiplexedConnection {
+        let url = format!("redis://{login}@127.0.0.1:{}", self.port);
+        redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
     pub fn kill(&mut self) {

@@ -8,7 +8,7 @@ use crate::render::Document;
 use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
 use crate::spec::Stack;
-use crate::spec::stack::StoreMode;
+use crate::spec::stack::{StoreMode, Topology};
 use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
 
 /// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
@@ -47,6 +47,7 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     mongodb_memory(stack, &mut findings);
     proxies(stack, &mut findings);
     images(stack, &mut findings);
+    sentinel(stack, &mut findings);
     plain_secrets(stack, &mut findings);
     findings.0
 }
@@ -218,6 +219,16 @@ fn images(stack: &Stack, findings: &mut Findings) {
     }
 }
 
+/// The bundled service asks the sentinels where the master is; another one may not.
+fn sentinel(stack: &Stack, findings: &mut Findings) {
+    let here = runs_here("redis.mode", stack.redis.mode).unwrap_or(false);
+    if here && stack.redis.topology == Topology::Sentinel && !stack.service.image.is_bundled() {
+        let message =
+            "your image must read URLs such as `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER`";
+        findings.warn("redis.topology", message.to_owned());
+    }
+}
+
 /// `service.env` stands in the documents as it is.
 fn plain_secrets(stack: &Stack, findings: &mut Findings) {
     const WORDS: [&str; 7] =
@@ -383,6 +394,12 @@ mod tests {
         });
         finds(Level::Warning, "kubernetes.probes", &["port only"], |stack| {
             stack.service.image = "registry.example.com/shop:1.2".parse().unwrap();
+        });
+        finds(Level::Warning, "redis.topology", &["redis+sentinel://"], |stack| {
+            stack.redis.topology = Topology::Sentinel;
+            stack.service.image = "shop:1".parse().unwrap();
+            stack.kubernetes.probes.liveness = Some("/live".into());
+            stack.kubernetes.probes.readiness = Some("/ready".into());
         });
         finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
             stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());

@@ -2,6 +2,7 @@
 
 use crate::render::context::compose::STORE_USER;
 use crate::spec::Stack;
+use crate::spec::stack::Topology;
 use crate::spec::values::{ImageRef, Secret};
 
 /// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
@@ -27,6 +28,10 @@ pub const ADMIN_PORT: &str = "admin";
 pub const MONGODB_PORT: u16 = 27017;
 /// Where Redis listens.
 pub const REDIS_PORT: u16 = 6379;
+/// Where Sentinel listens.
+pub const SENTINEL_PORT: u16 = 26379;
+/// The servers of a Redis with Sentinel, each with a sentinel beside it.
+pub const REDIS_SERVERS: u32 = 3;
 /// The replica set of a managed MongoDB.
 pub const REPLICA_SET: &str = "rs0";
 
@@ -83,10 +88,19 @@ pub fn mongodb_uri(stack: &Stack, password: &Secret) -> Secret {
     ))
 }
 
-/// The URL of the managed Redis, as the pods of the cluster reach it.
+/// The URL of the managed Redis, as the pods of the cluster reach it: its address, or those of its sentinels.
 pub fn redis_url(stack: &Stack, password: &Secret) -> Secret {
-    let host = pod(stack, &redis(stack), 0);
-    Secret::new(format!("redis://{STORE_USER}:{}@{host}:{REDIS_PORT}", password.reveal()))
+    let (set, password) = (redis(stack), password.reveal());
+    Secret::new(match stack.redis.topology {
+        Topology::Single => {
+            format!("redis://{STORE_USER}:{password}@{}:{REDIS_PORT}", pod(stack, &set, 0))
+        }
+        Topology::Sentinel => {
+            let sentinel = |ordinal| format!("{}:{SENTINEL_PORT}", pod(stack, &set, ordinal));
+            let sentinels: Vec<String> = (0..REDIS_SERVERS).map(sentinel).collect();
+            format!("redis+sentinel://{STORE_USER}:{password}@{}/{}", sentinels.join(","), stack.name)
+        }
+    })
 }
 
 /// The tag of an image as the value of a label; the digest's first digits if it has no tag.
@@ -130,6 +144,17 @@ mod tests {
         assert_eq!(
             uri.reveal(),
             "mongodb://appforge:x@appforge-mongodb-0.appforge-mongodb.appforge.svc:27017/?authSource=admin&replicaSet=rs0"
+        );
+        let mut stack = Stack { name: "s".parse().unwrap(), ..stack };
+        assert_eq!(
+            redis_url(&stack, &Secret::new("x")).reveal(),
+            "redis://appforge:x@s-redis-0.s-redis.appforge.svc:6379"
+        );
+        stack.redis.topology = Topology::Sentinel;
+        assert_eq!(
+            redis_url(&stack, &Secret::new("x")).reveal(),
+            "redis+sentinel://appforge:x@s-redis-0.s-redis.appforge.svc:26379,s-redis-1.s-redis.appforge.svc:26379,\
+             s-redis-2.s-redis.appforge.svc:26379/s"
         );
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::object::{Component, Labels, Object, Pair, pair};
 use super::{Drafts, Settings, names};
 use crate::render::context::compose::admin_port;
-use crate::render::context::kubernetes::names::MONGODB_PORT;
-use crate::render::context::kubernetes::names::REDIS_PORT;
+use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
+use crate::spec::stack::Topology;
 use crate::spec::values::Secret;
 
 /// The label that each namespace has.
@@ -117,8 +117,14 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         true => Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) },
         false => elsewhere(mongodb_ports(stack.mongodb.uri.as_ref())),
     };
+    let sentinel = stack.redis.topology == Topology::Sentinel;
+    let redis_ports = || {
+        let mut ports = tcp(REDIS_PORT);
+        ports.extend(sentinel.then(|| tcp(names::SENTINEL_PORT)).into_iter().flatten());
+        ports
+    };
     let to_redis = match settings.redis {
-        true => Rule { peers: vec![Peer::workload(&redis)], ports: tcp(REDIS_PORT) },
+        true => Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() },
         false => elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT)),
     };
     let egress = vec![dns(), to_mongodb, to_redis];
@@ -133,8 +139,13 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         drafts.add("mongodb-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
     }
     if settings.redis {
-        let ingress = vec![Rule { peers: vec![Peer::workload(&service)], ports: tcp(REDIS_PORT) }];
-        let policy = policy(Component::Redis, &redis, ingress, vec![dns()]);
+        let mut ingress = Rule { peers: vec![Peer::workload(&service)], ports: redis_ports() };
+        let mut egress = vec![dns()];
+        if sentinel {
+            ingress.peers.push(Peer::workload(&redis));
+            egress.push(Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() });
+        }
+        let policy = policy(Component::Redis, &redis, vec![ingress], egress);
         drafts.add("redis-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
     }
     Ok(())

@@ -97,7 +97,7 @@ impl Labels {
 }
 
 /// What a container asks for and may use; memory is asked for as far as it may be used.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct Resources {
     pub cpu: String,
     pub cpu_limit: Option<String>,

@@ -4,12 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, quantity};
-use super::service::{Port, Service};
+use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
 use crate::render::header::hex;
-use crate::spec::stack::Persistence;
+use crate::spec::stack::{Persistence, Topology};
 use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
 
@@ -37,6 +37,20 @@ struct StatefulSet {
     port: u16,
     storage: Option<String>,
     storage_class: Option<String>,
+    sentinel: Option<Sentinel>,
+}
+
+/// The sentinels, one beside each server.
+#[derive(Clone, Serialize)]
+struct Sentinel {
+    /// The name that they know the master by.
+    master: String,
+    port: u16,
+    replicas: u32,
+    ordinals: Vec<u32>,
+    /// How many must agree that the master is gone.
+    quorum: u32,
+    resources: Resources,
 }
 
 #[derive(Serialize)]
@@ -60,6 +74,7 @@ struct RedisConfig {
     eviction: &'static str,
     aof: bool,
     password: &'static str,
+    sentinel: Option<Sentinel>,
 }
 
 /// One store, for what does not depend on which.
@@ -72,6 +87,7 @@ struct Store<'a> {
     memory: ByteSize,
     storage: Option<ByteSize>,
     port: u16,
+    sentinel: Option<Sentinel>,
 }
 
 pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()> {
@@ -87,6 +103,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             memory: mongodb.memory,
             storage: Some(mongodb.storage),
             port: names::MONGODB_PORT,
+            sentinel: None,
         };
         let derived = mongodb_max_connections(mongodb.memory);
         let config = |object| MongodbConfig {
@@ -104,6 +121,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     if settings.redis {
         let redis = &stack.redis;
         let aof = redis.persistence == Persistence::Aof;
+        let sentinel = sentinel(settings);
         let store = Store {
             component: Component::Redis,
             word: "redis",
@@ -114,6 +132,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             // Room for the file, its successor while it is rewritten, and what is written meanwhile.
             storage: aof.then(|| ByteSize((redis.memory.0 * 2).next_multiple_of(GIB))),
             port: names::REDIS_PORT,
+            sentinel: sentinel.clone(),
         };
         let config = |object| RedisConfig {
             object,
@@ -123,10 +142,23 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             eviction: redis.eviction.as_str(),
             aof,
             password: names::PASSWORD,
+            sentinel,
         };
         store.add(drafts, settings, config)?;
     }
     Ok(())
+}
+
+fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
+    let cpu = MilliCpu(50);
+    (settings.stack.redis.topology == Topology::Sentinel).then(|| Sentinel {
+        master: settings.stack.name.to_string(),
+        port: names::SENTINEL_PORT,
+        replicas: names::REDIS_SERVERS,
+        ordinals: (0..names::REDIS_SERVERS).collect(),
+        quorum: names::REDIS_SERVERS / 2 + 1,
+        resources: Resources::new(cpu, settings.cpu_limit(cpu), ByteSize(64 << 20)),
+    })
 }
 
 impl Store<'_> {
@@ -146,9 +178,14 @@ impl Store<'_> {
         // The version label changes with the image, which restarts the store anyway.
         let config_hash = hex(&Sha256::digest(&config)[..8]);
         drafts.drafts.push(crate::render::Draft { path: template, text: config });
-        let port = Port { name: self.word, port: self.port, target: self.word.to_owned() };
-        let service =
-            Service { object: object(), selector: labels.selector(), headless: true, ports: vec![port] };
+        let port = |name: &'static str, port| Port { name, port, target: name.to_owned() };
+        let mut ports = vec![port(self.word, self.port)];
+        if let Some(sentinel) = &self.sentinel {
+            ports.push(port("sentinel", sentinel.port));
+            let budget = Budget { object: object(), selector: labels.selector() };
+            drafts.add(&path("pdb"), "pdb.yaml", &budget)?;
+        }
+        let service = Service { object: object(), selector: labels.selector(), headless: true, ports };
         drafts.add(&path("service"), "service.yaml", &service)?;
         let image = Image::of_registry(self.image);
         let resources = Resources::new(self.cpu, settings.cpu_limit(self.cpu), self.memory);
@@ -170,6 +207,7 @@ impl Store<'_> {
             port: self.port,
             storage: self.storage.map(quantity),
             storage_class: settings.stack.kubernetes.storage_class.clone(),
+            sentinel: self.sentinel.clone(),
         };
         drafts.add(&path("statefulset"), &path("statefulset"), &set)
     }
