@@ -220,8 +220,12 @@ fn cluster_text(cluster: &ClusterStatus) -> String {
 
 /// Whether people should read a condition: failures are good when they do not hold.
 fn is_bad(condition: &Condition) -> bool {
-    let good = !matches!(condition.name.as_str(), "ReplicaFailure" | "ScalingLimited");
-    condition.holds != good
+    match condition.name.as_str() {
+        "ReplicaFailure" => condition.holds,
+        // At its floor an autoscaler is limited as well, as it should be.
+        "ScalingLimited" => condition.holds && condition.reason == "TooManyReplicas",
+        _ => !condition.holds,
+    }
 }
 
 /// What a user should know about a stack before relying on it.

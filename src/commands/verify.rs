@@ -35,7 +35,9 @@ impl Switch for Kubernetes {
 pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
     let (resolved, replicas) = wanted(context, None, "")?;
-    let stack = resolved.stack;
+    let kind = resolved.stack.target;
+    // What was scaled since is what is wanted.
+    let stack = resolved.stack.with_replicas_on(kind, replicas);
     let target = target(context, &stack)?;
     let subject = target.subject(&stack, replicas).await?;
     let progress = Progress::new(context);

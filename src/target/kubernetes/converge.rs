@@ -99,7 +99,7 @@ impl Kubernetes {
         self.lift(&cluster, floor).await?;
         let kept = matches!(prepared.handover, Handover::Keep(_));
         self.wait_for_rollout(&cluster, if kept { 0 } else { floor }, say).await?;
-        Ok((plan, self.status_in(&cluster).await?))
+        Ok((plan, self.finish(&cluster, say).await?))
     }
 
     /// What `up` would do; changes nothing.
@@ -213,12 +213,23 @@ impl Kubernetes {
             }
         }
         let mut changes = Changes::ask(cluster, self.name(), &world, objects, asking).await?;
-        if let (Handover::Take(count), Some(live)) = (handover, world.named("Deployment", &name))
+        if let Some(live) = world.named("Deployment", &name)
             && let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
         {
             let running = live.at("/spec/replicas").cloned().unwrap_or_default();
-            change.action = change.action.or(Some(Action::Change));
-            change.causes.push(format!("spec.replicas: {running} -> {count}"));
+            // What the server makes of a Deployment without a number is not what will be: the number is handed over.
+            change.causes.retain(|cause| !cause.starts_with("spec.replicas: ") || handover == Handover::None);
+            let passed = match handover {
+                Handover::Take(count) => Some(format!("spec.replicas: {running} -> {count}")),
+                Handover::Give(_) => {
+                    Some(format!("spec.replicas: {running}, from now on set by the autoscaler"))
+                }
+                Handover::None | Handover::Keep(_) => None,
+            };
+            if passed.is_some() {
+                change.action = change.action.or(Some(Action::Change));
+            }
+            change.causes.extend(passed);
         }
         Ok(Prepared { changes, handover, notes })
     }

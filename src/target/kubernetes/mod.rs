@@ -23,6 +23,7 @@ mod rollout;
 mod secrets;
 mod status;
 mod subject;
+mod tell;
 mod tunnel;
 mod workload;
 mod world;

@@ -179,15 +179,15 @@ pub async fn warnings(cluster: &Cluster, kind: &str, name: &str) -> Vec<String> 
     let mut events = list.items;
     let time = |event: &Event| event.last_timestamp.clone().map(|time| time.0);
     events.sort_by_key(time);
-    let skipped = events.len().saturating_sub(LAST_EVENTS);
-    events
+    let mut lines: Vec<String> = events
         .iter()
-        .skip(skipped)
         .map(|event| {
             let reason = event.reason.as_deref().unwrap_or_default();
             format!("{reason}: {}", event.message.as_deref().unwrap_or_default().trim())
         })
-        .collect()
+        .collect();
+    lines.dedup();
+    lines.split_off(lines.len().saturating_sub(LAST_EVENTS))
 }
 
 async fn log(cluster: &Cluster, pod: &Pod, trouble: &Trouble) -> Vec<String> {

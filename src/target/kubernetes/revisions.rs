@@ -47,7 +47,7 @@ impl Kubernetes {
         let (api, patch) = (live.api(&cluster), Patch::Merge(&patch));
         cluster.call(live.doing("patch", &cluster), || api.patch(&live.name, &parameters, &patch)).await?;
         self.wait_for_rollout(&cluster, 0, say).await?;
-        Ok((plan, self.status_in(&cluster).await?))
+        Ok((plan, self.finish(&cluster, say).await?))
     }
 
     /// The revisions that are remembered, the newest last.
@@ -78,7 +78,7 @@ impl Kubernetes {
         };
         let mut plan = Plan::default();
         if live.annotation(REVISION) == Some(number.to_string().as_str()) {
-            return Ok((plan, self.status_in(&cluster).await?));
+            return Ok((plan, self.finish(&cluster, say).await?));
         }
         let mut template = serde_json::to_value(&set.spec.template)?;
         if let Some(labels) =
@@ -96,7 +96,7 @@ impl Kubernetes {
         let causes = super::compare::differences("Deployment", &live.value, &result.value);
         plan.push(Action::Restart, live.title(), causes);
         self.wait_for_rollout(&cluster, 0, say).await?;
-        Ok((plan, self.status_in(&cluster).await?))
+        Ok((plan, self.finish(&cluster, say).await?))
     }
 
     /// The service's Deployment as it is.

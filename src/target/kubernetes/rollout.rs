@@ -1,6 +1,6 @@
 //! Waits until the workloads of a stack are what their objects say, by watches, and says why when they will not be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ use crate::target::Say;
 
 /// A refusal to make pods has to last this long before it counts: a quota may be about to be freed.
 const REFUSAL: Duration = Duration::from_secs(10);
+/// So long a pod of an older revision may take to get ready before it gives way to the newer one.
+const STUCK: Duration = Duration::from_secs(10);
 /// Looks again at least this often, for what changes without an event.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long the search for the cause of a failure may take.
@@ -46,6 +48,7 @@ pub(super) struct Scene {
     sets: BTreeMap<String, StatefulSet>,
     pods: BTreeMap<String, Pod>,
     complete: [bool; 3],
+    troubled_since: BTreeMap<String, Instant>,
 }
 
 enum Seen {
@@ -130,7 +133,7 @@ impl Kubernetes {
                 };
                 let refused = refused_since.is_some_and(|since: Instant| since.elapsed() >= REFUSAL);
                 let expired = waiting.iter().any(|progress| progress.expired);
-                if refused || expired || self.is_hopeless(cluster, &scene, say).await? {
+                if refused || expired || self.is_hopeless(cluster, &mut scene, say).await? {
                     return Err(autopsy(cluster, &scene, &waiting, ExitStatus::Failed).await.into());
                 }
                 if Instant::now() >= cluster.deadline() {
@@ -151,36 +154,71 @@ impl Kubernetes {
         }
     }
 
-    /// Whether a pod of the newest revision cannot start. A broken pod of an older revision of a StatefulSet, which would
-    /// hold up the newer one for ever, is deleted; its data stays.
-    async fn is_hopeless(&self, cluster: &Cluster, scene: &Scene, say: Say<'_>) -> Result<bool> {
-        let broken: Vec<&Pod> =
-            scene.pods.values().filter(|pod| trouble(pod).is_some_and(|trouble| trouble.hopeless)).collect();
-        if broken.is_empty() {
+    /// Whether a pod of the newest revision cannot start. A pod of an older revision of a StatefulSet that does not get
+    /// ready would hold up the newer one for ever; it is deleted, and its data stays.
+    async fn is_hopeless(&self, cluster: &Cluster, scene: &mut Scene, say: Say<'_>) -> Result<bool> {
+        let now = Instant::now();
+        let troubled: BTreeMap<String, bool> = scene
+            .pods
+            .iter()
+            .filter_map(|(name, pod)| Some((name.clone(), trouble(pod)?.hopeless)))
+            .collect();
+        scene.troubled_since.retain(|name, _| troubled.contains_key(name));
+        let mut hopeless = Vec::new();
+        for (name, is_hopeless) in troubled {
+            let since = *scene.troubled_since.entry(name.clone()).or_insert(now);
+            let Some(pod) = scene.pods.get(&name) else { continue };
+            match scene.standing(pod) {
+                Standing::Older if is_hopeless || now - since >= STUCK => {
+                    say(&format!("replacing {name}, which holds up its newer revision"));
+                    let doing = Doing::one("delete", "pods", &name, Some(&cluster.namespace));
+                    let (api, parameters) = (cluster.api::<Pod>(), DeleteParams::default());
+                    cluster.find(doing, || api.delete(&name, &parameters)).await?;
+                    scene.troubled_since.remove(&name);
+                }
+                Standing::Newest if is_hopeless => return Ok(true),
+                Standing::Replica if is_hopeless => hopeless.push(owner(pod)),
+                _ => {}
+            }
+        }
+        if hopeless.is_empty() {
             return Ok(false);
         }
         let newest = newest_replica_sets(cluster, self.name(), scene).await?;
-        let mut hopeless = false;
-        for pod in broken {
-            let owner = pod.metadata.owner_references.iter().flatten().next();
-            let (kind, owner) = owner.map_or(("", ""), |owner| (owner.kind.as_str(), owner.name.as_str()));
-            let newer = scene.sets.get(owner).filter(|_| kind == "StatefulSet").and_then(|set| {
-                let newest = set.status.as_ref()?.update_revision.as_deref()?;
-                let own = pods::label(pod, "controller-revision-hash")?;
-                (own != newest).then_some(())
-            });
-            if newer.is_some() {
-                say(&format!("replacing the broken pod {}", pods::name(pod)));
-                let doing = Doing::one("delete", "pods", pods::name(pod), Some(&cluster.namespace));
-                let api = cluster.api::<Pod>();
-                let parameters = DeleteParams::default();
-                cluster.find(doing, || api.delete(pods::name(pod), &parameters)).await?;
-            } else {
-                hopeless |= kind != "ReplicaSet" || newest.iter().any(|set| set == owner);
-            }
-        }
-        Ok(hopeless)
+        Ok(hopeless.iter().any(|set| newest.contains(set)))
     }
+}
+
+/// What a pod is to the rollout.
+enum Standing {
+    /// Of the newest revision of a StatefulSet.
+    Newest,
+    /// Of an older one.
+    Older,
+    /// Of a ReplicaSet, which may be of any revision.
+    Replica,
+    /// The cluster has not looked at the newest revision yet.
+    Unknown,
+}
+
+impl Scene {
+    fn standing(&self, pod: &Pod) -> Standing {
+        let Some(set) = self.sets.get(&owner(pod)) else { return Standing::Replica };
+        let status = set.status.as_ref();
+        let seen = status.and_then(|status| status.observed_generation) >= set.metadata.generation;
+        let newest = status.and_then(|status| status.update_revision.as_deref());
+        match pods::label(pod, "controller-revision-hash") {
+            Some(own) if seen && Some(own) == newest => Standing::Newest,
+            Some(_) if seen && newest.is_some() => Standing::Older,
+            _ => Standing::Unknown,
+        }
+    }
+}
+
+/// The name of what made a pod.
+fn owner(pod: &Pod) -> String {
+    let owner = pod.metadata.owner_references.iter().flatten().next();
+    owner.map(|owner| owner.name.clone()).unwrap_or_default()
 }
 
 /// The ReplicaSets that Deployments are rolling out.
@@ -195,6 +233,11 @@ async fn newest_replica_sets(cluster: &Cluster, stack: &str, scene: &Scene) -> R
         let owner = set.metadata.owner_references.iter().flatten().next();
         let deployment = owner.and_then(|owner| scene.deployments.get(&owner.name));
         deployment.is_some_and(|deployment| {
+            let seen = deployment.status.as_ref().and_then(|status| status.observed_generation);
+            if seen < deployment.metadata.generation {
+                // Its revision is still the one before.
+                return false;
+            }
             let number = revision(&deployment.metadata.annotations);
             number.is_some() && number == revision(&set.metadata.annotations)
         })
@@ -264,12 +307,20 @@ async fn autopsy(cluster: &Cluster, scene: &Scene, waiting: &[&Progress], status
     }
     let mut worst: Vec<&Pod> = scene.pods.values().filter(|pod| trouble(pod).is_some()).collect();
     worst.sort_by_key(|pod| trouble(pod).is_none_or(|trouble| !trouble.hopeless));
-    let left = worst.len().saturating_sub(SHOWN);
-    for pod in worst.iter().take(SHOWN) {
+    let all = worst.len();
+    // Replicas have their troubles in common; one of each speaks for all.
+    let mut heard = BTreeSet::new();
+    worst.retain(|pod| {
+        let component = pods::label(pod, names::COMPONENT_LABEL).unwrap_or_default().to_owned();
+        heard.insert((component, trouble(pod).map(|trouble| trouble.reason)))
+    });
+    worst.truncate(SHOWN);
+    let left = all - worst.len();
+    for pod in &worst {
         message.push_str(&pods::last_words(&cluster, pod).await);
     }
     if left > 0 {
-        message.push_str(&format!("\n  and {left} more pods"));
+        message.push_str(&format!("\n  and {left} more pods that are not ready"));
     }
     let kubectl = format!("kubectl --context {} -n {}", cluster.place.context, cluster.namespace);
     let mut failure = Failure::new(status, message);

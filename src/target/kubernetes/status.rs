@@ -17,6 +17,7 @@ use super::pods::{self, trouble};
 use super::{Kubernetes, LOOK, autoscaler, workload};
 use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
+use crate::target::Say;
 use crate::target::status::{
     Budget, ClusterStatus, Component, ComponentState, Condition, Kind, Replicas, Status,
 };
@@ -75,15 +76,14 @@ impl Kubernetes {
     /// Exit 4 when the cluster cannot be reached, exit 1 when it forbids to look.
     pub async fn status(&self) -> Result<Status> {
         let cluster = self.connect(LOOK).await?;
-        self.status_in(&cluster).await
+        let snapshot = Snapshot::take(&cluster, self.name()).await?;
+        Ok(self.status_of(&cluster, &snapshot))
     }
 
-    /// What runs now in a cluster that is known.
-    ///
-    /// # Errors
-    /// As [`Kubernetes::status`].
-    pub async fn status_in(&self, cluster: &Cluster) -> Result<Status> {
+    /// What runs after a change, of which the replicas are told.
+    pub(super) async fn finish(&self, cluster: &Cluster, say: Say<'_>) -> Result<Status> {
         let snapshot = Snapshot::take(cluster, self.name()).await?;
+        self.tell_replicas(cluster, &snapshot, say).await;
         Ok(self.status_of(cluster, &snapshot))
     }
 

@@ -19,15 +19,13 @@ use super::tunnel::{self, Tunnel};
 use super::{Kubernetes, LOOK, autoscaler, not_running};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
-use crate::render::context::compose::{STORE_USER, external};
+use crate::render::context::compose::{STORE_USER, admin_port, external};
 use crate::render::context::kubernetes::names;
 use crate::spec::values::Secret;
 use crate::target::subject::{Replica, Subject, Ways};
 
 /// How long a subject may be looked at; the tunnels' own look-ups stop after that.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// The admin port of a replica.
-const ADMIN: u16 = 9090;
 /// How long Redis may take to go or to come back in a drill.
 const DRILL: Duration = Duration::from_secs(60);
 
@@ -64,7 +62,8 @@ impl Kubernetes {
         .await?;
         let mut admins = Vec::new();
         for name in replicas {
-            let way = tunnel::open(&cluster, self.name(), None, vec![name.clone()], ADMIN).await?;
+            let way =
+                tunnel::open(&cluster, self.name(), None, vec![name.clone()], admin_port(stack)).await?;
             admins.push(Replica { name, admin: format!("http://{}", way.address) });
             ways.push(way.task);
         }
