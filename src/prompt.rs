@@ -51,9 +51,16 @@ pub fn confirm(question: &str, default: bool) -> Result<bool> {
         .map_err(asked)
 }
 
-/// Asks for a word to be typed, and tells whether it was; `--yes` does not answer it, the caller does.
-pub fn typed(question: &str, word: &str) -> Result<bool> {
-    terminal()?;
+/// Asks for a word to be typed, and tells whether it was. `hint` is the way without a terminal.
+pub fn typed(question: &str, word: &str, hint: &str) -> Result<bool> {
+    if !output::interactive() {
+        return Err(Failure::new(
+            ExitStatus::Usage,
+            "this has to be confirmed, and there is no terminal to do it on",
+        )
+        .hint(hint)
+        .into());
+    }
     let text: String = Input::with_theme(&ColorfulTheme::default())
         .with_prompt(question)
         .allow_empty(true)

@@ -92,7 +92,8 @@ async fn objects(context: &Context, kubernetes: &Kubernetes, volumes: bool) -> R
             context.out.say(format!("data: {object}"));
         }
         let name = kubernetes.name();
-        if !context.yes && !prompt::typed(&format!("Type `{name}` to remove this for good:"), name)? {
+        let question = format!("Type `{name}` to remove this for good:");
+        if !context.yes && !prompt::typed(&question, name, "appforge down --volumes --yes")? {
             context.out.say("nothing was changed");
             return Ok(ExitStatus::Done);
         }

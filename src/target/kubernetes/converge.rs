@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::future::BoxFuture;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::changes::{Change, Changes};
 use super::cluster::{Cluster, MANAGER};
@@ -82,9 +82,7 @@ impl Kubernetes {
             // It is there now, and needs no change.
             wanted.world.namespace = NamespaceState::Foreign;
         }
-        if let Some(image) = &wanted.image {
-            self.load_image(&cluster, image, say).await?;
-        }
+        let image = wanted.image.clone();
         let asking = Asking { server: true, explicit: options.explicit, force: options.force_conflicts };
         let prepared = self.prepare(&cluster, wanted, asking).await?;
         let mut plan = prepared.changes.plan();
@@ -93,6 +91,9 @@ impl Kubernetes {
         }
         for note in &prepared.notes {
             say(note);
+        }
+        if let Some(image) = &image {
+            self.load_image(&cluster, image, say).await?;
         }
         self.carry_out(&cluster, &prepared, options.force_conflicts, say).await?;
         let floor = self.stack.replicas_on(TargetKind::Kubernetes);
@@ -128,7 +129,9 @@ impl Kubernetes {
     /// What the cluster has, and what it should have. Changes nothing.
     async fn wanted(&self, cluster: &Cluster, wait: bool) -> Result<Wanted> {
         // What cannot be rendered is said before anything is looked for on the network.
-        self.rendered(Overrides::default())?;
+        let plain = self.rendered(Overrides::default())?;
+        let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
+        needed.extend(object::parse(&plain)?.iter().filter_map(known_kind));
         let mut world = World::look(cluster, self.name()).await?;
         let leaving: Vec<Object> =
             world.objects.iter().filter(|object| object.is_leaving()).cloned().collect();
@@ -139,6 +142,8 @@ impl Kubernetes {
             }
             world = World::look(cluster, self.name()).await?;
         }
+        // What may not be seen is not what is not there.
+        world.require(needed.iter())?;
         let credentials = self.credentials(cluster, &world)?;
         let image = self.image(cluster)?;
         let digest = self.digest(&credentials)?;
@@ -146,7 +151,6 @@ impl Kubernetes {
         let mut objects = self.documents(cluster, overrides).await?;
         objects.extend(self.secret_objects(&credentials)?);
         objects.sort_by_key(|object| object.kind.rank);
-        world.require(objects.iter().map(|object| &object.kind))?;
         Ok(Wanted { world, credentials, image, objects })
     }
 
@@ -159,10 +163,9 @@ impl Kubernetes {
     pub(super) async fn documents(&self, cluster: &Cluster, overrides: Overrides) -> Result<Vec<Object>> {
         let mut objects = Vec::new();
         for value in object::parse(&self.rendered(overrides)?)? {
-            let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-            let kind = match Kind::find(&text("apiVersion"), &text("kind")) {
+            let kind = match known_kind(&value) {
                 Some(kind) => kind,
-                None => foreign(cluster, &text("apiVersion"), &text("kind")).await?,
+                None => foreign(cluster, &value).await?,
             };
             objects.push(Object::new(kind, value)?);
         }
@@ -185,7 +188,7 @@ impl Kubernetes {
             return Ok(());
         }
         let live = self.live(cluster).await?;
-        match live.at("/spec/replicas").and_then(serde_json::Value::as_u64) {
+        match live.at("/spec/replicas").and_then(Value::as_u64) {
             Some(running) if running < u64::from(floor) => {
                 set_replicas(cluster, &live, floor, HANDOVER).await
             }
@@ -307,8 +310,14 @@ pub(super) fn is_service(object: &Object, name: &str) -> bool {
     object.kind.name() == "Deployment" && object.name == name
 }
 
+fn known_kind(value: &Value) -> Option<Kind> {
+    Kind::find(value["apiVersion"].as_str()?, value["kind"].as_str()?)
+}
+
 /// A kind that only a patch or an own template names: the server knows where it has it.
-async fn foreign(cluster: &Cluster, api_version: &str, kind: &str) -> Result<Kind> {
+async fn foreign(cluster: &Cluster, value: &Value) -> Result<Kind> {
+    let text = |name: &str| value[name].as_str().unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
     let doing = super::fault::Doing::one("discover", api_version, kind, None);

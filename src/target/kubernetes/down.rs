@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt;
@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 use super::converge::remove;
 use super::fault::{Doing, timed_out};
 use super::kind::Kind;
-use super::object::{Object, STACK_LABEL};
+use super::object::{self, Object, STACK_LABEL, received};
 use super::world::{NamespaceState, World};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
@@ -153,12 +153,15 @@ impl Kubernetes {
     }
 
     async fn remove_namespace(&self, cluster: &Cluster) -> Result<()> {
-        let kind = Kind::find("v1", "Namespace");
-        let value = serde_json::json!({"metadata": {"name": cluster.namespace}});
-        if let Some(namespace) = kind.map(|kind| Object::new(kind, value)).transpose()? {
-            remove(cluster, &namespace).await?;
-        }
-        Ok(())
+        let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
+        let (api, name) = (object::api(cluster, &kind), cluster.namespace.as_str());
+        let Some(found) = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await?
+        else {
+            return Ok(());
+        };
+        let namespace = received(&kind, found)?;
+        remove(cluster, &namespace).await?;
+        wait_until_deleted(cluster, &namespace).await
     }
 }
 

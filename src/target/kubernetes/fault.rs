@@ -182,16 +182,24 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                 .hint(place.kubectl(&format!("wait --for=delete namespace/{namespace} --timeout=120s")))
                 .hint("then the same command again; or set another `kubernetes.namespace`")
         }
-        403 => Failure::new(
-            ExitStatus::Failed,
-            format!("the cluster of the context `{}` forbids `{}` on `{object}`", place.context, doing.verb),
-        )
-        .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.resource)))
-        .hint(format!(
-            "{} shows whether a quota is used up",
-            place.kubectl(&format!("describe quota{within}"))
-        ))
-        .caused_by(Refused(status)),
+        403 => {
+            let failure = Failure::new(
+                ExitStatus::Failed,
+                format!(
+                    "the cluster of the context `{}` forbids `{}` on `{object}`",
+                    place.context, doing.verb
+                ),
+            )
+            .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.resource)));
+            let failure = match doing.verb {
+                "patch" | "create" => failure.hint(format!(
+                    "if that says yes, a policy or a quota forbids it: {}",
+                    place.kubectl(&format!("describe quota{within}"))
+                )),
+                _ => failure,
+            };
+            failure.caused_by(Refused(status))
+        }
         409 if has_cause(FIELD_CONFLICT) => {
             let causes = status.details.iter().flat_map(|details| &details.causes);
             let lines: Vec<String> =
