@@ -13,8 +13,8 @@ use dialoguer::{Confirm, Input, Select};
 use crate::error::{ExitStatus, Failure};
 use crate::output;
 
-/// Asks for a value; what `FromStr` refuses is asked again with its reason. Enter takes `default`.
-pub fn value<T>(question: &str, default: &T) -> Result<T>
+/// Asks for a value; what `FromStr` or `fits` refuses is asked again with its reason. Enter takes `default`.
+pub fn value<T>(question: &str, default: &T, fits: impl Fn(&T) -> Result<(), String>) -> Result<T>
 where
     T: FromStr + Display,
     T::Err: Display,
@@ -23,7 +23,9 @@ where
     let text: String = Input::with_theme(&ColorfulTheme::default())
         .with_prompt(question)
         .default(default.to_string())
-        .validate_with(|text: &String| text.parse::<T>().map(drop).map_err(|error| error.to_string()))
+        .validate_with(|text: &String| {
+            text.parse::<T>().map_err(|error| error.to_string()).and_then(|value| fits(&value))
+        })
         .interact_text()
         .map_err(asked)?;
     text.parse().map_err(|error: T::Err| Failure::new(ExitStatus::Failed, error.to_string()).into())

@@ -82,17 +82,28 @@ fn ask(context: &Context, args: &InitArgs) -> Result<Answers> {
             targets[prompt::choice("Where does the stack run?", &choices, 0)?]
         }
     };
-    let name = answer(args.name.clone(), yes, "The stack's name", defaults.name)?;
-    let port = answer(args.port, yes, "The published port", defaults.service.port)?;
-    let replicas = answer(args.replicas, yes, "Replicas", defaults.service.replicas)?;
+    let name = answer(args.name.clone(), yes, "The stack's name", defaults.name, |_| Ok(()))?;
+    let port = answer(args.port, yes, "The published port", defaults.service.port, |port| {
+        fits(&[("service.port", json!(port))])
+    })?;
+    let replicas = answer(args.replicas, yes, "Replicas", defaults.service.replicas, |replicas| {
+        fits(&[("service.replicas", json!(replicas))])
+    })?;
     let rate = Rate(defaults.rate_limit.requests, defaults.rate_limit.window);
-    let Rate(requests, window) = answer(args.rate_limit, yes, "Requests per window and client", rate)?;
+    let rate =
+        answer(args.rate_limit, yes, "Requests per window and client", rate, |Rate(requests, window)| {
+            fits(&[("rate_limit.requests", json!(requests)), ("rate_limit.window", json!(window))])
+        })?;
+    let Rate(requests, window) = rate;
     let mongodb = store(args.mongodb, yes, "Who runs MongoDB?", target)?;
     let redis = store(args.redis, yes, "Who runs Redis?", target)?;
     let scaling = Scaling(defaults.kubernetes.autoscaling);
     let scaling = match target {
         TargetKind::Kubernetes => {
-            answer(args.autoscaling, yes, "Fewest and most replicas (`off`: fixed)", scaling)?
+            let question = "Fewest and most replicas (`off`: fixed)";
+            answer(args.autoscaling, yes, question, scaling, |Scaling(scaling)| {
+                fits(&[("kubernetes.autoscaling", json!(scaling))])
+            })?
         }
         _ => args.autoscaling.unwrap_or(scaling),
     };
@@ -100,7 +111,13 @@ fn ask(context: &Context, args: &InitArgs) -> Result<Answers> {
 }
 
 /// The flag, else the default, else the user's answer.
-fn answer<T>(flag: Option<T>, yes: bool, question: &str, default: T) -> Result<T>
+fn answer<T>(
+    flag: Option<T>,
+    yes: bool,
+    question: &str,
+    default: T,
+    fits: impl Fn(&T) -> Result<(), String>,
+) -> Result<T>
 where
     T: FromStr + Display,
     T::Err: Display,
@@ -108,8 +125,18 @@ where
     match flag {
         Some(value) => Ok(value),
         None if yes => Ok(default),
-        None => prompt::value(question, &default),
+        None => prompt::value(question, &default, fits),
     }
+}
+
+/// Whether values may stand in the file, so that a wrong answer is asked again and not refused after the last question.
+fn fits(values: &[(&str, serde_json::Value)]) -> Result<(), String> {
+    let layers: Vec<Layer> = values
+        .iter()
+        .map(|(path, value)| Layer::Flag { flag: "init".into(), path: (*path).into(), value: value.clone() })
+        .collect();
+    let problems = crate::spec::resolve(&layers).err().unwrap_or_default();
+    problems.into_iter().next().map_or(Ok(()), |problem| Err(problem.message))
 }
 
 fn store(flag: Option<StoreMode>, yes: bool, question: &str, target: TargetKind) -> Result<StoreMode> {
@@ -160,4 +187,20 @@ fn ignore(folder: &Path) -> Result<()> {
     }
     text.push_str(".appforge/\n");
     files::write_atomically(&path, text.as_bytes(), 0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_file_could_not_have_is_asked_again() {
+        assert_eq!(fits(&[("service.replicas", json!(3))]), Ok(()));
+        let refused = fits(&[("service.replicas", json!(0))]).unwrap_err();
+        assert!(refused.starts_with("0 is not within 1 to "), "{refused}");
+        fits(&[("service.port", json!(0))]).unwrap_err();
+        fits(&[("rate_limit.requests", json!(0)), ("rate_limit.window", json!("15m"))]).unwrap_err();
+        fits(&[("kubernetes.autoscaling", json!({"min": 5, "max": 3, "cpu": 70, "memory": 80}))])
+            .unwrap_err();
+    }
 }
