@@ -14,9 +14,9 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides, header};
-use crate::spec::Stack;
 use crate::spec::stack::{Persistence, StoreMode};
 use crate::spec::values::{ByteSize, ImageRef, MilliCpu, Secret};
+use crate::spec::{Stack, environment::environment as shared};
 
 /// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
@@ -230,43 +230,31 @@ pub fn external(mode: StoreMode, uri: Option<&Secret>) -> Option<&Secret> {
     uri.filter(|_| mode == StoreMode::External)
 }
 
+/// What every target gives a replica, and what depends on this one. `service.env` wins over both.
 fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<Variable>> {
-    let limit = &stack.rate_limit;
-    let pool = &stack.mongodb.pool;
+    let nul = stack.service.env.iter().find(|(_, value)| value.contains('\0'));
+    if let Some((name, _)) = nul {
+        let message = format!("service.env.{name}: an environment variable cannot hold a NUL");
+        return Err(Failure::new(ExitStatus::Config, message).into());
+    }
     let mut proxies = vec![format!("{gateway}/32")];
-    proxies.extend(limit.trusted_proxies.iter().cloned());
+    proxies.extend(stack.rate_limit.trusted_proxies.iter().cloned());
     let own = [
         ("ADMIN_BIND", "0.0.0.0".to_owned()),
         ("ADMIN_PORT", admin_port.to_string()),
         ("BIND", "0.0.0.0".to_owned()),
-        ("MONGODB_DATABASE", stack.mongodb.database.clone()),
-        ("MONGODB_MAX_IDLE_TIME_MS", pool.max_idle.millis().to_string()),
-        ("MONGODB_MAX_POOL_SIZE", pool.max.to_string()),
-        ("MONGODB_MIN_POOL_SIZE", pool.min.to_string()),
-        ("MONGODB_SERVER_SELECTION_TIMEOUT_MS", pool.server_selection_timeout.millis().to_string()),
-        ("MONGODB_SOCKET_TIMEOUT_MS", pool.socket_timeout.millis().to_string()),
         ("MONGODB_URI_FILE", "/run/secrets/mongodb_uri".to_owned()),
         ("PORT", stack.service.port.to_string()),
         ("PROBE_SECRET_FILE", "/run/secrets/probe_secret".to_owned()),
-        ("RATE_LIMIT_IPV6_PREFIX", limit.ipv6_prefix.to_string()),
-        ("RATE_LIMIT_ON_REDIS_FAILURE", limit.on_redis_failure.as_str().to_owned()),
-        ("RATE_LIMIT_REQUESTS", limit.requests.to_string()),
-        ("RATE_LIMIT_WINDOW_MS", limit.window.millis().to_string()),
         ("REDIS_URL_FILE", "/run/secrets/redis_url".to_owned()),
         ("TRUSTED_PROXIES", proxies.join(",")),
     ];
     let mut variables: BTreeMap<String, String> =
-        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for (name, value) in &stack.service.env {
-        if value.contains('\0') {
-            return Err(Failure::new(
-                ExitStatus::Config,
-                format!("service.env.{name}: an environment variable cannot hold a NUL"),
-            )
-            .into());
+        shared(stack).into_iter().map(|variable| (variable.name, variable.value)).collect();
+    for (name, value) in own {
+        if !stack.service.env.contains_key(name) {
+            variables.insert(name.to_owned(), value);
         }
-        // What the user writes wins over what follows from the rest of the file.
-        variables.insert(name.clone(), value.clone());
     }
     Ok(variables.into_iter().map(|(name, value)| Variable { name, value }).collect())
 }
