@@ -115,7 +115,10 @@ async fn request(port: u16) -> std::io::Result<String> {
 }
 
 async fn ask(port: u16, path: &str, headers: &str) -> std::io::Result<String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n");
+    send(port, &format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n")).await
+}
+
+async fn send(port: u16, request: &str) -> std::io::Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(request.as_bytes()).await?;
@@ -319,7 +322,7 @@ fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
     assert_eq!(answer["status"]["url"], format!("http://127.0.0.1:{}", stack.port));
 
     let secret = project.read(".appforge/compose/secrets/probe_secret");
-    for replicas in ["1", "3"] {
+    for replicas in ["1", "5", "3"] {
         project.done(&["scale", "--replicas", replicas]);
         let client = format!("client-{replicas}");
         let expires =
@@ -334,6 +337,20 @@ fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
         let with = |status: &str| answers.iter().filter(|answer| answer.starts_with(status)).count();
         assert_eq!((with("HTTP/1.1 200 "), with("HTTP/1.1 429 ")), (100, 50), "{replicas} replicas");
     }
+
+    let checks = ["--check", "mongodb-connections", "--check", "redis-ping", "--check", "replicas"];
+    let verified = project.done(&[&["verify", "--drill", "redis-down"][..], &checks].concat());
+    assert!(verified.stdout.ends_with("all 4 checks passed\n"), "{}", verified.stdout);
+    let item = "{\"name\":\"kept\"}";
+    let create = format!(
+        "POST /api/items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{item}",
+        item.len()
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let created = runtime.block_on(send(stack.port, &create)).unwrap();
+    assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
+    runtime.block_on(mongodb_lets_nobody_in_without_the_password(&stack, &project));
 
     assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
     let again = project.done(&["up"]);
@@ -358,5 +375,35 @@ fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
     );
     project.done(&["down"]);
     assert_eq!(project.run(&["status"]).code, Some(4));
+    project.done(&["up", "--replicas", "1"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let expires = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 600;
+    let probe = appforge_service::probe::sign(secret.trim().as_bytes(), "reader", expires);
+    let header = format!("X-Appforge-Probe: {probe}\r\n");
+    let list = runtime.block_on(ask(stack.port, "/api/items", &header)).unwrap();
+    assert!(list.contains("\"name\":\"kept\""), "MongoDB and its password outlive `down`: {list}");
     project.done(&["down", "--volumes", "--yes"]);
+}
+
+/// The password that was made for this stack opens MongoDB, and nothing else does.
+async fn mongodb_lets_nobody_in_without_the_password(stack: &Stack, project: &Project) {
+    let layer = Layer::File { name: "appforge.yaml".into(), text: stack.text("image: bundled") };
+    let compose = Compose::new(project.path(), &resolve(&[layer]).unwrap().stack, BTreeMap::new());
+    let uri = compose.subject(3).await.unwrap().mongodb_uri.reveal().to_owned();
+    let password = project.read(".appforge/compose/secrets/mongodb_password");
+    let count = async |uri: &str| {
+        let client = mongodb::Client::with_uri_str(uri).await.unwrap();
+        let items = client.database("appforge").collection::<bson::Document>("items");
+        items.count_documents(bson::doc! {}).await
+    };
+    assert_eq!(count(&uri).await.unwrap(), 1);
+    let wrong = count(&uri.replace(password.trim(), "guessed")).await.unwrap_err();
+    assert!(matches!(*wrong.kind, mongodb::error::ErrorKind::Authentication { .. }), "{wrong}");
+    let user = format!("appforge:{}@", password.trim());
+    let anonymous = count(&uri.replace(&user, "").replace("authSource=admin&", "")).await.unwrap_err();
+    let code = match *anonymous.kind {
+        mongodb::error::ErrorKind::Command(ref error) => error.code,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(code, 13, "Unauthorized");
 }
