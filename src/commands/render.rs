@@ -72,7 +72,7 @@ pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
     let plural = if errors.len() == 1 { "" } else { "s" };
     let message = format!("the stack cannot work as it is: {} problem{plural}{lines}", errors.len());
-    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was written").into())
+    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was done").into())
 }
 
 /// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.

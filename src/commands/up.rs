@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
+use crate::commands::render::judge;
 use crate::commands::target::{
     Progress, cautions, interruptible, kubernetes_only, remember, status_text, target, wanted,
 };
@@ -89,6 +90,7 @@ pub async fn converge(
         }
         Target::Compose(compose) => interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?,
         Target::Kubernetes(kubernetes) => {
+            judge(context, &kubernetes.findings(replicas)?)?;
             interruptible(kubernetes.up(replicas, options, &say), STOPS).await?
         }
     };
@@ -119,6 +121,7 @@ async fn plan(context: &Context, stack: &Stack, replicas: u32, asking: Asking) -
         }
         Target::Compose(compose) => compose.diff(replicas).await,
         Target::Kubernetes(kubernetes) => {
+            judge(context, &kubernetes.findings(replicas)?)?;
             kubernetes.diff(replicas, asking, &|note| context.out.say(note)).await
         }
     }

@@ -113,7 +113,7 @@ fn the_same_folder_checks_clean_and_holds_no_secret() {
 }
 
 #[test]
-fn numbers_that_do_not_fit_are_said_and_nothing_is_written() {
+fn numbers_that_do_not_fit_are_said_and_nothing_is_done() {
     let project =
         Project::with("target: kubernetes\nkubernetes: {autoscaling: {max: 40}, cpu_limit: 500m}\n");
     let run = project.run(&["render"]);
@@ -125,7 +125,12 @@ fn numbers_that_do_not_fit_are_said_and_nothing_is_written() {
          error: the stack cannot work as it is: 1 problem\n\
          \x20 mongodb.pool.max: (40 replicas + 1 while they are replaced) x (50 of the pool + 2) = 2132 connections, mongodb.memory \
          leaves room for 1024: fewer replicas, a smaller pool or more memory\n\n\
-         hint: change the values; nothing was written\n"
+         hint: change the values; nothing was done\n"
     );
     assert!(!project.path().join("deploy").exists());
+    // Before any cluster is looked for.
+    for verb in ["up", "diff"] {
+        let refused = project.run(&[verb]);
+        assert_eq!((refused.code, &refused.stderr), (Some(3), &run.stderr));
+    }
 }

@@ -17,6 +17,7 @@ use super::secrets::Credentials;
 use super::world::{NamespaceState, World};
 use super::{Kubernetes, LOOK};
 use crate::render::context::kubernetes::names;
+use crate::render::lint::{Finding, lint};
 use crate::render::{self, Document, Overrides};
 use crate::spec::TargetKind;
 use crate::target::Say;
@@ -152,6 +153,15 @@ impl Kubernetes {
         objects.extend(self.secret_objects(&credentials)?);
         objects.sort_by_key(|object| object.kind.rank);
         Ok(Wanted { world, credentials, image, objects })
+    }
+
+    /// What does not fit in the documents of so many replicas, as `render` says it too.
+    ///
+    /// # Errors
+    /// When they cannot be rendered.
+    pub fn findings(&self, replicas: u32) -> Result<Vec<Finding>> {
+        let this = self.with_replicas(replicas);
+        Ok(lint(&this.stack, TargetKind::Kubernetes, &this.rendered(Overrides::default())?))
     }
 
     fn rendered(&self, overrides: Overrides) -> Result<Vec<Document>> {
