@@ -8,6 +8,7 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   appforge render --target compose --out deploy
+  appforge render --target kubernetes --out kubernetes
   appforge render --target all --check
   appforge render --eject compose/haproxy.cfg")]
 pub struct RenderArgs {

@@ -113,6 +113,16 @@ fn the_same_folder_checks_clean_and_holds_no_secret() {
 }
 
 #[test]
+fn the_file_of_init_renders_what_the_defaults_do() {
+    let project = Project::new();
+    project.done(&["init", "--yes", "--target", "kubernetes"]);
+    assert!(project.read("appforge.yaml").contains("  topology: single\n"));
+    project.done(&["render", "--out", "init"]);
+    project.write("appforge.yaml", "target: kubernetes\n");
+    project.done(&["render", "--out", "init", "--check"]);
+}
+
+#[test]
 fn numbers_that_do_not_fit_are_said_and_nothing_is_done() {
     let project =
         Project::with("target: kubernetes\nkubernetes: {autoscaling: {max: 40}, cpu_limit: 500m}\n");

@@ -1,5 +1,7 @@
 //! Who may talk to whom: nothing is let through but what the stack needs. Pure.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -104,13 +106,17 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         egress,
     };
     let (service, mongodb, redis) = (names::service(stack), names::mongodb(stack), names::redis(stack));
-    let clients = match (&stack.kubernetes.ingress, &stack.kubernetes.route.from_namespace) {
+    let mut clients = vec![match (&stack.kubernetes.ingress, &stack.kubernetes.route.from_namespace) {
         (Some(_), Some(namespace)) => Peer::namespace(namespace.as_str()),
         _ => Peer::every_namespace(),
-    };
+    }];
+    // A load balancer outside the cluster, or a controller in the network of its node, is in no namespace.
+    clients.extend(
+        stack.rate_limit.trusted_proxies.iter().filter_map(|proxy| network(proxy)).map(|it| Peer::cidr(&it)),
+    );
     let monitoring = Peer::namespace(stack.kubernetes.monitoring_namespace.as_str());
     let ingress = vec![
-        Rule { peers: vec![clients], ports: tcp(names::container_port(stack)) },
+        Rule { peers: clients, ports: tcp(names::container_port(stack)) },
         Rule { peers: vec![monitoring], ports: tcp(admin_port(stack)) },
     ];
     let to_mongodb = match settings.mongodb {
@@ -151,6 +157,27 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     Ok(())
 }
 
+/// An address or network as a policy takes it: with a length, and without what lies beyond it.
+fn network(text: &str) -> Option<String> {
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let length = |most: u32| {
+        length.map_or(Some(most), |length| length.parse::<u32>().ok()).filter(|length| *length <= most)
+    };
+    Some(match address.parse().ok()? {
+        IpAddr::V4(address) => {
+            let length = length(32)?;
+            let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+            format!("{}/{length}", Ipv4Addr::from_bits(address.to_bits() & mask))
+        }
+        IpAddr::V6(address) => {
+            let length = length(128)?;
+            let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+            format!("{}/{length}", Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+    })
+}
+
 /// A name that stands for the members of a cluster says no port; Atlas has 27015 to 27017.
 fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
     match uri {
@@ -186,6 +213,19 @@ mod tests {
         let uri = Secret::new(uri);
         let got: Vec<u16> = ports(Some(&uri), 27017).into_iter().map(|port| port.port).collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn networks_are_written_as_policies_take_them() {
+        for (text, want) in [
+            ("10.0.0.7", "10.0.0.7/32"),
+            ("10.1.2.3/16", "10.1.0.0/16"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("fd00::1/8", "fd00::/8"),
+            ("::1", "::1/128"),
+        ] {
+            assert_eq!(network(text).as_deref(), Some(want));
+        }
     }
 
     #[test]
