@@ -21,6 +21,8 @@ mod init;
 #[cfg(test)]
 mod items;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod local;

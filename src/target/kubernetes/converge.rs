@@ -131,6 +131,7 @@ impl Kubernetes {
     async fn wanted(&self, cluster: &Cluster, wait: bool) -> Result<Wanted> {
         // What cannot be rendered is said before anything is looked for on the network.
         let plain = self.rendered(Overrides::default())?;
+        let image = self.image(cluster)?;
         let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
         needed.extend(object::parse(&plain)?.iter().filter_map(known_kind));
         let mut world = World::look(cluster, self.name()).await?;
@@ -146,7 +147,6 @@ impl Kubernetes {
         // What may not be seen is not what is not there.
         world.require(needed.iter())?;
         let credentials = self.credentials(cluster, &world)?;
-        let image = self.image(cluster)?;
         let digest = self.digest(&credentials)?;
         let overrides = Overrides { image: image.clone(), credentials: digest, ..Overrides::default() };
         let mut objects = self.documents(cluster, overrides).await?;

@@ -64,7 +64,10 @@ impl Kubernetes {
         let holds = |object: &Object| matches!(object.kind.name(), "PersistentVolumeClaim" | "Secret");
         let mine = |object: &Object| {
             // One without a namespace may be of a stack of this name in another one.
-            object.kind.namespaced || object.label(names::NAMESPACE_LABEL) == Some(cluster.namespace.as_str())
+            let kind = &object.kind;
+            kind.namespaced
+                || kind.name() != "Namespace"
+                    && object.label(names::NAMESPACE_LABEL) == Some(cluster.namespace.as_str())
         };
         let (data, mut objects): (Vec<Object>, Vec<Object>) = world.objects.into_iter().partition(holds);
         objects.retain(|object| mine(object) && object.at("/metadata/ownerReferences").is_none());

@@ -1,9 +1,7 @@
 //! What the cluster has of a stack before anything is changed: its namespace and its own objects, one list a kind.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 use kube::api::ListParams;
 
 use super::cluster::Cluster;
@@ -45,7 +43,7 @@ impl World {
     /// # Errors
     /// When the cluster cannot be reached, or the namespace is on its way out.
     pub async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
-        let namespace = namespace(cluster, stack).await?;
+        let (namespace, own) = namespace(cluster, stack).await?;
         if namespace == NamespaceState::Missing {
             return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
         }
@@ -58,7 +56,7 @@ impl World {
             });
         let lists: Vec<Result<Vec<Object>, (Kind, anyhow::Error)>> =
             futures_util::stream::iter(lists).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
-        let (mut objects, mut hidden) = (Vec::new(), Vec::new());
+        let (mut objects, mut hidden) = (Vec::from_iter(own), Vec::new());
         for list in lists {
             match list {
                 Ok(list) => objects.extend(list),
@@ -102,24 +100,28 @@ pub async fn list(cluster: &Cluster, kind: &Kind, stack: &str) -> Result<Vec<Obj
     found.map(|list| list.items).unwrap_or_default().into_iter().map(|item| received(kind, item)).collect()
 }
 
-async fn namespace(cluster: &Cluster, stack: &str) -> Result<NamespaceState> {
+/// The state of the namespace, and itself when it is ours.
+async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Option<Object>)> {
     let name = cluster.namespace.as_str();
-    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
+    let api = api(cluster, &kind);
     let found = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await;
-    let namespace = match found {
+    let found = match found {
         // A user of one namespace need not see the cluster's list of them.
-        Err(error) if is_forbidden(&error) => return Ok(NamespaceState::Hidden),
+        Err(error) if is_forbidden(&error) => return Ok((NamespaceState::Hidden, None)),
         other => other?,
     };
-    let Some(namespace) = namespace else { return Ok(NamespaceState::Missing) };
-    if namespace.metadata.deletion_timestamp.is_some() {
+    let Some(found) = found else { return Ok((NamespaceState::Missing, None)) };
+    let namespace = received(&kind, found)?;
+    if namespace.is_leaving() {
         let context = &cluster.place.context;
         return Err(Failure::new(ExitStatus::Failed, format!("the namespace `{name}` is being deleted"))
             .hint(format!("kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"))
             .hint("then the same command again; or set another `kubernetes.namespace`")
             .into());
     }
-    let ours =
-        namespace.metadata.labels.unwrap_or_default().get(STACK_LABEL).is_some_and(|label| label == stack);
-    Ok(if ours { NamespaceState::Ours } else { NamespaceState::Foreign })
+    Ok(match namespace.label(STACK_LABEL) == Some(stack) {
+        true => (NamespaceState::Ours, Some(namespace)),
+        false => (NamespaceState::Foreign, None),
+    })
 }

@@ -1,0 +1,344 @@
+//! An API server of one test: real HTTP on a port of its own, the semantics of server-side apply that the target relies on,
+//! and faults that a test asks for. Every request is judged: one that the real server would not take is a violation.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+
+use super::store::{Key, Store};
+
+/// What a request looked like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub content_type: String,
+}
+
+impl Seen {
+    /// Whether it changed something.
+    pub fn is_change(&self) -> bool {
+        self.method != "GET"
+            && !self.query.contains_key("dryRun")
+            && !self.path.contains("selfsubjectaccessreviews")
+    }
+}
+
+/// An answer in place of the usual one.
+struct Fault {
+    method: Method,
+    part: String,
+    dry: Option<bool>,
+    status: u16,
+    body: String,
+    left: usize,
+}
+
+struct Inner {
+    store: Store,
+    seen: Vec<Seen>,
+    violations: Vec<String>,
+    faults: Vec<Fault>,
+    logs: String,
+}
+
+/// The server; it ends with the test.
+pub struct Api {
+    pub address: SocketAddr,
+    inner: Arc<Mutex<Inner>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Api {
+    pub fn start() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (changes, _) = broadcast::channel(1024);
+        let inner = Inner {
+            store: Store::new(changes.clone()),
+            seen: Vec::new(),
+            violations: Vec::new(),
+            faults: Vec::new(),
+            logs: String::new(),
+        };
+        let inner = Arc::new(Mutex::new(inner));
+        let shared = inner.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (shared, changes) = (shared.clone(), changes.clone());
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| answer(shared.clone(), changes.clone(), request));
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { address, inner, _runtime: runtime }
+    }
+
+    /// The kubeconfig that leads here; the context is `test`, its server on loopback.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+             contexts: [{{name: test, context: {{cluster: test, user: tester}}}}]\n\
+             clusters: [{{name: test, cluster: {{server: 'http://{}'}}}}]\n\
+             users: [{{name: tester, user: {{token: secret-token}}}}]\n",
+            self.address
+        )
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Answers the next `times` requests of this method whose path contains `part` with a fixture or a body.
+    pub fn fail(&self, method: Method, part: &str, dry: Option<bool>, status: u16, body: &str, times: usize) {
+        let fault = Fault { method, part: part.into(), dry, status, body: body.into(), left: times };
+        self.lock().faults.push(fault);
+    }
+
+    /// Changes the store as somebody else would.
+    pub fn store<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+        change(&mut self.lock().store)
+    }
+
+    /// What pods say.
+    pub fn say(&self, log: &str) {
+        self.lock().logs = log.to_owned();
+    }
+
+    /// The requests since the last call.
+    pub fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.lock().seen)
+    }
+
+    /// The names of the objects of a kind, by its plural.
+    pub fn names(&self, plural: &str) -> Vec<String> {
+        self.lock().store.names(plural)
+    }
+
+    /// One object.
+    pub fn object(&self, plural: &str, name: &str) -> Option<Value> {
+        self.lock().store.find(plural, name)
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let violations = std::mem::take(&mut self.lock().violations);
+        if !std::thread::panicking() {
+            assert!(violations.is_empty(), "requests that no API server takes: {violations:#?}");
+        }
+    }
+}
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+fn reply(status: u16, value: &Value) -> Response<Body> {
+    text(status, "application/json", value.to_string())
+}
+
+fn text(status: u16, kind: &str, body: String) -> Response<Body> {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .header("content-type", kind)
+        .body(Full::new(Bytes::from(body)).boxed())
+        .unwrap()
+}
+
+fn not_found(what: &str) -> Response<Body> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+        "message": format!("{what} not found"),
+    });
+    reply(404, &status)
+}
+
+async fn answer(
+    inner: Arc<Mutex<Inner>>,
+    changes: broadcast::Sender<(Key, Value)>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let (head, body) = request.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let header =
+        |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let query: BTreeMap<String, String> = head
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .collect();
+    let seen = Seen {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query,
+        content_type: header("content-type").to_owned(),
+    };
+    let mut inner = inner.lock().unwrap();
+    if header("authorization") != "Bearer secret-token" {
+        inner.violations.push(format!("{seen:?} without credentials"));
+    }
+    inner.seen.push(seen.clone());
+    let dry = seen.query.get("dryRun").is_some_and(|dry| dry == "All");
+    let fault = inner.faults.iter_mut().find(|fault| {
+        fault.left > 0
+            && fault.method == head.method
+            && seen.path.contains(&fault.part)
+            && fault.dry.is_none_or(|wanted| wanted == dry)
+    });
+    if let Some(fault) = fault {
+        fault.left -= 1;
+        return Ok(text(fault.status, "application/json", fault.body.clone()));
+    }
+    Ok(serve(&mut inner, &changes, &seen, dry, &bytes))
+}
+
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn serve(
+    inner: &mut Inner,
+    changes: &broadcast::Sender<(Key, Value)>,
+    seen: &Seen,
+    dry: bool,
+    bytes: &Bytes,
+) -> Response<Body> {
+    if seen.path == "/version" {
+        return reply(
+            200,
+            &json!({"major": "1", "minor": "36", "gitVersion": "v1.36.2", "gitCommit": "", "gitTreeState": "",
+            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux/amd64"}),
+        );
+    }
+    if seen.path.ends_with("/selfsubjectaccessreviews") {
+        let mut review: Value = serde_json::from_slice(bytes).unwrap();
+        review["status"] = json!({"allowed": true});
+        return reply(201, &review);
+    }
+    let Some((key, sub)) = Key::parse(&seen.path) else { return not_found(&seen.path) };
+    let selector = seen.query.get("labelSelector").cloned().unwrap_or_default();
+    let known = seen.query.get("fieldManager").map(String::as_str);
+    match (seen.method.as_str(), sub.as_deref()) {
+        ("GET", None) if seen.query.get("watch").is_some_and(|watch| watch == "true") => {
+            watch(changes.subscribe(), key, selector)
+        }
+        ("GET", None) if key.name.is_empty() => match inner.store.list(&key, &selector, &seen.query) {
+            Some(list) => reply(200, &list),
+            None => not_found(&key.plural),
+        },
+        ("GET", None) => {
+            inner.store.get(&key).map_or_else(|| not_found(&key.name), |object| reply(200, &object))
+        }
+        ("GET", Some("log")) => text(200, "text/plain", inner.logs.clone()),
+        ("PATCH", None) if seen.content_type == "application/apply-patch+yaml" => {
+            let ours = known.is_some_and(|manager| manager.starts_with("appforge"));
+            if !ours || seen.query.get("fieldValidation").is_none_or(|value| value != "Strict") {
+                inner.violations.push(format!("{seen:?} applies without our manager or without validation"));
+            }
+            let body: Value = serde_json::from_slice(bytes).unwrap();
+            let force = seen.query.get("force").is_some_and(|force| force == "true");
+            reply(200, &inner.store.apply(&key, known.unwrap_or_default(), body, dry, force))
+        }
+        ("PATCH", None | Some("scale")) if seen.content_type == "application/merge-patch+json" => {
+            if known.is_none_or(|manager| !manager.starts_with("appforge")) {
+                inner.violations.push(format!("{seen:?} patches without our manager"));
+            }
+            let body: Value = serde_json::from_slice(bytes).unwrap();
+            match inner.store.merge(&key, known.unwrap_or_default(), &body) {
+                Some(object) if sub.is_some() => reply(
+                    200,
+                    &json!({
+                        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": object["metadata"],
+                        "spec": {"replicas": object["spec"]["replicas"]},
+                    }),
+                ),
+                Some(object) => reply(200, &object),
+                None => not_found(&key.name),
+            }
+        }
+        ("DELETE", None) => {
+            let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            if body["propagationPolicy"] != "Foreground" && key.plural != "pods" {
+                inner.violations.push(format!("{seen:?} does not wait for what hangs on it"));
+            }
+            match inner.store.delete(&key) {
+                true => reply(
+                    200,
+                    &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 200}),
+                ),
+                false => not_found(&key.name),
+            }
+        }
+        _ => {
+            inner.violations.push(format!("{seen:?}"));
+            reply(
+                405,
+                &json!({"kind": "Status", "status": "Failure", "code": 405, "message": "no", "reason": "MethodNotAllowed"}),
+            )
+        }
+    }
+}
+
+/// What changes from now on, as long as the other side listens.
+fn watch(changes: broadcast::Receiver<(Key, Value)>, key: Key, selector: String) -> Response<Body> {
+    let events = futures_util::stream::unfold(changes, |mut changes| async move {
+        changes.recv().await.ok().map(|change| (change, changes))
+    });
+    let lines = events.filter_map(move |(of, event)| {
+        let fits = of.plural == key.plural && super::store::selected(&event["object"], &selector);
+        async move { fits.then(|| Ok(Frame::data(Bytes::from(format!("{event}\n"))))) }
+    });
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(lines)))))
+        .unwrap()
+}
+
+/// A stream that only one task polls.
+struct SyncStream(
+    std::pin::Pin<
+        Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, std::convert::Infallible>> + Send + Sync>,
+    >,
+);
+
+impl futures_util::Stream for SyncStream {
+    type Item = Result<Frame<Bytes>, std::convert::Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}

@@ -1,0 +1,369 @@
+//! The objects of the test's API server, with what its controllers would make of them at once.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast;
+
+/// What the Deployment controller numbers revisions with.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Marks what a manager did by updates.
+const UPDATES: &str = " updates";
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub api: String,
+    pub namespace: String,
+    pub plural: String,
+    pub name: String,
+}
+
+impl Key {
+    /// A path of the API, and its subresource.
+    pub fn parse(path: &str) -> Option<(Self, Option<String>)> {
+        let mut parts = path.trim_start_matches('/').split('/');
+        let api = match parts.next()? {
+            "api" => parts.next()?.to_owned(),
+            "apis" => format!("{}/{}", parts.next()?, parts.next()?),
+            _ => return None,
+        };
+        let rest: Vec<&str> = parts.collect();
+        let (namespace, rest) = match rest.as_slice() {
+            ["namespaces", namespace, plural, rest @ ..] => (*namespace, [&[*plural], rest].concat()),
+            all => ("", all.to_vec()),
+        };
+        let text = |at: usize| rest.get(at).map(|part| (*part).to_owned());
+        let key = Self {
+            api,
+            namespace: namespace.to_owned(),
+            plural: text(0)?,
+            name: text(1).unwrap_or_default(),
+        };
+        Some((key, text(2)))
+    }
+}
+
+/// How the controllers of the cluster behave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pods {
+    /// Every pod is ready at once.
+    #[default]
+    Ready,
+    /// The image of the service cannot be pulled.
+    CannotPull,
+    /// No pod may be made.
+    OverQuota,
+}
+
+pub struct Store {
+    objects: BTreeMap<Key, Value>,
+    /// What each manager applied last.
+    applied: BTreeMap<(Key, String), Value>,
+    version: u64,
+    changes: broadcast::Sender<(Key, Value)>,
+    pub pods: Pods,
+    pub events: Value,
+}
+
+impl Store {
+    pub fn new(changes: broadcast::Sender<(Key, Value)>) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            version: 100,
+            changes,
+            pods: Pods::Ready,
+            events: json!([]),
+        }
+    }
+
+    pub fn names(&self, plural: &str) -> Vec<String> {
+        self.objects.keys().filter(|key| key.plural == plural).map(|key| key.name.clone()).collect()
+    }
+
+    pub fn find(&self, plural: &str, name: &str) -> Option<Value> {
+        let found = self.objects.iter().find(|(key, _)| key.plural == plural && key.name == name);
+        found.map(|(_, object)| object.clone())
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Value> {
+        self.objects.get(key).cloned()
+    }
+
+    /// `None` for what this server does not serve.
+    pub fn list(&self, key: &Key, selector: &str, query: &BTreeMap<String, String>) -> Option<Value> {
+        if key.api.starts_with("gateway.") {
+            return None;
+        }
+        let fields = query.get("fieldSelector").cloned().unwrap_or_default();
+        let items: Vec<Value> = match key.plural.as_str() {
+            "events" => {
+                self.events.as_array()?.iter().filter(|event| named(event, &fields)).cloned().collect()
+            }
+            _ => self
+                .objects
+                .iter()
+                .filter(|(other, object)| {
+                    other.api == key.api
+                        && other.plural == key.plural
+                        && (key.namespace.is_empty() || other.namespace == key.namespace)
+                        && selected(object, selector)
+                        && (fields.is_empty() || fields == format!("metadata.name={}", other.name))
+                })
+                .map(|(_, object)| object.clone())
+                .collect(),
+        };
+        Some(json!({
+            "apiVersion": key.api, "kind": "List", "metadata": {"resourceVersion": self.version.to_string()}, "items": items,
+        }))
+    }
+
+    /// Server-side apply: the object is what all managers applied, one over the other.
+    pub fn apply(&mut self, key: &Key, manager: &str, body: Value, dry: bool, force: bool) -> Value {
+        if force && !dry && body.pointer("/spec/replicas").is_some() {
+            self.take_replicas(key);
+        }
+        let before = self.applied.insert((key.clone(), manager.to_owned()), body);
+        let mut object = self.composed(key);
+        let old = self.objects.get(key).cloned();
+        if let Some(old) = &old {
+            object["status"] = old["status"].clone();
+            object["metadata"]["uid"] = old["metadata"]["uid"].clone();
+            object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+            if let Some(revision) = old["metadata"]["annotations"].get(REVISION) {
+                object["metadata"]["annotations"][REVISION] = revision.clone();
+            }
+        }
+        if dry {
+            match before {
+                Some(before) => self.applied.insert((key.clone(), manager.to_owned()), before),
+                None => self.applied.remove(&(key.clone(), manager.to_owned())),
+            };
+            return object;
+        }
+        if old.as_ref().map(bare) == Some(bare(&object)) {
+            self.objects.insert(key.clone(), object.clone());
+            return object;
+        }
+        self.put(key, object)
+    }
+
+    /// A merge patch, as `kubectl scale` or somebody else sends it.
+    pub fn merge(&mut self, key: &Key, manager: &str, body: &Value) -> Option<Value> {
+        self.objects.get(key)?;
+        if body.pointer("/spec/replicas").is_some() {
+            self.take_replicas(key);
+        }
+        // What a manager updates is kept apart from what it applies.
+        let updates = (key.clone(), format!("{manager}{UPDATES}"));
+        let own = self.applied.entry(updates).or_insert_with(|| json!({}));
+        overlay(own, body);
+        let old = self.objects.get(key).cloned().unwrap_or_default();
+        let mut object = self.composed(key);
+        object["status"] = old["status"].clone();
+        object["metadata"]["uid"] = old["metadata"]["uid"].clone();
+        Some(self.put(key, object))
+    }
+
+    /// Whoever sets the number of replicas takes it from those who had it.
+    fn take_replicas(&mut self, key: &Key) {
+        for ((of, _), applied) in &mut self.applied {
+            if of == key
+                && let Some(spec) = applied["spec"].as_object_mut()
+            {
+                spec.remove("replicas");
+            }
+        }
+    }
+
+    pub fn delete(&mut self, key: &Key) -> bool {
+        let Some(gone) = self.objects.remove(key) else { return false };
+        self.applied.retain(|(of, _), _| of != key);
+        self.tell("DELETED", key, &gone);
+        let owned: Vec<Key> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| {
+                object["metadata"]["ownerReferences"][0]["name"] == gone["metadata"]["name"]
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
+            self.delete(&key);
+        }
+        true
+    }
+
+    /// Puts an object there that nobody applied.
+    pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
+        self.version += 1;
+        let new = !self.objects.contains_key(key);
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        if new {
+            object["metadata"]["uid"] = format!("uid-{}", self.version).into();
+        }
+        self.objects.insert(key.clone(), object.clone());
+        self.control(key);
+        let object = self.objects.get(key).cloned().unwrap_or_default();
+        self.tell(if new { "ADDED" } else { "MODIFIED" }, key, &object);
+        object
+    }
+
+    fn tell(&self, what: &str, key: &Key, object: &Value) {
+        // Nobody may be watching.
+        let _ = self.changes.send((key.clone(), json!({"type": what, "object": object})));
+    }
+
+    fn composed(&self, key: &Key) -> Value {
+        let mut object = json!({});
+        let mut managers = Vec::new();
+        for ((_, manager), applied) in self.applied.iter().filter(|((of, _), _)| of == key) {
+            overlay(&mut object, applied);
+            let operation = if manager.ends_with(UPDATES) { "Update" } else { "Apply" };
+            let manager = manager.trim_end_matches(UPDATES);
+            managers.push(json!({"manager": manager, "operation": operation, "fieldsV1": fields(applied)}));
+        }
+        object["metadata"]["managedFields"] = json!(managers);
+        object["metadata"]["generation"] = 1.into();
+        object["metadata"]["creationTimestamp"] = "2026-01-31T12:00:00Z".into();
+        if ["deployments", "statefulsets"].contains(&key.plural.as_str())
+            && object["spec"]["replicas"].is_null()
+        {
+            object["spec"]["replicas"] = 1.into();
+        }
+        object
+    }
+
+    /// What the controllers of Deployments and StatefulSets do.
+    fn control(&mut self, key: &Key) {
+        let Some(object) = self.objects.get(key).cloned() else { return };
+        let count = object["spec"]["replicas"].as_u64().unwrap_or(0);
+        let name = key.name.clone();
+        let ready = self.pods == Pods::Ready || key.plural == "statefulsets";
+        let able = if ready { count } else { 0 };
+        let status = match key.plural.as_str() {
+            "statefulsets" => json!({"observedGeneration": 1, "replicas": count, "readyReplicas": able,
+                "updatedReplicas": count, "currentRevision": "1", "updateRevision": "1"}),
+            "deployments" => json!({"observedGeneration": 1, "replicas": count, "updatedReplicas": count,
+                "readyReplicas": able, "availableReplicas": able, "conditions": self.conditions()}),
+            _ => return,
+        };
+        let owner = if key.plural == "deployments" { format!("{name}-1") } else { name.clone() };
+        let kind = if key.plural == "deployments" { "ReplicaSet" } else { "StatefulSet" };
+        if let Some(stored) = self.objects.get_mut(key) {
+            stored["status"] = status;
+            if key.plural == "deployments" {
+                stored["metadata"]["annotations"][REVISION] = "1".into();
+            }
+        }
+        if key.plural == "deployments" {
+            let set = Key { plural: "replicasets".into(), name: owner.clone(), ..key.clone() };
+            let value = json!({
+                "apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "metadata": {"name": owner, "namespace": key.namespace, "labels": object["spec"]["template"]["metadata"]["labels"],
+                    "annotations": {"deployment.kubernetes.io/revision": "1"},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "1"}]},
+                "spec": {"selector": {}, "replicas": count, "template": object["spec"]["template"]},
+                "status": {"replicas": count, "readyReplicas": able},
+            });
+            self.put(&set, value);
+        }
+        let pods = Key {
+            api: "v1".into(),
+            plural: "pods".into(),
+            name: String::new(),
+            namespace: key.namespace.clone(),
+        };
+        let there: Vec<Key> = self
+            .objects
+            .iter()
+            .filter(|(of, pod)| {
+                of.plural == "pods" && pod["metadata"]["ownerReferences"][0]["name"] == owner.as_str()
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for extra in there.iter().skip(usize::try_from(count).unwrap()) {
+            self.delete(extra);
+        }
+        let made = if self.pods == Pods::OverQuota && kind == "ReplicaSet" { 0 } else { count };
+        for index in u64::try_from(there.len()).unwrap()..made {
+            let key = Key { name: format!("{name}-{index}"), ..pods.clone() };
+            let status = match ready {
+                true => json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
+                false => serde_json::from_str(include_str!("../fixtures/kubernetes/image-pull-status.json"))
+                    .unwrap(),
+            };
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": key.name, "namespace": key.namespace, "labels": object["spec"]["template"]["metadata"]["labels"],
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "1"}]},
+                "spec": object["spec"]["template"]["spec"], "status": status,
+            });
+            self.put(&key, pod);
+        }
+    }
+
+    fn conditions(&self) -> Value {
+        match self.pods {
+            Pods::OverQuota => json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                "message": "pods \"shop-app-0\" is forbidden: exceeded quota: small"}]),
+            _ => json!([{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]),
+        }
+    }
+}
+
+/// An object without what the server writes.
+fn bare(object: &Value) -> Value {
+    let mut object = object.clone();
+    for (part, name) in [("metadata", "managedFields"), ("metadata", "resourceVersion"), ("metadata", "uid")]
+    {
+        if let Some(map) = object[part].as_object_mut() {
+            map.remove(name);
+        }
+    }
+    if let Some(map) = object["metadata"]["annotations"].as_object_mut() {
+        map.remove(REVISION);
+    }
+    if object["metadata"]["annotations"].as_object().is_none_or(Map::is_empty)
+        && let Some(map) = object["metadata"].as_object_mut()
+    {
+        map.remove("annotations");
+    }
+    object
+}
+
+pub fn selected(object: &Value, selector: &str) -> bool {
+    selector
+        .split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .all(|(name, value)| object["metadata"]["labels"].get(name).and_then(Value::as_str) == Some(value))
+}
+
+fn named(event: &Value, fields: &str) -> bool {
+    fields.split(',').filter_map(|pair| pair.split_once('=')).all(|(name, value)| match name {
+        "involvedObject.name" => event["involvedObject"]["name"] == value,
+        _ => true,
+    })
+}
+
+fn fields(value: &Value) -> Value {
+    match value.as_object() {
+        Some(map) => {
+            map.iter().map(|(name, value)| (format!("f:{name}"), fields(value))).collect::<Map<_, _>>().into()
+        }
+        None => json!({}),
+    }
+}
+
+fn overlay(value: &mut Value, over: &Value) {
+    match (value, over) {
+        (Value::Object(value), Value::Object(over)) => {
+            for (name, part) in over {
+                overlay(value.entry(name.clone()).or_insert(Value::Null), part);
+            }
+        }
+        (value, over) => *value = over.clone(),
+    }
+}
