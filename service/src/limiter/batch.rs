@@ -8,6 +8,7 @@
 //! [`Form::Mend`] counts nothing: it makes sure that a key ends whose last count may have been late.
 
 use redis::{Cmd, Pipeline, Value};
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::ledger::Verdict;
@@ -17,6 +18,9 @@ use crate::redis::FailureKind;
 
 /// A request that waits for its verdict. Dropped without one, the request is answered from the table.
 pub(super) type Waiter = oneshot::Sender<Verdict>;
+
+/// Those of one client: one, unless it sends several at once.
+pub(super) type Waiters = SmallVec<[Waiter; 1]>;
 
 /// How a client is counted. Times to live are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub(super) struct Item {
     /// When the window ends, as known when the item was made; 0 when unknown.
     pub(super) reset: u64,
     /// The requests that wait.
-    pub(super) waiters: Vec<Waiter>,
+    pub(super) waiters: Waiters,
     /// Requests passed in an outage, told now.
     pub(super) unsent: u32,
     /// What Redis had counted and lost, put back.

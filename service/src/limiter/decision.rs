@@ -1,7 +1,9 @@
 //! What the limiter says of a request, and the headers that tell the client. Pure.
 
+use std::io::Write;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 /// The current draft's policy field: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.
@@ -63,15 +65,34 @@ impl Decision {
     pub fn write_headers(&self, headers: &mut HeaderMap) {
         let reset = seconds(self.reset);
         headers.insert(POLICY, self.policy.policy.clone());
-        if let Ok(current) = HeaderValue::try_from(format!("\"default\";r={};t={reset}", self.remaining)) {
-            headers.insert(CURRENT, current);
-        }
         headers.insert(LIMIT, self.policy.limit.clone());
-        headers.insert(REMAINING, HeaderValue::from(self.remaining));
-        headers.insert(RESET, HeaderValue::from(reset));
+        if let Some([current, remaining, reset]) = self.counts(reset) {
+            headers.insert(CURRENT, current);
+            headers.insert(REMAINING, remaining);
+            headers.insert(RESET, reset);
+        }
         if self.outcome != Outcome::Passed {
             headers.insert(RETRY_AFTER, HeaderValue::from(reset.max(1)));
         }
+    }
+}
+
+impl Decision {
+    /// What differs from request to request. The two numbers are parts of the first text, which is written once.
+    fn counts(&self, reset: u64) -> Option<[HeaderValue; 3]> {
+        let mut text = [0; 64];
+        let mut rest = text.as_mut_slice();
+        // It fits: both numbers have 20 digits at most.
+        write!(rest, "\"default\";r={};t={reset}", self.remaining).ok()?;
+        let length = 64 - rest.len();
+        let whole = Bytes::copy_from_slice(text.get(..length)?);
+        let digits = |after: usize| {
+            let count = text.get(after..length)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            HeaderValue::from_maybe_shared(whole.slice(after..after + count)).ok()
+        };
+        let remaining = "\"default\";r=".len();
+        let reset = text.get(remaining..length)?.iter().position(|byte| *byte == b'=')? + remaining + 1;
+        Some([HeaderValue::from_maybe_shared(whole.clone()).ok()?, digits(remaining)?, digits(reset)?])
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::batch::{Batch, Form, Item, Waiter};
+use super::batch::{Batch, Form, Item, Waiter, Waiters};
 use super::decision::Outcome;
 use super::metrics::Source;
 use super::table::{Entry, Key, Table};
@@ -70,7 +70,7 @@ pub(super) enum Asked {
 pub(super) struct Pending {
     pub(super) form: Form,
     pub(super) reset: u64,
-    pub(super) waiters: Vec<Waiter>,
+    pub(super) waiters: Waiters,
     pub(super) repair: u32,
 }
 
@@ -149,7 +149,7 @@ impl Ledger {
             let (key, reset) = known.map_or((client.into(), 0), |(key, entry)| (key.clone(), entry.reset));
             let far = reset > now.saturating_add(NEAR_THE_END);
             let form = if far { Form::Plain } else { Form::Open { ttl: self.window } };
-            self.pending.insert(key, Pending { form, reset, waiters: vec![sender], repair: 0 });
+            self.pending.insert(key, Pending { form, reset, waiters: Waiters::from([sender]), repair: 0 });
         }
         Asked::Sent { verdict, wake }
     }
@@ -248,14 +248,14 @@ impl Ledger {
         let entry = self.table.live(&key, now)?;
         let unsent = std::mem::take(&mut entry.unsent);
         let form = Form::Seed { total: entry.total, ttl: entry.reset - now };
-        Some(Item { form, reset: entry.reset, waiters: Vec::new(), unsent, repair: 0, key })
+        Some(Item { form, reset: entry.reset, waiters: Waiters::new(), unsent, repair: 0, key })
     }
 
     fn mend(&mut self, key: Key, now: u64) -> Option<Item> {
         // A seed says when the key of a known window ends.
         let form = Form::Mend { ttl: self.window };
         let known = self.table.live(&key, now).is_some();
-        (!known).then(|| Item { key, form, reset: 0, waiters: Vec::new(), unsent: 0, repair: 0 })
+        (!known).then(|| Item { key, form, reset: 0, waiters: Waiters::new(), unsent: 0, repair: 0 })
     }
 
     /// Redis is away: requests are counted here. What was under way comes back in `batches`; whether Redis counted it is

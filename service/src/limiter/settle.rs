@@ -3,7 +3,7 @@
 
 use redis::Value;
 
-use super::batch::{self, Batch, Form, Item, Reply};
+use super::batch::{self, Batch, Form, Item, Reply, Waiters};
 use super::ledger::{Ledger, Pending, Repair, Verdict, denied};
 use super::metrics::Source;
 use super::table::Entry;
@@ -102,7 +102,7 @@ impl Ledger {
         let pending = self.pending.entry(item.key.clone()).or_insert_with(|| Pending {
             form: Form::Plain,
             reset,
-            waiters: Vec::new(),
+            waiters: Waiters::new(),
             repair: 0,
         });
         pending.form = Form::Open { ttl };

@@ -59,7 +59,7 @@ impl Table {
 
     /// The client's entry, whether its window is over or not; a new one is empty and over.
     pub(super) fn entry(&mut self, key: &Key, now: u64) -> &mut Entry {
-        if !self.entries.contains_key(&**key) && self.entries.len() >= self.most {
+        if self.entries.len() >= self.most && !self.entries.contains_key(&**key) {
             self.make_room(now);
         }
         self.entries.entry(key.clone()).or_default()
