@@ -26,6 +26,17 @@ pub struct Search {
     next: f64,
     /// The generator could do no more, so that no higher rate can be asked for.
     ceiling: bool,
+    /// The lowest rate that did not hold, of those where the generator was disturbed.
+    doubtful: f64,
+}
+
+/// What the generator says of its own part in a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// It could not have sent more.
+    pub at_limit: bool,
+    /// It sent late, or had no machine to itself: what did not hold may be its own doing. What held, held all the same.
+    pub disturbed: bool,
 }
 
 /// What is kept for `cost`, in `.appforge/capacity.json`.
@@ -56,7 +67,7 @@ pub struct Capacity {
 impl Search {
     /// Begins at `rate` per second.
     pub fn from(rate: f64) -> Self {
-        Self { trials: Vec::new(), next: rate, ceiling: false }
+        Self { trials: Vec::new(), next: rate, ceiling: false, doubtful: f64::INFINITY }
     }
 
     /// The next rate to try; `None` when the answer is known well enough.
@@ -71,10 +82,13 @@ impl Search {
         (!close && self.trials.len() < MOST).then_some(self.next)
     }
 
-    /// Notes what came of the rate that was asked for. `saturated`: the generator was the limit of it.
-    pub fn note(&mut self, rate: f64, reason: Option<String>, saturated: bool) {
+    /// Notes what came of the rate that was asked for.
+    pub fn note(&mut self, rate: f64, reason: Option<String>, generator: Part) {
+        self.ceiling |= generator.at_limit;
+        if reason.is_some() && generator.disturbed {
+            self.doubtful = self.doubtful.min(rate);
+        }
         self.trials.push(Trial { rate, held: reason.is_none(), reason });
-        self.ceiling |= saturated;
         self.next = match (self.held(), self.missed()) {
             (Some(held), Some(missed)) => (held * missed).sqrt(),
             (Some(held), None) => held * 2.0,
@@ -90,9 +104,9 @@ impl Search {
         held.map(|trial| trial.rate).reduce(f64::max)
     }
 
-    /// Whether the generator, not the service, ended the search.
+    /// Whether the generator, not the service alone, ended the search.
     pub fn at_least(&self) -> bool {
-        self.ceiling
+        self.ceiling || self.missed().is_some_and(|missed| self.doubtful <= missed)
     }
 
     /// All trials in their order.
@@ -112,7 +126,7 @@ mod tests {
     fn search(start: f64, truth: f64) -> Search {
         let mut search = Search::from(start);
         while let Some(rate) = search.next() {
-            search.note(rate, (rate > truth).then(|| "too slow".to_owned()), false);
+            search.note(rate, (rate > truth).then(|| "too slow".to_owned()), Part::default());
         }
         search
     }
@@ -135,8 +149,18 @@ mod tests {
     #[test]
     fn a_generator_at_its_limit_ends_the_search_with_at_least() {
         let mut search = Search::from(100.0);
-        search.note(100.0, None, false);
-        search.note(200.0, None, true);
+        search.note(100.0, None, Part::default());
+        search.note(200.0, None, Part { at_limit: true, disturbed: true });
         assert_eq!((search.next(), search.held(), search.at_least()), (None, Some(200.0), true));
+    }
+
+    #[test]
+    fn a_busy_machine_does_not_end_the_search_but_makes_its_end_doubtful() {
+        let busy = Part { at_limit: false, disturbed: true };
+        let mut search = Search::from(100.0);
+        search.note(100.0, None, busy);
+        assert_eq!((search.next(), search.at_least()), (Some(200.0), false));
+        search.note(200.0, Some("too slow".into()), busy);
+        assert!(search.at_least());
     }
 }

@@ -37,6 +37,4 @@ mod render;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]
-mod store_scripts;
-#[cfg(test)]
 mod support;

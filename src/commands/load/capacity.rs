@@ -7,7 +7,7 @@ use super::choice;
 use super::session::{Run, Session};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::load::capacity::{Capacity, Search};
+use crate::load::capacity::{Capacity, Part, Search};
 use crate::load::generator::Ended;
 use crate::load::report::Report;
 use crate::load::scenario::Scenario;
@@ -43,7 +43,9 @@ pub async fn search(session: &Session<'_>, first: &Scenario) -> Result<(Report, 
         let what = if trial.is_some() { "" } else { ", proof" };
         out.say(format!("{rate:>8.0} req/s for {:.0}s{what}: p99 {p99}, {verdict}", duration.as_secs_f64()));
         let proved = trial.is_none() && reason.is_none();
-        search.note(rate, reason, !run.measured.effort.saturated.is_empty());
+        let effort = &run.measured.effort;
+        let part = Part { at_limit: effort.at_limit, disturbed: !effort.saturated.is_empty() };
+        search.note(rate, reason, part);
         if proved {
             keep(session, &search, rate, &mut report)?;
             return Ok((report, Ended::Completed));

@@ -127,6 +127,8 @@ pub struct Effort {
     pub machine: Option<f64>,
     /// How late one of a hundred sends was, by the generator's own fault.
     pub late_p99: Option<Duration>,
+    /// It could not have sent more.
+    pub at_limit: bool,
     /// Why the numbers say more of the generator than of the service; empty when they do not.
     pub saturated: Vec<String>,
 }
@@ -226,7 +228,8 @@ fn effort(
     if exhausted > 0 {
         saturated.push(format!("{exhausted} requests found no free port or file descriptor on this machine"));
     }
-    Effort { threads: cpu.len(), cores: shares.iter().sum(), busiest, machine, late_p99, saturated }
+    let (cores, at_limit) = (shares.iter().sum(), busiest > BUSY || exhausted > 0);
+    Effort { threads: cpu.len(), cores, busiest, machine, late_p99, at_limit, saturated }
 }
 
 fn spawn_thread(

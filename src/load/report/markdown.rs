@@ -8,7 +8,7 @@ use super::{Report, ms};
 pub fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let verdict = if report.passed { "passed" } else { "**failed**" };
-    let _ = writeln!(text, "## Load test `{}` {verdict}\n", cell(&report.scenario));
+    let _ = writeln!(text, "## Load test {} {verdict}\n", code(&report.scenario));
     let rate = report.metric("http_reqs", "rate").unwrap_or(0.0);
     let count = report.metric("http_reqs", "count").unwrap_or(0.0);
     let _ = writeln!(
@@ -21,7 +21,7 @@ pub fn markdown(report: &Report) -> String {
     text.push_str("| threshold | observed | verdict |\n|---|---:|---|\n");
     for judged in &report.thresholds {
         let verdict = if judged.passed { "pass" } else { "**fail**" };
-        let _ = writeln!(text, "| `{}` | {} | {verdict} |", cell(&judged.expression), judged.shown);
+        let _ = writeln!(text, "| {} | {} | {verdict} |", code(&judged.expression), judged.shown);
     }
     text.push_str("\n| route | requests | failed | limited | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
     for route in &report.routes {
@@ -68,4 +68,9 @@ pub fn markdown(report: &Report) -> String {
 /// A name must not end its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+}
+
+/// The same as code, where no other escape is known.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('`', "'"))
 }
