@@ -248,14 +248,15 @@ fn a_template_of_the_user_replaces_ours_and_a_wrong_one_is_named() {
 #[test]
 fn rendering_is_quick() {
     let stack = Stack::default();
-    compose(&stack);
+    let all = || TARGETS.map(|target| render(&stack, target, &Overrides::default()).unwrap());
+    all();
     // The promise is 20 ms for all targets in a release build; a debug build on a busy machine gets more.
     let quickest = (0..5).map(|_| {
         let started = Instant::now();
-        compose(&stack);
+        all();
         started.elapsed()
     });
-    assert!(quickest.min().unwrap() < Duration::from_millis(200));
+    assert!(quickest.min().unwrap() < Duration::from_millis(400));
 }
 
 #[test]

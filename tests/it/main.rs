@@ -37,4 +37,6 @@ mod render;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]
+mod store_scripts;
+#[cfg(test)]
 mod support;

@@ -35,14 +35,23 @@ pub fn mongodb() -> Option<Server> {
 
 /// A Valkey server, likewise.
 pub fn valkey() -> Option<Server> {
-    let program = peer("APPFORGE_PEER_VALKEY")?;
-    let server = Server::new(program, |port, folder| {
+    let server = Server::new(valkey_program()?, |port, folder| {
         let (port, folder) = (port.to_string(), folder.display().to_string());
         let words =
             ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir", &folder];
         words.map(str::to_owned).to_vec()
     });
     Some(server)
+}
+
+/// The program of the Valkey server, likewise.
+pub fn valkey_program() -> Option<PathBuf> {
+    peer("APPFORGE_PEER_VALKEY")
+}
+
+/// A server that a line of shell starts, once it is known on which port.
+pub fn started_by(line: impl FnOnce(u16) -> String) -> Server {
+    Server::new("sh".into(), |port, _| vec!["-c".into(), line(port)])
 }
 
 /// A Python that has clients of both stores, likewise.

@@ -18,6 +18,9 @@ const ATLAS_M10: u64 = 1490;
 /// The CPU with which a replica, which runs on one thread, is never stopped.
 const WHOLE: MilliCpu = MilliCpu(1000);
 
+/// The least memory of a MongoDB beside whose cache and connections a shell fits.
+const SHELL_ROOM: ByteSize = ByteSize(1 << 30);
+
 struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -171,6 +174,13 @@ fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
     let mongodb = &stack.mongodb;
     if !runs_here("mongodb.mode", mongodb.mode).unwrap_or(false) {
         return;
+    }
+    if mongodb.memory < SHELL_ROOM {
+        let message = format!(
+            "{} for mongod and the shell that the probes run in the same container, which takes 100 MiB and more: give {SHELL_ROOM}",
+            mongodb.memory
+        );
+        findings.warn("mongodb.memory", message);
     }
     let Some(most) = mongodb.max_connections else { return };
     let cache = (mongodb_cache_gb(mongodb.memory) * 1024.0) as u64;
@@ -377,6 +387,14 @@ mod tests {
     fn more_connections_than_memory_are_warned_of() {
         finds(Level::Warning, "mongodb.max_connections", &["3000", "512 MiB", "3512 MiB", "2048"], |stack| {
             stack.mongodb.max_connections = Some(3000);
+        });
+    }
+
+    #[test]
+    fn the_shell_of_the_probes_needs_room_too() {
+        finds(Level::Warning, "mongodb.memory", &["512MiB for mongod", "give 1GiB"], |stack| {
+            stack.mongodb.memory = ByteSize(512 << 20);
+            stack.kubernetes.autoscaling = None;
         });
     }
 
