@@ -79,8 +79,8 @@ impl Redis {
         let commands = client.info("commandstats")?;
         let commands = commands.lines().filter_map(|line| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-            // What connections and health checks cost is not the limiter's.
-            let ours = ["incrby", "multi", "exec", "pexpire", "pttl", "set"].contains(&name);
+            // What connections and health checks cost is not the limiter's; it sets keys only after an outage.
+            let ours = ["incrby", "multi", "exec", "pexpire", "pttl"].contains(&name);
             rest.split(',').next()?.parse::<f64>().ok().filter(|_| ours)
         });
         Ok(Work { cpu, commands: commands.sum() })
