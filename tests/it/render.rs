@@ -127,3 +127,61 @@ fn a_patch_that_misses_changes_nothing() {
     );
     assert!(!project.path().join("deploy").exists());
 }
+
+/// Docker Compose v2 as tests find it; none, said loudly, and a failure when `CI` is set.
+fn compose() -> Option<Vec<&'static str>> {
+    let second = |program: &Vec<&str>| {
+        let output =
+            std::process::Command::new(program[0]).args(&program[1..]).args(["version", "--short"]).output();
+        output.is_ok_and(|output| output.status.success() && !output.stdout.starts_with(b"1."))
+    };
+    let found = [vec!["docker", "compose"], vec!["docker-compose"]].into_iter().find(second);
+    if found.is_none() {
+        let text = "SKIPPED: Compose v2 is not on PATH";
+        assert!(std::env::var_os("CI").is_none(), "{text}");
+        eprintln!("{text}");
+    }
+    found
+}
+
+#[test]
+fn compose_itself_reads_hostile_values_as_they_are() {
+    let Some(program) = compose() else { return };
+    let hostile = [
+        "quote \" single ' back \\ slash",
+        "line1\nline2\n",
+        "${HOME} $$ $HOME %s `x` $(id)",
+        "2026-01-01",
+        "0755",
+        "yes",
+        "~",
+        "{a: b}",
+        "- x # c",
+        "  lead and trail  ",
+        "{{ stack }} {% if x %}",
+        "\t tab \u{2028} \u{e9} \u{1f600}",
+        "",
+        "1e3",
+        "*x &y !z",
+    ];
+    let env: serde_json::Map<String, serde_json::Value> =
+        hostile.iter().enumerate().map(|(at, value)| (format!("H{at}"), (*value).into())).collect();
+    // JSON is YAML.
+    let file = serde_json::json!({"version": 1, "target": "compose", "service": {"env": env}});
+    let project = Project::with(&file.to_string());
+    project.done(&["render", "--out", "deploy"]);
+    let output = std::process::Command::new(program[0])
+        .args(&program[1..])
+        .args(["-f", "deploy/docker-compose.yml", "config", "--format", "json"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let environment = &read["services"]["appforge"]["environment"];
+    for (name, value) in &env {
+        // What Compose prints is meant to be read by it again: a dollar sign is doubled.
+        let seen = environment[name].as_str().unwrap().replace("$$", "$");
+        assert_eq!(&serde_json::Value::from(seen), value, "{name}");
+    }
+}
