@@ -242,13 +242,24 @@ async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_wor
     assert_eq!(component.detail, format!("container {redis}: ended with exit code 137"));
     stack.web().up(2, LONG, &say).await.unwrap();
     let mut lines = Vec::new();
-    let request = LogsRequest { components: vec!["redis".into()], ..LogsRequest::default() };
+    let asked = LogsRequest { components: vec!["redis".into()], ..LogsRequest::default() };
     let sink = |line: Line| {
         lines.push(format!("{} {}", line.component, line.text));
         Ok(true)
     };
-    stack.web().logs(&request, sink).await.unwrap();
+    stack.web().logs(&asked, sink).await.unwrap();
     assert!(lines.iter().any(|line| line.contains("Ready to accept connections")), "{lines:?}");
+
+    // A command that was cut off may leave replicas to which the gateway sends no work.
+    let places: String = (1..=8).map(|place| format!("s=replica{place}&")).collect();
+    let order = format!("{places}action=drain&b=replicas");
+    let gateway = format!("{}-gateway", stack.name);
+    let wget = ["exec", &gateway, "wget", "-q", "-O", "-", "--post-data", &order, "http://127.0.0.1:8404/"];
+    // HAProxy answers with a way to a page that wget goes round in circles.
+    Command::new("docker").args(wget).output().unwrap();
+    assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 503 "), "all are closed");
+    stack.web().up(2, LONG, &say).await.unwrap();
+    assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
