@@ -135,6 +135,17 @@ fn the_number_of_replicas_changes_no_pod() {
 }
 
 #[test]
+fn every_pod_may_pull_from_a_private_registry() {
+    let mut stack = Stack::default();
+    stack.kubernetes.pull_secrets = vec!["registry".into()];
+    let documents = kubernetes(&stack, &Overrides::default());
+    for path in ["deployment.yaml", "mongodb-statefulset.yaml", "redis-statefulset.yaml"] {
+        let pod = &parsed(&documents, path)["spec"]["template"]["spec"];
+        assert_eq!(pod["imagePullSecrets"], serde_json::json!([{"name": "registry"}]), "{path}");
+    }
+}
+
+#[test]
 fn an_embedded_store_is_refused() {
     let mut stack = Stack::default();
     stack.redis.mode = crate::spec::stack::StoreMode::Embedded;

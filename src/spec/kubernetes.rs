@@ -29,6 +29,8 @@ pub struct Kubernetes {
     pub priority_class: PriorityClass,
     /// The storage class of the stores' volumes; `null` is the cluster's default.
     pub storage_class: Option<String>,
+    /// The Secrets with the credentials of private registries.
+    pub pull_secrets: Vec<String>,
     /// Deny all traffic but what the stack needs.
     pub network_policies: bool,
     /// The namespace that scrapes metrics.
@@ -209,6 +211,7 @@ impl Kubernetes {
             cpu_limit: CpuLimit::Auto,
             priority_class: PriorityClass::Auto,
             storage_class: None,
+            pull_secrets: Vec::new(),
             network_policies: true,
             monitoring_namespace: monitoring.unwrap_or_else(|_| unreachable!("a literal of this file")),
             probes: Probes { port: None, liveness: None, readiness: None },

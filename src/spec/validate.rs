@@ -220,6 +220,9 @@ fn kubernetes(stack: &Stack, problems: &mut Problems) {
     };
     named("kubernetes.ingress", &kubernetes.ingress, problems);
     named("kubernetes.storage_class", &kubernetes.storage_class, problems);
+    for secret in &kubernetes.pull_secrets {
+        named("kubernetes.pull_secrets", &Some(secret.clone()), problems);
+    }
     let route = &kubernetes.route;
     named("kubernetes.route.class", &route.class, problems);
     named("kubernetes.route.tls_secret", &route.tls_secret, problems);
@@ -333,6 +336,7 @@ mod tests {
         complains("kubernetes.cpu_limit", |s| s.kubernetes.cpu_limit = "100m".parse().unwrap());
         complains("kubernetes.ingress", |s| s.kubernetes.ingress = Some("*.example.com".into()));
         complains("kubernetes.storage_class", |s| s.kubernetes.storage_class = Some("Fast SSD".into()));
+        complains("kubernetes.pull_secrets", |s| s.kubernetes.pull_secrets.push("My Registry".into()));
         complains("kubernetes.route.class", |s| s.kubernetes.route.class = Some("".into()));
         complains("kubernetes.route.tls_secret", |s| s.kubernetes.route.tls_secret = Some("a/b".into()));
         complains("kubernetes.route.issuer", |s| s.kubernetes.route.issuer = Some("A".into()));

@@ -31,7 +31,7 @@ const STACKS: [(&str, &str); 6] = [
     (
         "own-image",
         "service: {image: 'registry.example.com:5000/team/shop:1.2'}\n\
-         kubernetes: {priority_class: high, probes: {liveness: /live, readiness: /ready, port: 8081}}\n",
+         kubernetes: {priority_class: high, pull_secrets: [registry], probes: {liveness: /live, readiness: /ready, port: 8081}}\n",
     ),
     ("sentinel", "redis: {topology: sentinel}\n"),
 ];
