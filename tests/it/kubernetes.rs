@@ -15,7 +15,11 @@ use api::{Api, Seen};
 use store::{Key, Pods};
 
 /// A stack that brings its own image: nothing has to be loaded into nodes.
-const STACK: &str = "target: kubernetes\nname: shop\nkubernetes: {namespace: shop}\nservice: {image: 'registry.example/shop:1'}\n";
+const STACK: &str = "target: kubernetes
+name: shop
+kubernetes: {namespace: shop, probes: {liveness: /livez, readiness: /readyz}}
+service: {image: 'registry.example/shop:1'}
+";
 
 /// A project and a cluster.
 struct Place {

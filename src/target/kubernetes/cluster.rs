@@ -12,6 +12,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 
+use super::announcer::Announcer;
 use super::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
 use crate::error::{ExitStatus, Failure};
 use crate::spec::layers::nearest;
@@ -40,6 +41,7 @@ pub struct Cluster {
     pub local: bool,
     deadline: Instant,
     reached: Arc<AtomicBool>,
+    patience: Announcer,
 }
 
 /// Which cluster is meant.
@@ -54,11 +56,12 @@ pub struct Choice {
 }
 
 impl Cluster {
-    /// Picks the context and makes the client. No request is sent yet; those to come are tried for `patience`.
+    /// Picks the context and makes the client. No request is sent yet; those to come are tried for `patience`, and `announcer`
+    /// says so once.
     ///
     /// # Errors
     /// Exit 4 without a kubeconfig or a context, exit 2 for a context that is not there, or for a remote one that nobody named.
-    pub async fn connect(choice: &Choice, patience: Duration) -> Result<Self> {
+    pub async fn connect(choice: &Choice, patience: Duration, announcer: &Announcer) -> Result<Self> {
         let named = choice.flag.clone().or_else(|| choice.file.clone());
         let (mut config, place) = match read_kubeconfig()? {
             Some(kubeconfig) => pick(kubeconfig, named.as_deref()).await?,
@@ -91,6 +94,7 @@ impl Cluster {
             local,
             deadline: Instant::now() + patience,
             reached: Arc::new(AtomicBool::new(false)),
+            patience: announcer.again(),
         })
     }
 
@@ -169,6 +173,7 @@ impl Cluster {
             if !is_transient(&error, reached) || Instant::now() + pause >= self.deadline {
                 return Ok(Err(error));
             }
+            self.patience.announce("the API server is slow or restarting; trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }

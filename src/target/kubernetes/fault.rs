@@ -198,6 +198,10 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                 )),
                 _ => failure,
             };
+            let failure = match doing.resource.starts_with("priorityclasses") {
+                true => failure.hint("without one of the stack's own: `kubernetes: {priority_class: none}`"),
+                false => failure,
+            };
             failure.caused_by(Refused(status))
         }
         409 if has_cause(FIELD_CONFLICT) => {

@@ -3,6 +3,7 @@
 //! The API server alone knows what is; nothing is remembered here but passwords (which the cluster has too) and what was
 //! packed last. kubectl and appforge may both work on the same objects: each field has one owner, the server says who.
 
+mod announcer;
 mod autoscaler;
 mod changes;
 mod cluster;
@@ -29,14 +30,12 @@ mod workload;
 mod world;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
 
+pub use announcer::Announcer;
 pub use cluster::{Choice, Cluster};
 pub use converge::{Asking, Options};
 
@@ -59,32 +58,6 @@ pub struct Kubernetes {
     templates: BTreeMap<String, String>,
     context: Option<String>,
     announcer: Announcer,
-}
-
-/// Prints which cluster is meant, once, before anything is done.
-#[derive(Clone)]
-pub struct Announcer {
-    print: Arc<dyn Fn(&str) + Send + Sync>,
-    done: Arc<AtomicBool>,
-}
-
-impl Announcer {
-    /// One that prints with `print`.
-    pub fn new(print: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { print: Arc::new(print), done: Arc::new(AtomicBool::new(false)) }
-    }
-
-    fn announce(&self, title: &str) {
-        if !self.done.swap(true, Ordering::Relaxed) {
-            (self.print)(title);
-        }
-    }
-}
-
-impl fmt::Debug for Announcer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Announcer")
-    }
 }
 
 impl Kubernetes {
@@ -122,7 +95,7 @@ impl Kubernetes {
             file: self.stack.kubernetes.context.clone(),
             namespace: self.stack.kubernetes.namespace.as_str().to_owned(),
         };
-        let cluster = Cluster::connect(&choice, patience).await?;
+        let cluster = Cluster::connect(&choice, patience, &self.announcer).await?;
         self.announcer.announce(&cluster.title());
         Ok(cluster)
     }

@@ -239,7 +239,9 @@ fn a_server_that_restarts_is_tried_again_and_one_that_stays_away_ends_with_exit_
     let place = Place::new(STACK);
     place.api.fail(Method::PATCH, "/deployments/", None, 503, UNAVAILABLE, 2);
     place.api.fail(Method::GET, "/pods", None, 503, UNAVAILABLE, 2);
-    place.exits(0, &["up", "--timeout", "30s"]);
+    let up = place.exits(0, &["up", "--timeout", "30s"]);
+    let told = up.stderr.matches("the API server is slow or restarting; trying again\n").count();
+    assert_eq!(told, 1, "{}", up.stderr);
     place.api.fail(Method::GET, "/deployments", None, 503, UNAVAILABLE, 999);
     let run = place.exits(9, &["up", "--timeout", "1s"]);
     let text = after_title(&run.stderr);
