@@ -98,7 +98,9 @@ fn a_pushed_image_is_pulled_and_run_by_a_real_engine() {
     if !docker_has(&["image", "inspect", "appforge-test-registry:1"]) {
         return;
     }
-    let registry = Container(docker(&["run", "-d", "-p", "127.0.0.1::5000", "appforge-test-registry:1"]));
+    // Known before it runs: one that does not start is left behind by the engine.
+    let registry = Container(format!("appforge-test-registry-{}", std::process::id()));
+    docker(&["run", "-d", "--name", &registry.0, "-p", "127.0.0.1::5000", "appforge-test-registry:1"]);
     let address = docker(&["port", &registry.0, "5000/tcp"]);
     let project = Project::new();
     // The container runs before the registry in it listens.
