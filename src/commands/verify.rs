@@ -11,7 +11,7 @@ use crate::target::Target;
 use crate::target::compose::Compose;
 use crate::target::kubernetes::Kubernetes;
 use crate::target::local::Client;
-use crate::verify::{Switch, redis_down, verify};
+use crate::verify::{AUTOSCALER, Switch, redis_down, verify};
 
 impl Switch for Client {
     async fn redis(&self, on: bool) -> Result<()> {
@@ -39,9 +39,14 @@ pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     // What was scaled since is what is wanted.
     let stack = resolved.stack.with_replicas_on(kind, replicas);
     let target = target(context, &stack)?;
-    let subject = target.subject(&stack, replicas).await?;
+    let mut subject = target.subject(&stack, replicas).await?;
     let progress = Progress::new(context);
     let work = async {
+        let asked = args.check.is_empty() || args.check.iter().any(|check| check == AUTOSCALER);
+        if let (Target::Kubernetes(kubernetes), true) = (&target, asked) {
+            progress.step("waiting for the autoscaler to look");
+            subject.autoscaler = kubernetes.settled_autoscaler().await?;
+        }
         let mut report = verify(&stack, &subject, &args.check, |name| progress.step(name)).await?;
         if args.drill.is_some() {
             progress.step("redis-down");

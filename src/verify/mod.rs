@@ -27,7 +27,7 @@ use report::Finding;
 pub const CHECKS: [&str; 6] =
     ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas", AUTOSCALER];
 /// The check that only a cluster has.
-const AUTOSCALER: &str = "autoscaler";
+pub const AUTOSCALER: &str = "autoscaler";
 /// How long one check may take.
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -1,8 +1,59 @@
-//! What an autoscaler says of itself.
+//! What an autoscaler says of itself, once it had the time to look.
 
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use futures_util::StreamExt;
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricStatus};
 
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use tokio::time::{Instant, timeout_at};
+
+use super::Kubernetes;
+use super::object::STACK_LABEL;
+use super::status::list;
 use crate::target::status::{Autoscaler, Condition, Metric};
+
+/// So long after its making an autoscaler may still be about to look: it does each 15 s, and pods are measured some time
+/// after their start.
+const YOUNG: Duration = Duration::from_secs(90);
+
+impl Kubernetes {
+    /// The autoscaler; one that was made just now is given the time to look first.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or forbids to look.
+    pub async fn settled_autoscaler(&self) -> Result<Option<Autoscaler>> {
+        let cluster = self.connect(YOUNG).await?;
+        let resource = "horizontalpodautoscalers.autoscaling";
+        let all: Vec<HorizontalPodAutoscaler> = list(&cluster, self.name(), resource).await?;
+        let Some(first) = all.into_iter().next() else { return Ok(None) };
+        let made = first.metadata.creation_timestamp.as_ref().map(|time| SystemTime::from(time.0));
+        let age = made.and_then(|made| made.elapsed().ok()).unwrap_or(YOUNG);
+        let until = Instant::now() + YOUNG.saturating_sub(age);
+        let mut latest = read(&first);
+        let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}", self.name()));
+        let mut events = watcher(cluster.api::<HorizontalPodAutoscaler>(), config).default_backoff().boxed();
+        while !is_settled(&latest) {
+            match timeout_at(until, events.next()).await {
+                Ok(Some(Ok(Event::Apply(now) | Event::InitApply(now)))) => latest = read(&now),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(Some(latest))
+    }
+}
+
+/// Whether it has looked and found all that it goes by.
+fn is_settled(autoscaler: &Autoscaler) -> bool {
+    let holds =
+        |name: &str| autoscaler.conditions.iter().any(|condition| condition.name == name && condition.holds);
+    holds("AbleToScale")
+        && holds("ScalingActive")
+        && autoscaler.metrics.iter().all(|metric| metric.current.is_some())
+}
 
 /// The state of an autoscaler, as data.
 pub fn read(autoscaler: &HorizontalPodAutoscaler) -> Autoscaler {

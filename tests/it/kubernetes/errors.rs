@@ -1,9 +1,10 @@
 //! Each obstacle between us and a cluster: its exit status, its cause, the next command. Nothing is half applied.
 
 use http::Method;
+use serde_json::json;
 
 use super::api::Seen;
-use super::store::Pods;
+use super::store::{Key, Pods};
 use super::{Place, STACK};
 use crate::support::Project;
 
@@ -262,4 +263,29 @@ fn what_only_kubernetes_has_is_a_usage_error_elsewhere() {
         assert_eq!(run.code, Some(2), "{run:#?}");
         assert!(run.stderr.ends_with("hint: add `--target kubernetes`\n"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn an_autoscaler_that_nobody_measures_for_fails_its_check() {
+    let place = Place::new(STACK);
+    place.exits(0, &["up"]);
+    let failed = place.exits(6, &["verify", "--check", "autoscaler"]);
+    assert!(failed.stdout.contains("nobody measures cpu; is metrics-server installed?"), "{}", failed.stdout);
+    let key = Key {
+        api: "autoscaling/v2".into(),
+        namespace: "shop".into(),
+        plural: "horizontalpodautoscalers".into(),
+        name: "shop-app".into(),
+    };
+    place.api.store(|store| {
+        let mut scaler = store.get(&key).unwrap();
+        let condition = |name: &str| json!({"type": name, "status": "True", "reason": "ValidMetricFound"});
+        let metric = |name: &str| json!({"type": "Resource", "resource": {"name": name, "current": {"averageUtilization": 9}}});
+        scaler["status"] = json!({
+            "currentReplicas": 3, "desiredReplicas": 3, "currentMetrics": [metric("cpu"), metric("memory")],
+            "conditions": [condition("AbleToScale"), condition("ScalingActive")],
+        });
+        store.put(&key, scaler)
+    });
+    place.exits(0, &["verify", "--check", "autoscaler"]);
 }
