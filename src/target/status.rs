@@ -122,6 +122,22 @@ pub struct Component {
     pub pid: Option<u32>,
 }
 
+impl Component {
+    /// A store that somebody else runs.
+    pub fn external(kind: Kind, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            state: ComponentState::External,
+            endpoint: None,
+            restarts: 0,
+            version: None,
+            detail: "run by somebody else".to_owned(),
+            pid: None,
+        }
+    }
+}
+
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -35,18 +35,9 @@ impl Place {
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
-        let output = self
-            .project
-            .command(arguments)
-            .env("KUBECONFIG", self.project.path().join("kubeconfig"))
-            .env_remove("KUBERNETES_SERVICE_HOST")
-            .output()
-            .unwrap();
-        Run {
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code(),
-        }
+        let mut command = self.project.command(arguments);
+        command.env("KUBECONFIG", self.project.path().join("kubeconfig"));
+        Run::of(command.env_remove("KUBERNETES_SERVICE_HOST"))
     }
 
     #[track_caller]

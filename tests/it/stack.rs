@@ -27,12 +27,7 @@ impl Up {
 
     pub fn run(&self, args: &[&str]) -> Run {
         // No server of this machine is found, so that the embedded stores run.
-        let output = self.project.command(args).env("PATH", "/nonexistent").output().unwrap();
-        Run {
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code(),
-        }
+        Run::of(self.project.command(args).env("PATH", "/nonexistent"))
     }
 
     #[track_caller]

@@ -18,6 +18,17 @@ pub struct Run {
     pub code: Option<i32>,
 }
 
+impl Run {
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("appforge starts");
+        Self {
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+            code: output.status.code(),
+        }
+    }
+}
+
 impl Project {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
@@ -55,12 +66,7 @@ impl Project {
     }
 
     pub fn run(&self, args: &[&str]) -> Run {
-        let output = self.command(args).output().expect("appforge starts");
-        Run {
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-            code: output.status.code(),
-        }
+        Run::of(&mut self.command(args))
     }
 
     /// Runs and demands exit 0.

@@ -28,16 +28,7 @@ impl Compose {
         ];
         for (kind, name, mode) in stores {
             if mode == StoreMode::External {
-                components.push(Component {
-                    name: name.to_owned(),
-                    kind,
-                    state: ComponentState::External,
-                    endpoint: None,
-                    restarts: 0,
-                    version: None,
-                    detail: "run by somebody else".to_owned(),
-                    pid: None,
-                });
+                components.push(Component::external(kind, name));
             }
         }
         components.extend(containers.iter().filter_map(|container| self.component(engine, container)));

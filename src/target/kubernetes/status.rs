@@ -96,16 +96,7 @@ impl Kubernetes {
         ];
         for (kind, name, external) in stores {
             if external {
-                components.push(Component {
-                    name: name.to_owned(),
-                    kind,
-                    state: ComponentState::External,
-                    endpoint: None,
-                    restarts: 0,
-                    version: None,
-                    detail: "run by somebody else".to_owned(),
-                    pid: None,
-                });
+                components.push(Component::external(kind, name));
             }
         }
         components.extend(snapshot.pods.iter().filter_map(component));
