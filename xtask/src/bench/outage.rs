@@ -100,8 +100,11 @@ fn far(bench: &Bench, redis: &Redis, rows: &mut Vec<Vec<String>>) -> Result<Vec<
         let folder = bench.folder.join(word);
         let stack = Stack::up(&bench.appforge, folder, limit, Some(port), 1, Core::Server)?;
         let seconds = format!("{}s", bench.lengths.measure.as_secs());
+        // A route without a cache: that would be one more round trip, and none of the limiter's.
+        let (url, secret) = (stack.url("/health"), stack.probe_secret());
+        let target = ["--url", &url, "--probe-secret-file", &secret];
         let args = ["--rate", RATE, "--vus", "64", "--duration", &seconds, "-o", "json", "-q"];
-        let seen = Seen::of(&finish_json(&mut stack.load(&args), &[0])?)?;
+        let seen = Seen::of(&finish_json(&mut stack.load(&[&target[..], &args[..]].concat()), &[0])?)?;
         rows.push(seen.row(&format!("1 replica, {RATE} req/s, {name}")));
         medians.push(seen.0[0]);
     }

@@ -107,6 +107,11 @@ impl Stack {
         Ok(took.as_secs_f64() * 1e3)
     }
 
+    /// The file that holds the secret of simulated clients.
+    pub fn probe_secret(&self) -> String {
+        self.folder.join(".appforge/secrets/probe").display().to_string()
+    }
+
     /// Where a path of the service is.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
