@@ -10,17 +10,17 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tower::Service;
 
 use crate::cache::Cache;
 use crate::identity::Identities;
-use crate::limiter::{Decision, Limiter, Outcome};
-use crate::metrics::Metrics;
+use crate::limiter::{Limiter, Outcome};
+use crate::metrics::{Metrics, Series};
 use crate::mongodb::Mongodb;
-use crate::problem::Problem;
+use crate::problem::{Problem, TooMany};
 use crate::redis::Redis;
 use crate::server::{Connections, Handler};
 use crate::status::{Health, HealthState, RateLimitStatus, RedisStatus, Statusz, StoreState};
@@ -94,6 +94,7 @@ impl App {
 pub struct Public {
     app: Arc<App>,
     router: Router,
+    too_many: TooMany,
 }
 
 impl Public {
@@ -108,7 +109,8 @@ impl Public {
             .method_not_allowed_fallback(async || {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method does not work here; see Allow")
             });
-        Self { app, router }
+        let too_many = TooMany::new(app.rate_limit_status().requests);
+        Self { app, router, too_many }
     }
 }
 
@@ -117,23 +119,26 @@ async fn health(State(app): State<Arc<App>>) -> Json<Health> {
 }
 
 impl Handler for Public {
-    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
         let mut counted = Counted::new(&self.app.metrics, &request);
         let decision = match &self.app.limiter {
             Some(limiter) => {
                 let identity = self.app.identities.of(peer.ip(), request.headers());
-                Some(limiter.check(identity.as_str()).await)
+                Some(limiter.check(&identity).await)
             }
             None => None,
         };
-        let mut response = match decision.as_ref().and_then(refusal) {
-            Some(problem) => problem.into_response(),
-            None => {
-                let mut router = self.router.clone();
-                match router.call(request.map(Body::new)).await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                }
+        let mut response = match decision.as_ref().map(|decision| (decision.outcome, decision)) {
+            None | Some((Outcome::Passed, _)) => match self.router.clone().call(request.map(Body::new)).await
+            {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            Some((Outcome::Limited, decision)) => {
+                self.too_many.respond(decision.retry_after(), std::mem::take(request.headers_mut()))
+            }
+            Some((Outcome::Unavailable, _)) => {
+                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
             }
         };
         if let Some(decision) = decision {
@@ -144,36 +149,23 @@ impl Handler for Public {
     }
 }
 
-/// What a client gets that may not go on.
-fn refusal(decision: &Decision) -> Option<Problem> {
-    match decision.outcome {
-        Outcome::Passed => None,
-        Outcome::Limited => {
-            Some(Problem::too_many(decision.limit, decision.reset.as_secs_f64().ceil() as u64))
-        }
-        Outcome::Unavailable => Some(Problem::unavailable("the rate limit cannot be counted now", 1)),
-    }
-}
-
-/// Counts a request also when its client leaves before the answer.
+/// Counts a request also when it is given up before the answer.
 struct Counted<'a> {
     metrics: &'a Metrics,
-    method: Method,
-    path: String,
+    series: Series,
     began: Instant,
     status: Option<StatusCode>,
 }
 
 impl<'a> Counted<'a> {
     fn new(metrics: &'a Metrics, request: &Request<Incoming>) -> Self {
-        metrics.began();
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        Self { metrics, method, path, began: Instant::now(), status: None }
+        let series = metrics.began(request.method(), request.uri().path());
+        Self { metrics, series, began: Instant::now(), status: None }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.metrics.ended(&self.method, &self.path, self.status, self.began.elapsed());
+        self.metrics.ended(self.series, self.status, self.began.elapsed());
     }
 }

@@ -3,10 +3,12 @@
 //! The socket's peer, unless that is a trusted proxy: then the right-most entry of `X-Forwarded-For` that is none. A
 //! malformed header never panics and never gives a fresh identity.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,27 +17,53 @@ use prometheus_client::registry::Registry;
 use crate::network::{Network, canonical, masked};
 use crate::probe;
 
-/// The key that the limiter counts by: `203.0.113.9`, `2001:db8:1:2::/64` or `sim:NAME`.
+/// Read once, not for each request.
+const PROBE: HeaderName = HeaderName::from_static(probe::HEADER);
+/// What proxies say of who asked them: a list, each entry added by the one behind it.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Whom the limiter counts. As text, which is its key in Redis: `203.0.113.9`, `2001:db8:1:2::/64` or `sim:NAME`.
+///
+/// It is compared as it is, and written only for Redis: a client that is refused costs no text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity(String);
+pub enum Identity {
+    /// An address.
+    V4(Ipv4Addr),
+    /// A network of so many bits; the address has no others.
+    V6(Ipv6Addr, u8),
+    /// A simulated client.
+    Simulated(Arc<str>),
+}
 
 impl Identity {
-    /// The key.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The client of an address; IPv6 counts by its first `ipv6_prefix` bits, since one client has many addresses.
     pub fn of_address(address: IpAddr, ipv6_prefix: u8) -> Self {
         match canonical(address) {
-            IpAddr::V4(address) => Self(address.to_string()),
-            IpAddr::V6(address) => Self(format!("{}/{ipv6_prefix}", masked(address, ipv6_prefix))),
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6(masked(address, ipv6_prefix), ipv6_prefix),
         }
     }
 
     /// The simulated client of this name.
     pub fn simulated(client: &str) -> Self {
-        Self(format!("sim:{client}"))
+        Self::Simulated(client.into())
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(address) => {
+                // As the standard library writes it, in a fifth of the time: this is done for each request that passes.
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    f.write_str(if place == 0 { "" } else { "." })?;
+                    f.write_str(itoa::Buffer::new().format(octet))?;
+                }
+                Ok(())
+            }
+            Self::V6(address, prefix) => write!(f, "{address}/{prefix}"),
+            Self::Simulated(client) => write!(f, "sim:{client}"),
+        }
     }
 }
 
@@ -53,7 +81,8 @@ pub struct Settings {
 /// Finds out who a request comes from.
 pub struct Identities {
     settings: Settings,
-    sources: Family<SourceLabels, Counter>,
+    /// By [`Source`]: looked up once, for this is counted for each request.
+    sources: [Counter; SOURCES.len()],
     rejected: Counter,
 }
 
@@ -72,17 +101,16 @@ enum Source {
     probe,
 }
 
+const SOURCES: [Source; 5] = [Source::peer, Source::xff, Source::bad, Source::short, Source::probe];
+
 impl Identities {
     /// Begins to count.
     pub fn new(settings: Settings, registry: &mut Registry) -> Self {
-        let (sources, rejected) = (Family::default(), Counter::default());
-        registry.register(
-            "ratelimit_client_ip_source",
-            "Where the client's identity came from",
-            sources.clone(),
-        );
+        let (sources, rejected): (Family<SourceLabels, Counter>, _) = (Family::default(), Counter::default());
+        let counters = SOURCES.map(|source| sources.get_or_create_owned(&SourceLabels { source }));
+        registry.register("ratelimit_client_ip_source", "Where the client's identity came from", sources);
         registry.register("probe_rejected", "Signed client headers that were not ours", rejected.clone());
-        Self { settings, sources, rejected }
+        Self { settings, sources: counters, rejected }
     }
 
     /// Whom a request with these headers over a connection from `peer` comes from.
@@ -94,12 +122,14 @@ impl Identities {
                 (Identity::of_address(address, self.settings.ipv6_prefix), source)
             }
         };
-        self.sources.get_or_create(&SourceLabels { source }).inc();
+        if let Some(counter) = self.sources.get(source as usize) {
+            counter.inc();
+        }
         identity
     }
 
     fn simulated(&self, headers: &HeaderMap) -> Option<Identity> {
-        let header = headers.get(probe::HEADER)?;
+        let header = headers.get(&PROBE)?;
         let secret = self.settings.probe_secret.as_deref()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         match header.to_str().map(|header| probe::verify(secret, header, now)) {
@@ -119,7 +149,7 @@ impl Identities {
         }
         // Several headers are one list (RFC 9110, 5.3); it is walked from the hop next to us.
         let mut hop = peer;
-        for header in headers.get_all("x-forwarded-for").iter().rev() {
+        for header in headers.get_all(&FORWARDED_FOR).iter().rev() {
             let Ok(header) = header.to_str() else { return (hop, Source::bad) };
             for entry in header.rsplit(',') {
                 let Some(address) = entry_address(entry.trim()) else { return (hop, Source::bad) };
@@ -153,10 +183,10 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append("x-forwarded-for", http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            headers.append(FORWARDED_FOR, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let identities = Identities::new(settings, &mut Registry::default());
-        identities.of(peer.parse().unwrap(), &headers).as_str().to_owned()
+        identities.of(peer.parse().unwrap(), &headers).to_string()
     }
 
     #[test]

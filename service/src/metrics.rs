@@ -21,7 +21,8 @@ const BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 /// The metrics of the public listener and of the process.
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
-    durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    /// By [`Route`]: looked up once.
+    durations: [Histogram; ROUTES.len()],
     in_flight: Gauge,
     total: Counter,
     memory: Gauge,
@@ -44,12 +45,56 @@ struct RouteLabels {
     route: &'static str,
 }
 
+/// The patterns of paths that are told apart, so that labels stay few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Health,
+    Openapi,
+    Items,
+    Item,
+    Other,
+}
+
+const ROUTES: [Route; 5] = [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other];
+
+impl Route {
+    fn of(path: &str) -> Self {
+        match path {
+            "/health" => Self::Health,
+            "/openapi.json" => Self::Openapi,
+            "/api/items" => Self::Items,
+            _ if path.starts_with("/api/items/") => Self::Item,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Health => "/health",
+            Self::Openapi => "/openapi.json",
+            Self::Items => "/api/items",
+            Self::Item => "/api/items/{id}",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a request is counted as.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    method: &'static str,
+    route: Route,
+}
+
 impl Metrics {
     /// Begins to measure.
     pub fn new(registry: &mut Registry) -> Self {
+        let durations: Family<RouteLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BOUNDS));
         let metrics = Self {
             requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            durations: ROUTES
+                .map(|route| durations.get_or_create_owned(&RouteLabels { route: route.name() })),
             in_flight: Gauge::default(),
             total: Counter::default(),
             memory: Gauge::default(),
@@ -64,7 +109,7 @@ impl Metrics {
             "http_request_duration",
             "From the head of a request to that of its answer",
             Unit::Seconds,
-            metrics.durations.clone(),
+            durations,
         );
         registry.register("http_requests_in_flight", "Requests being answered", metrics.in_flight.clone());
         registry.register_with_unit(
@@ -100,18 +145,21 @@ impl Metrics {
     }
 
     /// A request has come.
-    pub fn began(&self) {
+    pub fn began(&self, method: &Method, path: &str) -> Series {
         self.in_flight.inc();
+        Series { method: known_method(method), route: Route::of(path) }
     }
 
-    /// It was answered, or its client has left (`None`).
-    pub fn ended(&self, method: &Method, path: &str, status: Option<StatusCode>, after: Duration) {
+    /// It was answered, or given up (`None`).
+    pub fn ended(&self, Series { method, route }: Series, status: Option<StatusCode>, after: Duration) {
         self.in_flight.dec();
         let Some(status) = status else { return };
-        let (method, route) = (known_method(method), route(path));
         self.total.inc();
-        self.requests.get_or_create(&RequestLabels { method, route, status: status.as_u16() }).inc();
-        self.durations.get_or_create(&RouteLabels { route }).observe(after.as_secs_f64());
+        let labels = RequestLabels { method, route: route.name(), status: status.as_u16() };
+        self.requests.get_or_create(&labels).inc();
+        if let Some(durations) = self.durations.get(route as usize) {
+            durations.observe(after.as_secs_f64());
+        }
     }
 
     /// Requests answered since the start.
@@ -155,17 +203,6 @@ impl Metrics {
 fn number(text: &str, begin: &str) -> i64 {
     let line = text.lines().find_map(|line| line.strip_prefix(begin));
     line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-/// The pattern of a path, so that labels stay few.
-fn route(path: &str) -> &'static str {
-    match path {
-        "/health" => "/health",
-        "/openapi.json" => "/openapi.json",
-        "/api/items" => "/api/items",
-        _ if path.starts_with("/api/items/") => "/api/items/{id}",
-        _ => "other",
-    }
 }
 
 fn known_method(method: &Method) -> &'static str {

@@ -1,10 +1,15 @@
 //! Errors as `application/problem+json` (RFC 9457), the one form in which the service says no.
 
 use axum::Json;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What went wrong.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -56,11 +61,41 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>, retry_after: u64) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
+}
 
-    /// 429; the limiter's headers tell when to come back.
-    pub fn too_many(limit: u32, seconds: u64) -> Self {
-        let detail = format!("the limit of {limit} requests is used up; try again in {seconds} seconds");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+/// 429 for a client that is over its limit. Its text is made once, but for the seconds: to refuse must stay cheaper than
+/// to ask.
+pub struct TooMany {
+    before: String,
+}
+
+/// What follows the seconds.
+const AFTER: &str = " seconds\"}";
+
+impl TooMany {
+    /// For a limit of so many requests.
+    pub fn new(limit: u32) -> Self {
+        let detail = format!("the limit of {limit} requests is used up; try again in ");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        // No field can fail to be written; the text ends behind the detail, the last field.
+        let mut before = serde_json::to_string(&problem).unwrap_or_default();
+        before.truncate(before.len().saturating_sub("\"}".len()));
+        Self { before }
+    }
+
+    /// The answer, to be asked again in some seconds; with `headers`, of which only the room is used.
+    pub fn respond(&self, retry_after: u64, mut headers: HeaderMap) -> Response {
+        let mut body = BytesMut::with_capacity(self.before.len() + 20 + AFTER.len());
+        body.extend_from_slice(self.before.as_bytes());
+        body.extend_from_slice(itoa::Buffer::new().format(retry_after).as_bytes());
+        body.extend_from_slice(AFTER.as_bytes());
+        headers.clear();
+        headers.insert(CONTENT_TYPE, PROBLEM);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        let mut response = Response::new(Body::from(body.freeze()));
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        *response.headers_mut() = headers;
+        response
     }
 }
 
@@ -70,11 +105,34 @@ impl IntoResponse for Problem {
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_TYPE, PROBLEM);
+        headers.insert(CACHE_CONTROL, NO_STORE);
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_a_problem_like_the_others() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-of-the-request", HeaderValue::from_static("1"));
+        let response = TooMany::new(100).respond(309, headers);
+        let detail = "the limit of 100 requests is used up; try again in 309 seconds";
+        let other = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+        assert_eq!(response.status(), other.status());
+        let mut expected = other.headers().clone();
+        // The server adds the length.
+        expected.remove("content-length");
+        assert_eq!(response.headers(), &expected);
+        let [body, other] = [response, other].map(|it| it.into_body().collect());
+        assert_eq!(body.await.unwrap().to_bytes(), other.await.unwrap().to_bytes());
     }
 }

@@ -7,13 +7,15 @@
 //!
 //! [`Form::Mend`] counts nothing: it makes sure that a key ends whose last count may have been late.
 
+use std::fmt::Write;
+
 use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::ledger::Verdict;
 use super::metrics::Commands;
-use super::table::Key;
+use crate::identity::Identity;
 use crate::redis::FailureKind;
 
 /// A request that waits for its verdict. Dropped without one, the request is answered from the table.
@@ -38,7 +40,7 @@ pub(super) enum Form {
 /// One client in a batch.
 #[derive(Debug)]
 pub(super) struct Item {
-    pub(super) key: Key,
+    pub(super) key: Identity,
     pub(super) form: Form,
     /// When the window ends, as known when the item was made; 0 when unknown.
     pub(super) reset: u64,
@@ -92,7 +94,8 @@ impl Batch {
         for item in &self.items {
             key.clear();
             key.push_str(prefix);
-            key.push_str(&item.key);
+            // Writing to a String cannot fail.
+            let _ = write!(key, "{}", item.key);
             let command = |name: &str, arguments: usize| {
                 let mut command = Cmd::with_capacity(arguments, 16 + key.len() + arguments * 8);
                 command.arg(name);
@@ -211,7 +214,7 @@ mod tests {
 
     fn item(form: Form) -> Item {
         let waiters = (0..2).map(|_| oneshot::channel().0).collect();
-        Item { key: "10.0.0.1".into(), form, reset: 0, waiters, unsent: 3, repair: 4 }
+        Item { key: Identity::V4([10, 0, 0, 1].into()), form, reset: 0, waiters, unsent: 3, repair: 4 }
     }
 
     fn sent(form: Form) -> Vec<String> {

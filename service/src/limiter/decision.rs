@@ -1,9 +1,10 @@
 //! What the limiter says of a request, and the headers that tell the client. Pure.
 
-use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 /// The current draft's policy field: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>.
@@ -14,6 +15,12 @@ const CURRENT: HeaderName = HeaderName::from_static("ratelimit");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// The shortest time after which a client should come back, in seconds.
+const AT_LEAST: HeaderValue = HeaderValue::from_static("1");
+/// How many headers a decision adds at most.
+const MOST_HEADERS: usize = 6;
+/// Longest value of [`CURRENT`]: its words and two numbers of at most 20 digits.
+const MOST_CURRENT: usize = 64;
 
 /// Whether a request may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +46,7 @@ pub struct Decision {
     pub reset: Duration,
     /// How long a window is.
     pub window: Duration,
-    pub(super) policy: Policy,
+    pub(super) policy: Arc<Policy>,
 }
 
 /// The header values that are the same for all requests.
@@ -61,39 +68,46 @@ impl Policy {
 }
 
 impl Decision {
+    /// Whole seconds until a retry makes sense, at least one.
+    pub fn retry_after(&self) -> u64 {
+        seconds(self.reset).max(1)
+    }
+
     /// Adds the rate-limit headers, and on a refusal `Retry-After`: whole seconds, rounded up, at least one.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
-        let reset = seconds(self.reset);
+        // At once, instead of one doubling after the other.
+        headers.reserve(MOST_HEADERS);
         headers.insert(POLICY, self.policy.policy.clone());
         headers.insert(LIMIT, self.policy.limit.clone());
-        if let Some([current, remaining, reset]) = self.counts(reset) {
+        let seconds = seconds(self.reset);
+        if let Some([current, remaining, reset]) = counts(self.remaining, seconds) {
+            if self.outcome != Outcome::Passed {
+                headers.insert(RETRY_AFTER, if seconds == 0 { AT_LEAST } else { reset.clone() });
+            }
             headers.insert(CURRENT, current);
             headers.insert(REMAINING, remaining);
             headers.insert(RESET, reset);
         }
-        if self.outcome != Outcome::Passed {
-            headers.insert(RETRY_AFTER, HeaderValue::from(reset.max(1)));
-        }
     }
 }
 
-impl Decision {
-    /// What differs from request to request. The two numbers are parts of the first text, which is written once.
-    fn counts(&self, reset: u64) -> Option<[HeaderValue; 3]> {
-        let mut text = [0; 64];
-        let mut rest = text.as_mut_slice();
-        // It fits: both numbers have 20 digits at most.
-        write!(rest, "\"default\";r={};t={reset}", self.remaining).ok()?;
-        let length = 64 - rest.len();
-        let whole = Bytes::copy_from_slice(text.get(..length)?);
-        let digits = |after: usize| {
-            let count = text.get(after..length)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            HeaderValue::from_maybe_shared(whole.slice(after..after + count)).ok()
-        };
-        let remaining = "\"default\";r=".len();
-        let reset = text.get(remaining..length)?.iter().position(|byte| *byte == b'=')? + remaining + 1;
-        Some([HeaderValue::from_maybe_shared(whole.clone()).ok()?, digits(remaining)?, digits(reset)?])
-    }
+/// What differs from request to request. The two numbers are parts of the first text, which is written once.
+fn counts(remaining: u32, reset: u64) -> Option<[HeaderValue; 3]> {
+    let mut text = BytesMut::with_capacity(MOST_CURRENT);
+    text.extend_from_slice(b"\"default\";r=");
+    let remaining = append(&mut text, remaining);
+    text.extend_from_slice(b";t=");
+    let reset = append(&mut text, reset);
+    let whole = text.freeze();
+    let value = |part: Bytes| HeaderValue::from_maybe_shared(part).ok();
+    Some([value(whole.clone())?, value(whole.slice(remaining))?, value(whole.slice(reset))?])
+}
+
+/// Appends a number and says where it is.
+fn append(text: &mut BytesMut, number: impl itoa::Integer) -> Range<usize> {
+    let start = text.len();
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    start..text.len()
 }
 
 /// Whole seconds, rounded up: a client that waits them has waited long enough.
@@ -107,7 +121,7 @@ mod tests {
 
     fn headers(outcome: Outcome, remaining: u32, reset: Duration) -> HeaderMap {
         let window = Duration::from_secs(900);
-        let policy = Policy::new(100, window);
+        let policy = Arc::new(Policy::new(100, window));
         let mut headers = HeaderMap::new();
         Decision { outcome, limit: 100, remaining, reset, window, policy }.write_headers(&mut headers);
         headers

@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 use super::batch::{Batch, Form, Item, Waiter, Waiters};
 use super::decision::Outcome;
 use super::metrics::Source;
-use super::table::{Entry, Key, Table};
+use super::table::{Entry, Table};
 use super::{OnRedisFailure, Settings};
+use crate::identity::Identity;
 
 /// A window this close to its end may be over in Redis already, in milliseconds: the two clocks drift apart.
 const NEAR_THE_END: u64 = 500;
@@ -95,15 +96,15 @@ pub(super) struct Ledger {
     /// Counts the outages; an allowance lasts for one.
     outage: u32,
     pub(super) table: Table,
-    pub(super) pending: HashMap<Key, Pending>,
+    pub(super) pending: HashMap<Identity, Pending>,
     /// Clients that Redis is still to be told of.
-    pub(super) seeds: Vec<Key>,
+    pub(super) seeds: Vec<Identity>,
     /// Clients with a count under way when Redis was lost. Should it arrive after the window's end, it makes a key that
     /// never ends; see [`Form::Mend`].
-    doubtful: Vec<Key>,
+    doubtful: Vec<Identity>,
     /// Whether a batch of either is under way.
     pub(super) seeding: bool,
-    pub(super) repairs: HashMap<Key, Repair>,
+    pub(super) repairs: HashMap<Identity, Repair>,
     /// The last batch.
     pub(super) number: u64,
 }
@@ -129,9 +130,9 @@ impl Ledger {
     }
 
     /// Decides a request, or puts it with those that go to Redis next.
-    pub(super) fn ask(&mut self, client: &str, now: u64) -> Asked {
-        let known = self.table.live_key(client, now);
-        if let Some((_, entry)) = known
+    pub(super) fn ask(&mut self, client: &Identity, now: u64) -> Asked {
+        let known = self.table.known(client, now);
+        if let Some(entry) = known
             && entry.total >= self.limit
         {
             return Asked::Known(denied(Source::DeniedLocal, entry.reset - now));
@@ -146,16 +147,17 @@ impl Ledger {
         if let Some(pending) = self.pending.get_mut(client) {
             pending.waiters.push(sender);
         } else {
-            let (key, reset) = known.map_or((client.into(), 0), |(key, entry)| (key.clone(), entry.reset));
+            let reset = known.map_or(0, |entry| entry.reset);
             let far = reset > now.saturating_add(NEAR_THE_END);
             let form = if far { Form::Plain } else { Form::Open { ttl: self.window } };
-            self.pending.insert(key, Pending { form, reset, waiters: Waiters::from([sender]), repair: 0 });
+            let pending = Pending { form, reset, waiters: Waiters::from([sender]), repair: 0 };
+            self.pending.insert(client.clone(), pending);
         }
         Asked::Sent { verdict, wake }
     }
 
     /// Decides a request without Redis.
-    pub(super) fn locally(&mut self, client: &str, now: u64) -> Verdict {
+    pub(super) fn locally(&mut self, client: &Identity, now: u64) -> Verdict {
         if let Some(entry) = self.table.live(client, now)
             && entry.total >= self.limit
         {
@@ -164,9 +166,8 @@ impl Ledger {
         if self.fallback == OnRedisFailure::Closed {
             return Verdict { source: Source::Unavailable, remaining: 0, left: TRY_AGAIN };
         }
-        let key = self.table.live_key(client, now).map_or_else(|| client.into(), |(key, _)| key.clone());
         let (limit, outage, replicas, window) = (self.limit, self.outage, self.replicas, self.window);
-        let entry = self.table.entry(&key, now);
+        let entry = self.table.entry(client, now);
         if entry.reset <= now {
             *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
         }
@@ -187,7 +188,7 @@ impl Ledger {
         };
         entry.unsent = entry.unsent.saturating_add(1);
         if matches!(self.mode, Mode::Merging | Mode::Shared) && entry.unsent == 1 {
-            self.seeds.push(key);
+            self.seeds.push(client.clone());
         }
         Verdict { source: Source::AllowedFallback, remaining, left }
     }
@@ -244,14 +245,14 @@ impl Ledger {
         Some(Batch { number: self.number, sent: now, items, seeding })
     }
 
-    fn seed(&mut self, key: Key, now: u64) -> Option<Item> {
+    fn seed(&mut self, key: Identity, now: u64) -> Option<Item> {
         let entry = self.table.live(&key, now)?;
         let unsent = std::mem::take(&mut entry.unsent);
         let form = Form::Seed { total: entry.total, ttl: entry.reset - now };
         Some(Item { form, reset: entry.reset, waiters: Waiters::new(), unsent, repair: 0, key })
     }
 
-    fn mend(&mut self, key: Key, now: u64) -> Option<Item> {
+    fn mend(&mut self, key: Identity, now: u64) -> Option<Item> {
         // A seed says when the key of a known window ends.
         let form = Form::Mend { ttl: self.window };
         let known = self.table.live(&key, now).is_some();
@@ -290,7 +291,7 @@ impl Ledger {
 }
 
 /// Takes what one batch may hold.
-fn portion(keys: &mut Vec<Key>) -> Vec<Key> {
+fn portion(keys: &mut Vec<Identity>) -> Vec<Identity> {
     keys.split_off(keys.len().saturating_sub(SEEDS_AT_ONCE))
 }
 

@@ -1,5 +1,6 @@
 //! The ledger against replies as Redis gives them, without Redis: what no timing on a real connection brings about for sure.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use redis::Value;
@@ -9,10 +10,11 @@ use super::batch::{Batch, Form};
 use super::ledger::{Asked, JOIN_AFTER, Ledger, Mode, Verdict};
 use super::metrics::Source;
 use super::{OnRedisFailure, Settings};
+use crate::identity::Identity;
 use crate::redis::FailureKind;
 
 const WINDOW: u64 = 900_000;
-const CLIENT: &str = "10.0.0.1";
+const CLIENT: &Identity = &Identity::V4(Ipv4Addr::new(10, 0, 0, 1));
 
 fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
     let settings =
@@ -253,7 +255,7 @@ fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
     let mut ledger = ledger(OnRedisFailure::Memory, 3);
     ledger.lose(&mut std::iter::empty(), 1);
     for number in 0..1000 {
-        ledger.ask(&format!("10.1.{}.{}", number / 250, number % 250), 1);
+        ledger.ask(&Identity::V4(Ipv4Addr::from_bits(number)), 1);
     }
     ledger.tell_all(2);
     let first = ledger.next_batch(2).unwrap();
@@ -276,9 +278,10 @@ fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
 fn a_failed_item_is_answered_here_while_the_others_keep_their_reply() {
     let mut ledger = knowing(60);
     let mut verdict = send(&mut ledger, 10);
-    let Asked::Sent { verdict: mut other, .. } = ledger.ask("10.0.0.2", 10) else { panic!("asks Redis") };
+    let another = Identity::V4(Ipv4Addr::new(10, 0, 0, 2));
+    let Asked::Sent { verdict: mut other, .. } = ledger.ask(&another, 10) else { panic!("asks Redis") };
     let mut batch = ledger.next_batch(10).unwrap();
-    batch.items.sort_by(|a, b| a.key.cmp(&b.key));
+    batch.items.sort_by_key(|item| item.key == another);
     let oom = || redis::parse_redis_value(b"-OOM command not allowed\r\n").unwrap();
     let mut replies = vec![Value::Int(61)];
     replies.extend((0..5).map(|_| oom()));

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::identity::Identity;
 use crate::redis::{BUDGET, Redis};
 use crate::status::{LimitMode, RateLimitStatus};
 use decision::Policy;
@@ -94,7 +95,7 @@ struct Shared {
     limit: u32,
     window: Duration,
     fallback: OnRedisFailure,
-    policy: Policy,
+    policy: Arc<Policy>,
     metrics: Metrics,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -114,7 +115,7 @@ impl Limiter {
             limit,
             window,
             fallback: settings.on_redis_failure,
-            policy: Policy::new(limit, window),
+            policy: Arc::new(Policy::new(limit, window)),
             metrics: Metrics::new(registry),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -128,7 +129,7 @@ impl Limiter {
     /// Counts a request of `client` and says whether it may go on, after [`BUDGET`] at the latest.
     ///
     /// A client that leaves meanwhile (this future is dropped) costs one request of its limit.
-    pub async fn check(&self, client: &str) -> Decision {
+    pub async fn check(&self, client: &Identity) -> Decision {
         let started = Instant::now();
         let verdict = self.verdict(client).await;
         self.shared.metrics.decided(verdict.source);
@@ -143,7 +144,7 @@ impl Limiter {
         }
     }
 
-    async fn verdict(&self, client: &str) -> Verdict {
+    async fn verdict(&self, client: &Identity) -> Verdict {
         let mut asked = self.shared.ask(client);
         if matches!(asked, Asked::NotYet) {
             let mut settled = self.shared.settled.subscribe();
@@ -202,14 +203,14 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
 
-    fn ask(&self, client: &str) -> Asked {
+    fn ask(&self, client: &Identity) -> Asked {
         let mut ledger = self.ledger();
         let asked = ledger.ask(client, self.now());
         self.wake_for(&ledger, matches!(asked, Asked::Sent { wake: true, .. }));
         asked
     }
 
-    fn locally(&self, client: &str) -> Verdict {
+    fn locally(&self, client: &Identity) -> Verdict {
         let mut ledger = self.ledger();
         let verdict = ledger.locally(client, self.now());
         self.wake_for(&ledger, false);

@@ -39,7 +39,7 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
         return; // The client is gone already.
     }
     let pulse = Arc::new(Pulse::default());
-    let (busy, drain) = (pulse.clone(), stages.drain.clone());
+    let (busy, drain) = (pulse.clone(), Arc::new(stages.drain.clone()));
     let service = service_fn(move |request| {
         let (handler, busy, drain) = (handler.clone(), busy.busy(), drain.clone());
         async move {
@@ -53,6 +53,10 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
     });
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_buf_size(MOST_HEAD);
+    // Else hyper looks for the client's end while a request is answered, into a buffer of its own: 8 KiB, per request. A
+    // client that has closed its side gets its answer; one that is gone is met when the answer is written. And answers are
+    // short: to copy one behind its head costs less than to write both in parts.
+    builder.half_close(true).writev(false);
     let stream = TokioIo::new(Stream::new(stream, pulse.clone()));
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut limits = Limits::new(Instant::now());

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use appforge_service::identity::Identity;
 use appforge_service::limiter::{OnRedisFailure, Outcome, Settings};
 use futures_util::future::join_all;
 
@@ -133,9 +134,10 @@ async fn clients_that_leave_cost_their_requests_and_nothing_else() {
     let replicas = replicas(&server.url(), 3).await;
     for round in 0..10 {
         let client = format!("leaver-{round}");
+        let leaver = Identity::simulated(&client);
         for number in 0..30 {
             let limiter = &replicas.get(number % 3).unwrap().limiter;
-            let mut request = Box::pin(limiter.check(&client));
+            let mut request = Box::pin(limiter.check(&leaver));
             assert!(futures_util::poll!(&mut request).is_pending());
             if number % 2 == 0 {
                 tokio::task::yield_now().await;
@@ -182,7 +184,7 @@ async fn after_a_flush_the_best_informed_replica_tells_the_others() {
     let mut observer = server.connection().await;
     run(&mut observer, &["FLUSHALL"]).await;
     // Nobody asks for the client; each replica finds out by itself that the data is gone.
-    let key = "appforge:rl:100:900000:client";
+    let key = "appforge:rl:100:900000:sim:client";
     let start = Instant::now();
     let back = async |observer: &mut _| -> Option<i64> {
         redis::cmd("GET").arg(key).query_async(observer).await.unwrap()
@@ -251,7 +253,7 @@ async fn closing_ends_all_tasks_and_leaves_answers() {
     let Some(server) = Server::start().await else { return };
     let replicas = replicas(&server.url(), 1).await;
     let replica = replicas.first().unwrap();
-    replica.limiter.check("client").await;
+    replica.limiter.check(&Identity::simulated("client")).await;
     replica.limiter.close().await;
     replica.redis.close().await;
     assert!(replica.redis.connection().is_none());

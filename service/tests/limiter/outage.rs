@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use appforge_service::identity::Identity;
 use appforge_service::limiter::{OnRedisFailure, Outcome, Settings};
 use appforge_service::status::{LimitMode, StoreState};
 use rustix::process::Signal;
@@ -41,7 +42,7 @@ async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
     let after = passed(&replicas, "client", 150, 30).await;
     assert!(outage.passed + after + 60 <= BOUND, "{after}");
     let mut observer = server.connection().await;
-    let key = "appforge:rl:100:900000:client";
+    let key = "appforge:rl:100:900000:sim:client";
     let total: usize = redis::cmd("GET").arg(key).query_async(&mut observer).await.unwrap();
     assert!(total >= 100, "{total}");
     assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
@@ -235,7 +236,7 @@ async fn refused_credentials_are_named_but_never_told() {
         eventually(|| replica.redis.state().1.is_some_and(|why| why.contains("credentials"))).await;
         let why = replica.redis.state().1.unwrap();
         assert!(!why.contains("password"), "{why}");
-        assert_eq!(replica.limiter.check("client").await.outcome, Outcome::Passed);
+        assert_eq!(replica.limiter.check(&Identity::simulated("client")).await.outcome, Outcome::Passed);
     }
     let replica = [Replica::start(&format!("redis://:right-password@127.0.0.1:{}", server.port), limit(1))];
     shared(&replica).await;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use appforge_service::identity::Identity;
 use appforge_service::limiter::{Decision, Limiter, OnRedisFailure, Outcome, Settings};
 use appforge_service::redis::{self as service_redis, Redis};
 use appforge_service::status::LimitMode;
@@ -221,6 +222,7 @@ pub struct Traffic {
 
 /// Sends `count` requests, `at_once` of them under way at any time.
 pub async fn traffic(replicas: &[Replica], client: &str, count: usize, at_once: usize) -> Traffic {
+    let client = &Identity::simulated(client);
     let requests = (0..count).map(|number| {
         let limiter = &replicas.get(number % replicas.len()).unwrap().limiter;
         async move {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use appforge_service::identity::Identity;
 use appforge_service::limiter::{Limiter, OnRedisFailure, Outcome, Settings};
 use appforge_service::redis::{Redis, Settings as To};
 use appforge_service::status::LimitMode;
@@ -19,6 +20,7 @@ fn replica(server: &Server) -> Limiter {
 }
 
 async fn passed(replicas: &[Limiter], client: &str) -> usize {
+    let client = &Identity::simulated(client);
     let requests = (0..150).map(|number| replicas.get(number % replicas.len()).unwrap().check(client));
     let decisions = futures_util::future::join_all(requests).await;
     decisions.iter().filter(|decision| decision.outcome == Outcome::Passed).count()
@@ -40,7 +42,7 @@ async fn the_limit_is_exact_over_replicas_and_survives_a_flush() {
     }
     let mut connection = server.connect("").await;
     for client in ["one", "other"] {
-        let ttl = number(&mut connection, &format!("PTTL appforge:rl:100:900000:{client}")).await;
+        let ttl = number(&mut connection, &format!("PTTL appforge:rl:100:900000:sim:{client}")).await;
         assert!(ttl > 0 && ttl <= 900_000, "{ttl}");
     }
     let _: () = super::run(&mut connection, "FLUSHALL").await.unwrap();
