@@ -1,6 +1,7 @@
 //! What must work with both stores away.
 
 use appforge_service::probe;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{Client, SECRET, Service, starts};
 
@@ -116,4 +117,15 @@ async fn the_metrics_tell_of_requests_connections_and_the_process() {
     ] {
         assert!(metrics.contains(&format!("\n{line}")), "{line}: {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_its_side_gets_its_answer() {
+    let service = Service::start().await;
+    let mut client = Client::connect(service.public).await;
+    // It takes half a second to find that MongoDB is away; the client's end has come by then.
+    client.send("GET /api/items HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    client.0.shutdown().await.unwrap();
+    starts(&client.answer().await, 503);
+    service.end().await;
 }
