@@ -100,6 +100,8 @@ fn cases(bench: &Bench, redis: &Redis, nginx: Option<&Nginx>) -> Result<(Vec<Sub
             add(name, limit, 1, Subject::Nginx(nginx.url(route)));
         }
     }
+    // Those that are compared run one after the other, for the machine's speed drifts from minute to minute.
+    cases.sort_by_key(|case| (case.replicas, case.connections));
     Ok((subjects, cases))
 }
 
@@ -142,8 +144,10 @@ impl Case {
         median(&mut self.rounds.iter().map(read).collect::<Vec<_>>())
     }
 
-    fn rate(&self) -> f64 {
-        self.median(|round| round.run.rate)
+    /// The median of the ratios of each round: what slows a round down slows both down.
+    fn over(&self, peer: &Case, read: impl Fn(&Round) -> f64) -> f64 {
+        let rounds = self.rounds.iter().zip(&peer.rounds);
+        median(&mut rounds.map(|(round, peer)| read(round) / read(peer)).collect::<Vec<_>>())
     }
 }
 
@@ -157,7 +161,7 @@ fn text(bench: &Bench, cases: &[Case]) -> String {
             case.name.to_owned(),
             case.replicas.to_string(),
             case.connections.to_string(),
-            format!("{:.0}", case.rate()),
+            format!("{:.0}", case.median(|round| round.run.rate)),
             format!("{:.2}", case.median(|round| round.run.p50)),
             format!("{:.2}", case.median(|round| round.run.p95)),
             format!("{:.2}", case.median(|round| round.run.p99)),
@@ -182,7 +186,8 @@ fn text(bench: &Bench, cases: &[Case]) -> String {
     ];
     format!(
         "`wrk` with one thread on `GET /health`, keep-alive, closed loop: {} rounds of {} s after {} s of warm-up, all cases in \
-         turn, medians. \"Pass\": {CLIENTS} clients, none of whom is refused; \"block\": one client over its limit of 100. \
+         turn, medians; the ratios above are medians of those within a round. \"Pass\": {CLIENTS} clients, none of whom is \
+         refused; \"block\": one client over its limit of 100. \
          \"Without limiter\" is the same binary with `RATE_LIMIT_ENABLED=false` and the same requests. Three replicas share the one \
          core, so they show what sharing a limit costs, not what three cores would carry. nginx's `limit_req` counts in the memory \
          of one machine and writes no `RateLimit` headers: an upper bound, not an equal.\n\n{}",
@@ -207,7 +212,7 @@ fn goals(cases: &[Case]) -> Vec<Goal> {
         if let Some((case, peer_case)) = pair {
             let noun = if replicas == 1 { "replica" } else { "replicas" };
             let figure = format!("{name}, {connections} connections, {replicas} {noun}: req/s over {peer}");
-            goals.push(Goal::at_least(figure, goal, case.rate() / peer_case.rate(), "", 2));
+            goals.push(Goal::at_least(figure, goal, case.over(peer_case, |round| round.run.rate), "", 2));
         }
     };
     for replicas in REPLICAS {
@@ -225,8 +230,8 @@ fn goals(cases: &[Case]) -> Vec<Goal> {
         if let Some((case, off)) = case(name, 1, connections).zip(case("without limiter", 1, connections)) {
             let figure =
                 format!("{name}, {connections} connections: requests per CPU second over without limiter");
-            let cpu = |case: &Case| case.median(|round| round.server.unwrap_or(f64::NAN));
-            goals.push(Goal::at_least(figure, goal, cpu(off) / cpu(case), "", 2));
+            let ratio = off.over(case, |round| round.server.unwrap_or(f64::NAN));
+            goals.push(Goal::at_least(figure, goal, ratio, "", 2));
         }
     };
     for connections in CONNECTIONS {
