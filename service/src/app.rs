@@ -128,18 +128,17 @@ impl Handler for Public {
             }
             None => None,
         };
-        let mut response = match decision.as_ref().map(|decision| (decision.outcome, decision)) {
-            None | Some((Outcome::Passed, _)) => match self.router.clone().call(request.map(Body::new)).await
-            {
+        let mut response = match &decision {
+            Some(decision) if decision.outcome == Outcome::Limited => {
+                self.too_many.respond(decision.retry_after(), std::mem::take(request.headers_mut()))
+            }
+            Some(decision) if decision.outcome == Outcome::Unavailable => {
+                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
+            }
+            _ => match self.router.clone().call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
-            Some((Outcome::Limited, decision)) => {
-                self.too_many.respond(decision.retry_after(), std::mem::take(request.headers_mut()))
-            }
-            Some((Outcome::Unavailable, _)) => {
-                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
-            }
         };
         if let Some(decision) = decision {
             decision.write_headers(response.headers_mut());

@@ -54,7 +54,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V4(address) => {
-                // As the standard library writes it, in a fifth of the time: this is done for each request that passes.
+                // As the standard library writes it, without its formatting: this is done for each request that passes.
                 for (place, octet) in address.octets().into_iter().enumerate() {
                     f.write_str(if place == 0 { "" } else { "." })?;
                     f.write_str(itoa::Buffer::new().format(octet))?;

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use appforge_service::probe;
+
 /// How far ahead a signature expires; the service takes one hour at most.
 const VALID: u64 = 1_800;
 
@@ -41,7 +43,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The value of [`HEADER`] for the next request; `None` when requests are not signed.
+    /// The value of [`probe::HEADER`] for the next request; `None` when requests are not signed.
     pub(super) fn header(&mut self, clients: &Clients) -> Option<&str> {
         let secret = clients.secret.as_deref()?;
         if clients.requests_per_client > 0 && self.sent == clients.requests_per_client {
@@ -51,7 +53,7 @@ impl Identity {
         if self.header.is_none() || (self.sent.is_multiple_of(16) && now() + 60 >= self.expires) {
             self.expires = now() + VALID;
             let client = format!("load-{}-{}-{}", clients.run, self.user, self.generation);
-            self.header = Some(sign(secret, &client, self.expires));
+            self.header = Some(probe::sign(secret, &client, self.expires));
         }
         self.sent += 1;
         self.header.as_deref()
@@ -65,20 +67,6 @@ impl Identity {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
-/// The name of the header that carries a simulated client.
-pub(super) const HEADER: &str = "x-appforge-probe";
-
-fn sign(secret: &[u8], client: &str, expires: u64) -> String {
-    use hmac::{Hmac, KeyInit, Mac};
-    let text = format!("v1;client={client};exp={expires}");
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret)
-        .unwrap_or_else(|_| unreachable!("HMAC takes a key of any length"));
-    mac.update(text.as_bytes());
-    let bytes = mac.finalize().into_bytes();
-    let signature: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{text};sig={signature}")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use appforge_service::probe;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -46,8 +47,7 @@ pub fn parse(file: &str, text: &str, defaults: &Defaults<'_>) -> Result<Scenario
     let root = yaml::parse(text)
         .map_err(|error| vec![format!("{file}:{}:{}: {}", error.line, error.column, error.message)])?;
     let mut reader = Reader { file, problems: Vec::new(), variable: defaults.variable };
-    let scenario = reader.scenario(&root, defaults);
-    match scenario {
+    match reader.scenario(&root, defaults) {
         Some(scenario) if reader.problems.is_empty() => Ok(scenario),
         _ => Err(reader.problems),
     }
@@ -385,131 +385,9 @@ fn check(step: &str, condition: Condition) -> Check {
 
 /// Headers whose value follows from the connection or the body; another one would break the framing or the identity.
 fn reserved(name: &HeaderName) -> bool {
-    [
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "te",
-        "trailer",
-        "upgrade",
-        crate::load::client::HEADER,
-    ]
-    .contains(&name.as_str())
+    ["connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", probe::HEADER]
+        .contains(&name.as_str())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Scenario, Vec<String>> {
-        let variable = |name: &str| (name == "TOKEN").then(|| "t0ken".to_owned());
-        parse(
-            "s.yaml",
-            text,
-            &Defaults { name: "s", think_time: Duration::from_secs(1), variable: &variable },
-        )
-    }
-
-    #[test]
-    fn a_file_gives_stages_steps_checks_and_thresholds() {
-        let scenario = read(
-            "think_time: 2s\n\
-             stages: [{duration: 10s, users: 50}, {duration: 1m, users: 50}]\n\
-             steps:\n\
-             - {path: /health}\n\
-             - name: create\n  \
-               weight: 3\n  \
-               path: /api/items\n  \
-               headers: {authorization: 'Bearer ${env:TOKEN}'}\n  \
-               body: {name: 'item ${n}', price: 1.5}\n  \
-               expect: 201\n  \
-               checks: [{body_contains: item}, {header: {location: /api}}, {within: 500ms}]\n\
-             thresholds: ['p95{create}<300ms']\n",
-        )
-        .unwrap();
-        let Model::Closed { users, think_time } = &scenario.model else { panic!() };
-        assert_eq!(
-            (users.peak(), users.duration(), think_time.as_secs()),
-            (50.0, Duration::from_secs(70), 2)
-        );
-        let [health, create] = scenario.steps.as_slice() else { panic!() };
-        assert_eq!(
-            (health.name.as_str(), health.method.clone(), health.weight),
-            ("GET /health", Method::GET, 1)
-        );
-        assert_eq!((create.method.clone(), create.statuses.clone()), (Method::POST, vec![201]));
-        assert_eq!(create.headers["authorization"], "Bearer t0ken");
-        assert_eq!(create.headers["content-type"], "application/json");
-        assert_eq!(create.body, r#"{"name":"item ${n}","price":1.5}"#);
-        let checks: Vec<&str> = create.checks.iter().map(|check| check.name.as_str()).collect();
-        let want = [
-            "create: body contains `item`",
-            "create: header location contains `/api`",
-            "create: within 500ms",
-        ];
-        assert_eq!(checks, want);
-        assert_eq!(scenario.thresholds[0].to_string(), "p95{create}<300ms");
-    }
-
-    #[test]
-    fn stages_of_a_rate_make_an_open_model() {
-        let scenario =
-            read("stages: [{duration: 10s, rate: 200}]\nsteps: [{path: /}]\nconnections: 7\n").unwrap();
-        let Model::Open { rate, connections } = &scenario.model else { panic!() };
-        assert_eq!((rate.peak(), *connections), (200.0, 7));
-    }
-
-    #[test]
-    fn every_problem_is_said_at_once_with_its_place() {
-        let problems = read(
-            "thinktime: 1s\n\
-             stages:\n\
-             - {duration: 10s, users: many}\n\
-             - {duration: soon, rate: 3}\n\
-             steps:\n\
-             - {path: api}\n\
-             - {path: /a, method: FETCH}\n\
-             - {path: /b, headers: {authorization: 'x ${env:NOBODY}'}}\n\
-             - {path: /c, checks: [{size: 3}]}\n\
-             thresholds: [fast]\n",
-        )
-        .unwrap_err();
-        let places: Vec<&str> = problems.iter().map(|text| &text[..text.find(": ").unwrap()]).collect();
-        let want = [
-            "s.yaml:1:1",
-            "s.yaml:3:26",
-            "s.yaml:4:14",
-            "s.yaml:4:3",
-            "s.yaml:6:10",
-            "s.yaml:7:22",
-            "s.yaml:8:39",
-            "s.yaml:9:24",
-            "s.yaml:9:23",
-            "s.yaml:10:14",
-        ];
-        assert_eq!(places, want, "{problems:#?}");
-        assert!(
-            problems[0].ends_with("unknown key `thinktime`; did you mean `think_time`?"),
-            "{problems:#?}"
-        );
-    }
-
-    #[test]
-    fn what_is_no_scenario_is_refused() {
-        for text in [
-            "",
-            "- a",
-            "stages: []\nsteps: []",
-            "stages: [{duration: 0s, users: 1}]\nsteps: [{path: /}]",
-            "stages: [{duration: 1s, users: 1}]\nsteps: [{path: /, weight: 0}]",
-            "stages: [{duration: 1s, users: 99999999}]\nsteps: [{path: /}]",
-            "stages: [{duration: 1s, users: 1}]\nsteps: [{path: /}, {path: /}]",
-            "stages: [{duration: 1s, users: 1}]\nsteps: [{path: /, headers: {content-length: 3}}]",
-            "stages: [{duration: 1s, users: 1}]\nsteps: [{path: \"/a\\r\\nb\"}]",
-            "stages: [",
-            "a: &x 1\nb: *x",
-        ] {
-            read(text).map(|_| ()).expect_err(text);
-        }
-    }
-}
+mod tests;

@@ -66,6 +66,12 @@ const RULES: &[Rule] = &[
         words: &["kube::"],
         why: "kube is the kubernetes target's",
     },
+    Rule {
+        within: "src/",
+        except: &[],
+        words: &["x-appforge-probe"],
+        why: "simulated clients are signed by the service's own module",
+    },
     Rule { within: "src/", except: &["src/prompt.rs"], words: &["dialoguer::"], why: "only prompt.rs asks" },
     Rule {
         within: "src/",

@@ -128,7 +128,7 @@ impl Limiter {
 
     /// Counts a request of `client` and says whether it may go on, after [`BUDGET`] at the latest.
     ///
-    /// A client that leaves meanwhile (this future is dropped) costs one request of its limit.
+    /// A request that is given up meanwhile (this future is dropped) costs its client one of its limit.
     pub async fn check(&self, client: &Identity) -> Decision {
         let started = Instant::now();
         let verdict = self.verdict(client).await;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use appforge_service::probe;
 use bytes::Bytes;
 use http::header::HOST;
 use tokio_util::sync::CancellationToken;
 
 use super::Plan;
-use crate::load::client::{HEADER, Identity};
+use crate::load::client::Identity;
 use crate::load::connection::{Connection, Deadline, ErrorKind, Traffic, Wish};
 use crate::load::scenario::Step;
 use crate::load::tally::Tally;
@@ -188,7 +189,7 @@ impl User {
         let Some(connection) = &mut self.connection else { return false };
         let before = self.identity.clients();
         let identity =
-            self.identity.header(&self.shared.plan.clients).map(|value| (HEADER, value.as_bytes()));
+            self.identity.header(&self.shared.plan.clients).map(|value| (probe::HEADER, value.as_bytes()));
         self.shared.write(index, identity, &mut self.bytes);
         self.shared.tally.borrow_mut().clients += self.identity.clients() - before;
         let sent = Instant::now();

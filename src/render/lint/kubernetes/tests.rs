@@ -1,0 +1,159 @@
+//! Each finding on a stack that has it, and none on one that has not.
+
+use super::*;
+use crate::render::{Overrides, lint, render};
+use crate::spec::TargetKind;
+use crate::spec::stack::Patch;
+use crate::spec::values::Secret;
+
+fn findings(change: impl FnOnce(&mut Stack)) -> Vec<Finding> {
+    let mut stack = Stack::default();
+    change(&mut stack);
+    let documents = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap();
+    lint::lint(&stack, TargetKind::Kubernetes, &documents)
+}
+
+#[track_caller]
+fn finds(level: Level, path: &str, words: &[&str], change: impl FnOnce(&mut Stack)) {
+    let findings = findings(change);
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!((finding.level, finding.path), (level, path), "{finding}");
+    for word in words {
+        assert!(finding.message.contains(word), "{finding}");
+    }
+}
+
+fn replace(stack: &mut Stack, document: &str, path: &str, value: Value) {
+    let patch = Patch::Replace { path: path.into(), value };
+    stack.patches.insert(format!("kubernetes/{document}"), vec![patch]);
+}
+
+#[test]
+fn the_defaults_are_in_order() {
+    assert_eq!(findings(|_| {}), []);
+    assert_eq!(findings(|stack| stack.kubernetes.autoscaling = None), []);
+}
+
+#[test]
+fn connections_are_counted_over_all_replicas() {
+    let sum = ["(20 replicas + 1 while", "(50 of the pool + 2) = 1092", "room for 1024"];
+    finds(Level::Error, "mongodb.pool.max", &sum, |stack| {
+        stack.kubernetes.autoscaling.as_mut().unwrap().max = 20;
+    });
+    finds(Level::Warning, "mongodb.pool.max", &["= 884", "80% of the 1024"], |stack| {
+        stack.kubernetes.autoscaling.as_mut().unwrap().max = 16;
+    });
+    finds(Level::Error, "mongodb.pool.max", &["(200 of the pool + 2)"], |stack| {
+        stack.service.env.insert("MONGODB_MAX_POOL_SIZE".into(), "200".into());
+    });
+    finds(Level::Error, "mongodb.pool.max", &["572", "allows 500"], |stack| {
+        stack.mongodb.max_connections = Some(500);
+    });
+}
+
+#[test]
+fn an_external_server_is_judged_by_its_own_number_or_that_of_atlas() {
+    let external = |stack: &mut Stack, uri: &str, max| {
+        stack.mongodb.mode = StoreMode::External;
+        stack.mongodb.uri = Some(Secret::new(uri));
+        stack.kubernetes.autoscaling.as_mut().unwrap().max = max;
+    };
+    assert_eq!(findings(|stack| external(stack, "mongodb://h", 500)), []);
+    let words = ["1508", "1490 that an Atlas M10 takes"];
+    finds(Level::Warning, "mongodb.pool.max", &words, |stack| {
+        external(stack, "mongodb+srv://a.mongodb.net", 28);
+    });
+    finds(Level::Error, "mongodb.pool.max", &["allows 1500"], |stack| {
+        external(stack, "mongodb+srv://a.mongodb.net", 28);
+        stack.mongodb.max_connections = Some(1500);
+    });
+}
+
+#[test]
+fn a_replica_has_the_time_to_drain() {
+    finds(Level::Error, "kubernetes.shutdown.grace", &["5 s", "60 s of drain", "70 s", "30 s"], |stack| {
+        stack.service.env.insert("SHUTDOWN_TIMEOUT_MS".into(), "60000".into());
+    });
+    finds(Level::Error, "kubernetes.shutdown.grace", &["killed"], |stack| {
+        stack.kubernetes.shutdown.pre_stop = "28s".parse().unwrap();
+    });
+}
+
+#[test]
+fn a_share_of_the_cpu_is_warned_of() {
+    finds(Level::Warning, "kubernetes.cpu_limit", &["500m", "50 ms of each 100 ms"], |stack| {
+        stack.kubernetes.cpu_limit = "500m".parse().unwrap();
+    });
+    assert_eq!(findings(|stack| stack.kubernetes.cpu_limit = "none".parse().unwrap()), []);
+}
+
+#[test]
+fn the_autoscaler_fits_the_deployment() {
+    let scaling = |min, max| {
+        move |stack: &mut Stack| {
+            let scaling = stack.kubernetes.autoscaling.as_mut().unwrap();
+            (scaling.min, scaling.max) = (min, max);
+        }
+    };
+    finds(Level::Warning, "kubernetes.autoscaling.min", &["2 or more"], scaling(1, 10));
+    finds(Level::Warning, "kubernetes.autoscaling.max", &["both 4"], scaling(4, 4));
+    finds(Level::Warning, "service.replicas", &["12", "3 to 10"], |stack| stack.service.replicas = 12);
+    finds(Level::Error, "kubernetes.autoscaling", &["asks for none", "memory"], |stack| {
+        let requests = "/spec/template/spec/containers/0/resources/requests";
+        replace(stack, "deployment.yaml", requests, serde_json::json!({"cpu": "500m"}));
+    });
+    finds(Level::Error, "kubernetes.autoscaling", &["undo"], |stack| {
+        let patch = Patch::Add { path: "/spec/replicas".into(), value: 3.into() };
+        stack.patches.insert("kubernetes/deployment.yaml".into(), vec![patch]);
+    });
+}
+
+#[test]
+fn a_patched_limit_below_maxmemory_is_an_error() {
+    let words = ["maxmemory 1365 MiB", "1536 MiB", "1.5 times"];
+    finds(Level::Error, "redis.memory", &words, |stack| {
+        let limit = "/spec/template/spec/containers/0/resources/limits/memory";
+        replace(stack, "redis-statefulset.yaml", limit, "1536Mi".into());
+    });
+}
+
+#[test]
+fn more_connections_than_memory_are_warned_of() {
+    finds(Level::Warning, "mongodb.max_connections", &["3000", "512 MiB", "3512 MiB", "2048"], |stack| {
+        stack.mongodb.max_connections = Some(3000);
+    });
+}
+
+#[test]
+fn the_shell_of_the_probes_needs_room_too() {
+    finds(Level::Warning, "mongodb.memory", &["512MiB for mongod", "give 1GiB"], |stack| {
+        stack.mongodb.memory = ByteSize(512 << 20);
+        stack.kubernetes.autoscaling = None;
+    });
+}
+
+#[test]
+fn behind_an_ingress_the_proxies_must_be_known() {
+    finds(Level::Error, "rate_limit.trusted_proxies", &["share one limit of 100"], |stack| {
+        stack.kubernetes.ingress = Some("shop.example.com".into());
+    });
+}
+
+#[test]
+fn moving_tags_unwatched_images_and_plain_secrets_are_warned_of() {
+    finds(Level::Warning, "redis.image", &["`redis`"], |stack| {
+        stack.redis.image = "redis".parse().unwrap();
+    });
+    finds(Level::Warning, "kubernetes.probes", &["port only"], |stack| {
+        stack.service.image = "registry.example.com/shop:1.2".parse().unwrap();
+    });
+    finds(Level::Warning, "redis.topology", &["redis+sentinel://"], |stack| {
+        stack.redis.topology = Topology::Sentinel;
+        stack.service.image = "shop:1".parse().unwrap();
+        stack.kubernetes.probes.liveness = Some("/live".into());
+        stack.kubernetes.probes.readiness = Some("/ready".into());
+    });
+    finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
+        stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());
+    });
+}

@@ -1,0 +1,84 @@
+//! Which layer wins, and where an error is said to be.
+
+use super::*;
+
+fn file(text: &str) -> Layer {
+    Layer::File { name: "appforge.yaml".into(), text: text.into() }
+}
+
+#[track_caller]
+fn problems(layers: &[Layer]) -> Vec<String> {
+    resolve(layers).expect_err("problems").iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn nothing_at_all_gives_the_defaults() {
+    assert_eq!(resolve(&[file("")]).unwrap().stack, Stack::default());
+}
+
+#[test]
+fn each_layer_wins_over_the_one_before_and_is_named() {
+    let layers = [
+        file("service:\n  port: 8080\n  replicas: 2\nname: shop\n"),
+        Layer::Env(vec![
+            ("APPFORGE_SERVICE_REPLICAS".into(), "3".into()),
+            ("APPFORGE_ENV".into(), "x".into()),
+        ]),
+        Layer::Flag { flag: "--replicas".into(), path: "service.replicas".into(), value: 4.into() },
+    ];
+    let resolved = resolve(&layers).unwrap();
+    assert_eq!(resolved.stack.service.replicas, 4);
+    assert_eq!(resolved.origin("service.replicas").to_string(), "--replicas");
+    assert_eq!(resolved.origin("service.port").to_string(), "appforge.yaml:2:9");
+    assert_eq!(resolved.origin("redis.image"), Origin::Default);
+}
+
+#[test]
+fn every_problem_comes_at_once_with_its_place() {
+    let text = "nam: x\nservice:\n  prot: 1\n  replicas: 0\nrate_limit:\n  window: soon\nmongodb: {pool: {min: 60}}\n";
+    assert_eq!(
+        problems(&[file(text)]),
+        [
+            "appforge.yaml:1:1: nam: unknown key; did you mean `name`?",
+            "appforge.yaml:3:3: service.prot: unknown key; did you mean `port`?",
+            "appforge.yaml:6:11: rate_limit.window: a duration is a number with ms, s, m or h, such as `500ms` or `15m`",
+            "appforge.yaml:4:13: service.replicas: 0 is not within 1 to 64",
+            "appforge.yaml:7:23: mongodb.pool.min: 60 is more than pool.max, which is 50",
+        ]
+    );
+}
+
+#[test]
+fn environment_values_must_be_text_so_that_nothing_is_changed_on_the_way() {
+    let resolved = resolve(&[file("service:\n  env:\n    MODE: '0755'\n    GREETING: hello\n")]).unwrap();
+    assert_eq!(resolved.stack.service.env["MODE"], "0755");
+    assert_eq!(
+        problems(&[file("service:\n  env:\n    LEVEL: 1.10\n")]),
+        ["appforge.yaml:3:12: service.env.LEVEL: a text is expected: put the value in quotes"]
+    );
+}
+
+#[test]
+fn autoscaling_can_be_switched_off() {
+    assert_eq!(
+        resolve(&[file("kubernetes: {autoscaling: null}")]).unwrap().stack.kubernetes.autoscaling,
+        None
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let layer = Layer::Env(vec![("APPFORGE_SERVICE_PORT".into(), "http".into())]);
+    let shown = problems(&[layer]);
+    assert!(
+        shown[0].ends_with("SERVICE_PORT: service.port: a whole number is expected, not \"http\""),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn a_secret_is_not_in_the_values_shown() {
+    let text = "mongodb: {mode: external, uri: 'mongodb://u:hunter2@h'}";
+    let shown = format!("{:?}", resolve(&[file(text)]).unwrap().values());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
