@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::{Project, free_port};
+
 mod verbs;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -46,7 +48,7 @@ impl Stack {
             eprintln!("{text}");
             return None;
         }
-        let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         // Containers are named after the stack, and several runs may share the engine.
         let name = format!("it-{name}-{}", std::process::id());
         Some(Self { name, folder: tempfile::tempdir().unwrap(), port })
@@ -286,15 +288,15 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     assert_eq!(error.to_string(), "the port 27017 is taken by another program");
     assert!(hints(&error).any(|hint| hint.ends_with("or change `compose.publish_stores`")), "{error:?}");
 
+    // By the program, as whoever else uses the engine meanwhile: this test would be a service image of its own.
     let text = stack.text("image: bundled").replace("appforge-test-mongodb:2", "appforge-test-broken:1");
-    let error = stack.of_file(text).up(1, LONG, &quiet).await.unwrap_err();
-    assert!(error.to_string().contains("\n    | [FATAL tini"), "{error}");
-    assert_eq!(
-        hints(&error).next().unwrap(),
-        "appforge logs mongodb",
-        "the one that fails is blamed: {error}"
-    );
-    compose.down(true, LONG, &quiet).await.unwrap();
+    let project = Project::with(&text);
+    let run = project.run(&["up"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stderr.contains("\n    | [FATAL tini"), "{}", run.stderr);
+    let blamed = run.stderr.lines().find(|line| line.starts_with("hint: "));
+    assert_eq!(blamed, Some("hint: appforge logs mongodb"), "the one that fails is blamed: {}", run.stderr);
+    project.done(&["down", "--volumes", "--yes"]);
 
     let clash = format!("{}-clash", stack.name);
     let subnet = appforge::render::context::compose::subnet(

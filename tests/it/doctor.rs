@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::support::Project;
+use crate::support::{Project, free_port};
 
 fn finding<'a>(report: &'a Value, name: &str) -> &'a Value {
     let findings = report["findings"].as_array().unwrap();
@@ -19,7 +19,7 @@ fn report(project: &Project, args: &[&str], code: i32) -> Value {
 
 #[test]
 fn a_machine_that_is_well_can_run_the_stack_and_nothing_is_changed() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let project = Project::with(&format!("service: {{port: {port}}}\n"));
     let found = report(&project, &[], 0);
     assert_eq!(found["fit"], true);

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::Project;
+use crate::support::{Project, free_port};
 
 #[track_caller]
 fn ends_with(code: i32, project: &Project, args: &[&str]) -> String {
@@ -17,7 +17,7 @@ fn ends_with(code: i32, project: &Project, args: &[&str]) -> String {
 
 /// A stack file with a port that nobody has.
 fn free() -> Project {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     Project::with(&format!("service: {{port: {port}}}\n"))
 }
 

@@ -1,6 +1,6 @@
 //! Real servers that the tests talk to (Valkey and a MongoDB wire server) and scanners, as `cargo xtask peers` installs them.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::stack::DEADLINE;
+use crate::support::free_port;
 
 /// A server on a port and in a folder of its own, that ends with this value.
 pub struct Server {
@@ -84,7 +85,7 @@ fn peer(variable: &str) -> Option<PathBuf> {
 
 impl Server {
     fn new(program: PathBuf, arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments(port, folder.path());
         let mut server = Self { program, arguments, folder, port, child: None };

@@ -1,13 +1,13 @@
 //! A stack that runs on the local target, in a project folder of its own.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Project, Run};
+use crate::support::{Project, Run, free_port};
 
 /// What anything may take that is not measured.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ pub struct Up {
 
 impl Up {
     pub fn new(more: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
         Self { project, port }
     }

@@ -1,9 +1,26 @@
 //! A project folder and the real binary in it; what a run printed and how it ended are compared exactly.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
+
+/// A port that nobody has and nobody is given: the kernel takes the ports of outgoing connections from 32768 on, and one
+/// that it named as free a minute ago may carry a connection of another test by now.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at once start at different places.
+    let start = u16::try_from(std::process::id() % 100).expect("below 100") * 100;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (start + step) % 10_000;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}
 
 /// A project folder of one test.
 pub struct Project {

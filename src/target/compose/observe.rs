@@ -55,7 +55,7 @@ pub enum State {
     Ended,
 }
 
-/// A container without a health check that the engine had to start again is believed after this long.
+/// A container that the engine had to start again is believed after this long, if no health check passed before.
 const SETTLED: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether a start lies far enough back. A time that cannot be read is believed to.
@@ -89,14 +89,17 @@ impl Container {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(1),
             state: match (state.status, health) {
-                (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::STARTING)) => {
-                    State::Starting
-                }
                 (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::UNHEALTHY)) => {
                     State::Unhealthy
                 }
-                (Some(ContainerStateStatusEnum::RUNNING), None) if restarts > 0 && !settled(started) => {
+                // No check has passed since the engine started it again: what ended it may well do so once more.
+                (Some(ContainerStateStatusEnum::RUNNING), None | Some(HealthStatusEnum::STARTING))
+                    if restarts > 0 && !settled(started) =>
+                {
                     State::Restarting
+                }
+                (Some(ContainerStateStatusEnum::RUNNING), Some(HealthStatusEnum::STARTING)) => {
+                    State::Starting
                 }
                 (Some(ContainerStateStatusEnum::RUNNING), _) => State::Healthy,
                 (Some(ContainerStateStatusEnum::RESTARTING), _) => State::Restarting,
@@ -168,5 +171,39 @@ impl Container {
             text.push_str(&format!("; last health answer: {first}"));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerConfig, ContainerState, Health};
+
+    use super::*;
+
+    fn running(restarts: i64, health: HealthStatusEnum, started: Timestamp) -> Container {
+        let labels = [("appforge.component".to_owned(), "mongodb".to_owned())];
+        let inspected = ContainerInspectResponse {
+            id: Some("id".into()),
+            config: Some(ContainerConfig { labels: Some(labels.into()), ..ContainerConfig::default() }),
+            restart_count: Some(restarts),
+            state: Some(ContainerState {
+                status: Some(ContainerStateStatusEnum::RUNNING),
+                started_at: Some(started.to_string()),
+                health: Some(Health { status: Some(health), ..Health::default() }),
+                ..ContainerState::default()
+            }),
+            ..ContainerInspectResponse::default()
+        };
+        Container::read(inspected, "project").unwrap()
+    }
+
+    /// Compose gives up on it at its first end; asked a moment later, the engine has often started it again.
+    #[test]
+    fn what_ended_and_was_just_started_again_is_to_blame() {
+        let (now, before) = (Timestamp::now(), Timestamp::now() - SETTLED * 2);
+        assert!(running(1, HealthStatusEnum::STARTING, now).is_guilty());
+        assert!(!running(0, HealthStatusEnum::STARTING, now).is_guilty(), "it had no time yet");
+        assert_eq!(running(1, HealthStatusEnum::STARTING, before).state, State::Starting);
+        assert_eq!(running(1, HealthStatusEnum::HEALTHY, now).state, State::Healthy);
     }
 }
