@@ -1,5 +1,7 @@
 //! The rate limiter under saturation: passing and refusing, against the same server without it and against nginx.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use super::document::{Goal, Part, table};
@@ -47,11 +49,18 @@ struct Round {
     memory: Option<f64>,
 }
 
-/// Measures all cases in turn, as often as the bench has rounds.
+/// What a case is loaded for before its first round.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// Measures all cases in turn, there and back: of two that are compared, none is always the first.
 pub fn measure(bench: &Bench, wrk: &Wrk, redis: &Redis, nginx: Option<&Nginx>) -> Result<Part> {
     let (subjects, mut cases) = cases(bench, redis, nginx)?;
-    for round in 1..=bench.lengths.rounds {
-        for case in &mut cases {
+    for round in 1..=bench.lengths.turns {
+        let mut turn: Vec<&mut Case> = cases.iter_mut().collect();
+        if round % 2 == 0 {
+            turn.reverse();
+        }
+        for case in turn {
             let subject = subjects.get(case.subject).context("each case has a subject")?;
             let measured = one(bench, wrk, redis, subject, case)
                 .with_context(|| format!("{}, {} replicas", case.name, case.replicas))?;
@@ -112,9 +121,11 @@ fn one(bench: &Bench, wrk: &Wrk, redis: &Redis, subject: &Subject, case: &Case) 
     };
     // The same requests with and without a limiter, but for a client that is to be refused.
     let clients = if case.limit == Limit::Block { 1 } else { CLIENTS };
-    wrk.run(&url, case.connections, clients, bench.lengths.warm_up)?;
+    if case.rounds.is_empty() {
+        wrk.run(&url, case.connections, clients, WARM_UP)?;
+    }
     let (before, cpu) = (redis.work()?, cpu(subject)?);
-    let run = wrk.run(&url, case.connections, clients, bench.lengths.measure)?;
+    let run = wrk.run(&url, case.connections, clients, bench.lengths.turn)?;
     let (Work { cpu: redis_cpu, commands }, after) = (redis.work()?, self::cpu(subject)?);
     let share = run.refused / run.requests;
     let right = if case.limit == Limit::Block { share > 0.99 } else { share == 0.0 };
@@ -185,15 +196,14 @@ fn text(bench: &Bench, cases: &[Case]) -> String {
         "replica MB",
     ];
     format!(
-        "`wrk` with one thread on `GET /health`, keep-alive, closed loop: {} rounds of {} s after {} s of warm-up, all cases in \
-         turn, medians; the ratios above are medians of those within a round. \"Pass\": {CLIENTS} clients, none of whom is \
+        "`wrk` with one thread on `GET /health`, keep-alive, closed loop: {} rounds of {} s, all cases in turn, there and back, \
+         medians; the ratios above are medians of those within a round. \"Pass\": {CLIENTS} clients, none of whom is \
          refused; \"block\": one client over its limit of 100. \
          \"Without limiter\" is the same binary with `RATE_LIMIT_ENABLED=false` and the same requests. Three replicas share the one \
          core, so they show what sharing a limit costs, not what three cores would carry. nginx's `limit_req` counts in the memory \
          of one machine and writes no `RateLimit` headers: an upper bound, not an equal.\n\n{}",
-        bench.lengths.rounds,
-        bench.lengths.measure.as_secs(),
-        bench.lengths.warm_up.as_secs(),
+        bench.lengths.turns,
+        bench.lengths.turn.as_secs(),
         table(&head, rows.collect())
     )
 }

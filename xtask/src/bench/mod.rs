@@ -60,8 +60,10 @@ struct Bench {
 /// How long and how often.
 struct Lengths {
     rounds: usize,
-    warm_up: Duration,
     measure: Duration,
+    /// Rounds of the limiter, short and many: its cases are compared to the hundredth, and the machine's speed drifts.
+    turns: usize,
+    turn: Duration,
     outage: Duration,
     stress: Duration,
 }
@@ -70,13 +72,20 @@ impl Lengths {
     fn of(quick: bool) -> Self {
         let seconds = Duration::from_secs;
         if quick {
-            let (one, three) = (seconds(1), seconds(3));
-            Self { rounds: 1, warm_up: one, measure: seconds(2), outage: three, stress: seconds(5) }
+            Self {
+                rounds: 1,
+                measure: seconds(2),
+                turns: 1,
+                turn: seconds(1),
+                outage: seconds(3),
+                stress: seconds(5),
+            }
         } else {
             Self {
                 rounds: 3,
-                warm_up: seconds(1),
                 measure: seconds(4),
+                turns: 9,
+                turn: seconds(2),
                 outage: seconds(9),
                 stress: seconds(60),
             }
