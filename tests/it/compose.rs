@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -83,6 +83,15 @@ impl Stack {
         let text = std::fs::read_to_string(file).unwrap();
         let line = text.lines().find(|line| line.contains("TRUSTED_PROXIES")).unwrap();
         line.split('"').nth(3).unwrap().strip_suffix("/32").unwrap().to_owned()
+    }
+
+    /// Compose without appforge, on the documents of the last `up`.
+    fn by_hand(&self, arguments: &[&str]) -> Output {
+        let works = Command::new("docker").args(["compose", "version"]).output().unwrap().status.success();
+        let program: &[&str] = if works { &["docker", "compose"] } else { &["docker-compose"] };
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(["-p", &self.name]).args(arguments);
+        command.current_dir(self.web().folder()).output().unwrap()
     }
 
     fn containers(&self) -> Vec<String> {
@@ -189,17 +198,7 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
     assert_eq!(compose.diff(2).await.unwrap().text(), "", "up again would change nothing");
     compose.up(2, LONG, &say).await.unwrap();
     assert_eq!(stack.containers(), after, "up again changed nothing");
-    let program = if Command::new("docker").args(["compose", "version"]).output().unwrap().status.success() {
-        vec!["docker", "compose"]
-    } else {
-        vec!["docker-compose"]
-    };
-    let by_hand = Command::new(program[0])
-        .args(&program[1..])
-        .args(["-p", &stack.name, "up", "-d"])
-        .current_dir(compose.folder())
-        .output()
-        .unwrap();
+    let by_hand = stack.by_hand(&["up", "-d"]);
     assert!(by_hand.status.success(), "{}", String::from_utf8_lossy(&by_hand.stderr));
     assert_eq!(stack.containers(), after, "Compose by hand sees the same stack");
 
@@ -321,4 +320,21 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     std::fs::remove_file(compose.folder().join("secrets/mongodb_password")).unwrap();
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();
     assert!(error.to_string().contains("mongodb_password"), "{error}");
+}
+
+/// `up` that is cut off while Compose makes the containers: an engine that takes networks one by one has a replica then that
+/// the gateway cannot reach, and Compose starts it as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_half_made_is_made_anew() {
+    let Some(stack) = Stack::new("half") else { return };
+    let compose = stack.web();
+    let error = compose.up(1, Duration::from_millis(1), &|_| {}).await.unwrap_err();
+    assert_eq!(status_of(&error), ExitStatus::TimedOut, "{}", render(&error));
+    let made = stack.by_hand(&["up", "--no-start"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (network, replica) = (format!("{}_edge", stack.name), format!("{0}-{0}-1", stack.name));
+    let cut = Command::new("docker").args(["network", "disconnect", &network, &replica]).output().unwrap();
+    assert!(cut.status.success(), "{}", String::from_utf8_lossy(&cut.stderr));
+    assert_eq!(ready(&compose.up(1, LONG, &|_| {}).await.unwrap()), (1, 1));
+    assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }

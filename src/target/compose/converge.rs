@@ -47,6 +47,7 @@ impl Compose {
         stack.write(&documents)?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
         let plan = stack.plan(&wanted, &before, replicas);
+        let before = stack.discard_half_made(&engine, before).await?;
         let outdated: Vec<Container> =
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
         let old = stack.keep_healthy(&engine, outdated).await?;
@@ -112,6 +113,17 @@ impl Compose {
             }
         }
         Ok(())
+    }
+
+    /// Removes containers that were made and never started, and returns the others. A command that was cut off leaves them
+    /// without their second network, where the engine takes networks one by one; Compose would start them as they are.
+    async fn discard_half_made(&self, engine: &Engine, containers: Vec<Container>) -> Result<Vec<Container>> {
+        let (half_made, others): (Vec<_>, Vec<_>) =
+            containers.into_iter().partition(|container| container.state == State::Created);
+        for container in half_made {
+            engine.stop_and_remove(&container.id, GRACE).await?;
+        }
+        Ok(others)
     }
 
     /// Removes those replicas that do no work, such as the first of a version that does not start, and returns the others.
