@@ -3,7 +3,8 @@
 //! All entries belong to a generation, a random token that each write replaces. An entry is stored with the generation
 //! that was read before the database was, so that a reader who raced with a write stores what nobody will take. A token
 //! that could not be replaced, since Redis was away or late, is replaced as soon as Redis answers; until then, and never
-//! longer than an entry lives, other replicas may answer with what was true before the write.
+//! longer than an entry lives, other replicas may answer with what was true before the write. Each new connection replaces
+//! it too: a crash of Redis or of a replica may have taken a replacement with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,13 +108,25 @@ impl Cache {
     }
 }
 
-/// Makes writes known that could not be made known at once. After the life of an entry nothing is left to forget.
+/// Makes writes known that could not be made known at once, and forgets all at each new connection: a Redis that was
+/// restarted may have lost the last tokens, and a replica that was killed what it owed. After the life of an entry nothing
+/// is left to forget.
 async fn repair(entries: Entries, owed: Arc<Notify>) {
+    let mut link = entries.redis.link();
+    link.mark_changed();
     loop {
-        owed.notified().await;
+        tokio::select! {
+            () = owed.notified() => {}
+            changed = link.changed() => {
+                if changed.is_err() {
+                    return; // The keeper is gone, which outlives the cache.
+                }
+                if !matches!(*link.borrow_and_update(), Link::Up(_)) {
+                    continue;
+                }
+            }
+        }
         let late = async {
-            let mut link = entries.redis.link();
-            // An error means that the keeper is gone, which outlives the cache.
             while link.wait_for(|link| matches!(link, Link::Up(_))).await.is_ok() {
                 if entries.renew(false).await {
                     return;

@@ -82,11 +82,7 @@ pub async fn converge(
         Target::Local(local) => {
             let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
             let desired = local.desired(stack, replicas)?;
-            let work = async {
-                let client = local.started(say).await?;
-                client.apply(desired, options.timeout, say).await
-            };
-            interruptible(work, GOES_ON).await?
+            interruptible(local.apply(&desired, options.timeout, say), GOES_ON).await?
         }
         Target::Compose(compose) => interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?,
         Target::Kubernetes(kubernetes) => {

@@ -1,6 +1,8 @@
 //! The local target as a user runs it: real processes, real sockets, one project folder a test.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::Instant;
 
 use crate::stack::{DEADLINE, Up};
@@ -168,4 +170,26 @@ fn verify_proves_the_stack_and_fails_when_it_is_not_what_the_file_says() {
     assert_eq!(run.code, Some(6), "{run:#?}");
     up.done(&["down"]);
     assert_eq!(up.run(&["verify"]).code, Some(4));
+}
+
+/// The supervisor goes on with it; what `up` finds then is about to end, and must not take the new stack with it.
+#[test]
+fn up_after_a_down_that_was_cut_off_brings_the_stack_that_stays() {
+    let up = Up::new("");
+    up.done(&["up"]);
+    // An idle client keeps the replica for a while.
+    let mut idle = TcpStream::connect(("127.0.0.1", up.port)).unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    idle.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert!(idle.read(&mut [0; 4096]).unwrap() > 0);
+    let mut down = up.project.command(&["down"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(down.stderr.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "stopping service-1");
+    down.kill().unwrap();
+    down.wait().unwrap();
+    up.done(&["up"]);
+    assert_eq!(idle.read(&mut [0; 4096]).unwrap(), 0, "the first stack has ended");
+    assert_eq!(up.json(&["status"])["replicas"]["ready"], 1);
+    assert_eq!(up.request("GET /health", "").0, 200);
+    assert_eq!(up.done(&["up"]).stderr, "nothing to change: the stack is as it should be\n");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::peers::{self, Server};
@@ -97,6 +97,42 @@ fn what_changed_while_redis_was_away_is_not_answered_as_it_was_before() {
     valkey.start();
     eventually("Redis is back", || health(&up)["redis"]["status"] == "up");
     eventually("the change is told", || get().contains("after"));
+}
+
+/// The embedded Redis writes once a second, so that a kill takes back what the cache was told last.
+#[test]
+fn a_redis_that_comes_back_with_older_state_answers_no_stale_item() {
+    let up = Up::new(MANY);
+    let (port, stack) = (format!("port: {}", up.port), up.project.read("appforge.yaml"));
+    let long = stack.replace(&port, &format!("{port}, env: {{CACHE_TTL_MS: \"3600000\"}}"));
+    up.project.write("appforge.yaml", &long);
+    up.done(&["up"]);
+    up.connected();
+    let redis = || {
+        let components = up.json(&["status"])["components"].as_array().unwrap().clone();
+        components.into_iter().find(|component| component["kind"] == "redis").unwrap()
+    };
+    let port = redis()["endpoint"].as_str().unwrap().rsplit_once(':').unwrap().1.parse().unwrap();
+    let (_, created) = up.request("POST /api/items", r#"{"name": "before"}"#);
+    let created: Value = serde_json::from_str(&created).unwrap();
+    let path = format!("/api/items/{}", created["id"].as_str().unwrap());
+    let get = || up.request(&format!("GET {path}"), "").1;
+    eventually("the answer is cached", || {
+        get().contains("before") && valkey_keys(port).iter().any(|key| key.contains("item:"))
+    });
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
+    eventually("it is on the disk", || {
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("persistence").query(&mut client.get_connection().unwrap()).unwrap();
+        info.contains("rdb_changes_since_last_save:0\r\n")
+    });
+    assert_eq!(up.request(&format!("PATCH {path}"), r#"{"name": "after"}"#).0, 200);
+    let pid = Pid::from_raw(redis()["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    eventually("Redis was started again", || redis()["restarts"] == 1 && redis()["state"] == "ready");
+    eventually("it is connected", || health(&up)["redis"]["status"] == "up");
+    eventually("the change is told", || get().contains("after"));
+    assert!((0..20).all(|_| get().contains("after")), "it stays so");
 }
 
 /// The keys that a server holds.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::error::{ExitStatus, Failure};
 use crate::target::local::http::{self, StatusCode};
 use crate::target::local::layout::Layout;
 use crate::target::local::protocol::{Answer, Apply, Desired, Event};
@@ -71,16 +72,17 @@ impl Client {
         self.exchange(self.connect().await?, "POST", "/plan", desired).await
     }
 
-    /// Brings the stack to `desired`; `progress` hears what is done.
+    /// Brings the stack to `desired`; `progress` hears what is done. `None` when the supervisor is about to end and does not
+    /// take it; the next one will.
     ///
     /// # Errors
-    /// What the supervisor says, or that it went away.
+    /// What the supervisor says, or that it went away in the midst of it.
     pub async fn apply(
         &self,
         desired: Desired,
         timeout: Duration,
         progress: impl FnMut(&str),
-    ) -> Result<(Plan, Status)> {
+    ) -> Result<Option<(Plan, Status)>> {
         let apply = Apply { desired, timeout_ms: millis(timeout) };
         self.change("/apply", &apply, timeout, progress).await
     }
@@ -90,15 +92,16 @@ impl Client {
     /// # Errors
     /// As [`Client::apply`].
     pub async fn restart(&self, timeout: Duration, progress: impl FnMut(&str)) -> Result<(Plan, Status)> {
-        self.change("/restart", &millis(timeout), timeout, progress).await
+        self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(leaving)
     }
 
-    /// Stops everything; the supervisor ends.
+    /// Stops everything; the supervisor ends. One that is about to end has nothing left to stop.
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn down(&self, progress: impl FnMut(&str)) -> Result<(Plan, Status)> {
-        self.change("/down", &(), Duration::ZERO, progress).await
+    pub async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
+        let done = self.change("/down", &(), Duration::ZERO, progress).await?;
+        Ok(done.map(|(plan, _)| plan).unwrap_or_default())
     }
 
     /// Stops or starts Redis alone.
@@ -107,7 +110,7 @@ impl Client {
     /// As [`Client::apply`]; also when Redis is external.
     pub async fn switch_redis(&self, on: bool) -> Result<()> {
         let path = if on { "/redis/start" } else { "/redis/stop" };
-        self.change(path, &(), Duration::ZERO, |_| ()).await.map(drop)
+        self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(leaving)
     }
 
     async fn connect(&self) -> std::io::Result<UnixStream> {
@@ -141,20 +144,25 @@ impl Client {
         body: &impl Serialize,
         timeout: Duration,
         mut progress: impl FnMut(&str),
-    ) -> Result<(Plan, Status)> {
+    ) -> Result<Option<(Plan, Status)>> {
         let silence = timeout + SILENCE;
         let body = Bytes::from(serde_json::to_vec(body)?);
-        let answer = tokio::time::timeout(silence, http::send(self.connect().await?, "POST", path, body));
-        let mut answer = answer.await.context("the supervisor does not answer")??;
-        if answer.status() != StatusCode::OK {
-            bail!("the supervisor answers {path} with {}", answer.status());
-        }
+        // It answered a moment ago. One that hangs up before it says a word is about to end, as one that says so.
+        let Ok(stream) = self.connect().await else { return Ok(None) };
+        let answer = tokio::time::timeout(silence, http::send(stream, "POST", path, body));
+        let mut answer = match answer.await.context("the supervisor does not answer")? {
+            Ok(answer) if answer.status() == StatusCode::OK => answer,
+            Ok(answer) if answer.status() != StatusCode::GONE => {
+                bail!("the supervisor answers {path} with {}", answer.status())
+            }
+            _ => return Ok(None),
+        };
         let mut buffer = BytesMut::new();
         loop {
             while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                 match serde_json::from_slice(&buffer.split_to(end + 1))? {
                     Event::Progress { message } => progress(&message),
-                    Event::Done { plan, status } => return Ok((plan, status)),
+                    Event::Done { plan, status } => return Ok(Some((plan, status))),
                     Event::Failed { report } => return Err(report.into()),
                 }
             }
@@ -166,6 +174,10 @@ impl Client {
             }
         }
     }
+}
+
+fn leaving() -> anyhow::Error {
+    Failure::new(ExitStatus::Unreachable, "the stack is on its way down").hint("appforge up").into()
 }
 
 fn millis(span: Duration) -> u64 {

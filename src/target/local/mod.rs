@@ -37,6 +37,9 @@ use crate::target::subject::{Replica, Subject, Ways};
 /// How long a command waits for another one that changes the same stack.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long a supervisor that has nothing left to do may take to end.
+const LEAVING: Duration = Duration::from_secs(10);
+
 /// A stack on this machine.
 #[derive(Clone, Debug)]
 pub struct Local {
@@ -122,15 +125,39 @@ impl Local {
         launch::launch(&self.layout).await
     }
 
+    /// Brings the stack to `desired`, by a supervisor that is started where there is none.
+    ///
+    /// # Errors
+    /// When the supervisor does not come up, or what it says.
+    pub async fn apply(
+        &self,
+        desired: &Desired,
+        timeout: Duration,
+        mut progress: impl FnMut(&str),
+    ) -> Result<(Plan, Status)> {
+        loop {
+            let client = self.started(&mut progress).await?;
+            match client.apply(desired.clone(), timeout, &mut progress).await? {
+                Some(done) => return Ok(done),
+                // A `down` that was cut off still goes on, for instance.
+                None => self.gone("appforge up").await?,
+            }
+        }
+    }
+
     /// Stops everything and waits until the supervisor is gone.
     ///
     /// # Errors
     /// When it does not end.
     pub async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
-        let (plan, _) = client.down(progress).await?;
-        let lock = self.layout.supervisor_lock();
-        drop(Lock::take(lock, "appforge down", Duration::from_secs(10), |_| ()).await?);
+        let plan = client.down(progress).await?;
+        self.gone("appforge down").await?;
         Ok(plan)
+    }
+
+    /// Waits until the supervisor has ended.
+    async fn gone(&self, waiter: &str) -> Result<()> {
+        Lock::take(self.layout.supervisor_lock(), waiter, LEAVING, |_| ()).await.map(drop)
     }
 
     /// What `up` would do; with the stack down, everything.

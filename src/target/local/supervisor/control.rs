@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub struct Control {
     pub running: Arc<Mutex<Running>>,
     /// What is shown at any time.
     pub board: Board,
-    /// Cancelled when the supervisor should end.
+    /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
     pub finished: CancellationToken,
 }
 
@@ -81,9 +82,13 @@ async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> J
     Json(control.running.lock().await.plan(&desired))
 }
 
+/// 410 from a supervisor that was told to end while this waited: what it started now it would stop again.
 async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Response {
-    change(control, async move |control: Control, events: Events| {
-        let mut running = control.running.lock().await;
+    let mut running = control.running.clone().lock_owned().await;
+    if control.finished.is_cancelled() {
+        return StatusCode::GONE.into_response();
+    }
+    change(control, move |control: Control, events: Events| async move {
         let outcome = running.apply(apply.desired, Duration::from_millis(apply.timeout_ms), &events).await;
         if running.is_down() {
             control.finished.cancel();
@@ -100,7 +105,8 @@ async fn restart(State(control): State<Control>, Json(timeout_ms): Json<u64>) ->
 
 async fn down(State(control): State<Control>) -> Response {
     change(control, async |control: Control, events: Events| {
-        let plan = control.running.lock().await.tear_down(&events).await;
+        let mut running = control.running.lock().await;
+        let plan = running.tear_down(&events).await;
         control.finished.cancel();
         Ok(plan)
     })

@@ -121,14 +121,18 @@ async fn serve(layout: Layout, listener: UnixListener, record: Record) -> Result
             _ = int.recv() => break,
             () = tokio::time::sleep(UNUSED), if unused => {
                 unused = false;
-                if running.lock().await.is_down() {
-                    break;
+                let running = running.lock().await;
+                if running.is_down() {
+                    finished.cancel();
                 }
             }
         }
     }
-    running.lock().await.tear_down(&Events::unheard()).await;
-    finished.cancel();
+    {
+        let mut running = running.lock().await;
+        running.tear_down(&Events::unheard()).await;
+        finished.cancel();
+    }
     // A client that does not read its last line must not keep the supervisor.
     let _ = tokio::time::timeout(FAREWELL, server).await;
     let socket = layout.run().join(layout.socket_name());
