@@ -338,3 +338,20 @@ async fn a_replica_that_is_half_made_is_made_anew() {
     assert_eq!(ready(&compose.up(1, LONG, &|_| {}).await.unwrap()), (1, 1));
     assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }
+
+/// A command that was cut off in the midst of stopping a replica: the engine stops it while the next `up` waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_stopped_meanwhile_is_started_again() {
+    let Some(stack) = Stack::new("stopped") else { return };
+    let compose = stack.web();
+    compose.up(1, LONG, &|_| {}).await.unwrap();
+    let (first, second) = (format!("{0}-{0}-1", stack.name), format!("{0}-{0}-2", stack.name));
+    let stop = |line: &str| {
+        eprintln!("{line}");
+        if line.contains(&second) && line.ends_with("Started") {
+            let stopped = Command::new("docker").args(["stop", "-t", "0", &first]).output().unwrap();
+            assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+        }
+    };
+    assert_eq!(ready(&compose.up(2, Duration::from_secs(60), &stop).await.unwrap()), (2, 2));
+}

@@ -171,6 +171,17 @@ impl Engine {
         }
     }
 
+    /// Starts a container that was stopped. One that runs or is gone is as good.
+    ///
+    /// # Errors
+    /// When the engine cannot start it.
+    pub async fn start(&self, id: &str) -> Result<()> {
+        match self.docker.start_container(id, None).await {
+            Err(error) if !is_missing(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The names of the volumes of a project.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Waits until the stack is ready, and says of each component that is not why, with its last words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,9 +39,18 @@ impl Compose {
         wanted.insert("gateway", 1);
         wanted.insert("service", replicas);
         let mut told = String::new();
+        let mut revived = BTreeSet::new();
         loop {
             let containers = engine.containers(self.project()).await?;
             let waiting = waiting(&containers, &wanted);
+            // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
+            // removed the replica, nobody would; once is enough to mend that.
+            for stopped in containers.iter().filter(|container| container.state == State::Ended) {
+                if wanted.contains_key(stopped.component.as_str()) && revived.insert(stopped.id.clone()) {
+                    say(&format!("starting {} again, which was stopped meanwhile", stopped.name));
+                    engine.start(&stopped.id).await?;
+                }
+            }
             if waiting.is_empty() {
                 let served: Vec<&Container> =
                     containers.iter().filter(|container| container.component == "service").collect();
