@@ -32,9 +32,13 @@ const MANY: &str = "rate_limit: {requests: 100000}\n";
 
 #[test]
 fn a_killed_mongodb_is_told_items_answer_503_and_it_recovers_alone() {
-    let Some((up, mut mongodb, _valkey)) = stack(MANY) else { return };
+    let Some((up, mut mongodb, valkey)) = stack(MANY) else { return };
     up.done(&["up"]);
     up.connected();
+    eventually("the page is cached", || {
+        up.request("GET /api/items", "").0 == 200
+            && valkey_keys(valkey.port).iter().any(|key| key.contains("list:"))
+    });
     mongodb.kill();
     eventually("health says degraded", || health(&up)["mongodb"]["status"] == "down");
     assert_eq!(health(&up)["status"], "degraded");

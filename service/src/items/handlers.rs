@@ -41,7 +41,7 @@ pub(super) async fn list(
     let after = paging.after.map(|id| id.to_hex()).unwrap_or_default();
     let key = format!("list:{}:{after}", paging.limit);
     let make = async || Ok(Some(items.store.list(paging.after, paging.limit).await?));
-    cached(&items.cache, &key, &headers, make).await
+    cached(&items, &key, &headers, make).await
 }
 
 pub(super) async fn get(
@@ -50,7 +50,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let make = async || items.store.get(id).await;
-    cached(&items.cache, &format!("item:{}", id.to_hex()), &headers, make).await
+    cached(&items, &format!("item:{}", id.to_hex()), &headers, make).await
 }
 
 pub(super) async fn create(
@@ -95,21 +95,23 @@ async fn changed(items: &Items, item: Option<Item>) -> Result<Json<Item>, Proble
     Ok(Json(item))
 }
 
-/// Answers from the cache, or makes the answer and keeps it.
+/// Answers from the cache, or makes the answer and keeps it. While MongoDB is away nothing is answered: what is true of an
+/// item then must not depend on who asked for it before.
 async fn cached<T: Serialize>(
-    cache: &Cache,
+    items: &Items,
     key: &str,
     headers: &HeaderMap,
     make: impl AsyncFnOnce() -> Result<Option<T>, Away>,
 ) -> Result<Response, Problem> {
-    let body = match cache.get(key).await {
+    items.store.reachable()?;
+    let body = match items.cache.get(key).await {
         Found::Hit(body) => body,
         Found::Miss(token) => {
             let value = make().await?.ok_or_else(Problem::not_found)?;
             let body = serde_json::to_vec(&value).map_err(|_| {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written")
             })?;
-            cache.put(key, token, &body).await;
+            items.cache.put(key, token, &body).await;
             Bytes::from(body)
         }
     };

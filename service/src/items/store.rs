@@ -20,6 +20,11 @@ impl Store {
         Self { mongodb }
     }
 
+    /// Fails when MongoDB is known to be away.
+    pub(super) fn reachable(&self) -> Result<(), Away> {
+        if self.mongodb.is_away() { Err(Away) } else { Ok(()) }
+    }
+
     pub(super) async fn create(&self, draft: Draft) -> Result<Item, Away> {
         let id = ObjectId::new();
         let now = DateTime::now();

@@ -141,6 +141,11 @@ impl Mongodb {
         }
     }
 
+    /// Whether it is known that MongoDB does not answer.
+    pub fn is_away(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Down(_))
+    }
+
     /// Whether MongoDB answers, and the pool.
     pub fn status(&self) -> MongodbStatus {
         let (status, error) = match &*self.shared.state.borrow() {
