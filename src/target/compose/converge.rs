@@ -47,10 +47,13 @@ impl Compose {
         stack.write(&documents)?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
         let plan = stack.plan(&wanted, &before, replicas);
-        let before = stack.discard_half_made(&engine, before).await?;
+        // A command that was cut off leaves containers without their second network, where the engine takes networks one by
+        // one; Compose would start them as they are.
+        let before = stack.discard(&engine, before, |state| state == State::Created).await?;
         let outdated: Vec<Container> =
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
-        let old = stack.keep_healthy(&engine, outdated).await?;
+        // Replicas that do no work, such as the first of a version that does not start, need no replacing.
+        let old = stack.discard(&engine, outdated, |state| state != State::Healthy).await?;
         if old.is_empty() {
             stack.retire(&engine, &before, replicas, say).await?;
             stack.run(&engine, &cli, &["--remove-orphans"], deadline, say).await?;
@@ -97,7 +100,8 @@ impl Compose {
         for container in replicas_of(&before) {
             plan.push(Action::Restart, container.short_name(), Vec::new());
         }
-        let old = self.keep_healthy(&engine, replicas_of(&before).cloned().collect()).await?;
+        let all = replicas_of(&before).cloned().collect();
+        let old = self.discard(&engine, all, |state| state != State::Healthy).await?;
         self.replace(&engine, &cli, &old, replicas, deadline, say).await?;
         let containers = self.wait_until_ready(&engine, replicas, deadline, say).await?;
         self.tell_replicas(&containers, replicas, say).await;
@@ -115,25 +119,19 @@ impl Compose {
         Ok(())
     }
 
-    /// Removes containers that were made and never started, and returns the others. A command that was cut off leaves them
-    /// without their second network, where the engine takes networks one by one; Compose would start them as they are.
-    async fn discard_half_made(&self, engine: &Engine, containers: Vec<Container>) -> Result<Vec<Container>> {
-        let (half_made, others): (Vec<_>, Vec<_>) =
-            containers.into_iter().partition(|container| container.state == State::Created);
-        for container in half_made {
+    /// Removes the containers that are of no use, and returns the others.
+    async fn discard(
+        &self,
+        engine: &Engine,
+        containers: Vec<Container>,
+        useless: impl Fn(State) -> bool,
+    ) -> Result<Vec<Container>> {
+        let (useless, others): (Vec<_>, Vec<_>) =
+            containers.into_iter().partition(|container| useless(container.state));
+        for container in useless {
             engine.stop_and_remove(&container.id, GRACE).await?;
         }
         Ok(others)
-    }
-
-    /// Removes those replicas that do no work, such as the first of a version that does not start, and returns the others.
-    async fn keep_healthy(&self, engine: &Engine, replicas: Vec<Container>) -> Result<Vec<Container>> {
-        let (healthy, broken): (Vec<_>, Vec<_>) =
-            replicas.into_iter().partition(|container| container.state == State::Healthy);
-        for container in broken {
-            engine.stop_and_remove(&container.id, GRACE).await?;
-        }
-        Ok(healthy)
     }
 
     /// Replaces `old` one by one and ends with `replicas`.
