@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use appforge_service::probe::HEADER;
 use serde_json::{Map, Value, json};
 
 use crate::load::scenario::{BUILT_IN, built_in_steps};
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
 use crate::spec::Stack;
-use appforge_service::probe::HEADER;
 
 const TEMPLATE: &str = include_str!("../../templates/load/load-test.js");
 /// How long each scenario takes.

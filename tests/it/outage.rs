@@ -81,11 +81,8 @@ fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come()
 
 #[test]
 fn what_changed_while_redis_was_away_is_not_answered_as_it_was_before() {
-    // Entries outlive the test, so that only an invalidation can end them.
     let Some((up, _mongodb, mut valkey)) = stack(MANY) else { return };
-    let (port, stack) = (format!("port: {}", up.port), up.project.read("appforge.yaml"));
-    let long = stack.replace(&port, &format!("{port}, env: {{CACHE_TTL_MS: \"3600000\"}}"));
-    up.project.write("appforge.yaml", &long);
+    keep_entries(&up);
     up.done(&["up"]);
     up.connected();
     let (_, created) = up.request("POST /api/items", r#"{"name": "before"}"#);
@@ -103,13 +100,18 @@ fn what_changed_while_redis_was_away_is_not_answered_as_it_was_before() {
     eventually("the change is told", || get().contains("after"));
 }
 
+/// Cached entries outlive the test, so that only an invalidation can end them.
+fn keep_entries(up: &Up) {
+    let (port, stack) = (format!("port: {}", up.port), up.project.read("appforge.yaml"));
+    let long = stack.replace(&port, &format!("{port}, env: {{CACHE_TTL_MS: \"3600000\"}}"));
+    up.project.write("appforge.yaml", &long);
+}
+
 /// The embedded Redis writes once a second, so that a kill takes back what the cache was told last.
 #[test]
 fn a_redis_that_comes_back_with_older_state_answers_no_stale_item() {
     let up = Up::new(MANY);
-    let (port, stack) = (format!("port: {}", up.port), up.project.read("appforge.yaml"));
-    let long = stack.replace(&port, &format!("{port}, env: {{CACHE_TTL_MS: \"3600000\"}}"));
-    up.project.write("appforge.yaml", &long);
+    keep_entries(&up);
     up.done(&["up"]);
     up.connected();
     let redis = || {

@@ -95,8 +95,8 @@ async fn changed(items: &Items, item: Option<Item>) -> Result<Json<Item>, Proble
     Ok(Json(item))
 }
 
-/// Answers from the cache, or makes the answer and keeps it. While MongoDB is away nothing is answered: what is true of an
-/// item then must not depend on who asked for it before.
+/// Answers from the cache, or makes the answer and keeps it. While MongoDB is away nothing is answered: whether a route
+/// works must not depend on who asked before.
 async fn cached<T: Serialize>(
     items: &Items,
     key: &str,

@@ -49,11 +49,11 @@ impl Compose {
         let plan = stack.plan(&wanted, &before, replicas);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
-        let before = stack.discard(&engine, before, |state| state == State::Created).await?;
+        let before = discard(&engine, before, |state| state == State::Created).await?;
         let outdated: Vec<Container> =
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
         // Replicas that do no work, such as the first of a version that does not start, need no replacing.
-        let old = stack.discard(&engine, outdated, |state| state != State::Healthy).await?;
+        let old = discard(&engine, outdated, |state| state != State::Healthy).await?;
         if old.is_empty() {
             stack.retire(&engine, &before, replicas, say).await?;
             stack.run(&engine, &cli, &["--remove-orphans"], deadline, say).await?;
@@ -101,7 +101,7 @@ impl Compose {
             plan.push(Action::Restart, container.short_name(), Vec::new());
         }
         let all = replicas_of(&before).cloned().collect();
-        let old = self.discard(&engine, all, |state| state != State::Healthy).await?;
+        let old = discard(&engine, all, |state| state != State::Healthy).await?;
         self.replace(&engine, &cli, &old, replicas, deadline, say).await?;
         let containers = self.wait_until_ready(&engine, replicas, deadline, say).await?;
         self.tell_replicas(&containers, replicas, say).await;
@@ -117,21 +117,6 @@ impl Compose {
             }
         }
         Ok(())
-    }
-
-    /// Removes the containers that are of no use, and returns the others.
-    async fn discard(
-        &self,
-        engine: &Engine,
-        containers: Vec<Container>,
-        useless: impl Fn(State) -> bool,
-    ) -> Result<Vec<Container>> {
-        let (useless, others): (Vec<_>, Vec<_>) =
-            containers.into_iter().partition(|container| useless(container.state));
-        for container in useless {
-            engine.stop_and_remove(&container.id, GRACE).await?;
-        }
-        Ok(others)
     }
 
     /// Replaces `old` one by one and ends with `replicas`.
@@ -224,4 +209,18 @@ impl Compose {
 
 pub(super) fn replicas_of(containers: &[Container]) -> impl Iterator<Item = &Container> {
     containers.iter().filter(|container| container.component == "service")
+}
+
+/// Removes the containers that are of no use, and returns the others.
+async fn discard(
+    engine: &Engine,
+    containers: Vec<Container>,
+    useless: impl Fn(State) -> bool,
+) -> Result<Vec<Container>> {
+    let (useless, others): (Vec<_>, Vec<_>) =
+        containers.into_iter().partition(|container| useless(container.state));
+    for container in useless {
+        engine.stop_and_remove(&container.id, GRACE).await?;
+    }
+    Ok(others)
 }
