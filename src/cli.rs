@@ -15,8 +15,8 @@ use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
 use crate::output::Format;
-use crate::spec::TargetKind;
-use crate::spec::values::Span;
+use crate::stack::TargetKind;
+use crate::stack::values::Span;
 
 /// Takes a MongoDB + Redis backed HTTP service from a laptop to Kubernetes, and proves each step.
 #[derive(Debug, Parser)]

@@ -4,7 +4,6 @@
 pub mod cli;
 pub mod commands;
 pub mod cost;
-pub mod embedded;
 pub mod error;
 pub mod files;
 pub mod load;
@@ -12,9 +11,9 @@ pub mod output;
 pub mod prompt;
 pub mod render;
 pub mod secrets;
-pub mod spec;
+pub mod stack;
 pub mod state;
-pub mod target;
+pub mod targets;
 pub mod verify;
 
 use clap::Parser;

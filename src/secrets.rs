@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::files;
-use crate::spec::values::Secret;
+use crate::stack::values::Secret;
 
 /// The folder of the secrets, within `.appforge`.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::spec::{Stack, TargetKind};
+use crate::stack::{Stack, TargetKind};
 
 /// The memory of one project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

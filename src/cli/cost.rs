@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use crate::cost::MAX_USERS;
-use crate::spec::values::Amount;
+use crate::stack::values::Amount;
 
 /// What `cost` takes.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::target::image::RemoteName;
+use crate::targets::image::RemoteName;
 
 /// What `image` can do.
 #[derive(Clone, Debug, Subcommand)]

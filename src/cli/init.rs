@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::spec::stack::{Autoscaling, StoreMode};
-use crate::spec::values::{Name, Percent, Span};
+use crate::stack::model::{Autoscaling, StoreMode};
+use crate::stack::values::{Name, Percent, Span};
 
 /// What `init` takes. A flag answers its question.
 #[derive(Clone, Debug, Args)]

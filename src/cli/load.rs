@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::load::thresholds::Threshold;
-use crate::spec::values::Span;
+use crate::stack::values::Span;
 
 /// Load the service and judge what it does.
 #[derive(Clone, Debug, Args)]

@@ -7,7 +7,7 @@ use crate::cli::ConfigVerb;
 use crate::commands::Context;
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
-use crate::spec::Stack;
+use crate::stack::Stack;
 
 /// Runs `config`.
 pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {

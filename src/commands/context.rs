@@ -10,7 +10,7 @@ use crate::cli::{Global, TargetChoice};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Output;
-use crate::spec::{self, Layer, Resolved, TargetKind};
+use crate::stack::{self, Layer, Resolved, TargetKind};
 
 /// The name of the stack file.
 pub const STACK_FILE: &str = "appforge.yaml";
@@ -94,7 +94,7 @@ impl Context {
             layers.push(flag("--target", "target", target.as_str().into()));
         }
         layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
-        spec::resolve(&layers).map_err(|problems| {
+        stack::resolve(&layers).map_err(|problems| {
             let count = problems.len();
             let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
             let noun = if count == 1 { "problem" } else { "problems" };

@@ -19,8 +19,8 @@ use crate::cost::{Capacity, Catalogue, Inputs, chart, explain, report};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Format;
-use crate::spec::Resolved;
-use crate::spec::values::Amount;
+use crate::stack::Resolved;
+use crate::stack::values::Amount;
 
 /// Where `load` keeps what one replica carries.
 const CAPACITY_FILE: &str = "capacity.json";

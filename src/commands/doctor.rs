@@ -7,8 +7,8 @@ use crate::commands::Context;
 use crate::commands::target::{Progress, interruptible, target};
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
-use crate::target::Target;
-use crate::target::finding::{Finding, Verdict};
+use crate::targets::Target;
+use crate::targets::finding::{Finding, Verdict};
 
 /// Looks at what the target needs and changes nothing; exit 1 when the stack could not run.
 pub async fn run(context: &Context) -> Result<ExitStatus> {

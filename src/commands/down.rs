@@ -11,10 +11,10 @@ use crate::commands::target::{Progress, interruptible, target};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::prompt;
-use crate::spec::values::ByteSize;
-use crate::target::Target;
-use crate::target::compose::Compose;
-use crate::target::kubernetes::Kubernetes;
+use crate::stack::values::ByteSize;
+use crate::targets::Target;
+use crate::targets::compose::Compose;
+use crate::targets::kubernetes::Kubernetes;
 
 /// How long containers may take to end; a store writes its data then.
 const PATIENCE: Duration = Duration::from_secs(180);

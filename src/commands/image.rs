@@ -9,9 +9,9 @@ use crate::commands::target::{Progress, interruptible};
 use crate::error::ExitStatus;
 use crate::files;
 use crate::output::Format;
-use crate::target::compose::engine::Engine;
-use crate::target::compose::image as loading;
-use crate::target::image;
+use crate::targets::compose::engine::Engine;
+use crate::targets::compose::image as loading;
+use crate::targets::image;
 
 /// Runs `image`.
 pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {

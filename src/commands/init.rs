@@ -17,9 +17,9 @@ use crate::files;
 use crate::output::Format;
 use crate::prompt;
 use crate::render::{Dialect, Engine};
-use crate::spec::stack::{Autoscaling, StoreMode};
-use crate::spec::values::{Name, Span};
-use crate::spec::{Layer, Stack, TargetKind};
+use crate::stack::model::{Autoscaling, StoreMode};
+use crate::stack::values::{Name, Span};
+use crate::stack::{Layer, Stack, TargetKind};
 
 /// What the template of the stack file knows.
 #[derive(Serialize)]
@@ -135,7 +135,7 @@ fn fits(values: &[(&str, serde_json::Value)]) -> Result<(), String> {
         .iter()
         .map(|(path, value)| Layer::Flag { flag: "init".into(), path: (*path).into(), value: value.clone() })
         .collect();
-    let problems = crate::spec::resolve(&layers).err().unwrap_or_default();
+    let problems = crate::stack::resolve(&layers).err().unwrap_or_default();
     problems.into_iter().next().map_or(Ok(()), |problem| Err(problem.message))
 }
 
@@ -161,13 +161,13 @@ fn check(name: &str, text: &str) -> Result<()> {
     for (path, uri, line) in
         [("mongodb", "mongodb.uri", "mongodb://later"), ("redis", "redis.url", "redis://later")]
     {
-        let external = crate::spec::yaml::parse(text)
+        let external = crate::stack::yaml::parse(text)
             .is_ok_and(|node| node.to_json()[path]["mode"].as_str() == Some("external"));
         if external {
             layers.push(Layer::Flag { flag: "init".into(), path: uri.into(), value: line.into() });
         }
     }
-    crate::spec::resolve(&layers).map(drop).map_err(|problems| {
+    crate::stack::resolve(&layers).map(drop).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
         Failure::new(ExitStatus::Usage, lines.join("; ")).hint("nothing was written; change the flag").into()

@@ -12,11 +12,11 @@ use crate::commands::Context;
 use crate::commands::target::{interruptible, target};
 use crate::error::{ExitStatus, Failure};
 use crate::output::{Format, Output};
-use crate::spec::layers::nearest;
-use crate::spec::values::Span;
-use crate::target::Target;
-use crate::target::local::logs::{Line, Reader, Watch, components};
-use crate::target::logs::{self, LogsRequest};
+use crate::stack::layers::nearest;
+use crate::stack::values::Span;
+use crate::targets::Target;
+use crate::targets::local::logs::{Line, Reader, Watch, components};
+use crate::targets::logs::{self, LogsRequest};
 
 /// Room for the names of components whose number is not known before.
 const WIDTH: usize = "service-10".len();

@@ -29,7 +29,7 @@ pub use render::own_templates;
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::target::local::{lifeline, supervisor};
+use crate::targets::local::{lifeline, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {

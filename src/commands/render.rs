@@ -14,8 +14,8 @@ use crate::load::k6;
 use crate::output::Format;
 use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
-use crate::spec::layers::nearest;
-use crate::spec::{Stack, TargetKind};
+use crate::stack::layers::nearest;
+use crate::stack::{Stack, TargetKind};
 use crate::state::State;
 
 /// Runs `render`.

@@ -10,8 +10,8 @@ use crate::commands::target::{Progress, interruptible, status_text, target};
 use crate::commands::up::{GOES_ON, ROLLS_ON, STOPS};
 use crate::error::ExitStatus;
 use crate::output::Format;
-use crate::spec::values::Span;
-use crate::target::Target;
+use crate::stack::values::Span;
+use crate::targets::Target;
 
 /// Replaces every replica, one after the other.
 pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {

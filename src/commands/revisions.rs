@@ -10,10 +10,10 @@ use crate::commands::target::{Progress, interruptible, kubernetes_only, status_t
 use crate::commands::up::ROLLS_ON;
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
-use crate::spec::values::Span;
-use crate::target::Target;
-use crate::target::kubernetes::Kubernetes;
-use crate::target::revision::Revision;
+use crate::stack::values::Span;
+use crate::targets::Target;
+use crate::targets::kubernetes::Kubernetes;
+use crate::targets::revision::Revision;
 
 /// Lists the revisions.
 pub async fn history(context: &Context) -> Result<ExitStatus> {

@@ -9,9 +9,9 @@ use crate::commands::target::{kubernetes_only, remember, status_text, target, wa
 use crate::commands::up::converge;
 use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
-use crate::spec::{Stack, TargetKind};
-use crate::target::Target;
-use crate::target::kubernetes::Options;
+use crate::stack::{Stack, TargetKind};
+use crate::targets::Target;
+use crate::targets::kubernetes::Options;
 
 /// Sets the number of replicas and remembers it.
 pub async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
-use crate::target::local::http;
+use crate::targets::local::http;
 
 /// Asks the replica on this host whether it is ready.
 pub async fn healthcheck(port: u16) -> Result<ExitStatus> {

@@ -8,8 +8,8 @@ use crate::commands::Context;
 use crate::commands::target::{interruptible, status_text, target, wanted};
 use crate::error::ExitStatus;
 use crate::output::Format;
-use crate::target::Target;
-use crate::target::status::Status;
+use crate::targets::Target;
+use crate::targets::status::Status;
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,15 +1,14 @@
 //! `store`: runs an embedded store on the socket that the supervisor hands over.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use listenfd::ListenFd;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::StoreArgs;
 use crate::commands::serve::log_to_stderr;
-use crate::embedded::{mongodb, redis};
 use crate::error::{ExitStatus, Failure};
+use appforge_embedded::{mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
@@ -27,8 +26,8 @@ pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
     if args.name == "mongodb" {
         mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await?;
     } else {
-        let eviction = serde_json::from_value(Value::String(args.maxmemory_policy))
-            .context("this is no eviction policy of Redis")?;
+        let eviction = redis::Eviction::named(&args.maxmemory_policy)
+            .ok_or_else(|| anyhow!("unknown Redis eviction policy `{}`", args.maxmemory_policy))?;
         let options = redis::Options { data: args.data, max_memory: args.maxmemory, eviction };
         redis::serve(listener, options, shutdown).await?;
     }

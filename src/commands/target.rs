@@ -10,15 +10,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::commands::{Context, own_templates};
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;
-use crate::spec::stack::OnRedisFailure;
-use crate::spec::{Resolved, Stack, TargetKind};
+use crate::stack::model::OnRedisFailure;
+use crate::stack::{Resolved, Stack, TargetKind};
 use crate::state::State;
-use crate::target::Target;
-use crate::target::compose::Compose;
-use crate::target::kubernetes::{Announcer, Kubernetes};
-use crate::target::local::Local;
-use crate::target::local::layout::Layout;
-use crate::target::status::{ClusterStatus, Condition, Status};
+use crate::targets::Target;
+use crate::targets::compose::Compose;
+use crate::targets::kubernetes::{Announcer, Kubernetes};
+use crate::targets::local::Local;
+use crate::targets::local::layout::Layout;
+use crate::targets::status::{ClusterStatus, Condition, Status};
 
 /// The stack of the project on its target.
 ///

@@ -13,11 +13,11 @@ use crate::commands::target::{
 };
 use crate::error::ExitStatus;
 use crate::output::Format;
-use crate::spec::Stack;
-use crate::target::Target;
-use crate::target::kubernetes::{Asking, Options};
-use crate::target::plan::Plan;
-use crate::target::status::Status;
+use crate::stack::Stack;
+use crate::targets::Target;
+use crate::targets::kubernetes::{Asking, Options};
+use crate::targets::plan::Plan;
+use crate::targets::status::Status;
 
 /// What Ctrl-C during a change means.
 pub const GOES_ON: &str =

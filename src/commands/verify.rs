@@ -7,10 +7,10 @@ use crate::commands::Context;
 use crate::commands::target::{Progress, interruptible, target, wanted};
 use crate::error::ExitStatus;
 use crate::output::Format;
-use crate::target::Target;
-use crate::target::compose::Compose;
-use crate::target::kubernetes::Kubernetes;
-use crate::target::local::Client;
+use crate::targets::Target;
+use crate::targets::compose::Compose;
+use crate::targets::kubernetes::Kubernetes;
+use crate::targets::local::Client;
 use crate::verify::{AUTOSCALER, Switch, redis_down, verify};
 
 impl Switch for Client {

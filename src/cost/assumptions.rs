@@ -5,8 +5,8 @@ use crate::cost::model::{
     PACE, UTILISATION,
 };
 use crate::cost::money::{count, grouped};
-use crate::spec::TargetKind;
-use crate::spec::values::ByteSize;
+use crate::stack::TargetKind;
+use crate::stack::values::ByteSize;
 
 /// One number that an estimate rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]

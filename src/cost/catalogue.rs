@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 
 use crate::cost::money::{Currency, Range};
 use crate::cost::reader;
-use crate::spec::TargetKind;
-use crate::spec::values::{ByteSize, MilliCpu};
+use crate::stack::TargetKind;
+use crate::stack::values::{ByteSize, MilliCpu};
 
 /// The text of the default catalogue.
 pub const DEFAULT: &str = include_str!("catalogue.yaml");

@@ -257,7 +257,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::cost::Capacity;
-    use crate::spec::Stack;
+    use crate::stack::Stack;
 
     fn inputs() -> Inputs {
         Inputs::new(&Stack::default(), Capacity::default())

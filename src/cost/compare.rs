@@ -129,7 +129,7 @@ pub fn traffic(found: &Estimate) -> String {
 mod tests {
     use super::*;
     use crate::cost::{Capacity, Inputs, estimate};
-    use crate::spec::Stack;
+    use crate::stack::Stack;
 
     fn at(users: u64) -> Estimate {
         let inputs = Inputs::new(&Stack::default(), Capacity::default());

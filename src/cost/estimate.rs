@@ -199,7 +199,7 @@ fn limits(tier: &Tier, inputs: &Inputs, users: u64, need: &Need, lines: &[Line])
         let available = Decimal::from(replicas).saturating_mul(inputs.planned_per_replica());
         limits.push(Limit { name: "request rate", needed: need.peak, available, unit: "req/s" });
     }
-    if let (crate::spec::TargetKind::Kubernetes, Some((_, most))) = (tier.target, inputs.autoscaling) {
+    if let (crate::stack::TargetKind::Kubernetes, Some((_, most))) = (tier.target, inputs.autoscaling) {
         let (needed, available) = (need.replicas.into(), most.into());
         limits.push(Limit { name: "autoscaler", needed, available, unit: "replicas" });
     }
@@ -226,7 +226,7 @@ fn limits(tier: &Tier, inputs: &Inputs, users: u64, need: &Need, lines: &[Line])
 mod tests {
     use super::*;
     use crate::cost::Capacity;
-    use crate::spec::Stack;
+    use crate::stack::Stack;
     use proptest::prelude::*;
 
     fn today() -> Date {

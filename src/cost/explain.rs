@@ -8,8 +8,8 @@ use crate::cost::model::{self, Inputs};
 use crate::cost::money::{count, grouped, plain};
 use crate::cost::remarks::{extrapolation, plural};
 use crate::cost::report::short;
-use crate::spec::layers::nearest;
-use crate::spec::values::ByteSize;
+use crate::stack::layers::nearest;
+use crate::stack::values::ByteSize;
 
 /// One step: what is found, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -345,7 +345,7 @@ fn traffic(inputs: &Inputs, found: &Estimate) -> Vec<Step> {
 mod tests {
     use super::*;
     use crate::cost::{Capacity, estimate};
-    use crate::spec::Stack;
+    use crate::stack::Stack;
 
     #[test]
     fn every_topic_of_every_tier_ends_in_what_the_estimate_says() {

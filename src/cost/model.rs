@@ -20,8 +20,8 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::cost::capacity::Capacity;
 use crate::cost::catalogue::{Item, SizedBy, Tier};
-use crate::spec::values::{ByteSize, MilliCpu};
-use crate::spec::{Stack, TargetKind};
+use crate::stack::values::{ByteSize, MilliCpu};
+use crate::stack::{Stack, TargetKind};
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;

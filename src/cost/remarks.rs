@@ -6,7 +6,7 @@ use crate::cost::catalogue::{Catalogue, STALE_DAYS, Tier};
 use crate::cost::estimate::{Binding, Estimate, Line};
 use crate::cost::model::{Inputs, Need, Rule};
 use crate::cost::money::{Range, count, grouped};
-use crate::spec::TargetKind;
+use crate::stack::TargetKind;
 
 /// The rule of the dearest line: it sets the price.
 pub fn binding(tier: &Tier, need: &Need, lines: &[Line]) -> Binding {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::load::scenario::{BUILT_IN, built_in_steps};
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
-use crate::spec::Stack;
+use crate::stack::Stack;
 
 const TEMPLATE: &str = include_str!("../../templates/load/load-test.js");
 /// How long each scenario takes.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use crate::load::connection::Wish;
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
-use crate::spec::stack;
+use crate::stack::model;
 
 /// Most different steps: each has a histogram in each thread.
 pub const MAX_STEPS: usize = 64;
@@ -163,7 +163,7 @@ pub const BUILT_IN: [(&str, u32); 3] = [("normal", 100), ("peak", 200), ("stress
 
 /// The requests of the built-in scenarios: reads only, since a test must not fill anyone's database. An image of
 /// the user's own promises no more than `/health`.
-pub fn built_in_steps(service: &stack::Service) -> Vec<Step> {
+pub fn built_in_steps(service: &model::Service) -> Vec<Step> {
     let mut steps = vec![Step::get("health", "/health", 1)];
     if service.image.is_bundled() {
         steps.push(Step::get("items", "/api/items?limit=20", 4));

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::load::histogram::Latencies;
 use crate::load::scenario::Step;
 use crate::load::tally::Tally;
-use crate::spec::stack;
+use crate::stack::model;
 
 /// One condition on a whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ pub struct Verdict {
 
 impl Threshold {
     /// The thresholds of a stack file.
-    pub fn of_stack(thresholds: &stack::Thresholds) -> Vec<Self> {
+    pub fn of_stack(thresholds: &model::Thresholds) -> Vec<Self> {
         let texts = [
             format!("p95<{}", thresholds.p95),
             format!("p99<{}", thresholds.p99),
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_flag_takes_the_place_of_the_file_for_the_same_metric() {
-        let file = Threshold::of_stack(&stack::Stack::default().load.thresholds);
+        let file = Threshold::of_stack(&model::Stack::default().load.thresholds);
         let texts: Vec<String> = file.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["p95<500ms", "p99<1s", "error_rate<1%", "checks>95%"]);
         let flags = ["p95<1us".parse().unwrap(), "p95{health}<1s".parse().unwrap()];

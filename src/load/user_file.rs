@@ -25,9 +25,9 @@ use serde_json::Value;
 use crate::load::scenario::{Check, Condition, MAX_STEPS, MAX_USERS, Model, Scenario, Step};
 use crate::load::schedule::{Schedule, Stage};
 use crate::load::thresholds::Threshold;
-use crate::spec::layers::nearest;
-use crate::spec::values::Span;
-use crate::spec::yaml::{self, Content, Node};
+use crate::stack::layers::nearest;
+use crate::stack::values::Span;
+use crate::stack::yaml::{self, Content, Node};
 
 /// Longest stage: a day.
 const LONGEST: Duration = Duration::from_secs(86_400);

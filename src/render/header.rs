@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::render::Overrides;
-use crate::spec::{Stack, TargetKind};
+use crate::stack::{Stack, TargetKind};
 
 const MARK: &str = "Rendered by appforge";
 

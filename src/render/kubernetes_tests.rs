@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::tests::hostile;
 use super::*;
 use crate::render::context::kubernetes::names;
-use crate::spec::yaml;
+use crate::stack::yaml;
 
 fn kubernetes(stack: &Stack, overrides: &Overrides) -> Vec<Document> {
     render(stack, TargetKind::Kubernetes, overrides).unwrap()
@@ -115,7 +115,7 @@ fn a_change_of_a_stores_settings_restarts_that_store_only() {
     };
     let before = pods(&Stack::default());
     let mut stack = Stack::default();
-    stack.redis.eviction = crate::spec::stack::Eviction::Noeviction;
+    stack.redis.eviction = crate::stack::model::Eviction::Noeviction;
     let after = pods(&stack);
     assert_eq!((&before[0], &before[1]), (&after[0], &after[1]));
     assert_ne!(before[2], after[2]);
@@ -148,7 +148,7 @@ fn every_pod_may_pull_from_a_private_registry() {
 #[test]
 fn an_embedded_store_is_refused() {
     let mut stack = Stack::default();
-    stack.redis.mode = crate::spec::stack::StoreMode::Embedded;
+    stack.redis.mode = crate::stack::model::StoreMode::Embedded;
     let error = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap_err();
     assert_eq!(error.to_string(), "redis.mode: `embedded` runs on the target local only");
     assert_eq!(crate::error::status_of(&error), ExitStatus::Config);

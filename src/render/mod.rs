@@ -22,7 +22,7 @@ pub use header::{hex, is_rendered};
 pub use templates::{names as template_names, text as template};
 
 use crate::error::{ExitStatus, Failure};
-use crate::spec::{Stack, TargetKind};
+use crate::stack::{Stack, TargetKind};
 
 /// One rendered file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::KUSTOMIZATION;
-use crate::spec::yaml;
+use crate::stack::yaml;
 
 /// Fails when the document cannot be read, with the place.
 pub fn check(path: &str, text: &str) -> Result<()> {

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::{Draft, quote};
-use crate::spec::stack::Patch;
-use crate::spec::{TargetKind, yaml};
+use crate::stack::model::Patch;
+use crate::stack::{TargetKind, yaml};
 
 /// Applies the patches that are for `target`.
 pub fn apply(

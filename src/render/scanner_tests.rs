@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::render::context::kubernetes::{KUSTOMIZATION, names};
-use crate::spec::kubernetes::RouteApi;
-use crate::spec::stack::{Persistence, StoreMode, Topology};
-use crate::spec::values::Secret;
-use crate::spec::yaml;
+use crate::stack::kubernetes::RouteApi;
+use crate::stack::model::{Persistence, StoreMode, Topology};
+use crate::stack::values::Secret;
+use crate::stack::yaml;
 
 /// Each choice by its number; numbers past the last start again.
 fn stack(choice: [usize; 5], more: usize) -> Stack {
@@ -76,7 +76,7 @@ fn every_combination_of_options_holds_the_rules() {
         // Each option that is not among the choices meets each choice sooner or later.
         more += 1;
         let stack = stack(choice, more);
-        assert_eq!(crate::spec::validate::validate(&stack), [], "{choice:?}");
+        assert_eq!(crate::stack::validate::validate(&stack), [], "{choice:?}");
         let documents = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap();
         let breaches = Scan::new(&stack, &documents).breaches();
         assert!(breaches.is_empty(), "{choice:?} {more}: {breaches:#?}");
@@ -96,7 +96,7 @@ fn a_planted_breach_is_found() {
         ("/spec/selector/matchLabels/app.kubernetes.io~1instance", "other".into()),
     ] {
         let mut stack = Stack::default();
-        let patch = crate::spec::stack::Patch::Replace { path: path.into(), value };
+        let patch = crate::stack::model::Patch::Replace { path: path.into(), value };
         stack.patches.insert("kubernetes/deployment.yaml".into(), vec![patch]);
         let documents = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap();
         assert!(!Scan::new(&stack, &documents).breaches().is_empty(), "{path}");

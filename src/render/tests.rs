@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::spec::stack::Patch;
-use crate::spec::yaml;
+use crate::stack::model::Patch;
+use crate::stack::yaml;
 
 fn compose(stack: &Stack) -> Vec<Document> {
     render(stack, TargetKind::Compose, &Overrides::default()).unwrap()
@@ -188,7 +188,7 @@ fn redis_is_kept_below_its_limit_and_on_disk() {
 
 #[test]
 fn an_external_store_is_no_container_and_its_uri_is_nowhere() {
-    let stack: Stack = crate::spec::resolve(&[crate::spec::Layer::File {
+    let stack: Stack = crate::stack::resolve(&[crate::stack::Layer::File {
         name: "appforge.yaml".into(),
         text: "target: compose\nredis: {mode: external, url: 'redis://:hunter2@h'}\n".into(),
     }])

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::report::Finding;
-use crate::spec::{Stack, TargetKind};
-use crate::target::status::Autoscaler;
-use crate::target::subject::Subject;
+use crate::stack::{Stack, TargetKind};
+use crate::targets::status::Autoscaler;
+use crate::targets::subject::Subject;
 
 pub(super) fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let wanted = match &stack.kubernetes.autoscaling {
@@ -55,7 +55,7 @@ fn troubles(autoscaler: &Autoscaler, min: u32, max: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::status::{Condition, Metric};
+    use crate::targets::status::{Condition, Metric};
 
     #[test]
     fn a_missing_metric_a_condition_that_does_not_hold_and_other_bounds_are_each_named() {

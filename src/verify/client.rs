@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::spec::values::Secret;
+use crate::stack::values::Secret;
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(10);

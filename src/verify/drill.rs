@@ -9,9 +9,9 @@ use http::StatusCode;
 use super::client::{fresh_client, get, statusz};
 use super::judged;
 use super::report::{Check, Finding};
-use crate::spec::stack::OnRedisFailure;
-use crate::spec::{Stack, TargetKind};
-use crate::target::subject::Subject;
+use crate::stack::model::OnRedisFailure;
+use crate::stack::{Stack, TargetKind};
+use crate::targets::subject::Subject;
 
 /// How long the replicas may take to notice that Redis is gone, or back.
 const NOTICE: Duration = Duration::from_secs(10);

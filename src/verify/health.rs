@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::client::{fresh_client, get};
 use super::report::Finding;
-use crate::target::subject::Subject;
+use crate::targets::subject::Subject;
 
 /// How long a replica that has just started, or whose store has, may take to find its stores.
 const SETTLED: Duration = Duration::from_secs(5);

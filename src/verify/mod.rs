@@ -18,9 +18,9 @@ pub use drill::{Switch, redis_down};
 pub use report::{Check, Report, Verdict};
 
 use crate::error::{ExitStatus, Failure};
-use crate::spec::layers::nearest;
-use crate::spec::{Stack, TargetKind};
-use crate::target::subject::Subject;
+use crate::stack::layers::nearest;
+use crate::stack::{Stack, TargetKind};
+use crate::targets::subject::Subject;
 use report::Finding;
 
 /// The checks, in the order in which they are done.

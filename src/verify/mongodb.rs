@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::client::statusz;
 use super::report::Finding;
-use crate::spec::Stack;
-use crate::target::subject::Subject;
+use crate::stack::Stack;
+use crate::targets::subject::Subject;
 
 /// Connections of a driver beside its pool: two that watch the server, by replica; our own; a few of the operator's.
 const WATCHERS: i64 = 2;

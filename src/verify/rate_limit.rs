@@ -6,8 +6,8 @@ use http::StatusCode;
 
 use super::client::{Answer, fresh_client, get};
 use super::report::Finding;
-use crate::spec::Stack;
-use crate::target::subject::Subject;
+use crate::stack::Stack;
+use crate::targets::subject::Subject;
 
 /// Requests that are under way together in the second round.
 const AT_ONCE: usize = 50;

@@ -7,9 +7,9 @@ use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::report::Finding;
-use crate::spec::Stack;
-use crate::spec::stack::{Persistence, StoreMode};
-use crate::target::subject::Subject;
+use crate::stack::Stack;
+use crate::stack::model::{Persistence, StoreMode};
+use crate::targets::subject::Subject;
 
 /// How long Redis may take.
 const LIMIT: Duration = Duration::from_secs(5);

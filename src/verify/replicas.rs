@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::client::statusz;
 use super::report::Finding;
-use crate::target::subject::Subject;
+use crate::targets::subject::Subject;
 
 pub(super) async fn check(subject: &Subject) -> Result<Finding> {
     let (mut answered, mut troubles) = (Vec::new(), Vec::new());

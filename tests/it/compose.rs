@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use appforge::error::{ExitStatus, hints, render, status_of};
-use appforge::spec::{Layer, resolve};
-use appforge::target::compose::Compose;
-use appforge::target::finding::Verdict;
-use appforge::target::logs::{Line, LogsRequest};
-use appforge::target::plan::Plan;
-use appforge::target::status::Status;
+use appforge::stack::{Layer, resolve};
+use appforge::targets::compose::Compose;
+use appforge::targets::finding::Verdict;
+use appforge::targets::logs::{Line, LogsRequest};
+use appforge::targets::plan::Plan;
+use appforge::targets::status::Status;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use appforge::embedded::mongodb::{Options, serve};
+use appforge_embedded::mongodb::{Options, serve};
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::options::{ClientOptions, IndexOptions, ReturnDocument};

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use appforge::embedded::redis::{Options, serve};
-use appforge::spec::stack::Eviction;
+use appforge_embedded::redis::{Eviction, Options, serve};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, ErrorKind, ServerErrorKind, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -32,23 +32,23 @@ const IMPURE: &[&str] = &[
 ];
 
 const RULES: &[Rule] = &[
-    Rule { within: "src/spec/", except: &[], words: IMPURE, why: "spec is pure" },
+    Rule { within: "src/stack/", except: &[], words: IMPURE, why: "stack is pure" },
     Rule { within: "src/render/", except: &[], words: IMPURE, why: "render is pure" },
     Rule { within: "src/cost/", except: &[], words: IMPURE, why: "cost is pure" },
     Rule {
-        within: "src/spec/",
+        within: "src/stack/",
         except: &[],
-        words: &["crate::render", "crate::target", "crate::commands", "crate::verify", "crate::load"],
-        why: "spec depends on nothing above it",
+        words: &["crate::render", "crate::targets", "crate::commands", "crate::verify", "crate::load"],
+        why: "stack depends on nothing above it",
     },
     Rule {
         within: "src/render/",
         except: &[],
-        words: &["crate::target", "crate::commands", "crate::verify"],
-        why: "render depends on spec only",
+        words: &["crate::targets", "crate::commands", "crate::verify"],
+        why: "render depends on stack only",
     },
     Rule {
-        within: "src/target/",
+        within: "src/targets/",
         except: &[],
         words: &["crate::commands", "crate::cli::"],
         why: "targets know no verb",
@@ -56,13 +56,13 @@ const RULES: &[Rule] = &[
     Rule { within: "src/verify/", except: &[], words: &["crate::commands"], why: "checks know no verb" },
     Rule {
         within: "src/",
-        except: &["src/target/compose/"],
+        except: &["src/targets/compose/"],
         words: &["bollard::"],
         why: "bollard is the compose target's",
     },
     Rule {
         within: "src/",
-        except: &["src/target/kubernetes/"],
+        except: &["src/targets/kubernetes/"],
         words: &["kube::"],
         why: "kube is the kubernetes target's",
     },
@@ -129,7 +129,7 @@ fn check(file: &str, text: &str) -> Vec<String> {
         breaches.push(format!("{file}:{lines}: longer than {MOST_LINES} lines"));
     }
     let source =
-        file.starts_with("src/") || file.starts_with("service/src/") || file.starts_with("xtask/src/");
+        ["src/", "service/src/", "crates/", "xtask/src/"].iter().any(|folder| file.starts_with(folder));
     if source && !file.ends_with("tests.rs") && !text.starts_with("//!") {
         breaches.push(format!("{file}:1: no header that says its job"));
     }
@@ -156,12 +156,12 @@ mod tests {
     #[test]
     fn each_rule_catches_a_planted_breach() {
         for (file, line) in [
-            ("src/spec/x.rs", "use std::fs;"),
+            ("src/stack/x.rs", "use std::fs;"),
             ("src/render/x.rs", "let now = std::time::Instant::now();"),
             ("src/cost/x.rs", "tokio::spawn(x);"),
-            ("src/spec/x.rs", "use crate::target::plan::Plan;"),
-            ("src/target/x.rs", "use crate::commands::Context;"),
-            ("src/target/local/x.rs", "use bollard::Docker;"),
+            ("src/stack/x.rs", "use crate::targets::plan::Plan;"),
+            ("src/targets/x.rs", "use crate::commands::Context;"),
+            ("src/targets/local/x.rs", "use bollard::Docker;"),
             ("src/commands/x.rs", "dialoguer::Confirm::new();"),
             ("src/commands/x.rs", "anstream::stdout();"),
         ] {
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn what_is_allowed_is_not_caught() {
         for (file, text) in [
-            ("src/target/compose/x.rs", "//! H\nuse bollard::Docker;\n"),
-            ("src/spec/x.rs", "//! H\n// std::fs is not used here\n"),
-            ("src/spec/x.rs", "//! H\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"),
-            ("src/commands/x.rs", "//! H\nuse crate::target::kubernetes::kube_x;\n"),
+            ("src/targets/compose/x.rs", "//! H\nuse bollard::Docker;\n"),
+            ("src/stack/x.rs", "//! H\n// std::fs is not used here\n"),
+            ("src/stack/x.rs", "//! H\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"),
+            ("src/commands/x.rs", "//! H\nuse crate::targets::kubernetes::kube_x;\n"),
         ] {
             assert_eq!(check(file, text), Vec::<String>::new());
         }

@@ -13,7 +13,7 @@ use crate::load::scenario::{self, Model, Scenario, Step};
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
 use crate::load::user_file::{self, Defaults};
-use crate::spec::Stack;
+use crate::stack::Stack;
 
 /// How long the built-in scenarios take unless told.
 const DURATION: Duration = Duration::from_secs(60);

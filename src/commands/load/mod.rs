@@ -20,7 +20,7 @@ use crate::load::generator::Ended;
 use crate::load::history::{self, History};
 use crate::load::report::Report;
 use crate::output::Format;
-use crate::spec::TargetKind;
+use crate::stack::TargetKind;
 
 /// Runs `load`.
 pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {

@@ -19,7 +19,7 @@ use crate::load::history::History;
 use crate::load::report::{self, About, Report};
 use crate::load::scenario::{Model, Scenario, Step};
 use crate::load::thresholds::Threshold;
-use crate::spec::Stack;
+use crate::stack::Stack;
 
 /// A threshold is not held against the first moments of a run.
 const ABORT_AFTER: Duration = Duration::from_secs(2);

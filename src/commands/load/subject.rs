@@ -8,8 +8,8 @@ use crate::cli::load::LoadArgs;
 use crate::commands::{Context, target};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::spec::Stack;
-use crate::target::subject::Ways;
+use crate::stack::Stack;
+use crate::targets::subject::Ways;
 
 /// Fewer bytes are no secret; the service refuses them too.
 const LEAST_SECRET: usize = 16;

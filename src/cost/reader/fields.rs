@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::cost::capacity::MAX_USERS;
 use crate::cost::catalogue::Problem;
 use crate::cost::money::Currency;
-use crate::spec::layers::nearest;
-use crate::spec::values::ByteSize;
-use crate::spec::yaml::{Content, Node};
+use crate::stack::layers::nearest;
+use crate::stack::values::ByteSize;
+use crate::stack::yaml::{Content, Node};
 
 /// Dearer units are a slip of the pen; the bound keeps every product within its type.
 const MAX_PRICE: u64 = 1_000_000;

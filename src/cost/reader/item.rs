@@ -9,8 +9,8 @@ use crate::cost::money::Range;
 use crate::cost::reader::fields::{
     Fields, Reader, boolean, count, date, memory, money, positive, scalar, text, word,
 };
-use crate::spec::values::MilliCpu;
-use crate::spec::yaml::Node;
+use crate::stack::values::MilliCpu;
+use crate::stack::yaml::Node;
 
 const ITEM: [&str; 16] = [
     "id",

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cost::catalogue::{Catalogue, Problem, Tier};
 use crate::cost::reader::fields::{Reader, count, currency, text, whole, word};
-use crate::spec::TargetKind;
-use crate::spec::yaml::{self, Node};
+use crate::stack::TargetKind;
+use crate::stack::yaml::{self, Node};
 
 const TIER: [&str; 12] = [
     "name",

@@ -14,9 +14,9 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides, header};
-use crate::spec::stack::{Persistence, StoreMode};
-use crate::spec::values::{ByteSize, ImageRef, MilliCpu, Secret};
-use crate::spec::{Stack, environment::environment as shared};
+use crate::stack::model::{Persistence, StoreMode};
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu, Secret};
+use crate::stack::{Stack, environment::environment as shared};
 
 /// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));

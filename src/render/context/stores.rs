@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
-use crate::spec::stack::StoreMode;
-use crate::spec::values::ByteSize;
+use crate::stack::model::StoreMode;
+use crate::stack::values::ByteSize;
 
 const MIB: u64 = 1 << 20;
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::render::Document;
-use crate::spec::values::{ByteSize, MilliCpu};
-use crate::spec::yaml;
+use crate::stack::values::{ByteSize, MilliCpu};
+use crate::stack::yaml;
 
 /// The objects of a rendering.
 pub(super) struct Objects(Vec<Value>);

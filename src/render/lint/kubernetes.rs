@@ -7,9 +7,9 @@ use super::{Finding, Level};
 use crate::render::Document;
 use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
-use crate::spec::Stack;
-use crate::spec::stack::{StoreMode, Topology};
-use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::Stack;
+use crate::stack::model::{StoreMode, Topology};
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 
 /// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
 const MONITORING: u64 = 2;

@@ -8,7 +8,7 @@ mod kubernetes;
 use std::fmt;
 
 use crate::render::Document;
-use crate::spec::{Stack, TargetKind};
+use crate::stack::{Stack, TargetKind};
 
 /// One thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use appforge::spec::{Layer, resolve};
-use appforge::target::compose::Compose;
+use appforge::stack::{Layer, resolve};
+use appforge::targets::compose::Compose;
 use futures_util::StreamExt;
 
 use super::{Stack, ask, load, send};

@@ -19,9 +19,9 @@ use crate::render::context::kubernetes::object::{Component, Labels, Object};
 use crate::render::context::stores::runs_here;
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides};
-use crate::spec::Stack;
-use crate::spec::kubernetes::{CpuLimit, PriorityClass};
-use crate::spec::values::MilliCpu;
+use crate::stack::Stack;
+use crate::stack::kubernetes::{CpuLimit, PriorityClass};
+use crate::stack::values::MilliCpu;
 
 /// The document that `kubectl apply -k` reads. Without an extension, so that `kubectl apply -f DIR` passes it over.
 pub const KUSTOMIZATION: &str = "Kustomization";

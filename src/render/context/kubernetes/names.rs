@@ -1,9 +1,9 @@
 //! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
 
 use crate::render::context::compose::STORE_USER;
-use crate::spec::Stack;
-use crate::spec::stack::Topology;
-use crate::spec::values::{ImageRef, Secret};
+use crate::stack::Stack;
+use crate::stack::model::Topology;
+use crate::stack::values::{ImageRef, Secret};
 
 /// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
 pub const OWNER_LABEL: &str = "appforge.dev/stack";

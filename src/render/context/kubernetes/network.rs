@@ -9,8 +9,8 @@ use super::object::{Component, Labels, Object, Pair, pair};
 use super::{Drafts, Settings, names};
 use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
-use crate::spec::stack::Topology;
-use crate::spec::values::Secret;
+use crate::stack::model::Topology;
+use crate::stack::values::Secret;
 
 /// The label that each namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";

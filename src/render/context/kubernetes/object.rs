@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::render::context::kubernetes::names;
-use crate::spec::Stack;
-use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::Stack;
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 
 /// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::object::{Component, Labels, Object, pair};
 use super::{Drafts, names};
-use crate::spec::Stack;
-use crate::spec::kubernetes::RouteApi;
+use crate::stack::Stack;
+use crate::stack::kubernetes::RouteApi;
 
 #[derive(Serialize)]
 struct Route {

@@ -9,8 +9,8 @@ use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resource
 use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
-use crate::spec::Stack;
-use crate::spec::environment::environment;
+use crate::stack::Stack;
+use crate::stack::environment::environment;
 
 /// What must remain between the drain of a replica and its being killed, in seconds.
 pub(crate) const MARGIN: u64 = 5;

@@ -9,8 +9,8 @@ use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
 use crate::render::header::hex;
-use crate::spec::stack::{Persistence, Topology};
-use crate::spec::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::model::{Persistence, Topology};
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
 
 /// The user of the stores' processes; the images' own 999 is a user of many nodes.

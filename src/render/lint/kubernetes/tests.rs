@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::render::{Overrides, lint, render};
-use crate::spec::TargetKind;
-use crate::spec::stack::Patch;
-use crate::spec::values::Secret;
+use crate::stack::TargetKind;
+use crate::stack::model::Patch;
+use crate::stack::values::Secret;
 
 fn findings(change: impl FnOnce(&mut Stack)) -> Vec<Finding> {
     let mut stack = Stack::default();

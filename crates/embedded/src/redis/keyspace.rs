@@ -1,0 +1,391 @@
+//! The keys: values, expiry, memory, eviction, and what changed since the last flush. No IO.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use crate::redis::Eviction;
+
+/// What a key costs beside its own bytes and those of its value: the entry, its slot in the table, the buffers' heads.
+const OVERHEAD: u64 = 128;
+/// Keys looked at to choose one to evict, as Redis's `maxmemory-samples`.
+const SAMPLES: usize = 5;
+/// Keys looked at in one step of the sweep for expired keys.
+const SWEEP: usize = 1000;
+/// Most steps of one sweep, so that it holds the lock for a few milliseconds at most.
+const SWEEP_STEPS: usize = 20;
+
+/// One key's value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) value: Bytes,
+    /// When it ends, in milliseconds since 1970.
+    pub(super) expires: Option<i64>,
+    /// Changes with each write, and never comes back; `WATCH` compares it.
+    pub(super) version: u64,
+    used: u64,
+}
+
+/// A changed key for the disk: its value and end, or `None` when it is gone.
+pub(super) type Change = (Bytes, Option<(Bytes, Option<i64>)>);
+
+/// What changed since the last flush.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Everything before `keys` is to be dropped first.
+    pub(super) cleared: bool,
+    pub(super) keys: Vec<Change>,
+}
+
+/// Counters for `INFO`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stats {
+    pub(super) commands: u64,
+    pub(super) connections: u64,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) expired: u64,
+    pub(super) evicted: u64,
+}
+
+/// All keys.
+#[derive(Debug)]
+pub(super) struct Keyspace {
+    entries: IndexMap<Bytes, Entry>,
+    dirty: HashSet<Bytes>,
+    cleared: bool,
+    /// Changed keys that are on their way to the disk.
+    flushing: usize,
+    now: i64,
+    clock: u64,
+    memory: u64,
+    volatile: usize,
+    swept: usize,
+    random: u64,
+    pub(super) max_memory: u64,
+    pub(super) eviction: Eviction,
+    pub(super) stats: Stats,
+    /// False while the data file cannot be written; writes are refused meanwhile, as Redis does.
+    pub(super) disk_works: bool,
+}
+
+impl Keyspace {
+    pub(super) fn new(max_memory: u64, eviction: Eviction) -> Self {
+        let mut this = Self {
+            entries: IndexMap::new(),
+            dirty: HashSet::new(),
+            cleared: false,
+            flushing: 0,
+            now: 0,
+            clock: 0,
+            memory: 0,
+            volatile: 0,
+            swept: 0,
+            random: 0x9E37_79B9_7F4A_7C15,
+            max_memory,
+            eviction,
+            stats: Stats::default(),
+            disk_works: true,
+        };
+        this.tick();
+        this
+    }
+
+    /// Looks at the clock. Within one command, and one transaction, the time stands still.
+    pub(super) fn tick(&mut self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    }
+
+    /// Milliseconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Keys, those included that ended and were not met yet.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Keys that end.
+    pub(super) fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// Bytes in use.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// A living entry, without making it recently used.
+    pub(super) fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let expires = self.entries.get(key)?.expires;
+        if expires.is_some_and(|at| at <= self.now) {
+            self.remove(key);
+            self.stats.expired += 1;
+            return None;
+        }
+        self.entries.get(key)
+    }
+
+    /// A living entry, which is now recently used.
+    pub(super) fn get(&mut self, key: &[u8]) -> Option<&Entry> {
+        if self.peek(key).is_none() {
+            self.stats.misses += 1;
+            return None;
+        }
+        self.stats.hits += 1;
+        self.clock += 1;
+        let clock = self.clock;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = clock;
+        Some(entry)
+    }
+
+    /// Sets a key whatever it was. Copies, so that no request's buffer is held by a key.
+    pub(super) fn set(&mut self, key: &[u8], value: &[u8], expires: Option<i64>) {
+        self.clock += 1;
+        let entry =
+            Entry { value: Bytes::copy_from_slice(value), expires, version: self.clock, used: self.clock };
+        self.memory += cost(key, value);
+        self.volatile += usize::from(expires.is_some());
+        match self.entries.get_full_mut(key) {
+            Some((_, known, place)) => {
+                let old = std::mem::replace(place, entry);
+                let known = known.clone();
+                self.forget(key, &old);
+                self.dirty.insert(known);
+            }
+            None => {
+                let key = Bytes::copy_from_slice(key);
+                self.dirty.insert(key.clone());
+                self.entries.insert(key, entry);
+            }
+        }
+    }
+
+    /// Changes when a key ends; false when there is no such key. An end that has passed removes it.
+    pub(super) fn expire(&mut self, key: &[u8], expires: Option<i64>) -> bool {
+        if self.peek(key).is_none() {
+            return false;
+        }
+        if expires.is_some_and(|at| at <= self.now) {
+            return self.remove(key);
+        }
+        self.clock += 1;
+        let Some((_, known, entry)) = self.entries.get_full_mut(key) else { return false };
+        self.volatile -= usize::from(entry.expires.is_some());
+        self.volatile += usize::from(expires.is_some());
+        entry.expires = expires;
+        entry.version = self.clock;
+        self.dirty.insert(known.clone());
+        true
+    }
+
+    /// Removes a key; false when there was none.
+    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
+        let Some((known, old)) = self.entries.swap_remove_entry(key) else { return false };
+        self.forget(key, &old);
+        self.dirty.insert(known);
+        true
+    }
+
+    fn forget(&mut self, key: &[u8], old: &Entry) {
+        self.memory = self.memory.saturating_sub(cost(key, &old.value));
+        self.volatile -= usize::from(old.expires.is_some());
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&mut self) {
+        self.entries = IndexMap::new();
+        self.dirty.clear();
+        self.cleared = true;
+        self.memory = 0;
+        self.volatile = 0;
+    }
+
+    /// The version of a key, 0 where there is none.
+    pub(super) fn version(&mut self, key: &[u8]) -> u64 {
+        self.peek(key).map_or(0, |entry| entry.version)
+    }
+
+    /// Up to `count` keys below `cursor` (0: from the start), and the cursor to go on from (0: the end was reached).
+    ///
+    /// It walks down, because a removal moves the last key into the gap: a key that stays is met at least once.
+    pub(super) fn scan(&self, cursor: usize, count: usize) -> (usize, Vec<Bytes>) {
+        let top = if cursor == 0 { self.len() } else { cursor.min(self.len()) };
+        let bottom = top.saturating_sub(count);
+        let alive = |entry: &Entry| entry.expires.is_none_or(|at| at > self.now);
+        let found = self.entries.get_range(bottom..top).into_iter().flatten();
+        (bottom, found.filter(|(_, entry)| alive(entry)).map(|(key, _)| key.clone()).collect())
+    }
+
+    /// Drops keys that ended, as long as many are found.
+    pub(super) fn sweep(&mut self) {
+        self.tick();
+        for _ in 0..SWEEP_STEPS {
+            if self.volatile == 0 {
+                return;
+            }
+            let top = if self.swept == 0 { self.len() } else { self.swept.min(self.len()) };
+            self.swept = top.saturating_sub(SWEEP);
+            let ended = (self.swept..top)
+                .filter_map(|index| self.entries.get_index(index))
+                .filter(|(_, entry)| entry.expires.is_some_and(|at| at <= self.now))
+                .map(|(key, _)| key.clone())
+                .collect::<Vec<_>>();
+            for key in &ended {
+                self.remove(key);
+                self.stats.expired += 1;
+            }
+            if ended.len() * 4 < SWEEP {
+                return;
+            }
+        }
+    }
+
+    /// Makes room by the policy; false when there is too little and nothing may go.
+    pub(super) fn make_room(&mut self) -> bool {
+        while self.max_memory > 0 && self.memory > self.max_memory {
+            let Some(key) = self.victim() else { return false };
+            self.remove(&key);
+            self.stats.evicted += 1;
+        }
+        true
+    }
+
+    fn victim(&mut self) -> Option<Bytes> {
+        let rank: fn(&Entry) -> Option<u64> = match self.eviction {
+            Eviction::Noeviction => return None,
+            Eviction::AllkeysLru => |entry| Some(entry.used),
+            Eviction::VolatileLru => |entry| entry.expires.map(|_| entry.used),
+            Eviction::VolatileTtl => |entry| entry.expires.map(|at| at.unsigned_abs()),
+        };
+        let ranked = |(key, entry): (&Bytes, &Entry)| Some((rank(entry)?, key.clone()));
+        let picks = (0..SAMPLES).map(|_| self.pick()).collect::<Vec<_>>();
+        let sampled =
+            picks.into_iter().filter_map(|index| self.entries.get_index(index)).filter_map(ranked).min();
+        // Few keys may go and none was sampled: look at all of them.
+        sampled.or_else(|| self.entries.iter().filter_map(ranked).min()).map(|(_, key)| key)
+    }
+
+    /// Some index: xorshift, good enough to sample with.
+    fn pick(&mut self) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random >> 16).unwrap_or(0) % self.len().max(1)
+    }
+
+    /// Takes what changed since the last time.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        let keys = std::mem::take(&mut self.dirty)
+            .into_iter()
+            .map(|key| {
+                let now = self.entries.get(&key).map(|entry| (entry.value.clone(), entry.expires));
+                (key, now)
+            })
+            .collect();
+        let changes = Changes { cleared: std::mem::take(&mut self.cleared), keys };
+        self.flushing = changes.keys.len() + usize::from(changes.cleared);
+        changes
+    }
+
+    /// Notes how the flush of `changes` went. What could not be written is kept for the next one.
+    pub(super) fn flushed(&mut self, changes: &Changes, written: bool) {
+        self.flushing = 0;
+        self.disk_works = written;
+        if !written {
+            self.cleared |= changes.cleared;
+            self.dirty.extend(changes.keys.iter().map(|(key, _)| key.clone()));
+        }
+    }
+
+    /// Changes that a crash would lose now.
+    pub(super) fn unsaved(&self) -> usize {
+        self.dirty.len() + usize::from(self.cleared) + self.flushing
+    }
+
+    /// Puts in what the disk held; nothing counts as changed but what ended meanwhile.
+    pub(super) fn load(&mut self, keys: Vec<(Bytes, Bytes, Option<i64>)>) {
+        for (key, value, expires) in keys {
+            self.set(&key, &value, expires);
+        }
+        self.dirty.clear();
+    }
+}
+
+fn cost(key: &[u8], value: &[u8]) -> u64 {
+    OVERHEAD + u64::try_from(key.len() + value.len()).unwrap_or(u64::MAX / 2)
+}
+
+/// What `MEMORY USAGE` tells of a key, in bytes.
+pub(super) fn usage(key: &[u8], entry: &Entry) -> u64 {
+    cost(key, &entry.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eviction_keeps_memory_below_the_limit_and_the_used_key_alive() {
+        let mut keys = Keyspace::new(200_000, Eviction::AllkeysLru);
+        keys.set(b"kept", b"x", None);
+        for number in 0..5000_u32 {
+            keys.set(&number.to_be_bytes(), &[0; 100], None);
+            assert!(keys.make_room() && keys.memory() <= 200_000);
+            keys.get(b"kept");
+        }
+        assert!(keys.stats.evicted > 1000);
+        assert!(keys.peek(b"kept").is_some());
+    }
+
+    #[test]
+    fn a_policy_for_volatile_keys_spares_the_others() {
+        let mut keys = Keyspace::new(1900, Eviction::VolatileTtl);
+        let later = keys.now() + 60_000;
+        keys.set(b"soon", b"", Some(later));
+        keys.set(b"late", b"", Some(later + 1));
+        for number in 0..13_u8 {
+            keys.set(&[number], b"", None);
+        }
+        assert!(keys.make_room());
+        assert_eq!((keys.len(), keys.volatile()), (14, 1));
+        keys.set(b"more", &[0; 2000], None);
+        assert!(!keys.make_room(), "only lasting keys are left, and they may not go");
+        assert_eq!((keys.len(), keys.volatile()), (14, 0));
+    }
+
+    #[test]
+    fn a_scan_meets_every_key_that_stays_though_others_go() {
+        let mut keys = Keyspace::new(0, Eviction::Noeviction);
+        for number in 0..100_u8 {
+            keys.set(&[number], b"", None);
+        }
+        let (mut cursor, mut seen) = (0, HashSet::new());
+        for gone in 0..100_u8 {
+            let (next, found) = keys.scan(cursor, 7);
+            seen.extend(found);
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+            keys.remove(&[gone * 2]);
+        }
+        assert!((0..50_u8).all(|half| seen.contains([half * 2 + 1].as_slice())));
+    }
+
+    #[test]
+    fn the_sweep_drops_keys_that_nobody_asks_for() {
+        let mut keys = Keyspace::new(0, Eviction::Noeviction);
+        let past = keys.now() - 1;
+        for number in 0..5000_u32 {
+            keys.set(&number.to_be_bytes(), b"", Some(past));
+        }
+        keys.sweep();
+        assert_eq!((keys.len(), keys.memory(), keys.volatile()), (0, 0, 0));
+    }
+}

@@ -1,0 +1,325 @@
+//! Layers -> one [`Stack`]: flags over `APPFORGE_*` over `appforge.ENV.yaml` over `appforge.yaml` over defaults. Pure.
+//!
+//! Each value that a layer sets is a leaf with its origin. A leaf is judged alone, by putting it into the default tree and
+//! reading that back as a [`Stack`]; so every wrong leaf is reported at once, with its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::stack::model::Stack;
+use crate::stack::validate::validate;
+use crate::stack::yaml::{self, Content, Node};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A file, with line and column.
+    File { name: String, line: usize, column: usize },
+    /// An environment variable.
+    Env(String),
+    /// A flag of the command line.
+    Flag(String),
+    /// An earlier `scale`.
+    Scaled,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
+            Self::Env(name) => f.write_str(name),
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Scaled => f.write_str("appforge scale"),
+        }
+    }
+}
+
+/// One source of values; later ones win.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// A YAML file: its name for messages, and its text.
+    File { name: String, text: String },
+    /// Environment variables, those that start with `APPFORGE_`.
+    Env(Vec<(String, String)>),
+    /// One flag: its name, the path it sets, its value.
+    Flag { flag: String, path: String, value: Value },
+}
+
+/// Something wrong in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where the value stands.
+    pub origin: Origin,
+    /// The path of the value, such as `service.port`; empty for a whole file.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin != Origin::Default {
+            write!(f, "{}: ", self.origin)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// A stack and where each of its values came from.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The stack.
+    pub stack: Stack,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Resolved {
+    /// Where the value at `path` came from.
+    pub fn origin(&self, path: &str) -> Origin {
+        origin_of(&self.origins, path)
+    }
+
+    /// Every value as `(path, JSON, origin)`, secrets redacted, in the order of the file format.
+    pub fn values(&self) -> Vec<(String, Value, Origin)> {
+        let mut values = Vec::new();
+        flatten(&tree(&self.stack), String::new(), &mut |path, value| {
+            values.push((path.clone(), value.clone(), self.origin(&path)));
+        });
+        values
+    }
+}
+
+struct Leaf {
+    path: String,
+    value: Value,
+    origin: Origin,
+}
+
+/// Puts the layers over the defaults. All problems come back at once.
+pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
+    let defaults = tree(&Stack::default());
+    let mut problems = Vec::new();
+    let mut leaves = Vec::new();
+    for layer in layers {
+        match layer {
+            Layer::File { name, text } => match yaml::parse(text) {
+                Ok(root) => {
+                    let mut reader = FileReader { name, leaves: &mut leaves, problems: &mut problems };
+                    reader.walk(&root, &defaults, String::new());
+                }
+                Err(error) => problems.push(Problem {
+                    origin: Origin::File { name: name.clone(), line: error.line, column: error.column },
+                    path: String::new(),
+                    message: error.message,
+                }),
+            },
+            Layer::Env(variables) => env_leaves(variables, &defaults, &mut leaves, &mut problems),
+            Layer::Flag { flag, path, value } => leaves.push(Leaf {
+                path: path.clone(),
+                value: value.clone(),
+                origin: Origin::Flag(flag.clone()),
+            }),
+        }
+    }
+    let mut merged = defaults.clone();
+    let mut origins = BTreeMap::new();
+    for leaf in leaves {
+        let mut alone = defaults.clone();
+        set(&mut alone, &leaf.path, leaf.value.clone());
+        match serde_json::from_value::<Stack>(alone) {
+            Ok(_) => {
+                set(&mut merged, &leaf.path, leaf.value);
+                origins.insert(leaf.path, leaf.origin);
+            }
+            Err(error) => {
+                let message = expected(at(&defaults, &leaf.path), &leaf.value, &error);
+                problems.push(Problem { origin: leaf.origin, path: leaf.path, message });
+            }
+        }
+    }
+    match serde_json::from_value::<Stack>(merged) {
+        Ok(stack) => {
+            problems.extend(validate(&stack).into_iter().map(|(path, message)| Problem {
+                origin: origin_of(&origins, path),
+                path: path.to_owned(),
+                message,
+            }));
+            if problems.is_empty() { Ok(Resolved { stack, origins }) } else { Err(problems) }
+        }
+        Err(error) => {
+            problems.push(Problem {
+                origin: Origin::Default,
+                path: String::new(),
+                message: error.to_string(),
+            });
+            Err(problems)
+        }
+    }
+}
+
+/// What is wrong with a value, in the words of the file where the deserializer would use those of Rust.
+fn expected(default: Option<&Value>, given: &Value, error: &serde_json::Error) -> String {
+    match default {
+        Some(Value::Number(number)) if number.is_u64() => match given.as_u64() {
+            Some(large) => format!("{large} is too large"),
+            None => format!("a whole number is expected, not {given}"),
+        },
+        Some(Value::Bool(_)) if !given.is_boolean() => {
+            format!("`true` or `false` is expected, not {given}")
+        }
+        Some(Value::Array(_)) if !given.is_array() => format!("a list is expected, not {given}"),
+        _ => error.to_string(),
+    }
+}
+
+/// The value at a path of the tree, if there is one.
+fn at<'t>(tree: &'t Value, path: &str) -> Option<&'t Value> {
+    path.split('.').try_fold(tree, |node, key| node.get(key))
+}
+
+struct FileReader<'a> {
+    name: &'a str,
+    leaves: &'a mut Vec<Leaf>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl FileReader<'_> {
+    fn walk(&mut self, node: &Node, known: &Value, path: String) {
+        match (&node.content, known) {
+            (Content::Mapping(entries), Value::Object(keys)) => {
+                for (key, place, value) in entries {
+                    let inner = join(&path, key);
+                    match keys.get(key) {
+                        // Its keys are names of documents, so it is one value.
+                        Some(_) if inner == "patches" => self.leaf(value, inner),
+                        Some(known) => self.walk(value, known, inner),
+                        None if path == "service.env" => self.environment(value, inner),
+                        None => self.unknown(place, keys.keys(), &path, key),
+                    }
+                }
+            }
+            (_, Value::Object(_)) if path.is_empty() => {
+                self.problem(node, path, "a mapping was expected".into())
+            }
+            _ => self.leaf(node, path),
+        }
+    }
+
+    fn leaf(&mut self, node: &Node, path: String) {
+        self.leaves.push(Leaf { path, value: node.to_json(), origin: self.origin(node) });
+    }
+
+    fn environment(&mut self, node: &Node, path: String) {
+        match &node.content {
+            Content::Scalar(value @ Value::String(_)) => {
+                self.leaves.push(Leaf { path, value: value.clone(), origin: self.origin(node) });
+            }
+            _ => self.problem(node, path, "a text is expected: put the value in quotes".into()),
+        }
+    }
+
+    fn unknown<'k>(&mut self, place: &Node, keys: impl Iterator<Item = &'k String>, path: &str, key: &str) {
+        let keys: Vec<&String> = keys.collect();
+        let message = match nearest(key, keys.iter().map(|key| key.as_str())) {
+            Some(near) => format!("unknown key; did you mean `{near}`?"),
+            None if keys.is_empty() => "unknown key".to_owned(),
+            None => {
+                let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+                format!("unknown key; known here: {}", names.join(", "))
+            }
+        };
+        self.problem(place, join(path, key), message);
+    }
+
+    fn problem(&mut self, node: &Node, path: String, message: String) {
+        self.problems.push(Problem { origin: self.origin(node), path, message });
+    }
+
+    fn origin(&self, node: &Node) -> Origin {
+        Origin::File { name: self.name.to_owned(), line: node.line, column: node.column }
+    }
+}
+
+/// `APPFORGE_SERVICE_PORT` sets `service.port`. Other `APPFORGE_*` variables belong to the command line and are passed over.
+fn env_leaves(
+    vars: &[(String, String)],
+    defaults: &Value,
+    leaves: &mut Vec<Leaf>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut paths = BTreeMap::new();
+    flatten(defaults, String::new(), &mut |path, _| {
+        paths.insert(format!("APPFORGE_{}", path.to_uppercase().replace('.', "_")), path);
+    });
+    for (name, text) in vars {
+        let Some(path) = paths.get(name) else { continue };
+        let origin = Origin::Env(name.clone());
+        match yaml::parse_value(text) {
+            Ok(value) => leaves.push(Leaf { path: path.clone(), value, origin }),
+            Err(error) => problems.push(Problem { origin, path: path.clone(), message: error.message }),
+        }
+    }
+}
+
+/// The candidate nearest to `word`, if one is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn tree(stack: &Stack) -> Value {
+    serde_json::to_value(stack).unwrap_or_default()
+}
+
+fn flatten(value: &Value, path: String, visit: &mut impl FnMut(String, &Value)) {
+    match value {
+        Value::Object(entries) if !entries.is_empty() => {
+            for (key, value) in entries {
+                flatten(value, join(&path, key), visit);
+            }
+        }
+        _ => visit(path, value),
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn set(tree: &mut Value, path: &str, value: Value) {
+    let mut at = tree;
+    for key in path.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        at = &mut at[key];
+    }
+    *at = value;
+}
+
+fn origin_of(origins: &BTreeMap<String, Origin>, path: &str) -> Origin {
+    let mut path = path;
+    loop {
+        if let Some(origin) = origins.get(path) {
+            return origin.clone();
+        }
+        match path.rsplit_once('.') {
+            Some((parent, _)) => path = parent,
+            None => return Origin::Default,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! `appforge.yaml` -> [`Stack`]: parse, put layers over each other, validate. Pure: no IO, clock, randomness or network.
+
+pub mod compose;
+pub mod environment;
+pub mod kubernetes;
+pub mod layers;
+pub mod model;
+pub mod validate;
+pub mod values;
+pub mod yaml;
+
+pub use layers::{Layer, Origin, Problem, Resolved, resolve};
+pub use model::{Stack, TargetKind};

@@ -1,0 +1,381 @@
+//! What `appforge.yaml` describes, typed, with its defaults. Pure.
+//!
+//! The defaults are the single list of known keys: an unknown key is one that the default tree does not have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use crate::stack::compose::{Compose, Patch};
+pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
+use crate::stack::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
+
+/// A stack: one service with its stores, on one of three targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// The version of the file format; 1.
+    pub version: u32,
+    /// Prefixes containers, volumes, the namespace.
+    pub name: Name,
+    /// Where the stack runs unless `--target` says otherwise.
+    pub target: TargetKind,
+    /// The service.
+    pub service: Service,
+    /// The global rate limit.
+    pub rate_limit: RateLimit,
+    /// The document store.
+    pub mongodb: Mongodb,
+    /// The counter and cache store.
+    pub redis: Redis,
+    /// What only the Compose target reads.
+    pub compose: Compose,
+    /// What only the Kubernetes target reads.
+    pub kubernetes: Kubernetes,
+    /// What `load` reads.
+    pub load: Load,
+    /// What `cost` reads.
+    pub cost: Cost,
+    /// Changes to rendered documents, by `TARGET/DOCUMENT` such as `compose/docker-compose.yml`.
+    pub patches: BTreeMap<String, Vec<Patch>>,
+}
+
+/// Where a stack runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// Supervised processes on this machine.
+    Local,
+    /// Docker Compose.
+    Compose,
+    /// A Kubernetes cluster.
+    Kubernetes,
+}
+
+impl TargetKind {
+    /// The word users type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Compose => "compose",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+/// The service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// `bundled`, or an image of your own.
+    pub image: ImageRef,
+    /// Running instances, 1 to 1000 (local: to 64).
+    pub replicas: u32,
+    /// The published port.
+    pub port: u16,
+    /// What one replica may use.
+    pub resources: Resources,
+    /// Further environment variables for each replica.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What one replica may use.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// CPU, such as `500m`.
+    pub cpu: MilliCpu,
+    /// Memory, such as `256Mi`.
+    pub memory: ByteSize,
+}
+
+/// The global rate limit: a fixed window per client, exact across replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests that pass per window and client.
+    pub requests: u32,
+    /// The window; the client's first request opens it.
+    pub window: Span,
+    /// What replicas do while Redis is away.
+    pub on_redis_failure: OnRedisFailure,
+    /// Networks (CIDR) of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<String>,
+    /// IPv6 clients are counted by this prefix, 32 to 128.
+    pub ipv6_prefix: u8,
+}
+
+/// What replicas do while Redis is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRedisFailure {
+    /// Count locally, each replica its share.
+    Memory,
+    /// Let all pass.
+    Open,
+    /// Answer 503.
+    Closed,
+}
+
+impl OnRedisFailure {
+    /// The word of the file and of `RATE_LIMIT_ON_REDIS_FAILURE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Who runs a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreMode {
+    /// Embedded on local, managed elsewhere.
+    Auto,
+    /// appforge's own development store (or a server found on PATH).
+    Embedded,
+    /// A container or StatefulSet of the stack.
+    Managed,
+    /// Yours; needs a URI.
+    External,
+}
+
+/// The document store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mongodb {
+    /// Who runs it.
+    pub mode: StoreMode,
+    /// Where it is, for `external`.
+    pub uri: Option<Secret>,
+    /// The database.
+    pub database: String,
+    /// The image, where a target runs it in a container.
+    pub image: ImageRef,
+    /// The limit of the container; the cache is sized from it.
+    pub memory: ByteSize,
+    /// Most connections that the server takes; `null` derives it from the memory of a managed one.
+    pub max_connections: Option<u32>,
+    /// Disk, on Kubernetes.
+    pub storage: ByteSize,
+    /// The connection pool of each replica.
+    pub pool: Pool,
+}
+
+/// The connection pool of each replica.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Most connections.
+    pub max: u32,
+    /// Connections kept ready.
+    pub min: u32,
+    /// An idle connection is closed after this.
+    pub max_idle: Span,
+    /// How long a request waits for a server.
+    pub server_selection_timeout: Span,
+    /// How long one operation may take.
+    pub socket_timeout: Span,
+}
+
+/// The counter and cache store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Who runs it.
+    pub mode: StoreMode,
+    /// Where it is, for `external`.
+    pub url: Option<Secret>,
+    /// The image, where a target runs it in a container.
+    pub image: ImageRef,
+    /// The limit of the container; `maxmemory` is derived below it.
+    pub memory: ByteSize,
+    /// What goes when memory is full.
+    pub eviction: Eviction,
+    /// How it survives a restart.
+    pub persistence: Persistence,
+    /// One server, or three of which one takes over, on Kubernetes.
+    pub topology: Topology,
+}
+
+/// What Redis drops when memory is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Eviction {
+    /// The least recently used key.
+    AllkeysLru,
+    /// The least recently used key that has a TTL.
+    VolatileLru,
+    /// The key that ends first.
+    VolatileTtl,
+    /// Nothing: writes fail.
+    Noeviction,
+}
+
+impl Eviction {
+    /// The value of `maxmemory-policy`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllkeysLru => "allkeys-lru",
+            Self::VolatileLru => "volatile-lru",
+            Self::VolatileTtl => "volatile-ttl",
+            Self::Noeviction => "noeviction",
+        }
+    }
+}
+
+/// How Redis survives a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Persistence {
+    /// Append-only file, synced every second.
+    Aof,
+    /// Not at all.
+    None,
+}
+
+/// How many servers Redis has, on Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// One.
+    Single,
+    /// Three with Sentinel: when the master goes, another takes over.
+    Sentinel,
+}
+
+/// What `load` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// How long a virtual user waits between requests.
+    pub think_time: Span,
+    /// What must hold.
+    pub thresholds: Thresholds,
+}
+
+/// What must hold under load.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// 95 of 100 requests are faster.
+    pub p95: Span,
+    /// 99 of 100 requests are faster.
+    pub p99: Span,
+    /// Fewer requests fail.
+    pub error_rate: Percent,
+    /// More checks succeed.
+    pub checks: Percent,
+}
+
+/// What `cost` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Requests of one user a day.
+    pub requests_per_user: u32,
+    /// Peak over average.
+    pub peak_factor: Amount,
+    /// Most money a month.
+    pub budget: Option<Amount>,
+    /// A price catalogue of your own.
+    pub catalogue: Option<String>,
+}
+
+impl Stack {
+    /// How many replicas the stack asks for on a target; with autoscaling, the fewest.
+    pub fn replicas_on(&self, target: TargetKind) -> u32 {
+        match (target, &self.kubernetes.autoscaling) {
+            (TargetKind::Kubernetes, Some(autoscaling)) => autoscaling.min,
+            _ => self.service.replicas,
+        }
+    }
+
+    /// The same stack with another number of replicas on a target; with autoscaling, the fewest.
+    pub fn with_replicas_on(mut self, target: TargetKind, replicas: u32) -> Self {
+        match (target, &mut self.kubernetes.autoscaling) {
+            (TargetKind::Kubernetes, Some(autoscaling)) => {
+                autoscaling.min = replicas;
+                autoscaling.max = autoscaling.max.max(replicas);
+            }
+            _ => self.service.replicas = replicas,
+        }
+        self
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        let literal = |text: &str| text.parse().unwrap_or_else(|_| unreachable!("a literal of this file"));
+        let name: Name = "appforge".parse().unwrap_or_else(|_| unreachable!("a literal of this file"));
+        Self {
+            version: 1,
+            name: name.clone(),
+            target: TargetKind::Local,
+            service: Service {
+                image: literal("bundled"),
+                replicas: 1,
+                port: 5000,
+                resources: Resources { cpu: MilliCpu(500), memory: ByteSize(256 << 20) },
+                env: BTreeMap::new(),
+            },
+            rate_limit: RateLimit {
+                requests: 100,
+                window: seconds(900),
+                on_redis_failure: OnRedisFailure::Memory,
+                trusted_proxies: Vec::new(),
+                ipv6_prefix: 64,
+            },
+            mongodb: Mongodb {
+                mode: StoreMode::Auto,
+                uri: None,
+                database: "appforge".into(),
+                image: literal("mongo:8.0"),
+                memory: ByteSize(2 * GIB),
+                max_connections: None,
+                storage: ByteSize(10 * GIB),
+                pool: Pool {
+                    max: 50,
+                    min: 10,
+                    max_idle: seconds(30),
+                    server_selection_timeout: seconds(5),
+                    socket_timeout: seconds(45),
+                },
+            },
+            redis: Redis {
+                mode: StoreMode::Auto,
+                url: None,
+                image: literal("redis:8-alpine"),
+                memory: ByteSize(2 * GIB),
+                eviction: Eviction::AllkeysLru,
+                persistence: Persistence::Aof,
+                topology: Topology::Single,
+            },
+            compose: Compose::default(),
+            kubernetes: Kubernetes::of(name),
+            load: Load {
+                think_time: seconds(1),
+                thresholds: Thresholds {
+                    p95: Span(Duration::from_millis(500)),
+                    p99: seconds(1),
+                    error_rate: Percent(1.0),
+                    checks: Percent(95.0),
+                },
+            },
+            cost: Cost {
+                requests_per_user: 50,
+                peak_factor: Amount(Decimal::from(5)),
+                budget: None,
+                catalogue: None,
+            },
+            patches: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What `up` would do: the documents against the containers that run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+use super::cli::Cli;
+use super::converge::replicas_of;
+use super::engine::Engine;
+use super::observe::Container;
+use super::{Compose, image};
+use crate::render::Document;
+use crate::render::context::compose::BUNDLED_IMAGE;
+use crate::stack::yaml;
+use crate::targets::plan::{Action, Plan};
+
+/// How long Compose may take to hash the documents.
+const HASHING: Duration = Duration::from_secs(30);
+
+/// What each component should be.
+pub(super) struct Wanted {
+    components: BTreeMap<String, Component>,
+}
+
+struct Component {
+    hash: String,
+    image: String,
+    image_id: Option<String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Wanted {
+    /// Whether a container is what it should be.
+    pub fn is_current(&self, container: &Container) -> bool {
+        self.components
+            .get(&container.component)
+            .is_some_and(|component| component.causes(container).is_empty())
+    }
+}
+
+impl Component {
+    /// Why a container is not what it should be.
+    fn causes(&self, container: &Container) -> Vec<String> {
+        let mut causes = Vec::new();
+        if container.image != self.image {
+            causes.push(format!("image: {} -> {}", container.image, self.image));
+        } else if self.image_id.as_ref().is_some_and(|id| *id != container.image_id) {
+            causes.push(format!("image: another build of {}", self.image));
+        }
+        if container.config_hash == self.hash {
+            return causes;
+        }
+        let now: BTreeMap<&str, &str> =
+            container.environment.iter().filter_map(|entry| entry.split_once('=')).collect();
+        for (name, value) in &self.environment {
+            match now.get(name.as_str()) {
+                // Values may be secret; names are not.
+                Some(old) if old != value => causes.push(format!("environment: {name} changed")),
+                None => causes.push(format!("environment: {name} added")),
+                _ => {}
+            }
+        }
+        if causes.is_empty() {
+            causes.push("its part of docker-compose.yml changed".to_owned());
+        }
+        causes
+    }
+}
+
+impl Compose {
+    /// What `up` with `replicas` would do; changes nothing.
+    ///
+    /// # Errors
+    /// When engine or Compose cannot be reached, or the stack cannot be rendered.
+    pub async fn diff(&self, replicas: u32) -> Result<Plan> {
+        let stack = self.with_replicas(replicas);
+        let documents = stack.documents()?;
+        let engine = Engine::connect().await?;
+        let cli = stack.cli(&engine).await?;
+        let mut wanted = stack.wanted(&engine, &cli, &documents, Instant::now() + HASHING).await?;
+        if let Some(service) = wanted.components.get_mut("service")
+            && service.image == BUNDLED_IMAGE
+        {
+            // The version's name may still mean an earlier build; `up` will move it.
+            let id = image::current(&engine, &stack.memory()).await?;
+            service.image_id = Some(id.unwrap_or_else(|| "not loaded yet".to_owned()));
+        }
+        let containers = engine.containers(stack.project()).await?;
+        Ok(stack.plan(&wanted, &containers, replicas))
+    }
+
+    pub(super) fn plan(&self, wanted: &Wanted, containers: &[Container], replicas: u32) -> Plan {
+        let mut plan = Plan::default();
+        for (name, component) in &wanted.components {
+            let there: Vec<&Container> =
+                containers.iter().filter(|container| container.component == *name).collect();
+            if there.is_empty() {
+                let causes = match (name.as_str(), replicas) {
+                    ("service", 2..) => vec![format!("{replicas} replicas")],
+                    _ => Vec::new(),
+                };
+                plan.push(Action::Create, name.clone(), causes);
+                continue;
+            }
+            let mut causes: Vec<String> = there
+                .iter()
+                .flat_map(|container| component.causes(container))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            causes.extend(
+                there
+                    .iter()
+                    .filter(|container| !container.is_up())
+                    .map(|container| format!("{} {}", container.name, container.complaint())),
+            );
+            if !causes.is_empty() {
+                plan.push(Action::Restart, name.clone(), causes);
+            }
+            let running = replicas_of(containers).count();
+            if name == "service" && u32::try_from(running).is_ok_and(|running| running != replicas) {
+                plan.push(Action::Change, name.clone(), vec![format!("replicas: {running} -> {replicas}")]);
+            }
+        }
+        let gone: BTreeSet<&str> = containers
+            .iter()
+            .map(|container| container.component.as_str())
+            .filter(|component| !wanted.components.contains_key(*component))
+            .collect();
+        for component in gone {
+            plan.push(Action::Remove, component, vec!["no longer in the stack".to_owned()]);
+        }
+        plan
+    }
+
+    /// What each component should be, by the documents and Compose's own hashes of them.
+    pub(super) async fn wanted(
+        &self,
+        engine: &Engine,
+        cli: &Cli,
+        documents: &[Document],
+        deadline: Instant,
+    ) -> Result<Wanted> {
+        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        let hashes = cli.hashes(text, deadline).await?;
+        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let mut components = BTreeMap::new();
+        for (key, hash) in hashes {
+            let service = &value["services"][&key];
+            let component = service["labels"]["appforge.component"].as_str().unwrap_or(&key).to_owned();
+            let image = service["image"].as_str().unwrap_or_default().to_owned();
+            let environment = service["environment"].as_object().into_iter().flatten();
+            components.insert(
+                component,
+                Component {
+                    hash,
+                    image_id: engine.image_id(&image).await?,
+                    image,
+                    environment: environment
+                        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.replace("$$", "$"))))
+                        .collect(),
+                },
+            );
+        }
+        Ok(Wanted { components })
+    }
+}

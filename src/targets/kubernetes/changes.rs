@@ -1,0 +1,164 @@
+//! What `up` would change: each document tried against the server without being kept, and what no document names any more.
+
+use anyhow::Result;
+use futures_util::{StreamExt, TryStreamExt};
+use kube::api::{Patch, PatchParams};
+use serde_json::Value;
+
+use super::cluster::{Cluster, MANAGER};
+use super::compare::{differences, missing};
+use super::converge::Asking;
+use super::immutable;
+use super::object::{Object, STACK_LABEL, received};
+use super::world::{AT_ONCE, NamespaceState, World};
+use crate::error::{ExitStatus, Failure};
+use crate::targets::plan::{Action, Plan};
+
+/// One document and what applying it does.
+#[derive(Debug)]
+pub struct Change {
+    /// As it will be sent.
+    pub object: Object,
+    /// What it does; `None` when it does nothing.
+    pub action: Option<Action>,
+    /// Why.
+    pub causes: Vec<String>,
+}
+
+/// All that `up` would change.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The documents, in the order of application.
+    pub changes: Vec<Change>,
+    /// Objects of the stack that no document names, in the order of deletion.
+    pub prunes: Vec<Object>,
+}
+
+impl Changes {
+    /// Asks the server what each object would become. Nothing is kept.
+    ///
+    /// # Errors
+    /// The first objection of the server, before anything is applied: a field of somebody else, an immutable field, a
+    /// value that is not valid, a quota, a verb that is forbidden; and an object of another stack.
+    pub async fn ask(
+        cluster: &Cluster,
+        stack: &str,
+        world: &World,
+        objects: Vec<Object>,
+        asking: Asking,
+    ) -> Result<Self> {
+        let prunes = prunes(world, &objects);
+        let there = world.namespace != NamespaceState::Missing || !asking.server;
+        let asked = objects.into_iter().map(|object| async move {
+            if !there {
+                // The server judges only what goes into a namespace that exists.
+                return Ok(Change { object, action: Some(Action::Create), causes: Vec::new() });
+            }
+            match asking.server {
+                true => ask(cluster, stack, world, object, asking.force).await,
+                false => Ok(guess(world, object)),
+            }
+        });
+        let changes = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        Ok(Self { changes, prunes })
+    }
+
+    /// For people: what is made, then what is changed, then what goes.
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::default();
+        let order = |action: &Action| match action {
+            Action::Create => 0,
+            Action::Change | Action::Restart => 1,
+            Action::Remove => 2,
+        };
+        let mut steps: Vec<(Action, &Change)> =
+            self.changes.iter().filter_map(|change| Some((change.action?, change))).collect();
+        steps.sort_by_key(|(action, _)| order(action));
+        for (action, change) in steps {
+            plan.push(action, change.object.title(), change.causes.clone());
+        }
+        for object in &self.prunes {
+            plan.push(Action::Remove, object.title(), vec!["no longer in the stack".to_owned()]);
+        }
+        plan
+    }
+}
+
+async fn ask(cluster: &Cluster, stack: &str, world: &World, object: Object, force: bool) -> Result<Change> {
+    let api = object.api(cluster);
+    let mut parameters = PatchParams::apply(MANAGER).dry_run().validation_strict();
+    parameters.force = force;
+    let patch = Patch::Apply(&object.value);
+    let known = world.find(&object.kind, &object.name);
+    let answer =
+        cluster.call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch)).await;
+    let answer = match (answer, known) {
+        (Err(error), Some(live)) => return Err(immutable::explain(error, &object, live, cluster)),
+        (answer, _) => answer?,
+    };
+    let result = received(&object.kind, answer)?;
+    let found;
+    let live = match known {
+        Some(live) => live,
+        // What a dry run would make has no version in the store yet.
+        None if result.at("/metadata/resourceVersion").is_none() => {
+            return Ok(Change { object, action: Some(Action::Create), causes: Vec::new() });
+        }
+        None => {
+            let live = cluster.call(object.doing("get", cluster), || api.get(&object.name)).await?;
+            found = received(&object.kind, live)?;
+            refuse_stranger(&found, stack)?;
+            &found
+        }
+    };
+    let causes = differences(object.kind.name(), &live.value, &result.value);
+    let action = match causes.is_empty() {
+        true => None,
+        false if live.at("/spec/template") != result.at("/spec/template") => Some(Action::Restart),
+        false => Some(Action::Change),
+    };
+    Ok(Change { object, action, causes })
+}
+
+/// What applying an object changes, as far as it can be told without the server: values that are not there yet.
+fn guess(world: &World, object: Object) -> Change {
+    let Some(live) = world.find(&object.kind, &object.name) else {
+        return Change { object, action: Some(Action::Create), causes: Vec::new() };
+    };
+    let causes = missing(object.kind.name(), &live.value, &object.value);
+    let template = causes.iter().any(|cause| cause.starts_with("spec.template."));
+    let action = match template {
+        true => Some(Action::Restart),
+        false => (!causes.is_empty()).then_some(Action::Change),
+    };
+    Change { object, action, causes }
+}
+
+/// An object that another stack made is not ours to change.
+fn refuse_stranger(live: &Object, stack: &str) -> Result<()> {
+    match live.label(STACK_LABEL) {
+        Some(other) if other != stack => Err(Failure::new(
+            ExitStatus::Failed,
+            format!("`{}` belongs to the stack `{other}`", live.title()),
+        )
+        .hint("set another `name` or another `kubernetes.namespace`")
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn prunes(world: &World, objects: &[Object]) -> Vec<Object> {
+    let wanted =
+        |live: &Object| objects.iter().any(|object| object.kind == live.kind && object.name == live.name);
+    // What a controller made of another object goes with that one.
+    let owned =
+        |live: &Object| live.at("/metadata/ownerReferences").is_some_and(|owners| owners != &Value::Null);
+    let mut prunes: Vec<Object> = world
+        .objects
+        .iter()
+        .filter(|live| live.kind.pruned && !wanted(live) && !owned(live) && !live.is_leaving())
+        .cloned()
+        .collect();
+    prunes.sort_by_key(|object| std::cmp::Reverse(object.kind.rank));
+    prunes
+}

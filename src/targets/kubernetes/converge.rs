@@ -1,0 +1,374 @@
+//! `up` and `diff`: brings the objects of the cluster to what the documents say, and waits until they work.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::future::BoxFuture;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::changes::{Change, Changes};
+use super::cluster::{Cluster, MANAGER};
+use super::down::wait_until_deleted;
+use super::kind::Kind;
+use super::object::{self, Object, received};
+use super::replicas::{self, HANDOVER, Handover};
+use super::secrets::Credentials;
+use super::world::{NamespaceState, World};
+use super::{Kubernetes, LOOK};
+use crate::render::context::kubernetes::names;
+use crate::render::lint::{Finding, lint};
+use crate::render::{self, Document, Overrides};
+use crate::stack::TargetKind;
+use crate::targets::Say;
+use crate::targets::plan::{Action, Plan, Step};
+use crate::targets::status::Status;
+
+/// How `up` is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// Take fields over that somebody else manages.
+    pub force_conflicts: bool,
+    /// Whether the user asked for the number of replicas just now.
+    pub explicit: bool,
+}
+
+/// How a plan is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// The server judges each object; else it is only read, and what it would say is not known.
+    pub server: bool,
+    /// Whether the user asked for the number of replicas just now.
+    pub explicit: bool,
+    /// Take fields over that somebody else manages.
+    pub force: bool,
+}
+
+/// All that is known before the first change.
+struct Prepared {
+    changes: Changes,
+    handover: Handover,
+    notes: Vec<String>,
+}
+
+/// What the cluster has, and what it should have.
+struct Wanted {
+    world: World,
+    credentials: Credentials,
+    /// What the bundled image is called, when the stack has that.
+    image: Option<String>,
+    /// In the order of application.
+    objects: Vec<Object>,
+}
+
+impl Kubernetes {
+    /// Brings the cluster to what the stack says, and waits for the rollout. Doing it again changes nothing; after a
+    /// failure or an interruption it goes on where it stopped. Returns what was done.
+    ///
+    /// # Errors
+    /// Each obstacle by its own exit status and next command: see `fault`, `immutable` and `rollout`.
+    pub async fn up(&self, replicas: u32, options: Options, say: Say<'_>) -> Result<(Plan, Status)> {
+        self.with_replicas(replicas).converge(options, say).await
+    }
+
+    async fn converge(&self, options: Options, say: Say<'_>) -> Result<(Plan, Status)> {
+        let cluster = self.connect(options.timeout).await?;
+        let _lock = self.lock("up", say).await?;
+        let mut wanted = self.wanted(&cluster, true).await?;
+        wanted.credentials.keep()?;
+        let made = self.make_namespace(&cluster, &wanted).await?;
+        if made {
+            // It is there now, and needs no change.
+            wanted.world.namespace = NamespaceState::Foreign;
+        }
+        let image = wanted.image.clone();
+        let asking = Asking { server: true, explicit: options.explicit, force: options.force_conflicts };
+        let prepared = self.prepare(&cluster, wanted, asking).await?;
+        let mut plan = prepared.changes.plan();
+        if made {
+            plan.steps.insert(0, new_namespace(&cluster));
+        }
+        for note in &prepared.notes {
+            say(note);
+        }
+        if let Some(image) = &image {
+            self.load_image(&cluster, image, say).await?;
+        }
+        self.carry_out(&cluster, &prepared, options.force_conflicts, say).await?;
+        let floor = self.stack.replicas_on(TargetKind::Kubernetes);
+        self.lift(&cluster, floor).await?;
+        let kept = matches!(prepared.handover, Handover::Keep(_));
+        self.wait_for_rollout(&cluster, if kept { 0 } else { floor }, say).await?;
+        Ok((plan, self.finish(&cluster, say).await?))
+    }
+
+    /// What `up` would do; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Kubernetes::up`], as far as it can be known beforehand.
+    pub async fn diff(&self, replicas: u32, asking: Asking, say: Say<'_>) -> Result<Plan> {
+        self.with_replicas(replicas).compare(asking, say).await
+    }
+
+    async fn compare(&self, asking: Asking, say: Say<'_>) -> Result<Plan> {
+        let cluster = self.connect(LOOK).await?;
+        let wanted = self.wanted(&cluster, false).await?;
+        let missing = wanted.world.namespace == NamespaceState::Missing;
+        let prepared = self.prepare(&cluster, wanted, asking).await?;
+        let mut plan = prepared.changes.plan();
+        if missing {
+            plan.steps.insert(0, new_namespace(&cluster));
+        }
+        for note in &prepared.notes {
+            say(note);
+        }
+        Ok(plan)
+    }
+
+    /// What the cluster has, and what it should have. Changes nothing.
+    async fn wanted(&self, cluster: &Cluster, wait: bool) -> Result<Wanted> {
+        // What cannot be rendered is said before anything is looked for on the network.
+        let plain = self.rendered(Overrides::default())?;
+        let image = self.image(cluster)?;
+        let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
+        needed.extend(object::parse(&plain)?.iter().filter_map(known_kind));
+        let mut world = World::look(cluster, self.name()).await?;
+        let leaving: Vec<Object> =
+            world.objects.iter().filter(|object| object.is_leaving()).cloned().collect();
+        if wait && !leaving.is_empty() {
+            // An object that is being deleted takes a change, and is gone all the same.
+            for object in &leaving {
+                wait_until_deleted(cluster, object).await?;
+            }
+            world = World::look(cluster, self.name()).await?;
+        }
+        // What may not be seen is not what is not there.
+        world.require(needed.iter())?;
+        let credentials = self.credentials(cluster, &world)?;
+        let digest = self.digest(&credentials)?;
+        let overrides = Overrides { image: image.clone(), credentials: digest, ..Overrides::default() };
+        let mut objects = self.documents(cluster, overrides).await?;
+        objects.extend(self.secret_objects(&credentials)?);
+        objects.sort_by_key(|object| object.kind.rank);
+        Ok(Wanted { world, credentials, image, objects })
+    }
+
+    /// What does not fit in the documents of so many replicas, as `render` says it too.
+    ///
+    /// # Errors
+    /// When they cannot be rendered.
+    pub fn findings(&self, replicas: u32) -> Result<Vec<Finding>> {
+        let this = self.with_replicas(replicas);
+        Ok(lint(&this.stack, TargetKind::Kubernetes, &this.rendered(Overrides::default())?))
+    }
+
+    fn rendered(&self, overrides: Overrides) -> Result<Vec<Document>> {
+        let overrides = Overrides { templates: self.templates.clone(), ..overrides };
+        render::render(&self.stack, TargetKind::Kubernetes, &overrides)
+    }
+
+    /// The objects of the documents, in the order of application.
+    pub(super) async fn documents(&self, cluster: &Cluster, overrides: Overrides) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        for value in object::parse(&self.rendered(overrides)?)? {
+            let kind = match known_kind(&value) {
+                Some(kind) => kind,
+                None => foreign(cluster, &value).await?,
+            };
+            objects.push(Object::new(kind, value)?);
+        }
+        objects.sort_by_key(|object| object.kind.rank);
+        Ok(objects)
+    }
+
+    /// The server judges objects only in a namespace that is there.
+    async fn make_namespace(&self, cluster: &Cluster, wanted: &Wanted) -> Result<bool> {
+        let namespace = wanted.objects.iter().find(|object| object.kind.name() == "Namespace");
+        match namespace.filter(|_| wanted.world.namespace == NamespaceState::Missing) {
+            Some(namespace) => apply(cluster, namespace, MANAGER, false).await.map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// An autoscaler raises the number of replicas to its floor within some seconds; this is sooner, and works without one.
+    async fn lift(&self, cluster: &Cluster, floor: u32) -> Result<()> {
+        if self.stack.kubernetes.autoscaling.is_none() {
+            return Ok(());
+        }
+        let live = self.live(cluster).await?;
+        match live.at("/spec/replicas").and_then(Value::as_u64) {
+            Some(running) if running < u64::from(floor) => {
+                set_replicas(cluster, &live, floor, HANDOVER).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn prepare(&self, cluster: &Cluster, wanted: Wanted, asking: Asking) -> Result<Prepared> {
+        let Wanted { world, mut objects, .. } = wanted;
+        // A namespace that somebody else made is theirs to label.
+        objects.retain(|object| object.kind.name() != "Namespace" || world.namespace == NamespaceState::Ours);
+        let (floor, autoscaled) =
+            (self.stack.replicas_on(TargetKind::Kubernetes), self.stack.kubernetes.autoscaling.is_some());
+        let (mut handover, mut notes) = (Handover::None, Vec::new());
+        let name = names::service(&self.stack);
+        if let Some(deployment) = objects.iter_mut().find(|object| is_service(object, &name)) {
+            let live = world.named("Deployment", &name);
+            handover = replicas::prepare(deployment, live, floor, autoscaled, asking.explicit);
+            if let (Handover::Keep(running), Some(live)) = (handover, live) {
+                let owner = replicas::owner(live).unwrap_or("somebody");
+                notes.push(format!(
+                    "{} keeps its {running} replicas, which `{owner}` set; `appforge scale --replicas {floor}` takes that back",
+                    live.title()
+                ));
+            }
+        }
+        let mut changes = Changes::ask(cluster, self.name(), &world, objects, asking).await?;
+        if let Some(live) = world.named("Deployment", &name)
+            && let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
+        {
+            let running = live.at("/spec/replicas").cloned().unwrap_or_default();
+            // What the server makes of a Deployment without a number is not what will be: the number is handed over.
+            change.causes.retain(|cause| !cause.starts_with("spec.replicas: ") || handover == Handover::None);
+            let passed = match handover {
+                Handover::Take(count) => Some(format!("spec.replicas: {running} -> {count}")),
+                Handover::Give(_) => {
+                    Some(format!("spec.replicas: {running}, from now on set by the autoscaler"))
+                }
+                Handover::None | Handover::Keep(_) => None,
+            };
+            if passed.is_some() {
+                change.action = change.action.or(Some(Action::Change));
+            }
+            change.causes.extend(passed);
+        }
+        Ok(Prepared { changes, handover, notes })
+    }
+
+    async fn carry_out(
+        &self,
+        cluster: &Cluster,
+        prepared: &Prepared,
+        force: bool,
+        say: Say<'_>,
+    ) -> Result<()> {
+        let name = names::service(&self.stack);
+        // An autoscaler that has to go must not answer to what comes.
+        let scalers = |object: &&Object| object.kind.name() == "HorizontalPodAutoscaler";
+        for gone in prepared.changes.prunes.iter().filter(scalers) {
+            say(&format!("removing {}", gone.title()));
+            remove(cluster, gone).await?;
+        }
+        for change in &prepared.changes.changes {
+            let handover = if is_service(&change.object, &name) { prepared.handover } else { Handover::None };
+            if change.action.is_some() || matches!(handover, Handover::Give(_)) {
+                say(&format!("applying {}", change.object.title()));
+                self.apply_change(cluster, change, handover, force).await?;
+            }
+        }
+        for gone in prepared.changes.prunes.iter().filter(|object| !scalers(object)) {
+            say(&format!("removing {}", gone.title()));
+            remove(cluster, gone).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_change(
+        &self,
+        cluster: &Cluster,
+        change: &Change,
+        handover: Handover,
+        force: bool,
+    ) -> Result<()> {
+        let object = &change.object;
+        match handover {
+            Handover::Give(count) => {
+                let mut held = object.clone();
+                held.set(&["spec", "replicas"], count);
+                if change.action == Some(Action::Create) {
+                    // Made with the right number, so that it does not start with one replica.
+                    apply(cluster, &held, MANAGER, force).await?;
+                }
+                let holder = Object {
+                    value: json!({
+                        "apiVersion": object.value["apiVersion"], "kind": object.value["kind"],
+                        "metadata": {"name": object.name}, "spec": {"replicas": count},
+                    }),
+                    ..object.clone()
+                };
+                apply(cluster, &holder, HANDOVER, true).await?;
+            }
+            Handover::Take(count) => {
+                // The server had no other objection to this object; the number is the only field that is forced.
+                let mut taken = object.clone();
+                taken.set(&["spec", "replicas"], count);
+                return apply(cluster, &taken, MANAGER, true).await.map(drop);
+            }
+            Handover::None | Handover::Keep(_) => {}
+        }
+        apply(cluster, object, MANAGER, force).await.map(drop)
+    }
+}
+
+fn new_namespace(cluster: &Cluster) -> Step {
+    Step { action: Action::Create, component: format!("namespace/{}", cluster.namespace), causes: Vec::new() }
+}
+
+pub(super) fn is_service(object: &Object, name: &str) -> bool {
+    object.kind.name() == "Deployment" && object.name == name
+}
+
+fn known_kind(value: &Value) -> Option<Kind> {
+    Kind::find(value["apiVersion"].as_str()?, value["kind"].as_str()?)
+}
+
+/// A kind that only a patch or an own template names: the server knows where it has it.
+async fn foreign(cluster: &Cluster, value: &Value) -> Result<Kind> {
+    let text = |name: &str| value[name].as_str().unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
+    let doing = super::fault::Doing::one("discover", api_version, kind, None);
+    let (resource, capabilities) =
+        cluster.call(doing, || kube::discovery::pinned_kind(&cluster.client, &gvk)).await?;
+    Ok(Kind::foreign(resource, capabilities.scope == kube::discovery::Scope::Namespaced))
+}
+
+/// Applies an object server-side.
+pub(super) async fn apply(cluster: &Cluster, object: &Object, manager: &str, force: bool) -> Result<Object> {
+    let api = object.api(cluster);
+    let mut parameters = PatchParams::apply(manager).validation_strict();
+    parameters.force = force;
+    let patch = Patch::Apply(&object.value);
+    let answer =
+        cluster.call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch)).await?;
+    received(&object.kind, answer)
+}
+
+/// Sets the number of replicas of a workload, as `kubectl scale` does.
+pub(super) async fn set_replicas(
+    cluster: &Cluster,
+    object: &Object,
+    count: u32,
+    manager: &str,
+) -> Result<()> {
+    let api = object.api(cluster);
+    let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"spec": {"replicas": count}}));
+    let mut doing = object.doing("patch", cluster);
+    doing.resource = format!("{}/scale", doing.resource);
+    cluster.call(doing, || api.patch_scale(&object.name, &parameters, &patch)).await.map(drop)
+}
+
+/// Deletes an object with all that hangs on it; one that is gone already is fine.
+pub(super) fn remove<'a>(cluster: &'a Cluster, object: &'a Object) -> BoxFuture<'a, Result<bool>> {
+    Box::pin(async move {
+        let api = object.api(cluster);
+        let parameters = kube::api::DeleteParams::foreground();
+        let found =
+            cluster.find(object.doing("delete", cluster), || api.delete(&object.name, &parameters)).await?;
+        Ok(found.is_some())
+    })
+}

@@ -1,0 +1,198 @@
+//! What `doctor` says of a cluster: whether it can be reached, what we may do there, and what the stack needs of it.
+
+use anyhow::Result;
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+use super::cluster::Cluster;
+use super::fault::Doing;
+use super::world::AT_ONCE;
+use super::{Kubernetes, LOOK};
+use crate::render::context::compose::external;
+use crate::targets::finding::{Finding, Verdict};
+
+/// The oldest version whose API has all that documents say.
+const OLDEST: u32 = 30;
+/// Verb, group and resource of what `up` cannot do without.
+const NEEDED: [(&str, &str, &str); 8] = [
+    ("list", "", "pods"),
+    ("create", "", "pods/portforward"),
+    ("patch", "apps", "deployments"),
+    ("patch", "apps", "statefulsets"),
+    ("patch", "", "secrets"),
+    ("patch", "", "services"),
+    ("patch", "autoscaling", "horizontalpodautoscalers"),
+    ("patch", "networking.k8s.io", "networkpolicies"),
+];
+/// What marks the storage class of volumes that name none.
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+impl Kubernetes {
+    /// The conditions under which this target can work; changes nothing.
+    pub async fn doctor(&self) -> Vec<Finding> {
+        let cluster = match self.connect(LOOK).await {
+            Ok(cluster) => cluster,
+            Err(error) => return vec![Finding::bad("kubeconfig", &error)],
+        };
+        let place = format!("{} at {}", cluster.place.context, cluster.place.server);
+        let mut findings = vec![Finding::good("kubeconfig", place)];
+        match version(&cluster).await {
+            Ok(finding) => findings.push(finding),
+            Err(error) => {
+                findings.push(Finding::bad("API server", &error));
+                return findings;
+            }
+        }
+        findings.push(self.rights(&cluster).await.unwrap_or_else(|error| Finding::bad("rights", &error)));
+        findings.extend(nodes(&cluster).await);
+        if self.stack.kubernetes.autoscaling.is_some() {
+            findings.push(metrics(&cluster).await.unwrap_or_else(|error| Finding::bad("metrics", &error)));
+        }
+        let mongodb = external(self.stack.mongodb.mode, self.stack.mongodb.uri.as_ref()).is_none();
+        let redis = external(self.stack.redis.mode, self.stack.redis.url.as_ref()).is_none();
+        if mongodb || redis {
+            findings.extend(self.storage(&cluster).await);
+        }
+        findings
+    }
+
+    async fn rights(&self, cluster: &Cluster) -> Result<Finding> {
+        let asked = NEEDED.into_iter().map(|needed| may(cluster, needed));
+        let answers: Vec<Result<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let mut missing = Vec::new();
+        for answer in answers {
+            missing.extend(answer?);
+        }
+        let namespace = &cluster.namespace;
+        Ok(match missing.is_empty() {
+            true => Finding::good("rights", format!("all that `up` needs in the namespace {namespace}")),
+            false => Finding::not_good(
+                "rights",
+                Verdict::Bad,
+                format!("not allowed in the namespace {namespace}: {}", missing.join(", ")),
+                format!("kubectl --context {} auth can-i --list -n {namespace}", cluster.place.context),
+            ),
+        })
+    }
+
+    /// Volumes of the stores need a class that makes them. Who may not look is told nothing.
+    async fn storage(&self, cluster: &Cluster) -> Option<Finding> {
+        let api: Api<StorageClass> = Api::all(cluster.client.clone());
+        let doing = Doing::all("list", "storageclasses.storage.k8s.io", None);
+        let all = ListParams::default();
+        let classes = cluster.call(doing, || api.list(&all)).await.ok()?;
+        let name = |class: &StorageClass| class.metadata.name.clone().unwrap_or_default();
+        let names: Vec<String> = classes.items.iter().map(name).collect();
+        let default = classes.items.iter().find(|class| {
+            let annotations = class.metadata.annotations.as_ref();
+            annotations.is_some_and(|all| all.get(DEFAULT_CLASS).is_some_and(|value| value == "true"))
+        });
+        Some(match (self.storage_class(), default) {
+            (Some(wanted), _) if names.contains(&wanted) => Finding::good("storage class", wanted),
+            (Some(wanted), _) => Finding::not_good(
+                "storage class",
+                Verdict::Bad,
+                format!("there is no `{wanted}`"),
+                format!("set `kubernetes.storage_class` to one of: {}", names.join(", ")),
+            ),
+            (None, Some(default)) => {
+                Finding::good("storage class", format!("{}, the default", name(default)))
+            }
+            (None, None) => Finding::not_good(
+                "storage class",
+                Verdict::Bad,
+                "none is the default, so the stores get no volumes",
+                "set `kubernetes.storage_class`, or use stores of your own: `mode: external`",
+            ),
+        })
+    }
+}
+
+async fn version(cluster: &Cluster) -> Result<Finding> {
+    let info =
+        cluster.call(Doing::all("get", "version", None), || cluster.client.apiserver_version()).await?;
+    let minor: u32 = info.minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    Ok(match minor >= OLDEST || info.major != "1" {
+        true => Finding::good("API server", info.git_version),
+        false => Finding::not_good(
+            "API server",
+            Verdict::Bad,
+            format!("{} is older than 1.{OLDEST}", info.git_version),
+            format!("upgrade the cluster to 1.{OLDEST} or later"),
+        ),
+    })
+}
+
+/// What is not allowed, as `verb resource`.
+async fn may(cluster: &Cluster, (verb, group, resource): (&str, &str, &str)) -> Result<Option<String>> {
+    let (resource, sub) = resource.split_once('/').map_or((resource, None), |(one, sub)| (one, Some(sub)));
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                namespace: Some(cluster.namespace.clone()),
+                verb: Some(verb.to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource: sub.map(str::to_owned),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let doing = Doing::all("create", "selfsubjectaccessreviews.authorization.k8s.io", None);
+    let parameters = PostParams::default();
+    let answer = cluster.call(doing, || api.create(&parameters, &review)).await?;
+    let allowed = answer.status.is_some_and(|status| status.allowed);
+    let full = sub.map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}"));
+    Ok((!allowed).then(|| format!("{verb} {full}")))
+}
+
+/// An autoscaler needs somebody who measures.
+async fn metrics(cluster: &Cluster) -> Result<Finding> {
+    let doing = Doing::all("get", "metrics.k8s.io", None);
+    let group =
+        cluster.find(doing, || cluster.client.list_api_group_resources("metrics.k8s.io/v1beta1")).await?;
+    Ok(match group {
+        Some(_) => Finding::good("metrics", "metrics.k8s.io is served"),
+        None => Finding::not_good(
+            "metrics",
+            Verdict::Warning,
+            "nobody measures CPU and memory, so the autoscaler stays at its floor",
+            "install metrics-server, or set `kubernetes.autoscaling: null` for a fixed number of replicas",
+        ),
+    })
+}
+
+/// Whether nodes take pods. Who may not look is told nothing.
+async fn nodes(cluster: &Cluster) -> Option<Finding> {
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let doing = Doing::all("list", "nodes", None);
+    let all = ListParams::default();
+    let nodes = cluster.call(doing, || api.list(&all)).await.ok()?.items;
+    let ready = |node: &&Node| {
+        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let open = node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true));
+        open && conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    let count = nodes.iter().filter(ready).count();
+    let observed = format!("{count} of {} take pods", nodes.len());
+    Some(match count {
+        0 => Finding::not_good(
+            "nodes",
+            Verdict::Bad,
+            observed,
+            format!("kubectl --context {} get nodes", cluster.place.context),
+        ),
+        _ => Finding::good("nodes", observed),
+    })
+}

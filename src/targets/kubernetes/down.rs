@@ -1,0 +1,193 @@
+//! `down`: deletes what is the stack's, in the opposite order of its making.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::wait::{await_condition, conditions};
+use kube::runtime::watcher::{self, Event, watcher};
+
+use super::Kubernetes;
+use super::cluster::Cluster;
+use super::converge::remove;
+use super::fault::{Doing, timed_out};
+use super::kind::Kind;
+use super::object::{self, Object, STACK_LABEL, received};
+use super::world::{NamespaceState, World};
+use crate::error::{ExitStatus, Failure};
+use crate::render::context::kubernetes::names;
+use crate::targets::Say;
+
+/// What `down` finds.
+pub struct Remains {
+    cluster: Cluster,
+    /// Everything that is deleted without a question.
+    objects: Vec<Object>,
+    /// What holds data, and what opens it.
+    data: Vec<Object>,
+    ours: bool,
+}
+
+impl Remains {
+    /// What `--volumes` would take, for people.
+    pub fn data(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .data
+            .iter()
+            .map(|object| match object.at("/spec/resources/requests/storage") {
+                Some(size) => format!("{} ({})", object.title(), size.as_str().unwrap_or_default()),
+                None => object.title(),
+            })
+            .collect();
+        if self.ours {
+            lines.push(format!("namespace/{} with all that is in it", self.cluster.namespace));
+        }
+        lines
+    }
+}
+
+impl Kubernetes {
+    /// Looks for what `down` would delete.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or forbids to look.
+    pub async fn remains(&self, timeout: Duration) -> Result<Remains> {
+        let cluster = self.connect(timeout).await?;
+        let mut world = World::look(&cluster, self.name()).await?;
+        let workloads: Vec<Kind> =
+            ["Deployment", "StatefulSet"].iter().filter_map(|kind| Kind::find("apps/v1", kind)).collect();
+        world.require(workloads.iter())?;
+        let ours = world.namespace == NamespaceState::Ours;
+        let holds = |object: &Object| matches!(object.kind.name(), "PersistentVolumeClaim" | "Secret");
+        let mine = |object: &Object| {
+            // One without a namespace may be of a stack of this name in another one.
+            let kind = &object.kind;
+            kind.namespaced
+                || kind.name() != "Namespace"
+                    && object.label(names::NAMESPACE_LABEL) == Some(cluster.namespace.as_str())
+        };
+        let (data, mut objects): (Vec<Object>, Vec<Object>) = world.objects.into_iter().partition(holds);
+        objects.retain(|object| mine(object) && object.at("/metadata/ownerReferences").is_none());
+        objects.sort_by_key(|object| std::cmp::Reverse(object.kind.rank));
+        Ok(Remains { cluster, objects, data, ours })
+    }
+
+    /// Deletes the stack and waits until its pods are gone. Data and passwords stay, and so does the namespace, unless
+    /// `volumes`. Doing it again goes on where it stopped. Returns how many objects were deleted.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached, forbids it, or the pods are not gone in time.
+    pub async fn down(&self, remains: &Remains, volumes: bool, say: Say<'_>) -> Result<usize> {
+        let cluster = &remains.cluster;
+        let _lock = self.lock("down", say).await?;
+        let mut count = 0;
+        for object in &remains.objects {
+            if object.kind.name() == "StatefulSet" {
+                // Requests that are under way still need the stores.
+                self.wait_until_gone(cluster, &format!(",{}=service", names::COMPONENT_LABEL), say).await?;
+            }
+            say(&format!("removing {}", object.title()));
+            count += usize::from(remove(cluster, object).await?);
+        }
+        self.wait_until_gone(cluster, "", say).await?;
+        for object in &remains.objects {
+            wait_until_deleted(cluster, object).await?;
+        }
+        if volumes {
+            for object in &remains.data {
+                say(&format!("removing {}", object.title()));
+                remove(cluster, object).await?;
+            }
+            if remains.ours {
+                say(&format!("removing namespace/{}", cluster.namespace));
+                self.remove_namespace(cluster).await?;
+            }
+            self.forget_copies(cluster)?;
+        }
+        Ok(count)
+    }
+
+    pub(super) async fn wait_until_gone(&self, cluster: &Cluster, more: &str, say: Say<'_>) -> Result<()> {
+        let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}{more}", self.name()));
+        let mut events = watcher(cluster.api::<Pod>(), config).default_backoff().boxed();
+        let (mut left, mut complete, mut told) = (BTreeSet::new(), false, 0);
+        loop {
+            match tokio::time::timeout_at(cluster.deadline(), events.next()).await {
+                Ok(Some(Ok(event))) => {
+                    let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+                    match event {
+                        Event::Init => left.clear(),
+                        Event::InitDone => complete = true,
+                        Event::InitApply(pod) | Event::Apply(pod) => drop(left.insert(name(&pod))),
+                        Event::Delete(pod) => drop(left.remove(&name(&pod))),
+                    }
+                }
+                Ok(Some(Err(_))) => {}
+                Ok(None) | Err(_) => {
+                    let names: Vec<&str> = left.iter().map(String::as_str).collect();
+                    if !complete {
+                        return Err(timed_out(
+                            &Doing::all("watch", "pods", Some(&cluster.namespace)),
+                            &cluster.place,
+                        )
+                        .into());
+                    }
+                    return Err(Failure::new(
+                        ExitStatus::TimedOut,
+                        format!("still ending: {}", names.join(", ")),
+                    )
+                    .hint("they end by themselves; `appforge down` goes on from there")
+                    .into());
+                }
+            }
+            if complete {
+                if left.is_empty() {
+                    return Ok(());
+                }
+                if left.len() != told {
+                    say(&format!("waiting until {} pods are gone", left.len()));
+                    told = left.len();
+                }
+            }
+        }
+    }
+
+    async fn remove_namespace(&self, cluster: &Cluster) -> Result<()> {
+        let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
+        let (api, name) = (object::api(cluster, &kind), cluster.namespace.as_str());
+        let Some(found) = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await?
+        else {
+            return Ok(());
+        };
+        let namespace = received(&kind, found)?;
+        remove(cluster, &namespace).await?;
+        wait_until_deleted(cluster, &namespace).await
+    }
+}
+
+/// Waits until an object that is being deleted is no longer there.
+///
+/// # Errors
+/// Exit 9 when it is still there at the deadline.
+pub(super) async fn wait_until_deleted(cluster: &Cluster, object: &Object) -> Result<()> {
+    let Some(uid) = object.at("/metadata/uid").and_then(|uid| uid.as_str()) else { return Ok(()) };
+    let gone = await_condition(object.api(cluster), &object.name, conditions::is_deleted(uid));
+    match tokio::time::timeout_at(cluster.deadline(), gone).await {
+        // A watch that cannot be begun says nothing; the next request to the server will.
+        Ok(_) => Ok(()),
+        Err(_) => {
+            Err(Failure::new(ExitStatus::TimedOut, format!("`{}` is still being deleted", object.title()))
+                .hint(format!(
+                    "kubectl --context {} -n {} get {} {} -o yaml shows which finalizer holds it",
+                    cluster.place.context,
+                    cluster.namespace,
+                    object.kind.qualified(),
+                    object.name
+                ))
+                .into())
+        }
+    }
+}

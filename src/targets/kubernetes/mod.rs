@@ -1,0 +1,135 @@
+//! The stack on a Kubernetes cluster: documents that are applied server-side, and objects that are watched.
+//!
+//! The API server alone knows what is; nothing is remembered here but passwords (which the cluster has too) and what was
+//! packed last. kubectl and appforge may both work on the same objects: each field has one owner, the server says who.
+
+mod announcer;
+mod autoscaler;
+mod changes;
+mod cluster;
+mod compare;
+mod converge;
+mod doctor;
+mod down;
+mod fault;
+mod image;
+mod immutable;
+mod kind;
+mod logs;
+mod object;
+mod pods;
+mod replicas;
+mod revisions;
+mod rollout;
+mod secrets;
+mod status;
+mod subject;
+mod tell;
+mod tunnel;
+mod workload;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub use announcer::Announcer;
+pub use cluster::{Choice, Cluster};
+pub use converge::{Asking, Options};
+
+use crate::error::{ExitStatus, Failure};
+use crate::files;
+use crate::stack::{Stack, TargetKind};
+use crate::targets::Say;
+use crate::targets::local::lock::Lock;
+
+/// How long a command that only looks tries to reach the cluster.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long a command waits for another one of this folder that changes the same stack.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A stack on a cluster.
+#[derive(Clone, Debug)]
+pub struct Kubernetes {
+    stack: Stack,
+    folder: PathBuf,
+    templates: BTreeMap<String, String>,
+    context: Option<String>,
+    announcer: Announcer,
+}
+
+impl Kubernetes {
+    /// The stack of the project in this folder; `templates` are those that the project puts in place of ours, `context` is
+    /// what the user named on the command line.
+    pub fn new(
+        project_folder: &Path,
+        stack: &Stack,
+        templates: BTreeMap<String, String>,
+        context: Option<String>,
+        announcer: Announcer,
+    ) -> Self {
+        let folder = project_folder.join(".appforge").join("kubernetes");
+        Self { stack: stack.clone(), folder, templates, context, announcer }
+    }
+
+    /// The stack's name, which is the value of the label that all its objects carry.
+    pub fn name(&self) -> &str {
+        self.stack.name.as_str()
+    }
+
+    /// The same stack with another number of replicas; with autoscaling, the fewest.
+    fn with_replicas(&self, replicas: u32) -> Self {
+        let stack = self.stack.clone().with_replicas_on(TargetKind::Kubernetes, replicas);
+        Self { stack, ..self.clone() }
+    }
+
+    /// The cluster, for as long as `patience`. Which one it is was printed before.
+    ///
+    /// # Errors
+    /// See [`Cluster::connect`].
+    pub async fn connect(&self, patience: Duration) -> Result<Cluster> {
+        let choice = Choice {
+            flag: self.context.clone(),
+            file: self.stack.kubernetes.context.clone(),
+            namespace: self.stack.kubernetes.namespace.as_str().to_owned(),
+        };
+        let cluster = Cluster::connect(&choice, patience, &self.announcer).await?;
+        self.announcer.announce(&cluster.title());
+        Ok(cluster)
+    }
+
+    /// Whether there is a stack to be scaled.
+    ///
+    /// # Errors
+    /// Exit 4 when the cluster cannot be reached, exit 1 when the stack is not running.
+    pub async fn running(&self) -> Result<()> {
+        let cluster = self.connect(LOOK).await?;
+        self.live(&cluster).await.map(drop)
+    }
+
+    /// The storage class of the stores' volumes; none is the cluster's default.
+    fn storage_class(&self) -> Option<String> {
+        self.stack.kubernetes.storage_class.clone()
+    }
+
+    async fn lock(&self, verb: &str, say: Say<'_>) -> Result<Lock> {
+        files::make_folder(&self.folder)?;
+        let owner = format!("appforge {verb} (pid {})", std::process::id());
+        Lock::take(self.folder.join("lock"), &owner, PATIENCE, |holder| say(&format!("waiting for {holder}")))
+            .await
+    }
+}
+
+/// The failure of a verb that needs a running stack.
+fn not_running(stack: &str, cluster: &Cluster) -> Failure {
+    Failure::new(
+        ExitStatus::Failed,
+        format!(
+            "the stack `{stack}` is not running in the namespace `{}` of {}",
+            cluster.namespace, cluster.place.context
+        ),
+    )
+    .hint("appforge up --target kubernetes")
+}

@@ -1,0 +1,141 @@
+//! `restart`, `history`, `rollback`: the revisions of the service's Deployment, which its ReplicaSets remember.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::cluster::{Cluster, MANAGER};
+use super::converge::{apply, is_service};
+use super::object::{Object, received};
+use super::replicas;
+use super::rollout::REVISION;
+use super::status::{Snapshot, list};
+use super::{Kubernetes, LOOK, not_running};
+use crate::error::{ExitStatus, Failure};
+use crate::render::Overrides;
+use crate::render::context::kubernetes::names;
+use crate::targets::Say;
+use crate::targets::plan::{Action, Plan};
+use crate::targets::revision::Revision;
+use crate::targets::status::Status;
+
+/// The annotation by which kubectl, too, makes a Deployment replace its pods.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+/// What the Deployment controller adds to a ReplicaSet's pods.
+const HASH: &str = "pod-template-hash";
+
+impl Kubernetes {
+    /// Replaces every replica, as the Deployment's strategy says: a new one is ready before an old one goes.
+    ///
+    /// # Errors
+    /// As [`Kubernetes::up`]; exit 1 when the stack is not running.
+    pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
+        let cluster = self.connect(timeout).await?;
+        let _lock = self.lock("restart", say).await?;
+        let live = self.live(&cluster).await?;
+        let mut plan = Plan::default();
+        let snapshot = Snapshot::take(&cluster, self.name()).await?;
+        for pod in snapshot.pods_of("service") {
+            plan.push(Action::Restart, super::pods::name(pod), Vec::new());
+        }
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED: Timestamp::now().to_string()}}}}});
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let (api, patch) = (live.api(&cluster), Patch::Merge(&patch));
+        cluster.call(live.doing("patch", &cluster), || api.patch(&live.name, &parameters, &patch)).await?;
+        self.wait_for_rollout(&cluster, 0, say).await?;
+        Ok((plan, self.finish(&cluster, say).await?))
+    }
+
+    /// The revisions that are remembered, the newest last.
+    ///
+    /// # Errors
+    /// Exit 4 when the cluster cannot be reached, exit 1 when the stack is not running.
+    pub async fn history(&self) -> Result<Vec<Revision>> {
+        let cluster = self.connect(LOOK).await?;
+        let live = self.live(&cluster).await?;
+        let sets = self.replica_sets(&cluster, &live).await?;
+        Ok(sets.iter().map(|(number, set)| revision(*number, set, &live)).collect())
+    }
+
+    /// Goes back to an earlier revision and waits for it.
+    ///
+    /// # Errors
+    /// Exit 2 when there is no such revision; else as [`Kubernetes::up`].
+    pub async fn rollback(&self, number: u64, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
+        let cluster = self.connect(timeout).await?;
+        let _lock = self.lock("rollback", say).await?;
+        let live = self.live(&cluster).await?;
+        let sets = self.replica_sets(&cluster, &live).await?;
+        let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
+            let known: Vec<String> = sets.iter().map(|(number, _)| number.to_string()).collect();
+            return Err(Failure::new(ExitStatus::Usage, format!("there is no revision {number}"))
+                .hint(format!("there are: {}; `appforge history` describes them", known.join(", ")))
+                .into());
+        };
+        let mut plan = Plan::default();
+        if live.annotation(REVISION) == Some(number.to_string().as_str()) {
+            return Ok((plan, self.finish(&cluster, say).await?));
+        }
+        let mut template = serde_json::to_value(&set.spec.template)?;
+        if let Some(labels) =
+            template.pointer_mut("/metadata/labels").and_then(|labels| labels.as_object_mut())
+        {
+            labels.remove(HASH);
+        }
+        let documents = self.documents(&cluster, Overrides::default()).await?;
+        let deployment = documents.into_iter().find(|object| is_service(object, &live.name));
+        let mut object = deployment.context("the stack has no Deployment")?;
+        // Going back changes what runs, never how many.
+        replicas::leave(&mut object, &live);
+        object.set(&["spec", "template"], template);
+        let result = apply(&cluster, &object, MANAGER, false).await?;
+        let causes = super::compare::differences("Deployment", &live.value, &result.value);
+        plan.push(Action::Restart, live.title(), causes);
+        self.wait_for_rollout(&cluster, 0, say).await?;
+        Ok((plan, self.finish(&cluster, say).await?))
+    }
+
+    /// The service's Deployment as it is.
+    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Object> {
+        let kind =
+            super::kind::Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
+        let name = names::service(&self.stack);
+        let wanted = Object::new(kind.clone(), json!({"metadata": {"name": name}}))?;
+        let api = wanted.api(cluster);
+        let found = cluster.find(wanted.doing("get", cluster), || api.get(&name)).await?;
+        let found = found.ok_or_else(|| not_running(self.name(), cluster))?;
+        received(&kind, found)
+    }
+
+    /// The Deployment's ReplicaSets by revision, the newest last.
+    async fn replica_sets(&self, cluster: &Cluster, live: &Object) -> Result<Vec<(u64, ReplicaSet)>> {
+        let sets: Vec<ReplicaSet> = list(cluster, self.name(), "replicasets.apps").await?;
+        let ours = |set: &ReplicaSet| {
+            set.metadata.owner_references.iter().flatten().any(|owner| owner.name == live.name)
+        };
+        let mut sets: Vec<(u64, ReplicaSet)> = sets
+            .into_iter()
+            .filter(ours)
+            .filter_map(|set| Some((set.metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()?, set)))
+            .collect();
+        sets.sort_by_key(|(number, _)| *number);
+        Ok(sets)
+    }
+}
+
+fn revision(number: u64, set: &ReplicaSet, live: &Object) -> Revision {
+    let spec = set.spec.template.as_ref().and_then(|template| template.spec.as_ref());
+    let image = spec.and_then(|spec| spec.containers.first()?.image.clone());
+    let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    Revision {
+        number,
+        current: live.annotation(REVISION) == Some(number.to_string().as_str()),
+        created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        image: image.unwrap_or_default(),
+        ready: u32::try_from(ready).unwrap_or(0),
+    }
+}

@@ -1,0 +1,147 @@
+//! What the local target needs of this machine, each with its fix. Changes nothing.
+
+use std::path::Path;
+
+use anyhow::Result;
+use rustix::fs::{Access, access};
+use rustix::process::{Resource, getrlimit};
+
+use super::stores::{Runner, runner};
+use super::supervisor::sockets;
+use super::{Client, Local};
+use crate::stack::Stack;
+use crate::stack::model::StoreMode;
+use crate::targets::finding::{Finding, Verdict};
+use crate::targets::local::protocol::build;
+use crate::targets::machine;
+use crate::targets::status::Kind;
+
+/// Below this not even the logs and an empty store fit.
+const NO_ROOM: u64 = 64 << 20;
+/// Below this a day's work may not.
+const ROOM: u64 = 1 << 30;
+/// Connections of clients that one replica should be able to hold, and descriptors it needs for itself.
+const CLIENTS: u64 = 1000;
+
+impl Local {
+    /// Looks at the state folder, disk, port, file limit, stores, and what a crash may have left.
+    ///
+    /// # Errors
+    /// When the record of processes cannot be read.
+    pub async fn doctor(&self, stack: &Stack) -> Result<Vec<Finding>> {
+        let root = self.layout().root();
+        let mut findings = vec![folder(root)];
+        findings.extend(machine::disk(root, NO_ROOM, ROOM, "free some space, or choose another folder"));
+        findings.push(open_files(stack.mongodb.pool.max));
+        let running = Client::find(self.layout()).await;
+        findings.push(supervisor(&running));
+        let own = running.as_ref().is_ok_and(|found| {
+            found.as_ref().is_some_and(|(_, answer)| answer.status.url.as_deref() == Some(&url(stack)))
+        });
+        findings.push(port(stack.service.port, own));
+        for kind in [Kind::Mongodb, Kind::Redis] {
+            findings.push(self.store(stack, kind));
+        }
+        if matches!(running, Ok(None)) {
+            findings.push(leftovers(&self.leftovers()?));
+        }
+        Ok(findings)
+    }
+
+    fn store(&self, stack: &Stack, kind: Kind) -> Finding {
+        let (name, mode) = match kind {
+            Kind::Mongodb => ("mongodb", stack.mongodb.mode),
+            _ => ("redis", stack.redis.mode),
+        };
+        if mode == StoreMode::External {
+            return Finding::good(name, "external; `appforge verify` asks it");
+        }
+        match runner(kind, self.layout()) {
+            Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
+            Runner::Embedded { instead_of: None } => {
+                Finding::good(name, "none on PATH; the embedded store runs, for development")
+            }
+            Runner::Embedded { instead_of: Some(program) } => Finding::good(
+                name,
+                format!("the embedded store has data and goes on, although {} is there", program.display()),
+            ),
+        }
+    }
+}
+
+fn url(stack: &Stack) -> String {
+    format!("http://127.0.0.1:{}", stack.service.port)
+}
+
+fn folder(root: &Path) -> Finding {
+    let Some(there) = root.ancestors().find(|folder| folder.exists()) else {
+        return Finding::not_good(
+            "state folder",
+            Verdict::Bad,
+            "there is no such disk",
+            "choose another folder",
+        );
+    };
+    match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::good("state folder", format!("{} can be written", root.display())),
+        Err(error) => Finding::not_good(
+            "state folder",
+            Verdict::Bad,
+            format!("{} cannot be written: {}", there.display(), std::io::Error::from(error)),
+            format!("chown {there} to yourself, or choose another folder", there = there.display()),
+        ),
+    }
+}
+
+/// Each replica is a process with limits of its own: its clients, its pool, and what it opens besides.
+fn open_files(pool: u32) -> Finding {
+    let need = CLIENTS + u64::from(pool);
+    let limit = getrlimit(Resource::Nofile);
+    let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let observed = match soft {
+        u64::MAX => "no limit".to_owned(),
+        soft => format!("{soft} per process; a replica with {CLIENTS} clients takes {need}"),
+    };
+    if soft >= need {
+        return Finding::good("open files", observed);
+    }
+    let fix = match hard >= need {
+        true => format!("ulimit -n {}", need.next_power_of_two().min(hard)),
+        false => format!("raise the hard limit, which is {hard}, in /etc/security/limits.conf"),
+    };
+    Finding::not_good("open files", Verdict::Warning, observed, fix)
+}
+
+fn supervisor(running: &Result<Option<(Client, super::protocol::Answer)>>) -> Finding {
+    match running {
+        Ok(None) => Finding::good("supervisor", "none runs: the stack is down"),
+        Ok(Some((_, answer))) if answer.build == build() => Finding::good("supervisor", "runs and answers"),
+        Ok(Some(_)) => Finding::not_good(
+            "supervisor",
+            Verdict::Warning,
+            "runs, and is of another build of appforge",
+            "appforge up replaces it and starts the stack anew",
+        ),
+        Err(error) => Finding::bad("supervisor", error),
+    }
+}
+
+fn port(port: u16, own: bool) -> Finding {
+    let name = format!("port {port}");
+    if own {
+        return Finding::good(&name, "this stack's own");
+    }
+    match sockets::public(port) {
+        Ok(_) => Finding::good(&name, "free"),
+        Err(error) => Finding::bad(&name, &error),
+    }
+}
+
+fn leftovers(left: &[(String, u32)]) -> Finding {
+    if left.is_empty() {
+        return Finding::good("leftovers", "no process of an earlier crash");
+    }
+    let list: Vec<String> = left.iter().map(|(name, pid)| format!("{name} (pid {pid})")).collect();
+    let observed = format!("left over by a crash: {}", list.join(", "));
+    Finding::not_good("leftovers", Verdict::Warning, observed, "appforge up clears them away")
+}

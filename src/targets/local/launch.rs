@@ -1,0 +1,61 @@
+//! Starts a supervisor and waits for its first word.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::local::client::Client;
+use crate::targets::local::layout::Layout;
+use crate::targets::local::lifeline::SELF;
+use crate::targets::local::protocol::Handshake;
+
+/// How long a supervisor may take to come up, clearing away what a crash left included.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Starts a supervisor that outlives this process.
+///
+/// # Errors
+/// When it does not come up, with its own reason.
+pub async fn launch(layout: &Layout) -> Result<Client> {
+    layout.make()?;
+    let log = layout.logs().join("supervisor.log");
+    let stderr = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&log)
+        .with_context(|| format!("while opening `{}`", log.display()))?;
+    let mut command = Command::new(SELF);
+    command.arg0("appforge").arg("supervise").arg("--state").arg(layout.root());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).current_dir("/");
+    let mut child = command.spawn().context("cannot start the supervisor")?;
+    let stdout = child.stdout.take().context("the supervisor has no stdout")?;
+    let mut line = String::new();
+    let read = tokio::time::timeout(LIMIT, BufReader::new(stdout).read_line(&mut line)).await;
+    match read {
+        Err(_) => {
+            child.kill().await.context("while ending a supervisor that says nothing")?;
+            return Err(Failure::new(ExitStatus::TimedOut, "the supervisor does not come up")
+                .hint(format!("read `{}`", log.display()))
+                .into());
+        }
+        Ok(read) => read.context("while waiting for the supervisor")?,
+    };
+    match serde_json::from_str(&line) {
+        Ok(Handshake::Ready) => {}
+        Ok(Handshake::Failed { report }) => return Err(report.into()),
+        Err(_) => {
+            return Err(Failure::new(ExitStatus::Failed, "the supervisor ended before it came up")
+                .hint(format!("read `{}`", log.display()))
+                .into());
+        }
+    }
+    let found = Client::find(layout).await?;
+    found.map(|(client, _)| client).context("the supervisor went away at once")
+}

@@ -1,0 +1,243 @@
+//! The local target: a detached supervisor runs the stores and the replicas as processes of this machine. No Docker.
+
+mod client;
+mod doctor;
+pub mod http;
+mod launch;
+pub mod layout;
+pub mod leftovers;
+pub mod lifeline;
+pub mod lock;
+pub mod logs;
+pub mod protocol;
+mod stores;
+pub mod supervisor;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub use client::Client;
+pub use stores::on_path;
+
+use crate::error::{ExitStatus, Failure};
+use crate::secrets::Secrets;
+use crate::stack::Stack;
+use crate::stack::environment::environment;
+use crate::stack::values::Secret;
+use crate::targets::local::layout::Layout;
+use crate::targets::local::leftovers::Record;
+use crate::targets::local::lock::Lock;
+use crate::targets::local::protocol::{Desired, Setting, build};
+use crate::targets::plan::Plan;
+use crate::targets::status::{ComponentState, Kind, Replicas, Status};
+use crate::targets::subject::{Replica, Subject, Ways};
+
+/// How long a command waits for another one that changes the same stack.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long a supervisor that has nothing left to do may take to end.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// A stack on this machine.
+#[derive(Clone, Debug)]
+pub struct Local {
+    layout: Layout,
+    name: String,
+}
+
+impl Local {
+    /// The stack `name` whose files lie in `layout`.
+    pub fn new(layout: Layout, name: &str) -> Self {
+        Self { layout, name: name.to_owned() }
+    }
+
+    /// Where its files lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Takes the right to change the stack; `waiting` is told once whom for, if another command has it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the other command does not end.
+    pub async fn lock(&self, verb: &str, waiting: impl FnOnce(&str)) -> Result<Lock> {
+        self.layout.make()?;
+        let owner = format!("`appforge {verb}` (pid {})", std::process::id());
+        Lock::take(self.layout.command_lock(), &owner, PATIENCE, waiting).await
+    }
+
+    /// What `stack` means here. Keeps the secrets that the replicas need in files of their own.
+    ///
+    /// # Errors
+    /// When a secret cannot be kept.
+    pub fn desired(&self, stack: &Stack, replicas: u32) -> Result<Desired> {
+        let secrets = Secrets::of(self.layout.root());
+        secrets.get_or_make("probe")?;
+        let settings = environment(stack)
+            .into_iter()
+            .map(|variable| (variable.name, Setting { value: variable.value, path: variable.path }));
+        Ok(Desired {
+            name: stack.name.to_string(),
+            port: stack.service.port,
+            replicas,
+            environment: settings.collect::<BTreeMap<_, _>>(),
+            probe_secret: secrets.path("probe"),
+            mongodb: stores::mongodb(stack, &self.layout, &secrets)?,
+            redis: stores::redis(stack, &self.layout, &secrets)?,
+        })
+    }
+
+    /// The supervisor, when the stack is up.
+    ///
+    /// # Errors
+    /// When it is there and does not answer.
+    pub async fn find(&self) -> Result<Option<Client>> {
+        Ok(Client::find(&self.layout).await?.map(|(client, _)| client))
+    }
+
+    /// The supervisor.
+    ///
+    /// # Errors
+    /// When the stack is down (exit 4).
+    pub async fn running(&self) -> Result<Client> {
+        self.find().await?.ok_or_else(|| {
+            Failure::new(ExitStatus::Unreachable, format!("the stack `{}` is not up", self.name))
+                .hint("appforge up")
+                .into()
+        })
+    }
+
+    /// The supervisor, started where there is none. One of another build of this program is replaced first.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn started(&self, mut progress: impl FnMut(&str)) -> Result<Client> {
+        match Client::find(&self.layout).await? {
+            Some((client, answer)) if answer.build == build() => return Ok(client),
+            Some((client, _)) => {
+                progress("the stack runs with another build of appforge and is started anew");
+                self.stop(&client, &mut progress).await?;
+            }
+            None => {}
+        }
+        launch::launch(&self.layout).await
+    }
+
+    /// Brings the stack to `desired`, by a supervisor that is started where there is none.
+    ///
+    /// # Errors
+    /// When the supervisor does not come up, or what it says.
+    pub async fn apply(
+        &self,
+        desired: &Desired,
+        timeout: Duration,
+        mut progress: impl FnMut(&str),
+    ) -> Result<(Plan, Status)> {
+        loop {
+            let client = self.started(&mut progress).await?;
+            match client.apply(desired.clone(), timeout, &mut progress).await? {
+                Some(done) => return Ok(done),
+                // A `down` that was cut off still goes on, for instance.
+                None => self.gone("appforge up").await?,
+            }
+        }
+    }
+
+    /// Stops everything and waits until the supervisor is gone.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
+        let plan = client.down(progress).await?;
+        self.gone("appforge down").await?;
+        Ok(plan)
+    }
+
+    /// Waits until the supervisor has ended.
+    async fn gone(&self, waiter: &str) -> Result<()> {
+        Lock::take(self.layout.supervisor_lock(), waiter, LEAVING, |_| ()).await.map(drop)
+    }
+
+    /// What `up` would do; with the stack down, everything.
+    ///
+    /// # Errors
+    /// When the supervisor does not answer.
+    pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
+        match self.find().await? {
+            Some(client) => client.plan(desired).await,
+            None => Ok(stores::plan_from_nothing(desired)),
+        }
+    }
+
+    /// The status, also while the stack is down.
+    ///
+    /// # Errors
+    /// When the supervisor does not answer.
+    pub async fn status(&self, replicas: u32) -> Result<Status> {
+        Ok(match Client::find(&self.layout).await? {
+            Some((_, answer)) => answer.status,
+            None => Status {
+                stack: self.name.clone(),
+                target: "local".into(),
+                url: None,
+                replicas: Replicas { desired: replicas, ready: 0 },
+                components: Vec::new(),
+                cluster: None,
+            },
+        })
+    }
+
+    /// The running stack, of which there should be `desired` replicas.
+    ///
+    /// # Errors
+    /// Exit 4 when it is down.
+    pub async fn subject(&self, stack: &Stack, desired: u32) -> Result<Subject> {
+        self.running().await?;
+        let status = self.status(0).await?;
+        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
+            let component = status.components.iter().find(|component| component.kind == kind);
+            match component.and_then(|component| component.endpoint.as_ref()) {
+                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
+                None => external.cloned().unwrap_or_else(|| Secret::new("")),
+            }
+        };
+        let replicas = status
+            .components
+            .iter()
+            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
+        let replicas = replicas.filter_map(|component| {
+            Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
+        });
+        Ok(Subject {
+            url: status.url.clone().unwrap_or_default(),
+            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
+            desired,
+            replicas: replicas.collect(),
+            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
+            redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
+            autoscaler: None,
+            ways: Ways::default(),
+        })
+    }
+
+    /// Processes that a crash left behind, by component; the next `up` clears them away.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn leftovers(&self) -> Result<Vec<(String, u32)>> {
+        let record = Record::load(&self.layout.processes())?;
+        let living = record.processes.into_iter().filter(|(_, process)| process.lives());
+        Ok(living.map(|(name, process)| (name, process.pid)).collect())
+    }
+
+    /// Ends what a crash left behind.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub async fn reap(&self) -> Result<Vec<String>> {
+        let mut record = Record::load(&self.layout.processes())?;
+        record.reap().await
+    }
+}

@@ -1,0 +1,143 @@
+//! What the command line and the supervisor say to each other over the control socket: JSON over HTTP, events as lines.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Report;
+use crate::targets::plan::Plan;
+use crate::targets::status::Status;
+
+/// What the stack should be. Holds no secret, only where it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The stack's name.
+    pub name: String,
+    /// The published port.
+    pub port: u16,
+    /// How many replicas.
+    pub replicas: u32,
+    /// The environment of each replica, with the path of the stack file that each value comes from.
+    pub environment: BTreeMap<String, Setting>,
+    /// The file of the probe secret.
+    pub probe_secret: PathBuf,
+    /// The document store.
+    pub mongodb: Store,
+    /// The counter and cache store.
+    pub redis: Store,
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The value.
+    pub value: String,
+    /// The path in the stack file.
+    pub path: String,
+}
+
+/// Who runs a store, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "run_by", rename_all = "lowercase")]
+pub enum Store {
+    /// Someone else.
+    External {
+        /// The file of its URI.
+        uri: PathBuf,
+        /// Tells one URI from another without showing it.
+        fingerprint: String,
+    },
+    /// The supervisor: a server found on PATH.
+    Found {
+        /// The program.
+        program: PathBuf,
+        /// What it is told, by the path of the stack file.
+        settings: BTreeMap<String, String>,
+    },
+    /// The supervisor: the store within this program.
+    Embedded {
+        /// What it is told, by the path of the stack file.
+        settings: BTreeMap<String, String>,
+    },
+}
+
+impl Store {
+    /// Who runs it, for people.
+    pub fn described(&self) -> String {
+        match self {
+            Self::External { .. } => "external".into(),
+            Self::Found { program, .. } => {
+                format!("{} (found on PATH)", program.file_name().unwrap_or_default().display())
+            }
+            Self::Embedded { .. } => "embedded, for development".into(),
+        }
+    }
+}
+
+/// What the supervisor answers to `GET /status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which program the supervisor is; a newer one starts the stack anew.
+    pub build: String,
+    /// The supervisor's process.
+    pub pid: u32,
+    /// The status for users.
+    pub status: Status,
+}
+
+/// A request to bring the stack to `desired`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Apply {
+    /// What the stack should be.
+    pub desired: Desired,
+    /// How long a component may take to become ready, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// What the supervisor tells while it works, one JSON document a line. `Done` or `Failed` is the last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// What it does now.
+    Progress {
+        /// For people.
+        message: String,
+    },
+    /// All was done.
+    Done {
+        /// What was changed.
+        plan: Plan,
+        /// The status after it.
+        status: Status,
+    },
+    /// It did not work.
+    Failed {
+        /// Why.
+        report: Report,
+    },
+}
+
+/// The first line on the supervisor's stdout.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "handshake", rename_all = "lowercase")]
+pub enum Handshake {
+    /// The control socket answers.
+    Ready,
+    /// There will be no supervisor.
+    Failed {
+        /// Why.
+        report: Report,
+    },
+}
+
+/// Which program this is: where its file lies, its size and its age.
+pub fn build() -> String {
+    use std::os::unix::fs::MetadataExt;
+    match std::fs::metadata(crate::targets::local::lifeline::SELF) {
+        Ok(meta) => {
+            format!("{}-{}-{}-{}", meta.dev(), meta.ino(), meta.size(), meta.mtime_nsec() + meta.mtime())
+        }
+        Err(_) => env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! Who runs a store on this machine: someone else, a server found on PATH, or the one within this program.
+//!
+//! A store that has data stays what it was, so that a server installed later does not seem to lose everything.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use sha2::{Digest, Sha256};
+
+use crate::secrets::Secrets;
+use crate::stack::Stack;
+use crate::stack::model::StoreMode;
+use crate::stack::values::Secret;
+use crate::targets::local::layout::Layout;
+use crate::targets::local::protocol::{Desired, Store};
+use crate::targets::local::supervisor::store_name;
+use crate::targets::plan::{Action, Plan};
+use crate::targets::status::Kind;
+
+/// Of `redis.memory` this share is for keys; the rest is for what a server needs besides.
+const KEYS_SHARE: (u64, u64) = (3, 4);
+
+/// The document store.
+pub(super) fn mongodb(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result<Store> {
+    let wish = (stack.mongodb.mode, stack.mongodb.uri.as_ref());
+    store(wish, Kind::Mongodb, BTreeMap::new(), layout, secrets)
+}
+
+/// The counter and cache store.
+pub(super) fn redis(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result<Store> {
+    let wish = (stack.redis.mode, stack.redis.url.as_ref());
+    let memory = stack.redis.memory.0 / KEYS_SHARE.1 * KEYS_SHARE.0;
+    let settings = BTreeMap::from([
+        ("redis.memory".to_owned(), memory.to_string()),
+        ("redis.eviction".to_owned(), stack.redis.eviction.as_str().to_owned()),
+    ]);
+    store(wish, Kind::Redis, settings, layout, secrets)
+}
+
+fn store(
+    (mode, uri): (StoreMode, Option<&Secret>),
+    kind: Kind,
+    settings: BTreeMap<String, String>,
+    layout: &Layout,
+    secrets: &Secrets,
+) -> Result<Store> {
+    if let (StoreMode::External, Some(uri)) = (mode, uri) {
+        let path = secrets.keep(&format!("{}-uri", store_name(kind)), uri)?;
+        let digest = Sha256::digest(uri.reveal().as_bytes());
+        let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        return Ok(Store::External { uri: path, fingerprint });
+    }
+    Ok(match runner(kind, layout) {
+        Runner::Found(program) => Store::Found { program, settings },
+        Runner::Embedded { .. } => Store::Embedded { settings },
+    })
+}
+
+/// Who runs a store that is not external.
+pub(super) enum Runner {
+    /// A server found on PATH.
+    Found(PathBuf),
+    /// The store within this program: no server is on PATH, or it came after this store had data.
+    Embedded { instead_of: Option<PathBuf> },
+}
+
+pub(super) fn runner(kind: Kind, layout: &Layout) -> Runner {
+    let programs: &[&str] = match kind {
+        Kind::Mongodb => &["mongod"],
+        _ => &["redis-server", "valkey-server"],
+    };
+    let found = programs.iter().find_map(|program| on_path(program));
+    let name = store_name(kind);
+    let has_data = layout.data().join(name).join(format!("{name}.redb")).exists();
+    match found {
+        Some(program) if !has_data => Runner::Found(program),
+        instead_of => Runner::Embedded { instead_of },
+    }
+}
+
+/// A program on PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| is_program(file))
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What `up` does while nothing runs.
+pub(super) fn plan_from_nothing(desired: &Desired) -> Plan {
+    let mut plan = Plan::default();
+    plan.push(Action::Create, "mongodb", vec![desired.mongodb.described()]);
+    plan.push(Action::Create, "redis", vec![desired.redis.described()]);
+    for number in 1..=desired.replicas {
+        plan.push(Action::Create, format!("service-{number}"), Vec::new());
+    }
+    plan
+}

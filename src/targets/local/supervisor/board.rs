@@ -1,0 +1,119 @@
+//! What the supervisor shows of its components at any time, also while it changes them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
+
+/// What a component tells of itself.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What it does now.
+    pub state: ComponentState,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+    /// The version, once known.
+    pub version: Option<String>,
+    /// Why it ended, while it is down.
+    pub trouble: Option<String>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { state: ComponentState::Starting, pid: None, restarts: 0, version: None, trouble: None }
+    }
+}
+
+/// One line of the board.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it listens.
+    pub endpoint: Option<String>,
+    /// Which program it is.
+    pub program: String,
+    /// What it tells; `None` for what others run.
+    pub view: Option<watch::Receiver<View>>,
+}
+
+/// All components, readable at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    name: String,
+    url: Option<String>,
+    desired: u32,
+    entries: BTreeMap<(Kind, u32), (String, Entry)>,
+}
+
+impl Board {
+    /// Sets the head of the board.
+    pub fn head(&self, name: &str, url: Option<String>, desired: u32) {
+        let mut inner = self.lock();
+        inner.name = name.to_owned();
+        inner.url = url;
+        inner.desired = desired;
+    }
+
+    /// Puts a component on the board; `number` orders those of one kind.
+    pub fn set(&self, number: u32, name: impl Into<String>, entry: Entry) {
+        self.lock().entries.insert((entry.kind, number), (name.into(), entry));
+    }
+
+    /// Takes a component off the board.
+    pub fn remove(&self, kind: Kind, number: u32) {
+        self.lock().entries.remove(&(kind, number));
+    }
+
+    /// The status now.
+    pub fn status(&self) -> Status {
+        let inner = self.lock();
+        let components: Vec<Component> =
+            inner.entries.values().map(|(name, entry)| component(name, entry)).collect();
+        let ready = components
+            .iter()
+            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready)
+            .count();
+        Status {
+            stack: inner.name.clone(),
+            target: "local".into(),
+            url: inner.url.clone(),
+            replicas: Replicas { desired: inner.desired, ready: u32::try_from(ready).unwrap_or(u32::MAX) },
+            components,
+            cluster: None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Each change is one assignment, so a panic elsewhere leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn component(name: &str, entry: &Entry) -> Component {
+    let external = View { state: ComponentState::External, ..View::default() };
+    let view = entry.view.as_ref().map_or(external, |view| view.borrow().clone());
+    let detail = match view.trouble {
+        Some(trouble) => format!("{}; {trouble}", entry.program),
+        None => entry.program.clone(),
+    };
+    Component {
+        name: name.to_owned(),
+        kind: entry.kind,
+        state: view.state,
+        endpoint: entry.endpoint.clone(),
+        restarts: view.restarts,
+        version: view.version,
+        detail,
+        pid: view.pid,
+    }
+}

@@ -1,0 +1,145 @@
+//! The control socket: HTTP with JSON for the command line of the same user. Changes stream what they do.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Report;
+use crate::targets::local::protocol::{Answer, Apply, Desired, Event, build};
+use crate::targets::local::supervisor::board::Board;
+use crate::targets::local::supervisor::stack::Running;
+use crate::targets::plan::Plan;
+
+/// How long a store may take to be ready again after the drill.
+const DRILL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a change tells what it does. Nobody need listen.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: mpsc::UnboundedSender<Event>,
+}
+
+impl Events {
+    /// Says what is done now.
+    pub fn progress(&self, message: impl Into<String>) {
+        let message = message.into();
+        tracing::info!("{message}");
+        self.send(Event::Progress { message });
+    }
+
+    /// For changes that nobody asked for over the socket.
+    pub fn unheard() -> Self {
+        Self { sender: mpsc::unbounded_channel().0 }
+    }
+
+    fn send(&self, event: Event) {
+        // A command line that went away does not stop the change.
+        let _ = self.sender.send(event);
+    }
+}
+
+/// What the routes work on.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The stack; whoever holds it changes it.
+    pub running: Arc<Mutex<Running>>,
+    /// What is shown at any time.
+    pub board: Board,
+    /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
+    pub finished: CancellationToken,
+}
+
+/// The routes of the control socket.
+pub fn router(control: Control) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/plan", post(plan))
+        .route("/apply", post(apply))
+        .route("/restart", post(restart))
+        .route("/down", post(down))
+        .route("/redis/stop", post(|state| switch_redis(state, false)))
+        .route("/redis/start", post(|state| switch_redis(state, true)))
+        .with_state(control)
+}
+
+async fn status(State(control): State<Control>) -> Json<Answer> {
+    Json(Answer { build: build(), pid: std::process::id(), status: control.board.status() })
+}
+
+async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {
+    Json(control.running.lock().await.plan(&desired))
+}
+
+/// 410 from a supervisor that was told to end while this waited: what it started now it would stop again.
+async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Response {
+    let mut running = control.running.clone().lock_owned().await;
+    if control.finished.is_cancelled() {
+        return StatusCode::GONE.into_response();
+    }
+    change(control, move |control: Control, events: Events| async move {
+        let outcome = running.apply(apply.desired, Duration::from_millis(apply.timeout_ms), &events).await;
+        if running.is_down() {
+            control.finished.cancel();
+        }
+        outcome
+    })
+}
+
+async fn restart(State(control): State<Control>, Json(timeout_ms): Json<u64>) -> Response {
+    change(control, async move |control: Control, events: Events| {
+        control.running.lock().await.restart(Duration::from_millis(timeout_ms), &events).await
+    })
+}
+
+async fn down(State(control): State<Control>) -> Response {
+    change(control, async |control: Control, events: Events| {
+        let mut running = control.running.lock().await;
+        let plan = running.tear_down(&events).await;
+        control.finished.cancel();
+        Ok(plan)
+    })
+}
+
+async fn switch_redis(State(control): State<Control>, on: bool) -> Response {
+    change(control, async move |control: Control, _: Events| {
+        control.running.lock().await.switch_redis(on, DRILL_LIMIT).await.map(|()| Plan::default())
+    })
+}
+
+/// Runs a change in a task of its own, so that it comes to its end whoever listens, and streams its events.
+fn change<W, F>(control: Control, work: W) -> Response
+where
+    W: FnOnce(Control, Events) -> F,
+    F: Future<Output = Result<Plan>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let events = Events { sender };
+    let board = control.board.clone();
+    let work = work(control, events.clone());
+    tokio::spawn(async move {
+        let outcome = work.await;
+        events.send(match outcome {
+            Ok(plan) => Event::Done { plan, status: board.status() },
+            Err(error) => Event::Failed { report: Report::from(&error) },
+        });
+    });
+    let lines = stream::unfold(receiver, async |mut receiver| {
+        let event = receiver.recv().await?;
+        let mut line = serde_json::to_vec(&event).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(Bytes::from(line)), receiver))
+    });
+    Response::new(Body::from_stream(lines))
+}

@@ -1,0 +1,264 @@
+//! Keeps one process running: starts it, waits until it is ready, starts it again after a crash, stops it in order.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::{ExitStatus as ProcessStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::local::leftovers::{Process, Record};
+use crate::targets::local::lifeline::SELF;
+use crate::targets::local::supervisor::board::View;
+use crate::targets::local::supervisor::output::Log;
+use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::status::ComponentState;
+
+/// The pause before a crashed process is started again: it doubles from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A process that was ready as long as this starts again with the first pause.
+const STEADY: Duration = Duration::from_secs(10);
+/// Ended this often before it was ready: it will not become ready.
+const HOPELESS: u32 = 3;
+/// What a child may see of the environment of the supervisor.
+const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE"];
+
+/// How to run a process.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The name of the component.
+    pub name: String,
+    /// The program and its arguments.
+    pub program: Vec<String>,
+    /// Its environment, beyond the little that every child sees.
+    pub environment: BTreeMap<String, String>,
+    /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
+    /// connections, these wait.
+    pub sockets: Vec<(&'static str, Arc<TcpListener>)>,
+    /// How to know that it is ready.
+    pub probe: Probe,
+    /// How long it may take to end after SIGTERM.
+    pub grace: Duration,
+}
+
+/// A process that is kept running until [`Keeper::stop`]. Dropped without it, the process is killed.
+#[derive(Debug)]
+pub struct Keeper {
+    recipe: Recipe,
+    view: watch::Receiver<View>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The record of processes, shared by all keepers.
+pub type SharedRecord = Arc<Mutex<Record>>;
+
+impl Keeper {
+    /// Starts keeping the process of `recipe`.
+    pub fn start(recipe: Recipe, log: Log, record: SharedRecord) -> Self {
+        let (sender, view) = watch::channel(View::default());
+        let stop = CancellationToken::new();
+        let task =
+            Task { recipe: recipe.clone(), log, record, view: sender, stop: stop.clone(), failures: 0 };
+        Self { recipe, view, stop, task: tokio::spawn(task.run()) }
+    }
+
+    /// How it is run.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// What it does now.
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends again and again, or `limit` passes (exit 9).
+    pub async fn ready(&self, limit: Duration) -> Result<()> {
+        let name = &self.recipe.name;
+        let hint = format!("appforge logs {name}");
+        let mut view = self.view.clone();
+        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= HOPELESS);
+        let view = match timeout(limit, wait).await {
+            Err(_) => {
+                let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
+                return Err(Failure::new(ExitStatus::TimedOut, message).hint(hint).into());
+            }
+            Ok(view) => view.with_context(|| format!("nobody looks after `{name}` any more"))?.clone(),
+        };
+        if view.state == ComponentState::Ready {
+            return Ok(());
+        }
+        let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
+        let message = format!("`{name}` does not stay up: {trouble}");
+        Err(Failure::new(ExitStatus::Failed, message).hint(hint).into())
+    }
+
+    /// Ends the process in order: SIGTERM, then after its grace SIGKILL, to its whole group.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A task that panicked has dropped its child, which kills it.
+        let _ = self.task.await;
+    }
+}
+
+struct Task {
+    recipe: Recipe,
+    log: Log,
+    record: SharedRecord,
+    view: watch::Sender<View>,
+    stop: CancellationToken,
+    /// Ends since it was last steady.
+    failures: u32,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let trouble = match self.spawn() {
+                Err(error) => format!("{error:#}"),
+                Ok(child) => match self.watch(child).await {
+                    Some(trouble) => trouble,
+                    None => break,
+                },
+            };
+            self.log.line(format!("appforge: `{}` {trouble}", self.recipe.name).as_bytes());
+            self.view.send_modify(|view| {
+                view.state = ComponentState::Crashed;
+                view.pid = None;
+                view.restarts += 1;
+                view.trouble = Some(trouble);
+            });
+            let pause = BACKOFF.0.saturating_mul(1 << self.failures.min(16)).min(BACKOFF.1);
+            self.failures += 1;
+            // Cancelled means told to stop, which the loop sees.
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+        self.recorded(None);
+        self.view.send_modify(|view| {
+            view.state = ComponentState::Stopped;
+            view.pid = None;
+        });
+    }
+
+    /// Sees one process through; tells how it ended by itself, or nothing when it was told to.
+    async fn watch(&mut self, mut child: Child) -> Option<String> {
+        let pid = child.id();
+        self.recorded(pid.and_then(Process::of));
+        self.view.send_modify(|view| {
+            view.state = ComponentState::Starting;
+            view.pid = pid;
+        });
+        let mut ready_at = None;
+        let probe = self.recipe.probe.until_ready();
+        tokio::pin!(probe);
+        let ended = loop {
+            tokio::select! {
+                ended = child.wait() => break ended,
+                () = self.stop.cancelled() => {
+                    self.end(child).await;
+                    return None;
+                }
+                version = &mut probe, if ready_at.is_none() => {
+                    ready_at = Some(Instant::now());
+                    self.view.send_modify(|view| {
+                        view.state = ComponentState::Ready;
+                        view.version = Some(version);
+                        view.trouble = None;
+                    });
+                }
+            }
+        };
+        kill_group(pid, Signal::KILL);
+        if ready_at.is_some_and(|since: Instant| since.elapsed() > STEADY) {
+            self.failures = 0;
+        }
+        Some(match ended {
+            Ok(status) => told(status),
+            Err(error) => format!("was lost: {error}"),
+        })
+    }
+
+    async fn end(&self, mut child: Child) {
+        let pid = child.id();
+        self.view.send_modify(|view| view.state = ComponentState::Stopping);
+        kill_group(pid, Signal::TERM);
+        if timeout(self.recipe.grace, child.wait()).await.is_err() {
+            self.log.line(b"appforge: did not end in time and is killed");
+        }
+        kill_group(pid, Signal::KILL);
+        // `kill` also reaps; a child that is gone already is what we want.
+        let _ = child.kill().await;
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let recipe = &self.recipe;
+        let mut command = Command::new(SELF);
+        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string(), "--"]);
+        command.args(&recipe.program).env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known)));
+        command.envs(&recipe.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        if !recipe.sockets.is_empty() {
+            let names: Vec<&str> = recipe.sockets.iter().map(|(name, _)| *name).collect();
+            command.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+            let mut mappings = Vec::new();
+            for (child_fd, (_, socket)) in (3..).zip(&recipe.sockets) {
+                mappings.push(FdMapping { parent_fd: OwnedFd::from(socket.try_clone()?), child_fd });
+            }
+            command.fd_mappings(mappings).context("two sockets for one descriptor")?;
+        }
+        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            bail!("a child without its streams");
+        };
+        tokio::spawn(self.log.clone().capture(stdout));
+        tokio::spawn(self.log.clone().capture(stderr));
+        Ok(child)
+    }
+
+    fn recorded(&self, process: Option<Process>) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        // While a replica is replaced, two processes have its name; each takes away its own only.
+        match process {
+            Some(process) => {
+                drop(record.processes.insert(format!("{}.{}", self.recipe.name, process.pid), process))
+            }
+            None => record.processes.retain(|_, process| process.lives()),
+        }
+        if let Err(error) = record.save() {
+            // The record serves only the day after a crash of the supervisor, and children end with that anyway.
+            tracing::warn!(error = format!("{error:#}"), "the record of processes was not written");
+        }
+    }
+}
+
+fn kill_group(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // A group that is gone already is what we want.
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+fn told(status: ProcessStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".into(),
+    }
+}

@@ -1,0 +1,140 @@
+//! The supervisor: a process of its own that keeps the stores and the replicas running and answers the control socket.
+//!
+//! It ends when the stack is down. Whatever ends it ends its children too.
+
+mod board;
+mod control;
+mod keeper;
+mod output;
+mod probe;
+mod recipes;
+pub(super) mod sockets;
+mod stack;
+
+use std::future::IntoFuture;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use output::numbered;
+pub(super) use recipes::store_name;
+
+use crate::error::{ExitStatus, Failure, Report};
+use crate::targets::local::layout::Layout;
+use crate::targets::local::leftovers::Record;
+use crate::targets::local::lock::Lock;
+use crate::targets::local::protocol::Handshake;
+use crate::targets::local::supervisor::board::Board;
+use crate::targets::local::supervisor::control::{Control, Events};
+use crate::targets::local::supervisor::stack::Running;
+
+/// A supervisor that nobody gave a stack ends after this.
+const UNUSED: Duration = Duration::from_secs(30);
+/// How long the last answers may take to be read.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs the supervisor of the state folder until its stack is down. Tells on stdout whether it came up.
+///
+/// # Errors
+/// When it cannot come up; that was told on stdout too.
+pub async fn run(state_folder: &Path) -> Result<ExitStatus> {
+    let layout = Layout::new(state_folder);
+    match start(&layout).await {
+        Ok((lock, listener, record)) => {
+            tell(&Handshake::Ready)?;
+            let outcome = serve(layout, listener, record).await;
+            drop(lock);
+            outcome.map(|()| ExitStatus::Done)
+        }
+        Err(error) => {
+            tell(&Handshake::Failed { report: Report::from(&error) })?;
+            Err(error)
+        }
+    }
+}
+
+fn tell(handshake: &Handshake) -> Result<()> {
+    let line = serde_json::to_string(handshake)? + "\n";
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("nobody waits for the supervisor")
+}
+
+async fn start(layout: &Layout) -> Result<(Lock, UnixListener, Record)> {
+    // A session of its own: the terminal that started it may go.
+    rustix::process::setsid().context("while leaving the terminal")?;
+    layout.make()?;
+    let owner = format!("supervisor (pid {})", std::process::id());
+    // The one before may still say its farewell.
+    let lock = Lock::take(layout.supervisor_lock(), &owner, FAREWELL * 2, |_| ()).await.map_err(|error| {
+        Failure::new(ExitStatus::Failed, "the supervisor of this stack does not answer")
+            .hint("end that process, then `appforge up`")
+            .caused_by(error)
+    })?;
+    let mut record = Record::load(&layout.processes())?;
+    for name in record.reap().await? {
+        tracing::warn!("cleared away `{name}`, left over by a crash");
+    }
+    Ok((lock, bind(layout)?, record))
+}
+
+/// The address of a socket may have 107 bytes only; a path through an open folder is short, however deep that lies.
+fn bind(layout: &Layout) -> Result<UnixListener> {
+    let run = layout.run();
+    let path = run.join(layout.socket_name());
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("while clearing `{}`", path.display()));
+        }
+        _ => {}
+    }
+    let folder = std::fs::File::open(&run).with_context(|| format!("while opening `{}`", run.display()))?;
+    let short = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), layout.socket_name());
+    let listener =
+        UnixListener::bind(short).with_context(|| format!("while listening on `{}`", path.display()))?;
+    // The folder lets only its owner in; this is the second bolt.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn serve(layout: Layout, listener: UnixListener, record: Record) -> Result<()> {
+    let board = Board::default();
+    let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), board.clone());
+    let running = Arc::new(tokio::sync::Mutex::new(running));
+    let finished = CancellationToken::new();
+    let control = Control { running: running.clone(), board, finished: finished.clone() };
+    let server = axum::serve(listener, control::router(control));
+    let server =
+        tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut unused = true;
+    loop {
+        tokio::select! {
+            () = finished.cancelled() => break,
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            () = tokio::time::sleep(UNUSED), if unused => {
+                unused = false;
+                let running = running.lock().await;
+                if running.is_down() {
+                    finished.cancel();
+                }
+            }
+        }
+    }
+    {
+        let mut running = running.lock().await;
+        running.tear_down(&Events::unheard()).await;
+        finished.cancel();
+    }
+    // A client that does not read its last line must not keep the supervisor.
+    let _ = tokio::time::timeout(FAREWELL, server).await;
+    let socket = layout.run().join(layout.socket_name());
+    std::fs::remove_file(&socket).with_context(|| format!("while removing `{}`", socket.display()))
+}

@@ -1,0 +1,85 @@
+//! Whether a component is ready: asked over its own protocol, each question bounded.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::targets::local::http;
+
+/// How long one question may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The pause between questions to a program that does not listen yet: it grows from the first to the last.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// How to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// `GET /readyz` on the admin listener of a replica.
+    Service(SocketAddr),
+    /// `PING`, then the version.
+    Redis(SocketAddr),
+    /// `buildInfo`.
+    Mongodb(SocketAddr),
+}
+
+impl Probe {
+    /// Asks until the answer is yes, and returns the version. The caller bounds it.
+    pub async fn until_ready(self) -> String {
+        let mut pause = PAUSES.0;
+        loop {
+            if let Ok(Ok(version)) = tokio::time::timeout(LIMIT, self.ask()).await {
+                return version;
+            }
+            // A program that does not listen yet gives no event to wait for.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// When it is not ready.
+    pub async fn ask(self) -> Result<String> {
+        match self {
+            Self::Service(admin) => {
+                let answer = http::get(admin, "/readyz").await?;
+                if answer.status != http::StatusCode::OK {
+                    bail!("/readyz answers {}", answer.status);
+                }
+                Ok(env!("CARGO_PKG_VERSION").to_owned())
+            }
+            Self::Redis(address) => redis_version(address).await,
+            Self::Mongodb(address) => mongodb_version(address).await,
+        }
+    }
+}
+
+async fn redis_version(address: SocketAddr) -> Result<String> {
+    let client = redis::Client::open(format!("redis://{address}/"))?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let pong: String = redis::cmd("PING").query_async(&mut connection).await?;
+    if pong != "PONG" {
+        bail!("PING was answered with something else");
+    }
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    field("valkey_version:").or_else(|| field("redis_version:")).context("INFO has no version")
+}
+
+async fn mongodb_version(address: SocketAddr) -> Result<String> {
+    // The driver's own search takes half a second when nobody listens yet.
+    drop(tokio::net::TcpStream::connect(address).await?);
+    let host =
+        mongodb::options::ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) };
+    let options = mongodb::options::ClientOptions::builder()
+        .hosts(vec![host])
+        .direct_connection(true)
+        .server_selection_timeout(LIMIT)
+        .build();
+    let client = mongodb::Client::with_options(options)?;
+    let info = client.database("admin").run_command(bson::doc! {"buildInfo": 1}).await;
+    client.shutdown().immediate(true).await;
+    Ok(info?.get_str("version")?.to_owned())
+}

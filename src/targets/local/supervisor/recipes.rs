@@ -1,0 +1,166 @@
+//! How each component is run: the program, its arguments, its environment. Starts nothing.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::targets::local::lifeline::SELF;
+use crate::targets::local::protocol::{Desired, Setting, Store};
+use crate::targets::local::supervisor::keeper::Recipe;
+use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::status::Kind;
+
+/// How long a replica may take to finish its requests, a little more than its own deadline of 10 s.
+const SERVICE_GRACE: Duration = Duration::from_secs(12);
+/// How long a store may take to write what it has.
+const STORE_GRACE: Duration = Duration::from_secs(30);
+
+/// The name of a store's component.
+pub fn store_name(kind: Kind) -> &'static str {
+    if kind == Kind::Mongodb { "mongodb" } else { "redis" }
+}
+
+/// The port that a store has by custom.
+pub fn usual_port(kind: Kind) -> u16 {
+    if kind == Kind::Mongodb { 27017 } else { 6379 }
+}
+
+/// How to run a store on the address of `listener`; `None` when someone else does. A server of someone else takes no
+/// socket: the address is set free for it.
+pub fn store(kind: Kind, store: &Store, data: &Path, listener: TcpListener) -> Option<Recipe> {
+    let name = store_name(kind);
+    let address = listener.local_addr().ok()?;
+    let port = address.port();
+    let data = data.join(name).display().to_string();
+    let (program, sockets) = match store {
+        Store::External { .. } => return None,
+        Store::Embedded { settings } => {
+            let mut program = vec![SELF.into(), "store".into(), name.into(), "--data".into(), data];
+            program.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
+            (program, vec![("store", Arc::new(listener))])
+        }
+        Store::Found { program, settings } => {
+            let program = program.display().to_string();
+            let port = port.to_string();
+            let mut words: Vec<String> = match kind {
+                Kind::Mongodb => [&*program, "--dbpath", &data, "--port", &port, "--bind_ip", "127.0.0.1"]
+                    .map(Into::into)
+                    .into(),
+                _ => {
+                    let fixed = [
+                        "--port",
+                        &port,
+                        "--bind",
+                        "127.0.0.1",
+                        "--dir",
+                        &data,
+                        "--appendonly",
+                        "yes",
+                        "--save",
+                        "",
+                    ];
+                    std::iter::once(&*program).chain(fixed).map(Into::into).collect()
+                }
+            };
+            if kind == Kind::Redis {
+                words.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
+            }
+            (words, Vec::new())
+        }
+    };
+    let probe = if kind == Kind::Mongodb { Probe::Mongodb(address) } else { Probe::Redis(address) };
+    Some(Recipe {
+        name: name.into(),
+        program,
+        environment: BTreeMap::new(),
+        sockets,
+        probe,
+        grace: STORE_GRACE,
+    })
+}
+
+/// The flags that the embedded Redis and a real one share.
+fn flag(path: &str, dashes: &str, value: &str) -> Option<[String; 2]> {
+    let name = match path {
+        "redis.memory" => "maxmemory",
+        "redis.eviction" => "maxmemory-policy",
+        _ => return None,
+    };
+    Some([format!("{dashes}{name}"), value.to_owned()])
+}
+
+/// The whole environment of a replica, with where each value comes from.
+pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) -> BTreeMap<String, Setting> {
+    let mut all = desired.environment.clone();
+    let mut set = |name: &str, value: String, path: &str| {
+        all.insert(name.to_owned(), Setting { value, path: path.to_owned() });
+    };
+    set("PROBE_SECRET_FILE", desired.probe_secret.display().to_string(), "the probe secret");
+    match (&desired.mongodb, mongodb) {
+        (Store::External { uri, fingerprint }, _) => {
+            set("MONGODB_URI_FILE", uri.display().to_string(), "mongodb.mode");
+            set("APPFORGE_MONGODB_FINGERPRINT", fingerprint.clone(), "mongodb.uri");
+        }
+        (_, Some(port)) => set("MONGODB_URI", format!("mongodb://127.0.0.1:{port}/"), "mongodb.mode"),
+        (_, None) => {}
+    }
+    match (&desired.redis, redis) {
+        (Store::External { uri, fingerprint }, _) => {
+            set("REDIS_URL_FILE", uri.display().to_string(), "redis.mode");
+            set("APPFORGE_REDIS_FINGERPRINT", fingerprint.clone(), "redis.url");
+        }
+        (_, Some(port)) => set("REDIS_URL", format!("redis://127.0.0.1:{port}/"), "redis.mode"),
+        (_, None) => {}
+    }
+    all
+}
+
+/// How to run a replica.
+pub fn replica(
+    number: u32,
+    replicas: u32,
+    environment: &BTreeMap<String, Setting>,
+    public: Arc<TcpListener>,
+    admin: (Arc<TcpListener>, SocketAddr),
+) -> Recipe {
+    let name = format!("service-{number}");
+    let mut variables: BTreeMap<String, String> =
+        environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
+    variables.insert("REPLICA_ID".into(), name.clone());
+    // The log adds the time.
+    variables.entry("LOG_FORMAT".into()).or_insert_with(|| "bare".into());
+    variables.insert("RATE_LIMIT_REPLICAS".into(), replicas.to_string());
+    Recipe {
+        name,
+        program: vec![SELF.into(), "serve".into()],
+        environment: variables,
+        sockets: vec![("public", public), ("admin", admin.0)],
+        probe: Probe::Service(admin.1),
+        grace: SERVICE_GRACE,
+    }
+}
+
+/// The values that differ, as `path: old -> new`. Values that are files or fingerprints are not shown.
+pub fn differences(old: &BTreeMap<String, Setting>, new: &BTreeMap<String, Setting>) -> Vec<String> {
+    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut lines = Vec::new();
+    for name in names {
+        let (before, after) = (old.get(name), new.get(name));
+        if before.map(|setting| &setting.value) == after.map(|setting| &setting.value) {
+            continue;
+        }
+        let path = after.or(before).map(|setting| setting.path.clone()).unwrap_or_default();
+        let opaque = name.ends_with("_FILE") || name.ends_with("_FINGERPRINT");
+        let shown =
+            |setting: Option<&Setting>| setting.map_or("unset".to_owned(), |setting| setting.value.clone());
+        lines.push(if opaque {
+            format!("{path}: changed")
+        } else {
+            format!("{path}: {} -> {}", shown(before), shown(after))
+        });
+    }
+    lines.dedup();
+    lines
+}

@@ -1,0 +1,397 @@
+//! The running stack, and how it is brought to what it should be: plan, apply, restart, tear down.
+//!
+//! One change at a time: the caller holds the stack exclusively. Stores come first, replicas are replaced without a gap.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::{join_all, try_join_all};
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::local::http;
+use crate::targets::local::layout::Layout;
+use crate::targets::local::protocol::{Desired, Setting, Store};
+use crate::targets::local::supervisor::board::{Board, Entry};
+use crate::targets::local::supervisor::control::Events;
+use crate::targets::local::supervisor::keeper::{Keeper, Recipe, SharedRecord};
+use crate::targets::local::supervisor::output::Log;
+use crate::targets::local::supervisor::{recipes, sockets};
+use crate::targets::plan::{Action, Plan};
+use crate::targets::status::Kind;
+
+/// The running stack.
+#[derive(Debug)]
+pub struct Running {
+    layout: Layout,
+    record: SharedRecord,
+    board: Board,
+    desired: Option<Desired>,
+    public: Option<(u16, Arc<TcpListener>)>,
+    stores: BTreeMap<Kind, RunningStore>,
+    replicas: BTreeMap<u32, Replica>,
+}
+
+#[derive(Debug)]
+struct RunningStore {
+    store: Store,
+    /// `None` for one that others run.
+    kept: Option<(u16, Option<Keeper>)>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    keeper: Keeper,
+    admin: SocketAddr,
+    environment: BTreeMap<String, Setting>,
+}
+
+impl Running {
+    /// A stack in which nothing runs yet.
+    pub fn new(layout: Layout, record: SharedRecord, board: Board) -> Self {
+        let (stores, replicas) = (BTreeMap::new(), BTreeMap::new());
+        Self { layout, record, board, desired: None, public: None, stores, replicas }
+    }
+
+    /// Whether nothing was ever started, or all is stopped.
+    pub fn is_down(&self) -> bool {
+        self.desired.is_none()
+    }
+
+    /// What [`Running::apply`] would do.
+    pub fn plan(&self, wanted: &Desired) -> Plan {
+        let mut plan = Plan::default();
+        for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
+            let name = recipes::store_name(kind);
+            match self.stores.get(&kind) {
+                None => plan.push(Action::Create, name, vec![store.described()]),
+                Some(running) if running.store != *store => {
+                    plan.push(Action::Restart, name, store_differences(name, &running.store, store));
+                }
+                Some(_) => {}
+            }
+        }
+        let environment = recipes::environment(wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let port = self.public.as_ref().map(|(port, _)| *port);
+        for number in 1..=wanted.replicas {
+            let name = format!("service-{number}");
+            let Some(replica) = self.replicas.get(&number) else {
+                plan.push(Action::Create, name, Vec::new());
+                continue;
+            };
+            let mut causes = recipes::differences(&replica.environment, &environment);
+            if let Some(port) = port.filter(|port| *port != wanted.port) {
+                causes.push(format!("service.port: {port} -> {}", wanted.port));
+            }
+            if !causes.is_empty() {
+                plan.push(Action::Restart, name, causes);
+            }
+        }
+        for number in self.replicas.keys().filter(|number| **number > wanted.replicas).rev() {
+            plan.push(Action::Remove, format!("service-{number}"), Vec::new());
+        }
+        plan
+    }
+
+    /// Brings the stack to `wanted` and waits until it is ready; each component has `limit`.
+    ///
+    /// # Errors
+    /// When the port is taken (nothing has changed then) or a component does not become ready; a stack that was down is
+    /// down again then, and a replica that runs goes on in its old form.
+    pub async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
+        let plan = self.plan(&wanted);
+        let was_down = self.is_down();
+        let public = match &self.public {
+            Some((port, listener)) if *port == wanted.port => listener.clone(),
+            _ => Arc::new(sockets::public(wanted.port)?),
+        };
+        self.public = Some((wanted.port, public));
+        let outcome = self.converge(wanted, limit, events).await;
+        if outcome.is_err() && was_down {
+            self.tear_down(events).await;
+        }
+        outcome.map(|()| plan)
+    }
+
+    async fn converge(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}", wanted.port);
+        self.board.head(&wanted.name, Some(url), wanted.replicas);
+        self.desired = Some(wanted.clone());
+        for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
+            self.place_store(kind, store, events).await?;
+        }
+        let keepers = self.stores.values().filter_map(|store| store.kept.as_ref()?.1.as_ref());
+        try_join_all(keepers.map(|keeper| keeper.ready(limit))).await?;
+
+        let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        self.add_replicas(&wanted, &environment, limit, events).await?;
+        let stale: Vec<u32> = self
+            .replicas
+            .iter()
+            .filter(|(number, replica)| {
+                **number <= wanted.replicas && !self.is_current(replica, &environment)
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        self.replace(&stale, &wanted, &environment, limit, events).await?;
+        let extra: Vec<u32> =
+            self.replicas.keys().copied().filter(|number| *number > wanted.replicas).collect();
+        self.remove_replicas(&extra, events).await;
+        self.tell_replicas(wanted.replicas).await;
+        Ok(())
+    }
+
+    fn is_current(&self, replica: &Replica, environment: &BTreeMap<String, Setting>) -> bool {
+        let public = self.public.as_ref().map(|(_, listener)| listener);
+        let sockets = &replica.keeper.recipe().sockets;
+        let same_socket =
+            sockets.iter().any(|(_, socket)| public.is_some_and(|public| Arc::ptr_eq(socket, public)));
+        same_socket && recipes::differences(&replica.environment, environment).is_empty()
+    }
+
+    /// Starts or restarts a store where that is needed; does not wait until it is ready.
+    async fn place_store(&mut self, kind: Kind, store: &Store, events: &Events) -> Result<()> {
+        if self.stores.get(&kind).is_some_and(|running| {
+            running.store == *store && running.kept.as_ref().is_none_or(|(_, keeper)| keeper.is_some())
+        }) {
+            return Ok(());
+        }
+        let name = recipes::store_name(kind);
+        let old = self.stores.remove(&kind);
+        let old_port = old.as_ref().and_then(|old| old.kept.as_ref()).map(|kept| kept.0);
+        if let Some((_, Some(keeper))) = old.and_then(|old| old.kept) {
+            events.progress(format!("stopping {name}"));
+            keeper.stop().await;
+        }
+        let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None };
+        let mut kept = None;
+        if !matches!(store, Store::External { .. }) {
+            events.progress(format!("starting {name} ({})", store.described()));
+            let (port, keeper) = self.start_store(kind, store, old_port)?;
+            entry.endpoint = Some(format!("127.0.0.1:{port}"));
+            entry.view = keeper.as_ref().map(Keeper::view);
+            kept = Some((port, keeper));
+        }
+        self.board.set(0, name, entry);
+        self.stores.insert(kind, RunningStore { store: store.clone(), kept });
+        Ok(())
+    }
+
+    async fn add_replicas(
+        &mut self,
+        wanted: &Desired,
+        environment: &BTreeMap<String, Setting>,
+        limit: Duration,
+        events: &Events,
+    ) -> Result<()> {
+        let fresh: Vec<u32> =
+            (1..=wanted.replicas).filter(|number| !self.replicas.contains_key(number)).collect();
+        for number in &fresh {
+            events.progress(format!("starting service-{number}"));
+            let replica = self.start_replica(*number, wanted.replicas, environment)?;
+            self.show(*number, &replica);
+            self.replicas.insert(*number, replica);
+        }
+        let started = fresh.iter().filter_map(|number| self.replicas.get(number));
+        let outcome = try_join_all(started.map(|replica| replica.keeper.ready(limit))).await;
+        if outcome.is_err() && !self.replicas.keys().all(|number| fresh.contains(number)) {
+            // Those that served before go on; the new ones that cannot are taken away again.
+            self.remove_replicas(&fresh, events).await;
+        }
+        outcome.map(drop)
+    }
+
+    /// Replaces replicas one after the other: the new one is ready before the old one is told to finish.
+    async fn replace(
+        &mut self,
+        numbers: &[u32],
+        wanted: &Desired,
+        environment: &BTreeMap<String, Setting>,
+        limit: Duration,
+        events: &Events,
+    ) -> Result<()> {
+        let mut leaving = Vec::new();
+        let mut outcome = Ok(());
+        for number in numbers {
+            events.progress(format!("replacing service-{number}"));
+            let replica = self.start_replica(*number, wanted.replicas, environment)?;
+            outcome = replica.keeper.ready(limit).await;
+            if outcome.is_err() {
+                replica.keeper.stop().await;
+                break;
+            }
+            self.show(*number, &replica);
+            if let Some(old) = self.replicas.insert(*number, replica) {
+                // It lets its clients go in its own time; the next one need not wait for that.
+                leaving.push(tokio::spawn(old.keeper.stop()));
+            }
+        }
+        join_all(leaving).await;
+        outcome
+    }
+
+    async fn remove_replicas(&mut self, numbers: &[u32], events: &Events) {
+        let mut leaving = Vec::new();
+        for number in numbers {
+            if let Some(replica) = self.replicas.remove(number) {
+                events.progress(format!("stopping service-{number}"));
+                leaving.push((*number, replica));
+            }
+        }
+        let numbers: Vec<u32> = leaving.iter().map(|(number, _)| *number).collect();
+        join_all(leaving.into_iter().map(|(_, replica)| replica.keeper.stop())).await;
+        for number in numbers {
+            self.board.remove(Kind::Service, number);
+        }
+    }
+
+    /// Replaces every replica by a new one of the same form.
+    ///
+    /// # Errors
+    /// When a new one does not become ready; the old one goes on then.
+    pub async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
+        let wanted = self.desired.clone().ok_or_else(down)?;
+        let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let numbers: Vec<u32> = self.replicas.keys().copied().collect();
+        self.replace(&numbers, &wanted, &environment, limit, events).await?;
+        let mut plan = Plan::default();
+        for number in numbers {
+            plan.push(Action::Restart, format!("service-{number}"), Vec::new());
+        }
+        Ok(plan)
+    }
+
+    /// Stops everything: replicas, then stores.
+    pub async fn tear_down(&mut self, events: &Events) -> Plan {
+        let mut plan = Plan::default();
+        let numbers: Vec<u32> = self.replicas.keys().copied().collect();
+        for number in &numbers {
+            plan.push(Action::Remove, format!("service-{number}"), Vec::new());
+        }
+        self.remove_replicas(&numbers, events).await;
+        self.public = None;
+        let stores = std::mem::take(&mut self.stores);
+        let mut leaving = Vec::new();
+        for (kind, store) in stores {
+            let name = recipes::store_name(kind);
+            if let Some((_, Some(keeper))) = store.kept {
+                events.progress(format!("stopping {name}"));
+                plan.push(Action::Remove, name, Vec::new());
+                leaving.push(keeper);
+            }
+            self.board.remove(kind, 0);
+        }
+        join_all(leaving.into_iter().map(Keeper::stop)).await;
+        self.desired = None;
+        plan
+    }
+
+    /// Stops or starts Redis alone, to see what the service does without it.
+    ///
+    /// # Errors
+    /// When the stack is down, or Redis is run by someone else.
+    pub async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
+        let running = self.stores.get_mut(&Kind::Redis).ok_or_else(down)?;
+        let Some((port, keeper)) = &mut running.kept else {
+            return Err(
+                Failure::new(ExitStatus::Failed, "Redis is external; appforge does not stop it").into()
+            );
+        };
+        match (keeper.take(), on) {
+            (Some(keeper), false) => keeper.stop().await,
+            (None, true) => {
+                let (store, port) = (running.store.clone(), *port);
+                let (port, fresh) = self.start_store(Kind::Redis, &store, Some(port))?;
+                let endpoint = Some(format!("127.0.0.1:{port}"));
+                let view = fresh.as_ref().map(Keeper::view);
+                self.board.set(
+                    0,
+                    "redis",
+                    Entry { kind: Kind::Redis, endpoint, program: store.described(), view },
+                );
+                let ready = match &fresh {
+                    Some(keeper) => keeper.ready(limit).await,
+                    None => Ok(()),
+                };
+                self.stores.insert(Kind::Redis, RunningStore { store, kept: Some((port, fresh)) });
+                ready?;
+            }
+            (same, _) => *keeper = same,
+        }
+        Ok(())
+    }
+
+    /// Starts a store that we run; on `port`, or on one that is chosen.
+    fn start_store(&self, kind: Kind, store: &Store, port: Option<u16>) -> Result<(u16, Option<Keeper>)> {
+        let data = self.layout.data();
+        crate::files::make_private_folder(&data.join(recipes::store_name(kind)))?;
+        let listener = sockets::store(&self.record, kind, port)?;
+        let port = listener.local_addr()?.port();
+        Ok((port, recipes::store(kind, store, &data, listener).map(|recipe| self.keep(recipe))))
+    }
+
+    fn start_replica(
+        &self,
+        number: u32,
+        replicas: u32,
+        environment: &BTreeMap<String, Setting>,
+    ) -> Result<Replica> {
+        let (_, public) = self.public.as_ref().ok_or_else(down)?;
+        let listener = sockets::any()?;
+        let admin = listener.local_addr()?;
+        let recipe =
+            recipes::replica(number, replicas, environment, public.clone(), (Arc::new(listener), admin));
+        Ok(Replica { keeper: self.keep(recipe), admin, environment: environment.clone() })
+    }
+
+    /// Tells each replica among how many the budget is shared while Redis is away. One that does not hear it keeps the
+    /// number it started with, which only matters then.
+    async fn tell_replicas(&self, replicas: u32) {
+        let body = serde_json::json!({"replicas": replicas});
+        join_all(self.replicas.values().map(|replica| http::put(replica.admin, "/replicas", &body))).await;
+    }
+
+    fn show(&self, number: u32, replica: &Replica) {
+        let entry = Entry {
+            kind: Kind::Service,
+            endpoint: Some(format!("http://{}", replica.admin)),
+            program: "bundled".into(),
+            view: Some(replica.keeper.view()),
+        };
+        self.board.set(number, format!("service-{number}"), entry);
+    }
+
+    fn keep(&self, recipe: Recipe) -> Keeper {
+        let log = Log::new(&self.layout.logs(), &recipe.name);
+        Keeper::start(recipe, log, self.record.clone())
+    }
+
+    fn port(&self, kind: Kind) -> Option<u16> {
+        self.stores.get(&kind)?.kept.as_ref().map(|kept| kept.0)
+    }
+}
+
+fn down() -> anyhow::Error {
+    Failure::new(ExitStatus::Unreachable, "the stack is down").hint("appforge up").into()
+}
+
+fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
+    let settings = |store: &Store| match store {
+        Store::Found { settings, .. } | Store::Embedded { settings } => settings.clone(),
+        Store::External { .. } => BTreeMap::new(),
+    };
+    let (before, after) = (settings(old), settings(new));
+    let mut causes: Vec<String> = after
+        .iter()
+        .filter(|(path, value)| before.get(*path).is_some_and(|old| old != *value))
+        .map(|(path, value)| format!("{path}: {} -> {value}", before[path]))
+        .collect();
+    if old.described() != new.described() {
+        causes.push(format!("{name}.mode: {} -> {}", old.described(), new.described()));
+    } else if causes.is_empty() {
+        causes.push(format!("{name}: its address changed"));
+    }
+    causes
+}

@@ -1,0 +1,42 @@
+//! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
+
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::stack::values::Secret;
+use crate::targets::status::Autoscaler;
+
+/// A running stack as `verify` and `load` see it. Addresses of containers are reached from the engine's own machine.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Where the service answers.
+    pub url: String,
+    /// Signs simulated clients.
+    pub probe_secret: Secret,
+    /// How many replicas there should be.
+    pub desired: u32,
+    /// The replicas that run.
+    pub replicas: Vec<Replica>,
+    /// MongoDB, directly.
+    pub mongodb_uri: Secret,
+    /// Redis, directly.
+    pub redis_url: Secret,
+    /// What adds and removes replicas, where something does.
+    pub autoscaler: Option<Autoscaler>,
+    /// What keeps the addresses working.
+    pub ways: Ways,
+}
+
+/// What keeps addresses of a subject working: they stop when the last copy of the subject is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Ways(pub Arc<Vec<AbortOnDropHandle<()>>>);
+
+/// One replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its name, such as `service-1`.
+    pub name: String,
+    /// Its admin listener, such as `http://10.200.204.2:9090`.
+    pub admin: String,
+}
