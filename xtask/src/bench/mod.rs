@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures the release build on this machine and writes docs/benchmarks.md.
+//! `cargo xtask bench`: measures the `dist` build on this machine and writes docs/benchmarks.md.
 //!
 //! Everything comes from one run, since figures of two runs compare the machine's moods as much as programs. A missed goal
 //! is told in the document and is no failure; what could not be measured is one.
@@ -40,7 +40,7 @@ pub struct Options {
     /// Only these parts
     #[arg(long, value_delimiter = ',', value_parser = PARTS)]
     only: Vec<String>,
-    /// Measure this program instead of a fresh release build; written to target/bench
+    /// Measure this program instead of a fresh `dist` build; written to target/bench
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 }
@@ -101,11 +101,11 @@ pub fn run_bench(root: &Path, options: &Options) -> Result<()> {
     let appforge = match &options.program {
         Some(program) => std::path::absolute(program)?,
         None => {
-            say("== release build");
+            say("== dist build");
             let mut build = Command::new(env!("CARGO"));
-            build.current_dir(root).args(["build", "--release", "--workspace"]);
+            build.current_dir(root).args(["build", "--profile", "dist", "--bin", "appforge"]);
             run(build.env("CARGO_TARGET_DIR", &target))?;
-            target.join("release/appforge")
+            target.join("dist/appforge")
         }
     };
     let peers = peers::peers(root)?;
