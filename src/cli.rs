@@ -6,6 +6,7 @@ pub mod init;
 pub mod load;
 pub mod render;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -151,7 +152,7 @@ pub enum Verb {
     /// Print the manual page
     Man,
     /// Run the bundled service; replicas and images do this
-    Serve,
+    Serve(ServeArgs),
     /// Exit 0 when the replica on this host is ready; for images, which have no curl
     Healthcheck {
         /// The admin port
@@ -174,6 +175,9 @@ pub enum Verb {
         /// The supervisor's process
         #[arg(long)]
         parent: u32,
+        /// Stay as the parent of the program, and give the processes that it leaves behind this many milliseconds to end
+        #[arg(long, value_name = "MS")]
+        guard: Option<u64>,
         /// The program and its arguments
         #[arg(last = true, required = true)]
         program: Vec<String>,
@@ -250,12 +254,26 @@ pub struct VerifyArgs {
     pub drill: Option<String>,
 }
 
+/// The sockets that a supervisor hands to a replica; without them the service opens its own.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ServeArgs {
+    /// The address of the public socket
+    #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
+    pub public: Option<SocketAddr>,
+    /// The address of the admin socket
+    #[arg(long, hide = true, value_name = "ADDRESS", requires = "public")]
+    pub admin: Option<SocketAddr>,
+}
+
 /// Which embedded store, and how.
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
     /// `mongodb` or `redis`
     #[arg(value_parser = ["mongodb", "redis"])]
     pub name: String,
+    /// The address of the socket that the supervisor hands over
+    #[arg(long, value_name = "ADDRESS")]
+    pub socket: SocketAddr,
     /// The folder of its data
     #[arg(long)]
     pub data: PathBuf,

@@ -51,6 +51,20 @@ impl Secrets {
         Ok(secret)
     }
 
+    /// Removes a secret that is there.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("while removing `{}`", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps a secret that came from elsewhere, and returns its file.
     ///
     /// # Errors

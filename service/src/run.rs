@@ -15,7 +15,7 @@ use crate::app::{App, Public};
 use crate::cache::Cache;
 use crate::identity::Identities;
 use crate::limiter::Limiter;
-use crate::listen::{Listeners, listeners};
+use crate::listen::{HandOver, Listeners};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
@@ -69,25 +69,28 @@ fn start(settings: Settings) -> Result<()> {
         .context("a second TLS provider was installed")?;
     // One thread: replicas are how the service scales, and a busy runtime of several threads answers later.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, None))
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT: on the sockets of a supervisor when there is one, else on those of the settings.
 ///
 /// # Errors
-/// When a listener cannot be opened or a URI is malformed.
-pub async fn serve(settings: Settings) -> Result<()> {
+/// When a listener cannot be opened, was not handed over, or a URI is malformed.
+pub async fn serve(settings: Settings, supervisor: Option<HandOver>) -> Result<()> {
     logging::start(&settings.log)?;
-    let outcome = serve_here(settings).await;
+    let outcome = serve_here(settings, supervisor).await;
     logging::flush();
     outcome
 }
 
-async fn serve_here(settings: Settings) -> Result<()> {
+async fn serve_here(settings: Settings, supervisor: Option<HandOver>) -> Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let listeners = listeners(settings.public, settings.admin)?;
+    let listeners = match supervisor {
+        Some(expected) => Listeners::handed_over(expected)?,
+        None => Listeners::handed_over_or_open(settings.public, settings.admin)?,
+    };
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }

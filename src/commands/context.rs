@@ -10,7 +10,7 @@ use crate::cli::{Global, TargetChoice};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Output;
-use crate::stack::{self, Layer, Resolved, TargetKind};
+use crate::stack::{self, Layer, Problem, Resolved, TargetKind};
 
 /// The name of the stack file.
 pub const STACK_FILE: &str = "appforge.yaml";
@@ -82,6 +82,20 @@ impl Context {
 
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
     pub fn stack(&self, flags: &[(&str, &str, Value)]) -> Result<Resolved> {
+        self.judged(flags, stack::resolve)
+    }
+
+    /// The same for a verb that shows or stops what runs. It does not need the addresses of the stores, which may be set in
+    /// another shell only.
+    pub fn running_stack(&self) -> Result<Resolved> {
+        self.judged(&[], stack::resolve_running)
+    }
+
+    fn judged(
+        &self,
+        flags: &[(&str, &str, Value)],
+        resolve: impl Fn(&[Layer]) -> Result<Resolved, Vec<Problem>>,
+    ) -> Result<Resolved> {
         let mut layers = self.files()?;
         if layers.is_empty() {
             self.out.say(format!("no {STACK_FILE} here or above; using the defaults"));
@@ -94,7 +108,7 @@ impl Context {
             layers.push(flag("--target", "target", target.as_str().into()));
         }
         layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
-        stack::resolve(&layers).map_err(|problems| {
+        resolve(&layers).map_err(|problems| {
             let count = problems.len();
             let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
             let noun = if count == 1 { "problem" } else { "problems" };

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
 pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let stack = context.stack(&[])?.stack;
+    let stack = context.running_stack()?.stack;
     let target = match target(context, &stack)? {
         Target::Local(local) => local,
         Target::Compose(compose) => return containers(context, &compose, volumes).await,
@@ -50,7 +50,10 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
             Some(client) => {
                 target.stop(&client, |message| progress.show(message)).await.map(|plan| plan.steps.len())
             }
-            None => Ok(target.reap().await?.len()),
+            None => {
+                let lost = target.end_lost(|message| progress.show(message)).await?;
+                Ok(lost + target.reap().await?.len())
+            }
         }
     };
     let stopped =
@@ -58,6 +61,9 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     drop(progress);
     for (path, _) in &found {
         std::fs::remove_dir_all(path).with_context(|| format!("while removing `{}`", path.display()))?;
+    }
+    if volumes {
+        target.forget_addresses(|_| false)?;
     }
     let removed: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
     finish(context, stopped, volumes, &removed)

@@ -24,7 +24,7 @@ const WIDTH: usize = "service-10".len();
 /// Prints what the components said.
 pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
-    let stack = context.stack(&[])?.stack;
+    let stack = context.running_stack()?.stack;
     let target = match target(context, &stack)? {
         Target::Local(local) => local,
         other => return elsewhere(context, &other, args).await,

@@ -21,6 +21,8 @@ mod target;
 mod up;
 mod verify;
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 pub use context::{Context, Project};
@@ -29,7 +31,7 @@ pub use render::own_templates;
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::targets::local::{lifeline, supervisor};
+use crate::targets::local::{guard, lifeline, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
@@ -53,14 +55,17 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Diff => up::diff(&context).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
-        Verb::Serve => serve::serve().await,
+        Verb::Serve(args) => serve::serve(args).await,
         Verb::Healthcheck { port } => serve::healthcheck(port).await,
         Verb::Store(args) => store::run(args).await,
         Verb::Supervise { state } => {
             serve::log_to_stderr();
             supervisor::run(&state).await
         }
-        Verb::Supervised { parent, program } => lifeline::become_program(parent, &program),
+        Verb::Supervised { parent, guard: None, program } => lifeline::become_program(parent, &program),
+        Verb::Supervised { parent, guard: Some(grace), program } => {
+            guard::run(parent, Duration::from_millis(grace), &program).await
+        }
         Verb::Cost(args) => cost::run(&context, &args),
         Verb::Doctor => doctor::run(&context).await,
         Verb::Config(verb) => config::run(&context, verb),

@@ -16,7 +16,7 @@ use crate::targets::Target;
 /// Replaces every replica, one after the other.
 pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let stack = context.stack(&[])?.stack;
+    let stack = context.running_stack()?.stack;
     let since = Instant::now();
     let progress = Progress::new(context);
     let say = |message: &str| progress.show(message);

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
+use appforge_service::listen::HandOver;
 
+use crate::cli::ServeArgs;
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::http;
 
@@ -28,10 +30,11 @@ pub fn log_to_stderr() {
 }
 
 /// Runs the bundled service until SIGTERM.
-pub async fn serve() -> Result<ExitStatus> {
+pub async fn serve(args: ServeArgs) -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;
-    appforge_service::serve(settings).await?;
+    let sockets = args.public.zip(args.admin).map(|(public, admin)| HandOver { public, admin });
+    appforge_service::serve(settings, sockets).await?;
     Ok(ExitStatus::Done)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::commands::Context;
-use crate::commands::target::{interruptible, status_text, target, wanted};
+use crate::commands::target::{interruptible, status_text, target, wanted_running};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::targets::Target;
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Shows what runs; exit 4 when nothing does.
 pub async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let (resolved, replicas) = wanted(context, None, "")?;
+    let (resolved, replicas) = wanted_running(context)?;
     let target = target(context, &resolved.stack)?;
     if watch {
         return interruptible(again_and_again(context, &target, replicas), "`appforge status` shows it once")

@@ -1,23 +1,19 @@
 //! `store`: runs an embedded store on the socket that the supervisor hands over.
 
 use anyhow::{Result, anyhow};
-use listenfd::ListenFd;
-use tokio::net::TcpListener;
+use appforge_service::listen::handed_over;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::StoreArgs;
 use crate::commands::serve::log_to_stderr;
-use crate::error::{ExitStatus, Failure};
+use crate::error::ExitStatus;
 use appforge_embedded::{mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
     log_to_stderr();
-    let listener = ListenFd::from_env().take_tcp_listener(0)?;
-    let listener = listener.ok_or_else(|| Failure::new(ExitStatus::Usage, "no socket was handed over"))?;
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
+    let [listener] = handed_over([("store", args.socket)])?;
+    let address = args.socket;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }

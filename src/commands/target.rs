@@ -66,7 +66,23 @@ pub fn kubernetes_only(stack: &Stack, what: &str) -> Result<()> {
 /// # Errors
 /// When the configuration is invalid or the memory cannot be read.
 pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(Resolved, u32)> {
-    let mut resolved = context.stack(&[])?;
+    settled(context, context.stack(&[])?, replicas, flag)
+}
+
+/// The same for a verb that shows what runs; see [`Context::running_stack`].
+///
+/// # Errors
+/// As [`wanted`].
+pub fn wanted_running(context: &Context) -> Result<(Resolved, u32)> {
+    settled(context, context.running_stack()?, None, "")
+}
+
+fn settled(
+    context: &Context,
+    mut resolved: Resolved,
+    replicas: Option<u32>,
+    flag: &str,
+) -> Result<(Resolved, u32)> {
     let target = resolved.stack.target;
     let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
     let max = state.max(target, &resolved.stack);

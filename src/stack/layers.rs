@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::stack::model::Stack;
-use crate::stack::validate::validate;
+use crate::stack::validate::{validate, validate_running};
 use crate::stack::yaml::{self, Content, Node};
 
 /// Where a value came from.
@@ -105,6 +105,18 @@ struct Leaf {
 
 /// Puts the layers over the defaults. All problems come back at once.
 pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
+    merge(layers, validate)
+}
+
+/// The same for a command that shows or stops what runs; see [`validate_running`].
+pub fn resolve_running(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
+    merge(layers, validate_running)
+}
+
+fn merge(
+    layers: &[Layer],
+    validate: impl Fn(&Stack) -> Vec<(String, String)>,
+) -> Result<Resolved, Vec<Problem>> {
     let defaults = tree(&Stack::default());
     let mut problems = Vec::new();
     let mut leaves = Vec::new();
@@ -148,8 +160,8 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Problem>> {
     match serde_json::from_value::<Stack>(merged) {
         Ok(stack) => {
             problems.extend(validate(&stack).into_iter().map(|(path, message)| Problem {
-                origin: origin_of(&origins, path),
-                path: path.to_owned(),
+                origin: origin_of(&origins, &path),
+                path,
                 message,
             }));
             if problems.is_empty() { Ok(Resolved { stack, origins }) } else { Err(problems) }

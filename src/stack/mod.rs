@@ -9,5 +9,5 @@ pub mod validate;
 pub mod values;
 pub mod yaml;
 
-pub use layers::{Layer, Origin, Problem, Resolved, resolve};
+pub use layers::{Layer, Origin, Problem, Resolved, resolve, resolve_running};
 pub use model::{Stack, TargetKind};

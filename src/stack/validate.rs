@@ -14,7 +14,7 @@ pub const MAX_LOCAL_REPLICAS: u32 = 64;
 pub const MAX_REPLICAS: u32 = 1000;
 
 /// Variables that appforge sets for each replica itself.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 11] = [
     "PORT",
     "BIND",
     "ADMIN_PORT",
@@ -26,13 +26,31 @@ const RESERVED: [&str; 12] = [
     "REDIS_URL_FILE",
     "PROBE_SECRET",
     "PROBE_SECRET_FILE",
-    "LISTEN_FDS",
 ];
+
+/// Prefixes of the variables with which sockets are handed over.
+const HAND_OVER: &str = "LISTEN_";
+/// Prefixes of the variables with which the dynamic linker loads other code into a program.
+const LINKER: [&str; 2] = ["LD_", "DYLD_"];
 
 type Problems = Vec<(&'static str, String)>;
 
 /// All that is wrong, as `(path, sentence)`.
-pub fn validate(stack: &Stack) -> Problems {
+pub fn validate(stack: &Stack) -> Vec<(String, String)> {
+    let mut problems = Vec::new();
+    let (mongodb, redis) = (&stack.mongodb, &stack.redis);
+    let modes = ("mongodb.mode", "mongodb.uri", mongodb.mode, mongodb.uri.as_ref());
+    store(stack.target, modes, &["mongodb://", "mongodb+srv://"], &mut problems);
+    let modes = ("redis.mode", "redis.url", redis.mode, redis.url.as_ref());
+    store(stack.target, modes, &["redis://", "rediss://"], &mut problems);
+    let mut all = validate_running(stack);
+    all.extend(problems.into_iter().map(|(path, message)| (path.to_owned(), message)));
+    all
+}
+
+/// The same without the addresses of the stores: a command that shows or stops what runs does not need them, and the
+/// variables that hold them may be set in another shell.
+pub fn validate_running(stack: &Stack) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     service(stack, &mut problems);
     rate_limit(stack, &mut problems);
@@ -41,7 +59,8 @@ pub fn validate(stack: &Stack) -> Problems {
     compose(stack, &mut problems);
     kubernetes(stack, &mut problems);
     cost(stack, &mut problems);
-    problems
+    let problems = problems.into_iter().map(|(path, message)| (path.to_owned(), message));
+    problems.chain(variables(stack)).collect()
 }
 
 /// The most replicas that a target takes.
@@ -63,16 +82,27 @@ fn service(stack: &Stack, problems: &mut Problems) {
     if stack.service.resources.memory.0 < 64 << 20 {
         problems.push(("service.resources.memory", "less than 64MiB, which one replica needs".into()));
     }
-    for name in stack.service.env.keys() {
+}
+
+fn variables(stack: &Stack) -> Vec<(String, String)> {
+    let wrong = |name: &str| {
         let valid = !name.starts_with(|c: char| c.is_ascii_digit())
             && !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid {
-            problems.push(("service.env", format!("`{name}` is no name of an environment variable")));
-        } else if RESERVED.contains(&name.as_str()) {
-            problems.push(("service.env", format!("`{name}` is set by appforge itself")));
+            return Some((String::new(), format!("`{name}` is no name of an environment variable")));
         }
-    }
+        let message = if RESERVED.contains(&name) || name.starts_with(HAND_OVER) {
+            format!("`{name}` is set by appforge itself; remove it")
+        } else if stack.service.image.is_bundled() && LINKER.iter().any(|prefix| name.starts_with(prefix)) {
+            format!("`{name}` would load other code into the bundled service; remove it")
+        } else {
+            return None;
+        };
+        Some((format!(".{name}"), message))
+    };
+    let wrong = stack.service.env.keys().filter_map(|name| wrong(name));
+    wrong.map(|(key, message)| (format!("service.env{key}"), message)).collect()
 }
 
 fn rate_limit(stack: &Stack, problems: &mut Problems) {
@@ -93,8 +123,6 @@ fn rate_limit(stack: &Stack, problems: &mut Problems) {
 
 fn mongodb(stack: &Stack, problems: &mut Problems) {
     let mongodb = &stack.mongodb;
-    let modes = ("mongodb.mode", "mongodb.uri", mongodb.mode, mongodb.uri.as_ref());
-    store(stack.target, modes, &["mongodb://", "mongodb+srv://"], problems);
     let name = &mongodb.database;
     if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', '"', '$', ' ', '\0']) {
         problems.push(("mongodb.database", format!("`{name}` is no name of a database")));
@@ -124,8 +152,6 @@ fn mongodb(stack: &Stack, problems: &mut Problems) {
 
 fn redis(stack: &Stack, problems: &mut Problems) {
     let redis = &stack.redis;
-    let modes = ("redis.mode", "redis.url", redis.mode, redis.url.as_ref());
-    store(stack.target, modes, &["redis://", "rediss://"], problems);
     if redis.topology == Topology::Sentinel && redis.persistence == Persistence::None {
         let message = "a master that comes back empty would empty the others; write `aof`";
         problems.push(("redis.persistence", message.into()));
@@ -298,7 +324,11 @@ mod tests {
         let mut stack = Stack::default();
         change(&mut stack);
         let problems = validate(&stack);
-        assert_eq!(problems.iter().map(|(path, _)| *path).collect::<Vec<_>>(), [path], "{problems:?}");
+        assert_eq!(
+            problems.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+            [path],
+            "{problems:?}"
+        );
     }
 
     #[test]

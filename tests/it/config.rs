@@ -1,4 +1,4 @@
-use crate::support::Project;
+use crate::support::{Project, Run};
 
 #[test]
 fn a_missing_file_means_defaults_and_is_said_in_one_line() {
@@ -28,6 +28,45 @@ fn every_problem_of_a_file_is_shown_with_its_place_and_the_exit_code_is_3() {
          hint: `appforge config schema` describes every key\n"
     );
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));
+}
+
+/// Exit 3 with the place, whatever the target and whichever source has the variable.
+#[test]
+fn variables_of_linker_and_sockets_are_refused() {
+    let refuses = |file: &str, overlay: &str, variable: &str, said: &str| {
+        let project = Project::with(file);
+        project.write("appforge.ci.yaml", overlay);
+        for target in ["local", "compose", "kubernetes"] {
+            for verb in ["up", "down", "diff"] {
+                let mut command = project.command(&[verb, "--target", target, "--env", "ci"]);
+                let run = Run::of(command.env("APPFORGE_SERVICE_ENV", variable));
+                assert_eq!(run.code, Some(3), "{target}: {run:#?}");
+                assert!(run.stderr.contains(said), "{target}: {run:#?}");
+                assert!(run.stderr.contains("hint: "), "{run:#?}");
+            }
+        }
+        assert!(!project.path().join(".appforge").exists());
+    };
+    let env = |name: &str| format!("service:\n  env:\n    {name}: /tmp/x.so\n");
+    let linker = "would load other code into the bundled service; remove it";
+    let said = format!("appforge.yaml:3:17: service.env.LD_PRELOAD: `LD_PRELOAD` {linker}");
+    refuses(&env("LD_PRELOAD"), "", "{}", &said);
+    let said = format!("appforge.ci.yaml:3:15: service.env.LD_AUDIT: `LD_AUDIT` {linker}");
+    refuses("", &env("LD_AUDIT"), "{}", &said);
+    let name = "DYLD_INSERT_LIBRARIES";
+    let said = format!("APPFORGE_SERVICE_ENV: service.env.{name}: `{name}` {linker}");
+    refuses("", "", &format!("{{{name}: x}}"), &said);
+    let said = "service.env.LISTEN_PID: `LISTEN_PID` is set by appforge itself; remove it";
+    refuses(&env("LISTEN_PID"), "", "{}", said);
+}
+
+#[test]
+fn an_image_of_the_user_may_set_variables_of_its_linker() {
+    let file = |name: &str| format!("target: compose\nservice: {{image: shop, env: {{{name}: x}}}}\n");
+    Project::with(&file("LD_LIBRARY_PATH")).done(&["config", "validate"]);
+    for name in ["LISTEN_FDS", "LISTEN_FDNAMES"] {
+        assert_eq!(Project::with(&file(name)).run(&["config", "validate"]).code, Some(3), "{name}");
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
-use std::time::Instant;
 
-use crate::stack::{DEADLINE, Up};
+use crate::stack::{DEADLINE, Up, eventually, kill, lives};
 
-fn lives(pid: u64) -> bool {
-    // A zombie has ended.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
+mod environment;
+mod folder;
+mod orphans;
+mod sockets;
+mod upgrade;
 
 #[test]
 fn of_150_requests_exactly_100_pass_over_three_replicas_and_up_twice_changes_nothing() {
@@ -63,19 +63,9 @@ fn items_survive_down_and_a_killed_supervisor_but_not_volumes() {
     up.connected();
     assert!(up.request("GET /api/items", "").1.contains("kept"));
 
-    let owner = std::fs::read_to_string(up.project.path().join(".appforge/run/supervisor.lock")).unwrap();
-    let supervisor: i32 = owner.trim_start_matches("supervisor (pid ").trim_end_matches(')').parse().unwrap();
     let children = up.pids();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(supervisor).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
-    let until = Instant::now() + DEADLINE;
-    while children.iter().any(|pid| lives(*pid)) {
-        assert!(Instant::now() < until, "something outlives the supervisor");
-        std::thread::yield_now();
-    }
+    kill(up.supervisor());
+    eventually("nothing outlives the supervisor", || !children.iter().any(|pid| lives(*pid)));
     up.done(&["up"]);
     up.connected();
     assert!(up.request("GET /api/items", "").1.contains("kept"));
@@ -90,12 +80,7 @@ fn items_survive_down_and_a_killed_supervisor_but_not_volumes() {
 fn a_killed_replica_is_replaced_and_no_connection_is_refused_meanwhile() {
     let up = Up::new("rate_limit: {requests: 100000}\n");
     up.done(&["up"]);
-    let status = up.json(&["status"]);
-    let service =
-        status["components"].as_array().unwrap().iter().find(|component| component["kind"] == "service");
-    let pid = service.unwrap()["pid"].as_i64().unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    kill(up.pid("service-1"));
     // The supervisor keeps the socket: this connection waits for the next replica.
     assert_eq!(up.request("GET /health", "").0, 200);
     let restarts = || {

@@ -16,18 +16,33 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Up {
     pub project: Project,
     pub port: u16,
+    /// Where servers are looked for.
+    pub path: String,
 }
 
 impl Up {
     pub fn new(more: &str) -> Self {
         let port = free_port();
         let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
-        Self { project, port }
+        // No server of this machine is found, so that the embedded stores run.
+        Self { project, port, path: "/nonexistent".into() }
     }
 
     pub fn run(&self, args: &[&str]) -> Run {
-        // No server of this machine is found, so that the embedded stores run.
-        Run::of(self.project.command(args).env("PATH", "/nonexistent"))
+        Run::of(self.project.command(args).env("PATH", &self.path))
+    }
+
+    /// The process of the supervisor.
+    pub fn supervisor(&self) -> u64 {
+        let owner = self.project.read(".appforge/run/supervisor.lock");
+        owner.trim_start_matches("supervisor (pid ").trim_end_matches(')').parse().unwrap()
+    }
+
+    /// The process of a component.
+    pub fn pid(&self, component: &str) -> u64 {
+        let status = self.json(&["status"]);
+        let components = status["components"].as_array().unwrap();
+        components.iter().find(|found| found["name"] == component).unwrap()["pid"].as_u64().unwrap()
     }
 
     #[track_caller]
@@ -98,6 +113,26 @@ impl Up {
         while self.request("GET /api/items", "").0 == 503 {
             assert!(Instant::now() < until, "MongoDB is not connected");
         }
+    }
+}
+
+/// Whether a process runs; one that ended and is not reaped does not.
+pub fn lives(pid: u64) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+pub fn kill(pid: u64) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Waits until `holds`.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

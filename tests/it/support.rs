@@ -1,7 +1,7 @@
 //! A project folder and the real binary in it; what a run printed and how it ended are compared exactly.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -24,6 +24,7 @@ pub fn free_port() -> u16 {
 
 /// A project folder of one test.
 pub struct Project {
+    path: PathBuf,
     folder: TempDir,
 }
 
@@ -48,7 +49,8 @@ impl Run {
 
 impl Project {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { path: folder.path().to_owned(), folder }
     }
 
     /// A project with this stack file.
@@ -59,15 +61,23 @@ impl Project {
     }
 
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
+    }
+
+    /// Gives the folder another path, with all that is in it.
+    pub fn rename(&mut self) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("renamed");
+        std::fs::rename(&self.path, &path).expect("renamed");
+        (self.path, self.folder) = (path, folder);
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).expect("writable");
+        std::fs::write(self.path().join(name), text).expect("writable");
     }
 
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(name)).expect("readable")
+        std::fs::read_to_string(self.path().join(name)).expect("readable")
     }
 
     /// The command, in the project, with nothing of the caller's configuration in its environment.

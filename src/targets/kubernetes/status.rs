@@ -15,8 +15,8 @@ use super::fault::Doing;
 use super::object::STACK_LABEL;
 use super::pods::{self, trouble};
 use super::{Kubernetes, LOOK, autoscaler, workload};
-use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
+use crate::stack::model::StoreMode;
 use crate::targets::Say;
 use crate::targets::status::{
     Budget, ClusterStatus, Component, ComponentState, Condition, Kind, Replicas, Status,
@@ -91,8 +91,8 @@ impl Kubernetes {
         let stack = &self.stack;
         let mut components = Vec::new();
         let stores = [
-            (Kind::Mongodb, "mongodb", external(stack.mongodb.mode, stack.mongodb.uri.as_ref()).is_some()),
-            (Kind::Redis, "redis", external(stack.redis.mode, stack.redis.url.as_ref()).is_some()),
+            (Kind::Mongodb, "mongodb", stack.mongodb.mode == StoreMode::External),
+            (Kind::Redis, "redis", stack.redis.mode == StoreMode::External),
         ];
         for (kind, name, external) in stores {
             if external {

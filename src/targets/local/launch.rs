@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::client::Client;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::lifeline::SELF;
+use crate::targets::local::lifeline::{SELF, inherited};
 use crate::targets::local::protocol::Handshake;
 
 /// How long a supervisor may take to come up, clearing away what a crash left included.
@@ -33,6 +33,8 @@ pub async fn launch(layout: &Layout) -> Result<Client> {
         .with_context(|| format!("while opening `{}`", log.display()))?;
     let mut command = Command::new(SELF);
     command.arg0("appforge").arg("supervise").arg("--state").arg(layout.root());
+    // The environment of a command may hold secrets, and that of a process can be read as long as it lives.
+    command.env_clear().envs(inherited());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).current_dir("/");
     let mut child = command.spawn().context("cannot start the supervisor")?;
     let stdout = child.stdout.take().context("the supervisor has no stdout")?;

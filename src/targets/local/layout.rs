@@ -23,6 +23,12 @@ impl Layout {
         &self.root
     }
 
+    /// A file of ours as every process of the stack names it: from the state folder, in which they run. It stays right when
+    /// the project is renamed.
+    pub fn within(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).unwrap_or(path).to_owned()
+    }
+
     /// The data of the stores.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")

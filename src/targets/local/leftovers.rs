@@ -4,6 +4,7 @@
 //! meanwhile is never touched.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,27 +41,73 @@ impl Process {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
+    /// Asks it to end, and kills it with its group when it has not ended `within` that time.
+    ///
+    /// # Errors
+    /// When it does not vanish.
+    pub async fn end(&self, within: Duration) -> Result<()> {
+        let Some(handle) = self.handle()? else { return Ok(()) };
+        // A process that ended by itself meanwhile is what we want.
+        let _ = rustix::process::pidfd_send_signal(&handle, Signal::TERM);
+        match tokio::time::timeout(within, ended(handle)).await {
+            Ok(outcome) => outcome,
+            Err(_) => self.kill().await,
+        }
+    }
+
     /// Kills it and its group, and waits until it is gone.
     ///
     /// # Errors
     /// When it does not vanish.
     pub async fn kill(&self) -> Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
-        let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) else { return Ok(()) };
-        // The handle is of the right process if the id still belongs to it now.
-        if !self.lives() {
-            return Ok(());
-        }
+        let Some(handle) = self.handle()? else { return Ok(()) };
         // A process that ended by itself meanwhile is what we want.
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        let _ = rustix::process::kill_process_group(self.id()?, Signal::KILL);
         let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
-        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
-        let handle = AsyncFd::new(handle)?;
-        match tokio::time::timeout(GONE_WITHIN, handle.readable()).await {
-            Ok(readable) => readable.map(drop).context("while waiting for a process to end"),
+        match tokio::time::timeout(GONE_WITHIN, ended(handle)).await {
+            Ok(outcome) => outcome,
             Err(_) => bail!("process {} was killed and does not end", self.pid),
         }
     }
+
+    /// A handle of this very process; `None` when it has ended.
+    fn handle(&self) -> Result<Option<OwnedFd>> {
+        let Ok(handle) = rustix::process::pidfd_open(self.id()?, PidfdFlags::NONBLOCK) else {
+            return Ok(None);
+        };
+        // The handle is of the right process if the id still belongs to it now.
+        Ok(self.lives().then_some(handle))
+    }
+
+    fn id(&self) -> Result<Pid> {
+        i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")
+    }
+}
+
+async fn ended(handle: OwnedFd) -> Result<()> {
+    #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
+    let handle = AsyncFd::new(handle)?;
+    handle.readable().await.map(drop).context("while waiting for a process to end")
+}
+
+/// The children of a process, those that ended and are not reaped among them.
+///
+/// # Errors
+/// When the list of processes cannot be read.
+pub fn children(parent: u32) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("while reading `/proc`")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Field 4, counted from the last parenthesis as below. A process that ended meanwhile has no such file.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let field = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_ascii_whitespace().nth(1));
+        if field.and_then(|field| field.parse().ok()) == Some(parent) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
 }
 
 /// Field 22 of `/proc/PID/stat`; a zombie counts as gone.

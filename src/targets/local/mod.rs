@@ -2,6 +2,8 @@
 
 mod client;
 mod doctor;
+pub mod guard;
+mod holders;
 pub mod http;
 mod launch;
 pub mod layout;
@@ -14,6 +16,7 @@ mod stores;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,8 +29,9 @@ use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::environment::environment;
 use crate::stack::values::Secret;
+use crate::targets::local::holders::holders_of_removed;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::leftovers::Record;
+use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::{Desired, Setting, build};
 use crate::targets::plan::Plan;
@@ -39,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long a supervisor that has nothing left to do may take to end.
 const LEAVING: Duration = Duration::from_secs(10);
+
+/// How long a supervisor without a folder may take to stop what it runs.
+const LOST: Duration = Duration::from_secs(60);
 
 /// A stack on this machine.
 #[derive(Clone, Debug)]
@@ -83,7 +90,7 @@ impl Local {
             port: stack.service.port,
             replicas,
             environment: settings.collect::<BTreeMap<_, _>>(),
-            probe_secret: secrets.path("probe"),
+            probe_secret: self.layout.within(&secrets.path("probe")),
             mongodb: stores::mongodb(stack, &self.layout, &secrets)?,
             redis: stores::redis(stack, &self.layout, &secrets)?,
         })
@@ -120,7 +127,7 @@ impl Local {
                 progress("the stack runs with another build of appforge and is started anew");
                 self.stop(&client, &mut progress).await?;
             }
-            None => {}
+            None => drop(self.end_lost(&mut progress).await?),
         }
         launch::launch(&self.layout).await
     }
@@ -138,7 +145,10 @@ impl Local {
         loop {
             let client = self.started(&mut progress).await?;
             match client.apply(desired.clone(), timeout, &mut progress).await? {
-                Some(done) => return Ok(done),
+                Some(done) => {
+                    self.forget_addresses(|kind| desired.store(kind).is_external())?;
+                    return Ok(done);
+                }
                 // A `down` that was cut off still goes on, for instance.
                 None => self.gone("appforge up").await?,
             }
@@ -229,7 +239,43 @@ impl Local {
     pub fn leftovers(&self) -> Result<Vec<(String, u32)>> {
         let record = Record::load(&self.layout.processes())?;
         let living = record.processes.into_iter().filter(|(_, process)| process.lives());
-        Ok(living.map(|(name, process)| (name, process.pid)).collect())
+        let lost = self.lost()?.into_iter().map(|process| ("supervisor".to_owned(), process));
+        Ok(living.chain(lost).map(|(name, process)| (name, process.pid)).collect())
+    }
+
+    /// Ends supervisors whose folder was removed while they ran, and returns how many there were.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub async fn end_lost(&self, mut progress: impl FnMut(&str)) -> Result<usize> {
+        let lost = self.lost()?;
+        for process in &lost {
+            progress(&format!("ending the supervisor {}, whose folder was removed", process.pid));
+            process.end(LOST).await?;
+        }
+        Ok(lost.len())
+    }
+
+    /// A supervisor keeps the lock on a file that was removed with its folder.
+    fn lost(&self) -> Result<Vec<Process>> {
+        let root = self.layout.root();
+        match (root.parent().map(Path::canonicalize), root.file_name()) {
+            (Some(Ok(folder)), Some(name)) => {
+                holders_of_removed(&Layout::new(folder.join(name)).supervisor_lock())
+            }
+            // Without the project's folder nothing can be known by its path.
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes the addresses of external stores, except those that are still used.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn forget_addresses(&self, is_used: impl Fn(Kind) -> bool) -> Result<()> {
+        let secrets = Secrets::of(self.layout.root());
+        let unused = [Kind::Mongodb, Kind::Redis].into_iter().filter(|kind| !is_used(*kind));
+        unused.map(stores::secret_name).try_for_each(|name| secrets.remove(&name))
     }
 
     /// Ends what a crash left behind.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Report;
 use crate::targets::plan::Plan;
-use crate::targets::status::Status;
+use crate::targets::status::{Kind, Status};
 
 /// What the stack should be. Holds no secret, only where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,19 @@ pub struct Desired {
     pub replicas: u32,
     /// The environment of each replica, with the path of the stack file that each value comes from.
     pub environment: BTreeMap<String, Setting>,
-    /// The file of the probe secret.
+    /// The file of the probe secret, seen from the state folder.
     pub probe_secret: PathBuf,
     /// The document store.
     pub mongodb: Store,
     /// The counter and cache store.
     pub redis: Store,
+}
+
+impl Desired {
+    /// The store of this kind.
+    pub fn store(&self, kind: Kind) -> &Store {
+        if kind == Kind::Mongodb { &self.mongodb } else { &self.redis }
+    }
 }
 
 /// A value and where it comes from.
@@ -43,7 +50,7 @@ pub struct Setting {
 pub enum Store {
     /// Someone else.
     External {
-        /// The file of its URI.
+        /// The file of its URI, seen from the state folder.
         uri: PathBuf,
         /// Tells one URI from another without showing it.
         fingerprint: String,
@@ -63,6 +70,11 @@ pub enum Store {
 }
 
 impl Store {
+    /// Whether someone else runs it.
+    pub fn is_external(&self) -> bool {
+        matches!(self, Self::External { .. })
+    }
+
     /// Who runs it, for people.
     pub fn described(&self) -> String {
         match self {

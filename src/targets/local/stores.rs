@@ -46,15 +46,20 @@ fn store(
     secrets: &Secrets,
 ) -> Result<Store> {
     if let (StoreMode::External, Some(uri)) = (mode, uri) {
-        let path = secrets.keep(&format!("{}-uri", store_name(kind)), uri)?;
+        let path = secrets.keep(&secret_name(kind), uri)?;
         let digest = Sha256::digest(uri.reveal().as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        return Ok(Store::External { uri: path, fingerprint });
+        return Ok(Store::External { uri: layout.within(&path), fingerprint });
     }
     Ok(match runner(kind, layout) {
         Runner::Found(program) => Store::Found { program, settings },
         Runner::Embedded { .. } => Store::Embedded { settings },
     })
+}
+
+/// The secret in which the address of an external store is kept for the replicas.
+pub(super) fn secret_name(kind: Kind) -> String {
+    format!("{}-uri", store_name(kind))
 }
 
 /// Who runs a store that is not external.

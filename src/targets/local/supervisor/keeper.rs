@@ -17,9 +17,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExitStatus, Failure};
+use crate::targets::local::guard;
 use crate::targets::local::leftovers::{Process, Record};
-use crate::targets::local::lifeline::SELF;
+use crate::targets::local::lifeline::{SELF, inherited};
 use crate::targets::local::supervisor::board::View;
+use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::status::ComponentState;
@@ -30,8 +32,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const STEADY: Duration = Duration::from_secs(10);
 /// Ended this often before it was ready: it will not become ready.
 const HOPELESS: u32 = 3;
-/// What a child may see of the environment of the supervisor.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE"];
+/// How long the guard of a program may take to end all that the program started.
+const ALL_GONE: Duration = Duration::from_secs(5);
 
 /// How to run a process.
 #[derive(Clone, Debug)]
@@ -45,10 +47,19 @@ pub struct Recipe {
     /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
     /// connections, these wait.
     pub sockets: Vec<(&'static str, Arc<TcpListener>)>,
+    /// The folder of its data, and the flag that names it: one process uses it at a time.
+    pub(super) data: Option<(&'static str, Arc<DataFolder>)>,
     /// How to know that it is ready.
     pub probe: Probe,
     /// How long it may take to end after SIGTERM.
     pub grace: Duration,
+}
+
+impl Recipe {
+    /// A program of another maker may start others and end before them.
+    fn is_guarded(&self) -> bool {
+        self.program.first().is_some_and(|program| program != SELF)
+    }
 }
 
 /// A process that is kept running until [`Keeper::stop`]. Dropped without it, the process is killed.
@@ -128,7 +139,7 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         while !self.stop.is_cancelled() {
-            let trouble = match self.spawn() {
+            let trouble = match self.spawn().await {
                 Err(error) => format!("{error:#}"),
                 Ok(child) => match self.watch(child).await {
                     Some(trouble) => trouble,
@@ -187,7 +198,7 @@ impl Task {
             self.failures = 0;
         }
         Some(match ended {
-            Ok(status) => told(status),
+            Ok(status) => told(status, self.recipe.is_guarded()),
             Err(error) => format!("was lost: {error}"),
         })
     }
@@ -198,30 +209,41 @@ impl Task {
         kill_group(pid, Signal::TERM);
         if timeout(self.recipe.grace, child.wait()).await.is_err() {
             self.log.line(b"appforge: did not end in time and is killed");
+            if self.recipe.is_guarded() {
+                signal_process(pid, guard::END_ALL);
+                // What is left after that is killed below.
+                let _ = timeout(ALL_GONE, child.wait()).await;
+            }
         }
         kill_group(pid, Signal::KILL);
         // `kill` also reaps; a child that is gone already is what we want.
         let _ = child.kill().await;
     }
 
-    fn spawn(&self) -> Result<Child> {
+    async fn spawn(&self) -> Result<Child> {
         let recipe = &self.recipe;
         let mut command = Command::new(SELF);
-        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string(), "--"]);
-        command.args(&recipe.program).env_clear();
-        command.envs(std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known)));
-        command.envs(&recipe.environment);
+        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string()]);
+        if recipe.is_guarded() {
+            command.args(["--guard", &recipe.grace.as_millis().to_string()]);
+        }
+        command.arg("--").args(&recipe.program).env_clear().envs(inherited()).envs(&recipe.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
+        let mut descriptors = Vec::new();
         if !recipe.sockets.is_empty() {
             let names: Vec<&str> = recipe.sockets.iter().map(|(name, _)| *name).collect();
             command.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
-            let mut mappings = Vec::new();
-            for (child_fd, (_, socket)) in (3..).zip(&recipe.sockets) {
-                mappings.push(FdMapping { parent_fd: OwnedFd::from(socket.try_clone()?), child_fd });
+            for (_, socket) in &recipe.sockets {
+                descriptors.push(OwnedFd::from(socket.try_clone()?));
             }
-            command.fd_mappings(mappings).context("two sockets for one descriptor")?;
         }
+        if let Some((flag, data)) = &recipe.data {
+            descriptors.push(data.lock().await?.into());
+            command.arg(flag).arg(data.path()?);
+        }
+        let mappings = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+        command.fd_mappings(mappings.collect()).context("two files for one descriptor")?;
         let mut child = command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("a child without its streams");
@@ -254,9 +276,19 @@ fn kill_group(pid: Option<u32>, signal: Signal) {
     }
 }
 
-fn told(status: ProcessStatus) -> String {
+fn signal_process(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // A child that is gone already is what we want; until it is reaped its id is its own.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+fn told(status: ProcessStatus, guarded: bool) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
+        (Some(code), _) if guarded && code > guard::ENDED_BY_SIGNAL => {
+            format!("was ended by signal {}", code - guard::ENDED_BY_SIGNAL)
+        }
         (Some(code), _) => format!("ended with exit status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".into(),

@@ -1,11 +1,13 @@
 //! The supervisor: a process of its own that keeps the stores and the replicas running and answers the control socket.
 //!
-//! It ends when the stack is down. Whatever ends it ends its children too.
+//! It ends when the stack is down, or when its folder was removed. Whatever ends it ends its children too.
 
 mod board;
 mod control;
+mod data;
 mod keeper;
 mod output;
+mod plan;
 mod probe;
 mod recipes;
 pub(super) mod sockets;
@@ -13,7 +15,6 @@ mod stack;
 
 use std::future::IntoFuture;
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,6 +38,8 @@ use crate::targets::local::supervisor::stack::Running;
 
 /// A supervisor that nobody gave a stack ends after this.
 const UNUSED: Duration = Duration::from_secs(30);
+/// How often the supervisor looks whether its folder is still there.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the last answers may take to be read.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -45,11 +48,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// When it cannot come up; that was told on stdout too.
 pub async fn run(state_folder: &Path) -> Result<ExitStatus> {
-    let layout = Layout::new(state_folder);
-    match start(&layout).await {
-        Ok((lock, listener, record)) => {
+    match start(state_folder).await {
+        Ok((layout, lock, listener, record)) => {
             tell(&Handshake::Ready)?;
-            let outcome = serve(layout, listener, record).await;
+            let outcome = serve(layout, &lock, listener, record).await;
             drop(lock);
             outcome.map(|()| ExitStatus::Done)
         }
@@ -66,9 +68,13 @@ fn tell(handshake: &Handshake) -> Result<()> {
     stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("nobody waits for the supervisor")
 }
 
-async fn start(layout: &Layout) -> Result<(Lock, UnixListener, Record)> {
+async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Record)> {
     // A session of its own: the terminal that started it may go.
     rustix::process::setsid().context("while leaving the terminal")?;
+    // All paths start from this very folder: also when the project is renamed, or another one gets its name.
+    std::env::set_current_dir(state_folder)
+        .with_context(|| format!("while entering `{}`", state_folder.display()))?;
+    let layout = Layout::new(".");
     layout.make()?;
     let owner = format!("supervisor (pid {})", std::process::id());
     // The one before may still say its farewell.
@@ -81,29 +87,27 @@ async fn start(layout: &Layout) -> Result<(Lock, UnixListener, Record)> {
     for name in record.reap().await? {
         tracing::warn!("cleared away `{name}`, left over by a crash");
     }
-    Ok((lock, bind(layout)?, record))
+    let listener = bind(&layout)?;
+    Ok((layout, lock, listener, record))
 }
 
-/// The address of a socket may have 107 bytes only; a path through an open folder is short, however deep that lies.
+/// The address of a socket may have 107 bytes only; a path from the state folder is short, however deep that lies.
 fn bind(layout: &Layout) -> Result<UnixListener> {
-    let run = layout.run();
-    let path = run.join(layout.socket_name());
+    let path = layout.run().join(layout.socket_name());
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("while clearing `{}`", path.display()));
         }
         _ => {}
     }
-    let folder = std::fs::File::open(&run).with_context(|| format!("while opening `{}`", run.display()))?;
-    let short = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), layout.socket_name());
     let listener =
-        UnixListener::bind(short).with_context(|| format!("while listening on `{}`", path.display()))?;
+        UnixListener::bind(&path).with_context(|| format!("while listening on `{}`", path.display()))?;
     // The folder lets only its owner in; this is the second bolt.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(listener)
 }
 
-async fn serve(layout: Layout, listener: UnixListener, record: Record) -> Result<()> {
+async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Record) -> Result<()> {
     let board = Board::default();
     let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), board.clone());
     let running = Arc::new(tokio::sync::Mutex::new(running));
@@ -114,12 +118,22 @@ async fn serve(layout: Layout, listener: UnixListener, record: Record) -> Result
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut unused = true;
+    // The kernel reports the removal of a folder only once no process is in it.
+    let idle = tokio::time::sleep(UNUSED);
+    tokio::pin!(idle);
+    let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             () = finished.cancelled() => break,
             _ = term.recv() => break,
             _ = int.recv() => break,
-            () = tokio::time::sleep(UNUSED), if unused => {
+            _ = look.tick() => {
+                if !lock.is_at(&layout.supervisor_lock()) {
+                    tracing::warn!("the state folder was removed; the stack ends");
+                    break;
+                }
+            }
+            () = &mut idle, if unused => {
                 unused = false;
                 let running = running.lock().await;
                 if running.is_down() {
@@ -135,6 +149,10 @@ async fn serve(layout: Layout, listener: UnixListener, record: Record) -> Result
     }
     // A client that does not read its last line must not keep the supervisor.
     let _ = tokio::time::timeout(FAREWELL, server).await;
+    if !lock.is_at(&layout.supervisor_lock()) {
+        // What is there now is not ours.
+        return Ok(());
+    }
     let socket = layout.run().join(layout.socket_name());
     std::fs::remove_file(&socket).with_context(|| format!("while removing `{}`", socket.display()))
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::targets::local::lifeline::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
+use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::keeper::Recipe;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::status::Kind;
@@ -29,45 +29,39 @@ pub fn usual_port(kind: Kind) -> u16 {
 
 /// How to run a store on the address of `listener`; `None` when someone else does. A server of someone else takes no
 /// socket: the address is set free for it.
-pub fn store(kind: Kind, store: &Store, data: &Path, listener: TcpListener) -> Option<Recipe> {
+pub(super) fn store(
+    kind: Kind,
+    store: &Store,
+    data: Arc<DataFolder>,
+    listener: TcpListener,
+) -> Option<Recipe> {
     let name = store_name(kind);
     let address = listener.local_addr().ok()?;
     let port = address.port();
-    let data = data.join(name).display().to_string();
-    let (program, sockets) = match store {
+    let (program, data_flag, sockets) = match store {
         Store::External { .. } => return None,
         Store::Embedded { settings } => {
-            let mut program = vec![SELF.into(), "store".into(), name.into(), "--data".into(), data];
+            let mut program =
+                vec![SELF.into(), "store".into(), name.into(), "--socket".into(), address.to_string()];
             program.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
-            (program, vec![("store", Arc::new(listener))])
+            (program, "--data", vec![("store", Arc::new(listener))])
         }
         Store::Found { program, settings } => {
             let program = program.display().to_string();
             let port = port.to_string();
             let mut words: Vec<String> = match kind {
-                Kind::Mongodb => [&*program, "--dbpath", &data, "--port", &port, "--bind_ip", "127.0.0.1"]
-                    .map(Into::into)
-                    .into(),
+                Kind::Mongodb => {
+                    [&*program, "--port", &port, "--bind_ip", "127.0.0.1"].map(Into::into).into()
+                }
                 _ => {
-                    let fixed = [
-                        "--port",
-                        &port,
-                        "--bind",
-                        "127.0.0.1",
-                        "--dir",
-                        &data,
-                        "--appendonly",
-                        "yes",
-                        "--save",
-                        "",
-                    ];
+                    let fixed = ["--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""];
                     std::iter::once(&*program).chain(fixed).map(Into::into).collect()
                 }
             };
             if kind == Kind::Redis {
                 words.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
             }
-            (words, Vec::new())
+            (words, if kind == Kind::Mongodb { "--dbpath" } else { "--dir" }, Vec::new())
         }
     };
     let probe = if kind == Kind::Mongodb { Probe::Mongodb(address) } else { Probe::Redis(address) };
@@ -76,6 +70,7 @@ pub fn store(kind: Kind, store: &Store, data: &Path, listener: TcpListener) -> O
         program,
         environment: BTreeMap::new(),
         sockets,
+        data: Some((data_flag, data)),
         probe,
         grace: STORE_GRACE,
     })
@@ -118,28 +113,35 @@ pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) 
 }
 
 /// How to run a replica.
-pub fn replica(
+///
+/// # Errors
+/// When the public socket has no address.
+pub(super) fn replica(
     number: u32,
     replicas: u32,
     environment: &BTreeMap<String, Setting>,
     public: Arc<TcpListener>,
     admin: (Arc<TcpListener>, SocketAddr),
-) -> Recipe {
+) -> std::io::Result<Recipe> {
     let name = format!("service-{number}");
+    let address = public.local_addr()?.to_string();
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     variables.insert("REPLICA_ID".into(), name.clone());
     // The log adds the time.
     variables.entry("LOG_FORMAT".into()).or_insert_with(|| "bare".into());
     variables.insert("RATE_LIMIT_REPLICAS".into(), replicas.to_string());
-    Recipe {
+    Ok(Recipe {
         name,
-        program: vec![SELF.into(), "serve".into()],
+        program: [SELF, "serve", "--public", &address, "--admin", &admin.1.to_string()]
+            .map(Into::into)
+            .into(),
         environment: variables,
         sockets: vec![("public", public), ("admin", admin.0)],
+        data: None,
         probe: Probe::Service(admin.1),
         grace: SERVICE_GRACE,
-    }
+    })
 }
 
 /// The values that differ, as `path: old -> new`. Values that are files or fingerprints are not shown.

@@ -1,13 +1,14 @@
-//! The running stack, and how it is brought to what it should be: plan, apply, restart, tear down.
+//! The running stack, and how it is brought to what it should be: apply, restart, tear down. What differs says `plan.rs`.
 //!
 //! One change at a time: the caller holds the stack exclusively. Stores come first, replicas are replaced without a gap.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
@@ -16,6 +17,7 @@ use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::board::{Board, Entry};
 use crate::targets::local::supervisor::control::Events;
+use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::keeper::{Keeper, Recipe, SharedRecord};
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::{recipes, sockets};
@@ -25,27 +27,31 @@ use crate::targets::status::Kind;
 /// The running stack.
 #[derive(Debug)]
 pub struct Running {
-    layout: Layout,
+    pub(super) layout: Layout,
     record: SharedRecord,
     board: Board,
     desired: Option<Desired>,
-    public: Option<(u16, Arc<TcpListener>)>,
-    stores: BTreeMap<Kind, RunningStore>,
-    replicas: BTreeMap<u32, Replica>,
+    pub(super) public: Option<(u16, Arc<TcpListener>)>,
+    pub(super) stores: BTreeMap<Kind, RunningStore>,
+    pub(super) replicas: BTreeMap<u32, Replica>,
 }
 
 #[derive(Debug)]
-struct RunningStore {
-    store: Store,
+pub(super) struct RunningStore {
+    pub(super) store: Store,
     /// `None` for one that others run.
-    kept: Option<(u16, Option<Keeper>)>,
+    pub(super) kept: Option<(u16, Option<Keeper>)>,
+    /// Its data; `None` for one that others run.
+    pub(super) data: Option<Arc<DataFolder>>,
 }
 
 #[derive(Debug)]
-struct Replica {
+pub(super) struct Replica {
     keeper: Keeper,
     admin: SocketAddr,
-    environment: BTreeMap<String, Setting>,
+    pub(super) environment: BTreeMap<String, Setting>,
+    /// Where the state folder was when it started.
+    pub(super) folder: PathBuf,
 }
 
 impl Running {
@@ -58,41 +64,6 @@ impl Running {
     /// Whether nothing was ever started, or all is stopped.
     pub fn is_down(&self) -> bool {
         self.desired.is_none()
-    }
-
-    /// What [`Running::apply`] would do.
-    pub fn plan(&self, wanted: &Desired) -> Plan {
-        let mut plan = Plan::default();
-        for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
-            let name = recipes::store_name(kind);
-            match self.stores.get(&kind) {
-                None => plan.push(Action::Create, name, vec![store.described()]),
-                Some(running) if running.store != *store => {
-                    plan.push(Action::Restart, name, store_differences(name, &running.store, store));
-                }
-                Some(_) => {}
-            }
-        }
-        let environment = recipes::environment(wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
-        let port = self.public.as_ref().map(|(port, _)| *port);
-        for number in 1..=wanted.replicas {
-            let name = format!("service-{number}");
-            let Some(replica) = self.replicas.get(&number) else {
-                plan.push(Action::Create, name, Vec::new());
-                continue;
-            };
-            let mut causes = recipes::differences(&replica.environment, &environment);
-            if let Some(port) = port.filter(|port| *port != wanted.port) {
-                causes.push(format!("service.port: {port} -> {}", wanted.port));
-            }
-            if !causes.is_empty() {
-                plan.push(Action::Restart, name, causes);
-            }
-        }
-        for number in self.replicas.keys().filter(|number| **number > wanted.replicas).rev() {
-            plan.push(Action::Remove, format!("service-{number}"), Vec::new());
-        }
-        plan
     }
 
     /// Brings the stack to `wanted` and waits until it is ready; each component has `limit`.
@@ -122,7 +93,7 @@ impl Running {
         for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
             self.place_store(kind, store, events).await?;
         }
-        let keepers = self.stores.values().filter_map(|store| store.kept.as_ref()?.1.as_ref());
+        let keepers = self.stores.values().filter_map(RunningStore::keeper);
         try_join_all(keepers.map(|keeper| keeper.ready(limit))).await?;
 
         let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
@@ -148,17 +119,20 @@ impl Running {
         let sockets = &replica.keeper.recipe().sockets;
         let same_socket =
             sockets.iter().any(|(_, socket)| public.is_some_and(|public| Arc::ptr_eq(socket, public)));
-        same_socket && recipes::differences(&replica.environment, environment).is_empty()
+        same_socket && replica.differences(environment).is_empty()
     }
 
     /// Starts or restarts a store where that is needed; does not wait until it is ready.
     async fn place_store(&mut self, kind: Kind, store: &Store, events: &Events) -> Result<()> {
-        if self.stores.get(&kind).is_some_and(|running| {
-            running.store == *store && running.kept.as_ref().is_none_or(|(_, keeper)| keeper.is_some())
-        }) {
+        let name = recipes::store_name(kind);
+        let is_current = |running: &RunningStore| {
+            let path = self.layout.data().join(name);
+            running.differences(name, store, &path).is_empty()
+                && running.kept.as_ref().is_none_or(|(_, keeper)| keeper.is_some())
+        };
+        if self.stores.get(&kind).is_some_and(is_current) {
             return Ok(());
         }
-        let name = recipes::store_name(kind);
         let old = self.stores.remove(&kind);
         let old_port = old.as_ref().and_then(|old| old.kept.as_ref()).map(|kept| kept.0);
         if let Some((_, Some(keeper))) = old.and_then(|old| old.kept) {
@@ -166,16 +140,15 @@ impl Running {
             keeper.stop().await;
         }
         let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None };
-        let mut kept = None;
-        if !matches!(store, Store::External { .. }) {
+        let mut running = RunningStore { store: store.clone(), kept: None, data: None };
+        if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
-            let (port, keeper) = self.start_store(kind, store, old_port)?;
-            entry.endpoint = Some(format!("127.0.0.1:{port}"));
-            entry.view = keeper.as_ref().map(Keeper::view);
-            kept = Some((port, keeper));
+            running = self.start_store(kind, store, old_port)?;
+            entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
+            entry.view = running.keeper().map(Keeper::view);
         }
         self.board.set(0, name, entry);
-        self.stores.insert(kind, RunningStore { store: store.clone(), kept });
+        self.stores.insert(kind, running);
         Ok(())
     }
 
@@ -303,19 +276,19 @@ impl Running {
             (Some(keeper), false) => keeper.stop().await,
             (None, true) => {
                 let (store, port) = (running.store.clone(), *port);
-                let (port, fresh) = self.start_store(Kind::Redis, &store, Some(port))?;
+                let fresh = self.start_store(Kind::Redis, &store, Some(port))?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
-                let view = fresh.as_ref().map(Keeper::view);
+                let view = fresh.keeper().map(Keeper::view);
                 self.board.set(
                     0,
                     "redis",
                     Entry { kind: Kind::Redis, endpoint, program: store.described(), view },
                 );
-                let ready = match &fresh {
+                let ready = match fresh.keeper() {
                     Some(keeper) => keeper.ready(limit).await,
                     None => Ok(()),
                 };
-                self.stores.insert(Kind::Redis, RunningStore { store, kept: Some((port, fresh)) });
+                self.stores.insert(Kind::Redis, fresh);
                 ready?;
             }
             (same, _) => *keeper = same,
@@ -324,12 +297,15 @@ impl Running {
     }
 
     /// Starts a store that we run; on `port`, or on one that is chosen.
-    fn start_store(&self, kind: Kind, store: &Store, port: Option<u16>) -> Result<(u16, Option<Keeper>)> {
-        let data = self.layout.data();
-        crate::files::make_private_folder(&data.join(recipes::store_name(kind)))?;
+    fn start_store(&self, kind: Kind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
+        let path = self.layout.data().join(recipes::store_name(kind));
+        crate::files::make_private_folder(&path)?;
+        let data = Arc::new(DataFolder::open(&path)?);
         let listener = sockets::store(&self.record, kind, port)?;
         let port = listener.local_addr()?.port();
-        Ok((port, recipes::store(kind, store, &data, listener).map(|recipe| self.keep(recipe))))
+        let recipe = recipes::store(kind, store, data.clone(), listener);
+        let kept = Some((port, recipe.map(|recipe| self.keep(recipe))));
+        Ok(RunningStore { store: store.clone(), kept, data: Some(data) })
     }
 
     fn start_replica(
@@ -342,8 +318,9 @@ impl Running {
         let listener = sockets::any()?;
         let admin = listener.local_addr()?;
         let recipe =
-            recipes::replica(number, replicas, environment, public.clone(), (Arc::new(listener), admin));
-        Ok(Replica { keeper: self.keep(recipe), admin, environment: environment.clone() })
+            recipes::replica(number, replicas, environment, public.clone(), (Arc::new(listener), admin))?;
+        let folder = std::env::current_dir().context("while looking up the state folder")?;
+        Ok(Replica { keeper: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
     /// Tells each replica among how many the budget is shared while Redis is away. One that does not hear it keeps the
@@ -368,30 +345,17 @@ impl Running {
         Keeper::start(recipe, log, self.record.clone())
     }
 
-    fn port(&self, kind: Kind) -> Option<u16> {
+    pub(super) fn port(&self, kind: Kind) -> Option<u16> {
         self.stores.get(&kind)?.kept.as_ref().map(|kept| kept.0)
+    }
+}
+
+impl RunningStore {
+    fn keeper(&self) -> Option<&Keeper> {
+        self.kept.as_ref()?.1.as_ref()
     }
 }
 
 fn down() -> anyhow::Error {
     Failure::new(ExitStatus::Unreachable, "the stack is down").hint("appforge up").into()
-}
-
-fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
-    let settings = |store: &Store| match store {
-        Store::Found { settings, .. } | Store::Embedded { settings } => settings.clone(),
-        Store::External { .. } => BTreeMap::new(),
-    };
-    let (before, after) = (settings(old), settings(new));
-    let mut causes: Vec<String> = after
-        .iter()
-        .filter(|(path, value)| before.get(*path).is_some_and(|old| old != *value))
-        .map(|(path, value)| format!("{path}: {} -> {value}", before[path]))
-        .collect();
-    if old.described() != new.described() {
-        causes.push(format!("{name}.mode: {} -> {}", old.described(), new.described()));
-    } else if causes.is_empty() {
-        causes.push(format!("{name}: its address changed"));
-    }
-    causes
 }

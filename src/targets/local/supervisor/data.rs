@@ -1,0 +1,106 @@
+//! The data folder of one store, known by its descriptor: the project folder may be renamed or removed while the store runs.
+//!
+//! A lock on it is inherited by the store and by all that the store starts, so that one server uses it, ever.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::local::holders::holders;
+
+/// The file in the folder that carries the lock.
+const LOCK: &str = ".appforge.lock";
+/// How long the lock may take to be free once its holders have ended.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
+
+/// An open data folder.
+#[derive(Debug)]
+pub(super) struct DataFolder {
+    folder: File,
+    opened_at: PathBuf,
+}
+
+impl DataFolder {
+    /// Opens the folder at `path`.
+    ///
+    /// # Errors
+    /// When it is not there, or is a link.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let folder = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+        let folder = folder.with_context(|| format!("while opening `{}`", path.display()))?;
+        let opened_at = path_of(&folder)?;
+        Ok(Self { folder, opened_at })
+    }
+
+    /// Where the folder is now, absolute.
+    ///
+    /// # Errors
+    /// When it was removed.
+    pub(super) fn path(&self) -> Result<PathBuf> {
+        let path = path_of(&self.folder)?;
+        if !is_same(&self.folder, &path) {
+            bail!("the data folder `{}` was removed", self.opened_at.display());
+        }
+        Ok(path)
+    }
+
+    /// What happened to the folder since it was opened at `path`, which is relative to where the project is now.
+    pub(super) fn change(&self, path: &Path) -> Option<String> {
+        match self.path() {
+            Ok(now) if is_same(&self.folder, path) => (now != self.opened_at)
+                .then(|| format!("folder: {} -> {}", self.opened_at.display(), now.display())),
+            _ => Some(format!("the data folder `{}` was removed", self.opened_at.display())),
+        }
+    }
+
+    /// Takes the lock for one run of the store. Processes that hold it were started by an earlier run and are ended first.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the lock does not become free.
+    pub(super) async fn lock(&self) -> Result<File> {
+        let path = self.path()?.join(LOCK);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&self.folder, LOCK, flags, Mode::RUSR | Mode::WUSR)
+            .with_context(|| format!("while opening `{}`", path.display()))?;
+        let file = File::from(file);
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        for process in holders(&file)? {
+            tracing::warn!("ending the process {}, left over by an earlier run", process.pid);
+            process.kill().await?;
+        }
+        let wait = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+        match tokio::time::timeout(FREE_WITHIN, wait).await {
+            Ok(outcome) => {
+                let file = outcome.context("the thread that waits for a lock ended")?;
+                file.with_context(|| format!("while locking `{}`", path.display()))
+            }
+            Err(_) => Err(Failure::new(
+                ExitStatus::TimedOut,
+                format!("another process uses the data in `{}`", self.opened_at.display()),
+            )
+            .hint(format!("fuser -v {}", path.display()))
+            .into()),
+        }
+    }
+}
+
+fn path_of(folder: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+fn is_same(folder: &File, path: &Path) -> bool {
+    match (folder.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}

@@ -1,0 +1,90 @@
+//! What differs between the running stack and what it should be, and why. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::targets::local::protocol::{Desired, Setting, Store};
+use crate::targets::local::supervisor::recipes;
+use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
+use crate::targets::plan::{Action, Plan};
+use crate::targets::status::Kind;
+
+impl Running {
+    /// What [`Running::apply`] would do.
+    pub fn plan(&self, wanted: &Desired) -> Plan {
+        let mut plan = Plan::default();
+        for kind in [Kind::Mongodb, Kind::Redis] {
+            let (name, store) = (recipes::store_name(kind), wanted.store(kind));
+            let Some(running) = self.stores.get(&kind) else {
+                plan.push(Action::Create, name, vec![store.described()]);
+                continue;
+            };
+            let causes = running.differences(name, store, &self.layout.data().join(name));
+            if !causes.is_empty() {
+                plan.push(Action::Restart, name, causes);
+            }
+        }
+        let environment = recipes::environment(wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let port = self.public.as_ref().map(|(port, _)| *port);
+        for number in 1..=wanted.replicas {
+            let name = format!("service-{number}");
+            let Some(replica) = self.replicas.get(&number) else {
+                plan.push(Action::Create, name, Vec::new());
+                continue;
+            };
+            let mut causes = replica.differences(&environment);
+            if let Some(port) = port.filter(|port| *port != wanted.port) {
+                causes.push(format!("service.port: {port} -> {}", wanted.port));
+            }
+            if !causes.is_empty() {
+                plan.push(Action::Restart, name, causes);
+            }
+        }
+        for number in self.replicas.keys().filter(|number| **number > wanted.replicas).rev() {
+            plan.push(Action::Remove, format!("service-{number}"), Vec::new());
+        }
+        plan
+    }
+}
+
+impl RunningStore {
+    /// Why it is not `wanted` with the data at `path`.
+    pub(super) fn differences(&self, name: &str, wanted: &Store, path: &Path) -> Vec<String> {
+        let mut causes =
+            if self.store == *wanted { Vec::new() } else { store_differences(name, &self.store, wanted) };
+        causes.extend(self.data.as_ref().and_then(|data| data.change(path)));
+        causes
+    }
+}
+
+impl Replica {
+    /// Why it is not a replica with this environment, in the folder where the project is now.
+    pub(super) fn differences(&self, environment: &BTreeMap<String, Setting>) -> Vec<String> {
+        let mut causes = recipes::differences(&self.environment, environment);
+        if let Ok(now) = std::env::current_dir()
+            && now != self.folder
+        {
+            causes.push(format!("folder: {} -> {}", self.folder.display(), now.display()));
+        }
+        causes
+    }
+}
+
+fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
+    let settings = |store: &Store| match store {
+        Store::Found { settings, .. } | Store::Embedded { settings } => settings.clone(),
+        Store::External { .. } => BTreeMap::new(),
+    };
+    let (before, after) = (settings(old), settings(new));
+    let mut causes: Vec<String> = after
+        .iter()
+        .filter(|(path, value)| before.get(*path).is_some_and(|old| old != *value))
+        .map(|(path, value)| format!("{path}: {} -> {value}", before[path]))
+        .collect();
+    if old.described() != new.described() {
+        causes.push(format!("{name}.mode: {} -> {}", old.described(), new.described()));
+    } else if causes.is_empty() {
+        causes.push(format!("{name}: its address changed"));
+    }
+    causes
+}
