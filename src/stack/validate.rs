@@ -90,7 +90,7 @@ fn variables(stack: &Stack) -> Vec<(String, String)> {
             && !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid {
-            return Some((String::new(), format!("`{name}` is no name of an environment variable")));
+            return Some((String::new(), format!("`{name}` is not a name of an environment variable")));
         }
         let message = if RESERVED.contains(&name) || name.starts_with(HAND_OVER) {
             format!("`{name}` is set by appforge itself; remove it")
@@ -341,7 +341,7 @@ mod tests {
         complains("version", |s| s.version = 2);
         complains("service.replicas", |s| s.service.replicas = 10_000);
         complains("service.port", |s| s.service.port = 0);
-        complains("service.env", |s| drop(s.service.env.insert("PORT".into(), "1".into())));
+        complains("service.env.PORT", |s| drop(s.service.env.insert("PORT".into(), "1".into())));
         complains("service.env", |s| drop(s.service.env.insert("1x".into(), "1".into())));
         complains("rate_limit.requests", |s| s.rate_limit.requests = 0);
         complains("rate_limit.window", |s| s.rate_limit.window.0 = std::time::Duration::ZERO);

@@ -34,6 +34,9 @@ impl Layout {
         self.root.join("data")
     }
 
+    /// The file in a data folder whose lock a store holds with all that it started.
+    pub const DATA_LOCK: &str = ".appforge.lock";
+
     /// The logs, one file a component.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

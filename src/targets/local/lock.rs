@@ -71,7 +71,7 @@ impl Lock {
         }
     }
 
-    /// Whether its file is still the one at `path`. One that was removed locks nobody out.
+    /// Whether its file is still the one at `path`. A lock on a removed file excludes no process.
     pub fn is_at(&self, path: &Path) -> bool {
         match (self.file.metadata(), std::fs::metadata(path)) {
             (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),

@@ -16,6 +16,7 @@ mod stores;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::environment::environment;
 use crate::stack::values::Secret;
-use crate::targets::local::holders::holders_of_removed;
+use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::lock::Lock;
@@ -240,7 +241,23 @@ impl Local {
         let record = Record::load(&self.layout.processes())?;
         let living = record.processes.into_iter().filter(|(_, process)| process.lives());
         let lost = self.lost()?.into_iter().map(|process| ("supervisor".to_owned(), process));
-        Ok(living.chain(lost).map(|(name, process)| (name, process.pid)).collect())
+        let mut all: BTreeMap<u32, String> =
+            self.users_of_data()?.into_iter().map(|(name, process)| (process.pid, name)).collect();
+        all.extend(living.chain(lost).map(|(name, process)| (process.pid, name)));
+        Ok(all.into_iter().map(|(pid, name)| (name, pid)).collect())
+    }
+
+    /// What still uses the data of a store, by the store's name.
+    fn users_of_data(&self) -> Result<Vec<(String, Process)>> {
+        let mut found = Vec::new();
+        for kind in [Kind::Mongodb, Kind::Redis] {
+            let name = supervisor::store_name(kind);
+            // Without the file no store has used the folder yet.
+            if let Ok(file) = File::open(self.layout.data().join(name).join(Layout::DATA_LOCK)) {
+                found.extend(holders(&file)?.into_iter().map(|process| (name.to_owned(), process)));
+            }
+        }
+        Ok(found)
     }
 
     /// Ends supervisors whose folder was removed while they ran, and returns how many there were.
@@ -284,6 +301,11 @@ impl Local {
     /// When one does not end.
     pub async fn reap(&self) -> Result<Vec<String>> {
         let mut record = Record::load(&self.layout.processes())?;
-        record.reap().await
+        let mut ended = record.reap().await?;
+        for (name, process) in self.users_of_data()? {
+            process.kill().await?;
+            ended.push(name);
+        }
+        Ok(ended)
     }
 }

@@ -1,11 +1,13 @@
 //! One server uses a data folder, also when it was found on PATH behind a wrapper script, and nothing outlives its supervisor.
 
+use std::fs::DirBuilder;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
 use crate::peers::valkey_program;
 use crate::stack::{DEADLINE, Up, eventually, kill, lives};
+use crate::support::free_port;
 
 /// A stack whose Redis is what `script` makes of the server `$VALKEY`; `None` where none is installed.
 fn wrapped(script: &str) -> Option<Up> {
@@ -17,6 +19,11 @@ fn wrapped(script: &str) -> Option<Up> {
     std::fs::write(&file, format!("#!/bin/sh\nVALKEY={}\n{script}\n", valkey.display())).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
     up.path = format!("{}:/usr/bin:/bin", folder.display());
+    // The port that Redis had last. A server takes no socket, and on the usual port another test could be faster.
+    let run = up.project.path().join(".appforge/run");
+    DirBuilder::new().recursive(true).mode(0o700).create(&run).unwrap();
+    std::fs::write(run.join("processes.json"), format!("{{\"ports\": {{\"redis\": {}}}}}", free_port()))
+        .unwrap();
     Some(up)
 }
 
@@ -63,7 +70,7 @@ fn server_of_a_wrapper_ends_with_a_killed_supervisor() {
     }
 }
 
-/// Nobody is left who could end the server, but the lock on its folder.
+/// Only the lock on its folder still shows the server.
 #[test]
 fn up_ends_a_server_that_outlived_supervisor_and_guard() {
     let Some(up) = wrapped(r#"setsid "$VALKEY" "$@" & wait"#) else { return };
@@ -79,6 +86,20 @@ fn up_ends_a_server_that_outlived_supervisor_and_guard() {
     assert!(!lives(first[0]));
     assert_eq!(servers(&up).len(), 1);
     assert_eq!(redis(&up, "GET kept"), "$5\r\nvalue\r\n+OK\r\n");
+}
+
+#[test]
+fn down_ends_a_server_that_outlived_supervisor_and_guard() {
+    let Some(up) = wrapped(r#"setsid "$VALKEY" "$@" & wait"#) else { return };
+    up.done(&["up"]);
+    let (first, guard, supervisor) = (servers(&up), up.pid("redis"), up.supervisor());
+    kill(guard);
+    kill(supervisor);
+    eventually("both have ended", || !lives(supervisor) && !lives(guard));
+    let status = up.run(&["status"]);
+    assert!(status.stderr.contains(&format!("`redis` (pid {})", first[0])), "{status:#?}");
+    up.done(&["down"]);
+    assert!(!lives(first[0]));
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn store_ends_without_the_socket_of_its_supervisor() {
     let (_, socket) = listener();
     let variables = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=store";
     let run = handed(&project, variables, vec![socket], &words(address));
-    let told = run.stderr.contains(&format!("expected the socket `store` on {address}"));
-    assert_eq!((run.code, told), (Some(1), true), "{run:#?}");
+    let is_named = run.stderr.contains(&format!("expected the socket `store` on {address}"));
+    assert_eq!((run.code, is_named), (Some(1), true), "{run:#?}");
     assert!(!project.path().join("data").exists());
 }

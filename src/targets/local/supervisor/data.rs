@@ -14,9 +14,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::holders::holders;
+use crate::targets::local::layout::Layout;
 
-/// The file in the folder that carries the lock.
-const LOCK: &str = ".appforge.lock";
 /// How long the lock may take to be free once its holders have ended.
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -66,9 +65,9 @@ impl DataFolder {
     /// # Errors
     /// When the folder cannot be written, or the lock does not become free.
     pub(super) async fn lock(&self) -> Result<File> {
-        let path = self.path()?.join(LOCK);
+        let path = self.path()?.join(Layout::DATA_LOCK);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.folder, LOCK, flags, Mode::RUSR | Mode::WUSR)
+        let file = rustix::fs::openat(&self.folder, Layout::DATA_LOCK, flags, Mode::RUSR | Mode::WUSR)
             .with_context(|| format!("while opening `{}`", path.display()))?;
         let file = File::from(file);
         if file.try_lock().is_ok() {

@@ -198,7 +198,7 @@ impl Task {
             self.failures = 0;
         }
         Some(match ended {
-            Ok(status) => told(status, self.recipe.is_guarded()),
+            Ok(status) => outcome(status, self.recipe.is_guarded()),
             Err(error) => format!("was lost: {error}"),
         })
     }
@@ -283,7 +283,7 @@ fn signal_process(pid: Option<u32>, signal: Signal) {
     }
 }
 
-fn told(status: ProcessStatus, guarded: bool) -> String {
+fn outcome(status: ProcessStatus, guarded: bool) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) if guarded && code > guard::ENDED_BY_SIGNAL => {
