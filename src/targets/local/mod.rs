@@ -16,11 +16,13 @@ mod stores;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use rustix::fs::OFlags;
 
 pub use client::Client;
 pub use stores::on_path;
@@ -252,8 +254,10 @@ impl Local {
         let mut found = Vec::new();
         for kind in [Kind::Mongodb, Kind::Redis] {
             let name = supervisor::store_name(kind);
+            let path = self.layout.data().join(name).join(Layout::DATA_LOCK);
+            let flags = OFlags::NOFOLLOW.bits().cast_signed();
             // Without the file no store has used the folder yet.
-            if let Ok(file) = File::open(self.layout.data().join(name).join(Layout::DATA_LOCK)) {
+            if let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) {
                 found.extend(holders(&file)?.into_iter().map(|process| (name.to_owned(), process)));
             }
         }
