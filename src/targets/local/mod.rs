@@ -178,8 +178,9 @@ impl Local {
     /// # Errors
     /// When the supervisor does not answer.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
-        match self.find().await? {
-            Some(client) => client.plan(desired).await,
+        match Client::find(&self.layout).await? {
+            Some((client, answer)) if answer.build == build() => client.plan(desired).await,
+            Some((_, answer)) => Ok(stores::plan_from_another_build(desired, &answer.status)),
             None => Ok(stores::plan_from_nothing(desired)),
         }
     }

@@ -16,7 +16,7 @@ use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Store};
 use crate::targets::local::supervisor::store_name;
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::Kind;
+use crate::targets::status::{Component, ComponentState, Kind, Status};
 
 /// Of `redis.memory` this share is for keys; the rest is for what a server needs besides.
 const KEYS_SHARE: (u64, u64) = (3, 4);
@@ -93,6 +93,27 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What `up` does while another build of appforge runs the stack as `status` shows it: it replaces everything.
+pub(super) fn plan_from_another_build(desired: &Desired, status: &Status) -> Plan {
+    let mut plan = Plan::default();
+    let running = |name: &str| status.components.iter().find(|component| component.name == name);
+    for step in plan_from_nothing(desired).steps {
+        match running(&step.component) {
+            Some(component) if component.state == ComponentState::External => {}
+            Some(_) => plan.push(Action::Restart, step.component, vec!["appforge: another build".to_owned()]),
+            None => plan.push(Action::Create, step.component, step.causes),
+        }
+    }
+    let extra = |component: &&Component| {
+        let number = component.name.strip_prefix("service-").and_then(|number| number.parse::<u32>().ok());
+        number.is_some_and(|number| number > desired.replicas)
+    };
+    for component in status.components.iter().filter(extra) {
+        plan.push(Action::Remove, component.name.clone(), Vec::new());
+    }
+    plan
 }
 
 /// What `up` does while nothing runs.

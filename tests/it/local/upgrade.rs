@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use crate::stack::{DEADLINE, Up};
+use crate::stack::{DEADLINE, Up, lives};
+use crate::support::Run;
 
 /// A stack with the state folder of `fixtures/local-a950d35`, which everybody may enter as the build made it.
 fn old(how: &str) -> Up {
@@ -61,4 +63,29 @@ fn data_of_an_earlier_build_is_served_after_down() {
 #[test]
 fn data_of_an_earlier_build_is_served_after_kill() {
     serves("killed", &["old-1", "old-2-changed", "old-4"]);
+}
+
+/// A copy is another build: what tells them apart is the file.
+#[test]
+fn stack_that_another_build_runs_is_replaced_by_up() {
+    let up = Up::new("rate_limit: {requests: 100000}\n");
+    let program = up.project.path().join("older");
+    fs::copy(up.project.command(&[]).get_program(), &program).unwrap();
+    let mut command = Command::new(program);
+    command.args(["up", "--replicas", "2"]).current_dir(up.project.path()).env_clear().env("PATH", &up.path);
+    let run = Run::of(&mut command);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    up.connected();
+    assert_eq!(up.request("POST /api/items", r#"{"name": "kept"}"#).0, 201);
+    let (supervisor, pids) = (up.supervisor(), up.pids());
+    let diff = up.run(&["diff"]);
+    assert_eq!(diff.code, Some(5), "{diff:#?}");
+    let lines = ["mongodb", "redis", "service-1", "service-2"]
+        .map(|name| format!("~ restart {name}\n    appforge: another build\n"));
+    assert_eq!(diff.stdout, lines.concat());
+    up.done(&["up"]);
+    assert!(!lives(supervisor) && !pids.iter().any(|pid| lives(*pid)));
+    up.connected();
+    assert_eq!(names(&up), ["kept"]);
+    assert_eq!(up.run(&["diff"]).code, Some(0));
 }
