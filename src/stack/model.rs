@@ -201,6 +201,18 @@ pub struct Redis {
     pub persistence: Persistence,
     /// One server, or three of which one takes over, on Kubernetes.
     pub topology: Topology,
+    /// With `sentinel`: replicas that must follow the master for it to take writes, 0 to 2; 0 takes them always.
+    pub min_replicas: u32,
+}
+
+/// The servers of a Redis with Sentinel, each with a sentinel beside it.
+pub const SENTINEL_SERVERS: u32 = 3;
+
+impl Redis {
+    /// Whether the stack runs Redis itself, with Sentinel. An external one has the topology that its owner gave it.
+    pub fn runs_sentinel(&self) -> bool {
+        self.topology == Topology::Sentinel && self.mode != StoreMode::External
+    }
 }
 
 /// What Redis drops when memory is full.
@@ -357,6 +369,7 @@ impl Default for Stack {
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
                 topology: Topology::Single,
+                min_replicas: 1,
             },
             compose: Compose::default(),
             kubernetes: Kubernetes::of(name),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use rust_decimal::Decimal;
 
 use crate::stack::kubernetes::{CpuLimit, RouteApi, is_object_name};
-use crate::stack::model::{Persistence, Stack, StoreMode, TargetKind, Topology};
+use crate::stack::model::{Persistence, SENTINEL_SERVERS, Stack, StoreMode, TargetKind, Topology};
 use crate::stack::values::{Name, Secret};
 
 /// Most replicas on one machine: each holds 10 connections to MongoDB at least.
@@ -156,6 +156,11 @@ fn redis(stack: &Stack, problems: &mut Problems) {
         let message = "a master that comes back empty would empty the others; write `aof`";
         problems.push(("redis.persistence", message.into()));
     }
+    if stack.target == TargetKind::Compose && redis.runs_sentinel() {
+        let message = "`sentinel` runs on the target kubernetes only; Compose runs one Redis: write `single`";
+        problems.push(("redis.topology", message.into()));
+    }
+    within("redis.min_replicas", redis.min_replicas, 0, SENTINEL_SERVERS - 1, problems);
     if redis.memory.0 < 64 << 20 {
         problems.push(("redis.memory", "less than 64MiB, which Redis needs to rewrite its file".into()));
     }
@@ -357,6 +362,11 @@ mod tests {
             s.redis.topology = Topology::Sentinel;
             s.redis.persistence = Persistence::None;
         });
+        complains("redis.topology", |s| {
+            s.target = TargetKind::Compose;
+            s.redis.topology = Topology::Sentinel;
+        });
+        complains("redis.min_replicas", |s| s.redis.min_replicas = 3);
         complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
         complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
         complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));

@@ -73,6 +73,28 @@ fn an_image_of_the_user_may_set_variables_of_its_linker() {
 }
 
 #[test]
+fn sentinel_is_refused_with_its_place_when_compose_runs_redis() {
+    let project = Project::with("target: kubernetes\nredis:\n  topology: sentinel\n");
+    let refusal = "sentinel` runs on the target kubernetes only; Compose runs one Redis";
+    for arguments in [&["render", "--target", "compose", "--stdout"][..], &["up", "--target", "compose"]] {
+        let run = project.run(arguments);
+        assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)), "{run:#?}");
+        let place = format!("  appforge.yaml:3:13: redis.topology: `{refusal}: write `single`\n");
+        assert!(run.stderr.contains(&place) && run.stderr.contains("\nhint: "), "{}", run.stderr);
+    }
+    let run = project.run(&["render", "--target", "all", "--out", "all"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(run.stderr.starts_with(&format!("error: redis.topology: `{refusal}\n\nhint: ")), "{}", run.stderr);
+    assert!(!project.path().join("all").exists(), "nothing is written");
+    project.done(&["render"]);
+    project.write(
+        "appforge.yaml",
+        "target: compose\nredis: {topology: sentinel, mode: external, url: 'redis://h:6379'}\n",
+    );
+    project.done(&["config", "validate"]);
+}
+
+#[test]
 fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
     let project = Project::with("service: {port: 5001, replicas: 2}\n");
     project.write("appforge.staging.yaml", "service: {replicas: 4}\n");

@@ -81,3 +81,31 @@ async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
         }
     }
 }
+
+/// What a partition leaves: a master without its replicas.
+#[tokio::test]
+async fn sentinel_master_refuses_writes_without_replicas() {
+    let Some(program) = peers::valkey_program() else { return };
+    for (settings, refuses) in [("", true), (", min_replicas: 2", true), (", min_replicas: 0", false)] {
+        let stack = format!("target: kubernetes\nredis: {{topology: sentinel{settings}}}\n");
+        let project = Project::with(&stack);
+        project.done(&["render"]);
+        let (_, conf) = data(&project, "redis-configmap.yaml").swap_remove(0);
+        let lines: Vec<&str> = conf.lines().filter(|line| line.starts_with("min-replicas")).collect();
+        assert_eq!(lines.len(), if refuses { 2 } else { 0 }, "{conf}");
+        project.write("master.conf", &(lines.join("\n") + "\n"));
+        let (file, program) = (project.path().join("master.conf"), &program);
+        let server = peers::started_by(|port| {
+            format!("exec {} {} --port {port} --save ''", program.display(), file.display())
+        });
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let written = redis::cmd("INCR").arg("count").query_async::<u32>(&mut connection).await;
+        match refuses {
+            true => assert_eq!(written.unwrap_err().code(), Some("NOREPLICAS"), "{settings}"),
+            false => assert_eq!(written.unwrap(), 1),
+        }
+        let pdb: Value = serde_yaml::from_str(&project.read("deploy/redis-pdb.yaml")).unwrap();
+        assert_eq!(pdb["spec"]["maxUnavailable"], 1);
+    }
+}

@@ -14,6 +14,8 @@ pub enum FailureKind {
     Io,
     /// A server that takes no writes (`READONLY`): a replica, or a master on its way out.
     Readonly,
+    /// A master that too few replicas follow (`NOREPLICAS`), as one on the small side of a partition.
+    Noreplicas,
     /// No memory left and nothing to evict (`OOM`).
     Oom,
     /// Still reading its data (`LOADING`), or cut off from its master (`MASTERDOWN`).
@@ -57,6 +59,7 @@ impl FailureKind {
     fn of_code(code: &str) -> Self {
         match code {
             "READONLY" => Self::Readonly,
+            "NOREPLICAS" => Self::Noreplicas,
             "OOM" => Self::Oom,
             "LOADING" | "MASTERDOWN" => Self::Loading,
             "NOAUTH" | "WRONGPASS" | "NOPERM" => Self::Auth,
@@ -76,6 +79,7 @@ impl EncodeLabelValue for FailureKind {
             Self::Timeout => "timeout",
             Self::Io => "io",
             Self::Readonly => "readonly",
+            Self::Noreplicas => "noreplicas",
             Self::Oom => "oom",
             Self::Loading => "loading",
             Self::Auth => "auth",
@@ -91,6 +95,7 @@ impl fmt::Display for FailureKind {
             Self::Timeout => "no reply in time",
             Self::Io => "the connection broke",
             Self::Readonly => "it takes no writes (READONLY)",
+            Self::Noreplicas => "too few replicas follow it (NOREPLICAS)",
             Self::Oom => "it is out of memory (OOM)",
             Self::Loading => "it is still loading its data",
             Self::Auth => "it refuses the credentials",
@@ -123,6 +128,7 @@ mod tests {
             FailureKind::of(&reply.extract_error().unwrap_err())
         };
         assert_eq!(of("READONLY You can't write against a read only replica."), FailureKind::Readonly);
+        assert_eq!(of("NOREPLICAS Not enough good replicas to write."), FailureKind::Noreplicas);
         assert_eq!(of("OOM command not allowed when used memory > 'maxmemory'."), FailureKind::Oom);
         assert_eq!(of("LOADING Redis is loading the dataset in memory"), FailureKind::Loading);
         assert_eq!(of("NOAUTH Authentication required."), FailureKind::Auth);

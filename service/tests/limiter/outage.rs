@@ -206,9 +206,14 @@ async fn a_redis_that_takes_no_writes_counts_as_away() {
     let Some(server) = Server::start().await else { return };
     let replicas = replicas(&server.url(), 3).await;
     let mut observer = server.connection().await;
-    let ways: [(&[&str], &[&str], &str); 2] = [
+    let ways: [(&[&str], &[&str], &str); 3] = [
         (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "READONLY"),
         (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+            "NOREPLICAS",
+        ),
     ];
     for (fails, heals, name) in ways {
         assert_eq!(passed(&replicas, name, 60, 1).await, 60);

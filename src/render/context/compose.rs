@@ -153,6 +153,13 @@ impl Context {
         let address = gateway_address(&subnet);
         let mongodb = runs_here("mongodb.mode", stack.mongodb.mode)?;
         let redis = runs_here("redis.mode", stack.redis.mode)?;
+        if stack.redis.runs_sentinel() {
+            // `render --target all` comes here with a stack that is valid for its own target.
+            let message = "redis.topology: `sentinel` runs on the target kubernetes only; Compose runs one Redis";
+            return Err(Failure::new(ExitStatus::Config, message)
+                .hint("write `single`, or render for the one target: `--target kubernetes`")
+                .into());
+        }
         let bundled = stack.service.image.is_bundled();
         let admin_port = admin_port(stack);
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];

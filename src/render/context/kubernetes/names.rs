@@ -2,7 +2,7 @@
 
 use crate::render::context::compose::STORE_USER;
 use crate::stack::Stack;
-use crate::stack::model::Topology;
+use crate::stack::model::{SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ImageRef, Secret};
 
 /// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
@@ -30,8 +30,6 @@ pub const MONGODB_PORT: u16 = 27017;
 pub const REDIS_PORT: u16 = 6379;
 /// Where Sentinel listens.
 pub const SENTINEL_PORT: u16 = 26379;
-/// The servers of a Redis with Sentinel, each with a sentinel beside it.
-pub const REDIS_SERVERS: u32 = 3;
 /// The replica set of a managed MongoDB.
 pub const REPLICA_SET: &str = "rs0";
 
@@ -97,7 +95,7 @@ pub fn redis_url(stack: &Stack, password: &Secret) -> Secret {
         }
         Topology::Sentinel => {
             let sentinel = |ordinal| format!("{}:{SENTINEL_PORT}", pod(stack, &set, ordinal));
-            let sentinels: Vec<String> = (0..REDIS_SERVERS).map(sentinel).collect();
+            let sentinels: Vec<String> = (0..SENTINEL_SERVERS).map(sentinel).collect();
             format!("redis+sentinel://{STORE_USER}:{password}@{}/{}", sentinels.join(","), stack.name)
         }
     })

@@ -9,7 +9,7 @@ use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
 use crate::render::header::hex;
-use crate::stack::model::{Persistence, Topology};
+use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
 
@@ -51,6 +51,8 @@ struct Sentinel {
     ordinals: Vec<u32>,
     /// How many must agree that the master is gone.
     quorum: u32,
+    /// How many replicas must follow the master for it to take writes; 0 when it always does.
+    min_replicas: u32,
     resources: Resources,
 }
 
@@ -155,9 +157,10 @@ fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
     (settings.stack.redis.topology == Topology::Sentinel).then(|| Sentinel {
         master: settings.stack.name.to_string(),
         port: names::SENTINEL_PORT,
-        replicas: names::REDIS_SERVERS,
-        ordinals: (0..names::REDIS_SERVERS).collect(),
-        quorum: names::REDIS_SERVERS / 2 + 1,
+        replicas: SENTINEL_SERVERS,
+        ordinals: (0..SENTINEL_SERVERS).collect(),
+        quorum: SENTINEL_SERVERS / 2 + 1,
+        min_replicas: settings.stack.redis.min_replicas,
         resources: Resources::new(cpu, settings.cpu_limit(cpu), ByteSize(64 << 20)),
     })
 }
