@@ -1,6 +1,7 @@
 //! Where a stack runs: the only code that talks to engines. One folder a target; what they share is data.
 
 pub mod compose;
+mod connector;
 pub mod finding;
 pub mod image;
 pub mod kubernetes;
@@ -8,6 +9,7 @@ pub mod local;
 pub mod logs;
 mod machine;
 pub mod plan;
+mod proxy;
 pub mod revision;
 pub mod status;
 pub mod subject;

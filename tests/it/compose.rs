@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Project, free_port};
 
+mod edge;
 mod verbs;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -330,6 +331,9 @@ async fn a_replica_that_is_half_made_is_made_anew() {
     let compose = stack.web();
     let error = compose.up(1, Duration::from_millis(1), &|_| {}).await.unwrap_err();
     assert_eq!(status_of(&error), ExitStatus::TimedOut, "{}", render(&error));
+    // The documents are written once the gateway has accepted its own.
+    compose.up(1, LONG, &|_| {}).await.unwrap();
+    compose.down(false, LONG, &|_| {}).await.unwrap();
     let made = stack.by_hand(&["up", "--no-start"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (network, replica) = (format!("{}_edge", stack.name), format!("{0}-{0}-1", stack.name));

@@ -84,7 +84,11 @@ fn sentinel_is_refused_with_its_place_when_compose_runs_redis() {
     }
     let run = project.run(&["render", "--target", "all", "--out", "all"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
-    assert!(run.stderr.starts_with(&format!("error: redis.topology: `{refusal}\n\nhint: ")), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with(&format!("error: redis.topology: `{refusal}\n\nhint: ")),
+        "{}",
+        run.stderr
+    );
     assert!(!project.path().join("all").exists(), "nothing is written");
     project.done(&["render"]);
     project.write(

@@ -3,6 +3,7 @@
 
 mod api;
 mod errors;
+mod proxy;
 mod store;
 
 use std::collections::BTreeSet;

@@ -29,9 +29,13 @@ mod local;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod net;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod registry;
 #[cfg(test)]
 mod render;
 #[cfg(test)]

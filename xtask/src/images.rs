@@ -58,7 +58,7 @@ const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,registry:1,web:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,registry:1,web:1,slow:1,broken:1}`.
 pub fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -100,6 +100,11 @@ pub fn run(root: &Path) -> Result<()> {
     fs::write(&who, WHO)?;
     fs::set_permissions(who, Permissions::from_mode(0o755))?;
     web.import(&[], &[], "CMD [\"sh\", \"-c\", \"exec httpd -f -p $PORT -h /www\"]")?;
+
+    let slow = Root::new(&work, "slow:1", &busybox)?;
+    slow.folder("www")?;
+    fs::write(slow.path.join("www/health"), "{\"status\":\"ok\"}\n")?;
+    slow.import(&[], &[], "CMD [\"sh\", \"-c\", \"sleep 6; exec httpd -f -p $PORT -h /www\"]")?;
 
     let broken = Root::new(&work, "broken:1", &busybox)?;
     broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")

@@ -155,7 +155,8 @@ impl Context {
         let redis = runs_here("redis.mode", stack.redis.mode)?;
         if stack.redis.runs_sentinel() {
             // `render --target all` comes here with a stack that is valid for its own target.
-            let message = "redis.topology: `sentinel` runs on the target kubernetes only; Compose runs one Redis";
+            let message =
+                "redis.topology: `sentinel` runs on the target kubernetes only; Compose runs one Redis";
             return Err(Failure::new(ExitStatus::Config, message)
                 .hint("write `single`, or render for the one target: `--target kubernetes`")
                 .into());

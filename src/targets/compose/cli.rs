@@ -186,6 +186,12 @@ fn command(program: &[&str], host: &str) -> Command {
         command.env_remove(name);
     }
     command.env_remove("DOCKER_CONTEXT").env("DOCKER_HOST", host);
+    // Compose would go to an engine elsewhere through a proxy; we do not.
+    if let Some(engine) = host.strip_prefix("tcp://") {
+        let named = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| std::env::var(name).ok());
+        let exempt = named.into_iter().find(|entries| !entries.is_empty()).unwrap_or_default();
+        command.env("NO_PROXY", format!("{exempt},{}", engine.trim_end_matches('/')));
+    }
     command
 }
 

@@ -44,8 +44,9 @@ impl Compose {
         stack.check_subnet(&engine).await?;
         stack.write_credentials(&engine).await?;
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;
-        stack.write(&documents)?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
+        stack.check_gateway(&engine, &wanted, &before, &documents).await?;
+        stack.write(&documents)?;
         let plan = stack.plan(&wanted, &before, replicas);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use futures_util::StreamExt;
@@ -37,6 +37,8 @@ pub(super) struct Slot {
     pub up: bool,
     /// Whether it was told to send no more work there.
     pub drained: bool,
+    /// Seconds since it last went up or down.
+    pub since: u64,
     sessions: u32,
 }
 
@@ -50,7 +52,9 @@ impl<'a> Gateway<'a> {
 
     /// The places that have a replica.
     pub async fn slots(&self) -> Result<Vec<Slot>> {
-        Ok(parse(&self.ask(&format!("{STATS};csv"), None).await?))
+        let csv = self.ask(&format!("{STATS};csv"), None).await?;
+        ensure!(csv.starts_with("# pxname,"), "the gateway has no page of statistics");
+        Ok(parse(&csv))
     }
 
     /// Sends the replica at `address` no more requests and waits until those under way have ended, or `limit` passed.
@@ -98,7 +102,8 @@ impl<'a> Gateway<'a> {
     }
 
     async fn ask(&self, url: &str, post: Option<&str>) -> Result<String> {
-        let mut command = vec!["wget", "-q", "-O", "-"];
+        // The engine may have given the container the variables of a proxy.
+        let mut command = vec!["wget", "-Y", "off", "-q", "-O", "-"];
         if let Some(body) = post {
             command.extend(["--post-data", body]);
         }
@@ -144,6 +149,7 @@ fn parse(csv: &str) -> Vec<Slot> {
                 address: address.to_owned(),
                 up: cell("status").starts_with("UP") || cell("status") == "no check",
                 drained: cell("status").starts_with("DRAIN"),
+                since: cell("lastchg").parse().unwrap_or(0),
                 sessions: cell("scur").parse().unwrap_or(0),
             })
         })
@@ -156,18 +162,19 @@ mod tests {
 
     #[test]
     fn the_places_are_read_by_the_names_of_the_columns() {
-        let csv = "# pxname,svname,scur,status,addr,\n\
-                   public,FRONTEND,3,OPEN,,\n\
-                   replicas,replica1,2,UP,10.1.0.2:5000,\n\
-                   replicas,replica2,0,MAINT (resolution),,\n\
-                   replicas,replica3,0,DOWN 1/2,10.1.0.3:5000,\n\
-                   replicas,replica4,1,DRAIN,10.1.0.4:5000,\n\
-                   replicas,BACKEND,2,UP,,\n";
+        let csv = "# pxname,svname,scur,status,lastchg,addr,\n\
+                   public,FRONTEND,3,OPEN,,,\n\
+                   replicas,replica1,2,UP,7,10.1.0.2:5000,\n\
+                   replicas,replica2,0,MAINT (resolution),7,,\n\
+                   replicas,replica3,0,DOWN 1/2,7,10.1.0.3:5000,\n\
+                   replicas,replica4,1,DRAIN,7,10.1.0.4:5000,\n\
+                   replicas,BACKEND,2,UP,7,,\n";
         let slot = |name: &str, address: &str, up, sessions| Slot {
             name: name.into(),
             address: address.into(),
             up,
             drained: false,
+            since: 7,
             sessions,
         };
         assert_eq!(

@@ -9,6 +9,7 @@ mod credentials;
 mod doctor;
 pub mod engine;
 mod gateway;
+mod gateway_check;
 pub mod image;
 mod logs;
 pub mod observe;

@@ -22,6 +22,8 @@ pub struct Container {
     pub out_of_memory: bool,
     /// Why the engine could not start it.
     pub error: Option<String>,
+    /// When the engine started it last.
+    pub started: Option<Timestamp>,
     /// How often the engine started it again.
     pub restarts: u32,
     /// The last answer of its health check.
@@ -43,6 +45,8 @@ pub struct Container {
 pub enum State {
     /// It runs and its health check, if it has one, says so.
     Healthy,
+    /// It runs, and the gateway does not reach it (yet).
+    Unreached,
     /// It runs; the health check has not decided yet.
     Starting,
     /// It runs; the health check failed.
@@ -58,10 +62,9 @@ pub enum State {
 /// A container that the engine had to start again is believed after this long, if no health check passed before.
 const SETTLED: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether a start lies far enough back. A time that cannot be read is believed to.
-fn settled(started: Option<&str>) -> bool {
-    let started: Option<Timestamp> = started.and_then(|text| text.parse().ok());
-    started.is_none_or(|started| Timestamp::now().duration_since(started) >= SETTLED)
+/// Whether a start lies at least `age` back. A time that cannot be read is believed to.
+fn is_older(started: Option<Timestamp>, age: SignedDuration) -> bool {
+    started.is_none_or(|started| Timestamp::now().duration_since(started) >= age)
 }
 
 impl Container {
@@ -80,7 +83,7 @@ impl Container {
                 .filter(|address| !address.is_empty())
         };
         let restarts = inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-        let started = state.started_at.as_deref();
+        let started: Option<Timestamp> = state.started_at.as_deref().and_then(|text| text.parse().ok());
         Some(Self {
             id: inspected.id?,
             name: inspected.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -94,7 +97,7 @@ impl Container {
                 }
                 // No check has passed since the engine started it again: what ended it may well do so once more.
                 (Some(ContainerStateStatusEnum::RUNNING), None | Some(HealthStatusEnum::STARTING))
-                    if restarts > 0 && !settled(started) =>
+                    if restarts > 0 && !is_older(started, SETTLED) =>
                 {
                     State::Restarting
                 }
@@ -112,6 +115,7 @@ impl Container {
                 .flatten(),
             out_of_memory: state.oom_killed.unwrap_or(false),
             error: state.error.filter(|error| !error.is_empty()),
+            started,
             restarts,
             health_answer: state
                 .health
@@ -128,7 +132,15 @@ impl Container {
 
     /// Whether it has not ended for good.
     pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Healthy | State::Starting | State::Unhealthy | State::Restarting)
+        matches!(
+            self.state,
+            State::Healthy | State::Unreached | State::Starting | State::Unhealthy | State::Restarting
+        )
+    }
+
+    /// Whether it has run for at least `age` since its last start.
+    pub fn has_run_for(&self, age: SignedDuration) -> bool {
+        is_older(self.started, age)
     }
 
     /// Whether it failed, rather than had no time yet.
@@ -148,6 +160,7 @@ impl Container {
     pub fn complaint(&self) -> String {
         let mut text = match self.state {
             State::Healthy => "ready".to_owned(),
+            State::Unreached => "the gateway cannot connect to its port (service.port)".to_owned(),
             State::Starting => "its health check has not passed yet".to_owned(),
             State::Unhealthy => "unhealthy".to_owned(),
             State::Restarting => format!("ends again and again, {} times", self.restarts.max(1)),

@@ -32,6 +32,11 @@ struct Component {
 }
 
 impl Wanted {
+    /// The image of a component, as the documents name it.
+    pub fn image(&self, component: &str) -> Option<&str> {
+        self.components.get(component).map(|component| component.image.as_str())
+    }
+
     /// Whether a container is what it should be.
     pub fn is_current(&self, container: &Container) -> bool {
         self.components

@@ -6,17 +6,22 @@ use std::time::Duration;
 use anyhow::Result;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::Compose;
+use super::converge::replicas_of;
 use super::engine::Engine;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, Slot};
 use super::observe::{Container, State};
 use crate::error::{ExitStatus, Failure};
 use crate::targets::Say;
 
 /// Looks again at least this often; an event makes it earlier.
 const LOOK: Duration = Duration::from_millis(500);
+/// By then the gateway has found a closed port: 1 s until the first check, 250 ms until the second, 200 ms for a connection
+/// that times out; HAProxy reports whole seconds.
+const CHECKED: SignedDuration = SignedDuration::from_secs(3);
 /// A container that ended this often will not come by waiting.
 const HOPELESS: u32 = 3;
 /// Lines of its log that a stuck component is shown with.
@@ -41,8 +46,7 @@ impl Compose {
         let mut told = String::new();
         let mut revived = BTreeSet::new();
         loop {
-            let containers = engine.containers(self.project()).await?;
-            let waiting = waiting(&containers, &wanted);
+            let mut containers = engine.containers(self.project()).await?;
             // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
             // removed the replica, nobody would; once is enough to mend that.
             for stopped in containers.iter().filter(|container| container.state == State::Ended) {
@@ -51,26 +55,18 @@ impl Compose {
                     engine.start(&stopped.id).await?;
                 }
             }
-            if waiting.is_empty() {
-                let served: Vec<&Container> =
-                    containers.iter().filter(|container| container.component == "service").collect();
-                let mut slots = Vec::new();
-                if let Some(gateway) = Gateway::of(engine, &containers) {
-                    // One that cannot be asked yet is asked again.
-                    slots = gateway.slots().await.unwrap_or_default();
-                    gateway.heal(&slots, &served).await?;
-                }
-                let in_rotation = served
-                    .iter()
-                    .filter(|container| {
-                        slots.iter().any(|slot| slot.up && Some(&slot.address) == container.address.as_ref())
-                    })
-                    .count();
-                if u32::try_from(in_rotation).is_ok_and(|count| count >= replicas) {
+            let mut waiting = missing(&containers, &wanted);
+            if let Some(gateway) = Gateway::of(engine, &containers).filter(|_| waiting.is_empty()) {
+                // One that cannot be asked yet is asked again.
+                let slots = gateway.slots().await.unwrap_or_default();
+                gateway.heal(&slots, &replicas_of(&containers).collect::<Vec<_>>()).await?;
+                self.mark_unreached(&mut containers, &slots);
+                waiting = missing(&containers, &wanted);
+                if waiting.is_empty() {
                     return Ok(containers);
                 }
             }
-            let line = match waiting.is_empty() {
+            let line = match containers.iter().any(|container| container.state == State::Unreached) {
                 true => "waiting for the gateway to see the replicas".to_owned(),
                 false => format!("waiting for {}", waiting.join(", ")),
             };
@@ -78,9 +74,10 @@ impl Compose {
                 say(&line);
                 told = line;
             }
-            let hopeless = containers
-                .iter()
-                .any(|container| container.restarts >= HOPELESS && container.state != State::Healthy);
+            let hopeless = containers.iter().any(|container| {
+                container.restarts >= HOPELESS
+                    && !matches!(container.state, State::Healthy | State::Unreached)
+            });
             if hopeless || Instant::now() >= deadline {
                 let status = if hopeless { ExitStatus::Failed } else { ExitStatus::TimedOut };
                 return Err(self.stuck(engine, &containers, &waiting, status).await.into());
@@ -89,6 +86,27 @@ impl Compose {
             if let Ok(None) = tokio::time::timeout_at(until, events.next()).await {
                 // The engine told us no more; the clock alone wakes us now.
                 tokio::time::sleep_until(until).await;
+            }
+        }
+    }
+
+    /// Marks the replicas to which the gateway, whose places are `slots`, sends no work.
+    ///
+    /// HAProxy marks a place as up as soon as it has an address, before its first check. The bundled service has a health check
+    /// of its port; another image counts once the place has been up, and the replica running, for longer than the checks
+    /// of `haproxy.cfg` need to find a closed port.
+    pub(super) fn mark_unreached(&self, containers: &mut [Container], slots: &[Slot]) {
+        let bundled = self.stack.service.image.is_bundled();
+        for container in containers.iter_mut().filter(|container| container.component == "service") {
+            let checked = bundled || container.has_run_for(CHECKED);
+            let reached = checked
+                && slots.iter().any(|slot| {
+                    let up_for = SignedDuration::from_secs(slot.since.try_into().unwrap_or(i64::MAX));
+                    let confirmed = bundled || up_for >= CHECKED;
+                    slot.up && confirmed && Some(&slot.address) == container.address.as_ref()
+                });
+            if container.state == State::Healthy && !reached {
+                container.state = State::Unreached;
             }
         }
     }
@@ -119,10 +137,7 @@ impl Compose {
         waiting: &[String],
         status: ExitStatus,
     ) -> Failure {
-        let mut message = match waiting.is_empty() {
-            true => "the gateway sends no work to the replicas".to_owned(),
-            false => format!("not ready: {}", waiting.join(", ")),
-        };
+        let mut message = format!("not ready: {}", waiting.join(", "));
         let mut stuck: Vec<&Container> =
             containers.iter().filter(|container| container.state != State::Healthy).collect();
         // Those that only had no time yet come last, and without their words when others are to blame.
@@ -146,7 +161,7 @@ impl Compose {
 }
 
 /// The components of which fewer are healthy than wanted.
-fn waiting(containers: &[Container], wanted: &BTreeMap<&str, u32>) -> Vec<String> {
+fn missing(containers: &[Container], wanted: &BTreeMap<&str, u32>) -> Vec<String> {
     wanted
         .iter()
         .filter_map(|(component, wanted)| {

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Compose;
 use super::engine::Engine;
+use super::gateway::Gateway;
 use super::observe::{Container, State};
 use crate::render::context::compose::reachable_host;
 use crate::stack::model::StoreMode;
@@ -16,7 +17,13 @@ impl Compose {
     /// Exit 4 when the engine cannot be reached.
     pub async fn status(&self, replicas: u32) -> Result<Status> {
         let engine = Engine::connect().await?;
-        let containers = engine.containers(self.project()).await?;
+        let mut containers = engine.containers(self.project()).await?;
+        if let Some(gateway) = Gateway::of(&engine, &containers) {
+            // A gateway that does not answer shows in its own line.
+            if let Ok(slots) = gateway.slots().await {
+                self.mark_unreached(&mut containers, &slots);
+            }
+        }
         Ok(self.status_of(&engine, &containers, replicas))
     }
 
@@ -74,7 +81,7 @@ impl Compose {
             kind,
             state: match container.state {
                 State::Healthy => ComponentState::Ready,
-                State::Starting => ComponentState::Starting,
+                State::Unreached | State::Starting => ComponentState::Starting,
                 State::Unhealthy | State::Restarting => ComponentState::Crashed,
                 State::Created | State::Ended => ComponentState::Stopped,
             },

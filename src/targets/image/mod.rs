@@ -5,6 +5,7 @@ mod archive;
 mod challenge;
 mod credentials;
 mod name;
+mod origin;
 mod program;
 mod push;
 mod registry;

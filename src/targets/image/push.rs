@@ -62,7 +62,7 @@ async fn upload(registry: &mut Registry, name: &RemoteName, blob: &[u8], tell: T
     let answer = registry.send(Method::POST, begin, Payload::default(), tell).await?;
     demand(name, &answer, answer.status == StatusCode::ACCEPTED)?;
     let location = registry.location(&answer)?;
-    let join = if location.contains('?') { '&' } else { '?' };
+    let join = if location.query().is_some() { '&' } else { '?' };
     let payload = Payload { kind: "application/octet-stream", bytes: Bytes::copy_from_slice(blob) };
     let place = format!("{location}{join}digest={digest}").parse()?;
     let answer = registry.send(Method::PUT, place, payload, tell).await?;

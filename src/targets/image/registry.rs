@@ -10,14 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::Frame;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -25,10 +24,11 @@ use super::archive::MANIFEST;
 use super::challenge::{self, Challenge};
 use super::credentials::Credentials;
 use super::name::RemoteName;
+use super::origin;
 use crate::error::{ExitStatus, Failure};
+use crate::targets::connector::Connector;
+use crate::targets::proxy::{Proxies, Proxy};
 
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent: it may copy a whole layer to its store before it answers.
 const SILENCE: Duration = Duration::from_secs(120);
 /// Between two words on how far an upload is.
@@ -37,14 +37,18 @@ const TELL: Duration = Duration::from_secs(1);
 const PIECE: usize = 64 * 1024;
 /// Longest answer that is read.
 const MOST: usize = 1 << 20;
+/// Most redirects of one request.
+const REDIRECTS: usize = 5;
 
 /// Told how many bytes of how many are on their way.
 pub type Tell<'a> = &'a dyn Fn(u64, u64);
 
 /// A repository.
 pub struct Registry {
-    client: Client<HttpsConnector<HttpConnector>, BoxBody<Bytes, Infallible>>,
-    base: String,
+    client: Client<HttpsConnector<Connector>, BoxBody<Bytes, Infallible>>,
+    proxies: Proxies,
+    /// Its scheme and host: credentials go nowhere else.
+    home: Uri,
     name: RemoteName,
     credentials: Option<Credentials>,
     authorization: Option<HeaderValue>,
@@ -59,6 +63,8 @@ pub struct Payload {
 
 /// A whole answer.
 pub struct Answer {
+    /// Who gave it.
+    pub uri: Uri,
     pub status: StatusCode,
     pub headers: HeaderMap,
     body: Bytes,
@@ -67,20 +73,18 @@ pub struct Answer {
 impl Registry {
     /// Connects to nothing yet. `plain` leaves TLS out.
     pub fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT));
-        http.set_nodelay(true);
+        let proxies = Proxies::from_environment();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
             .context("this machine has no certificate authorities")?
             .https_or_http()
             .enable_http1()
-            .wrap_connector(http);
+            .wrap_connector(Connector::new(proxies.clone()));
         let scheme = if plain { "http" } else { "https" };
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
-            base: format!("{scheme}://{}", name.registry),
+            proxies,
+            home: format!("{scheme}://{}/", name.registry).parse()?,
             name: name.clone(),
             credentials,
             authorization: None,
@@ -89,17 +93,24 @@ impl Registry {
 
     /// The URI of something in the repository.
     pub fn uri(&self, path: &str) -> Result<Uri> {
-        Ok(format!("{}/v2/{}/{path}", self.base, self.name.repository).parse()?)
+        origin::resolve(&self.home, &format!("/v2/{}/{path}", self.name.repository))
     }
 
-    /// The URI that a `Location` header means; it may be relative.
-    pub fn location(&self, answer: &Answer) -> Result<String> {
+    /// The place that a `Location` header means.
+    ///
+    /// # Errors
+    /// When there is none, or the connection would be weaker.
+    pub fn location(&self, answer: &Answer) -> Result<Uri> {
         let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.context("the registry does not say where to upload to")?;
-        Ok(if location.starts_with('/') { format!("{}{location}", self.base) } else { location.to_owned() })
+        let location = location.context("the registry sends no `Location`")?;
+        let next = origin::resolve(&answer.uri, location)?;
+        if origin::is_weaker(&answer.uri, &next) || origin::is_weaker(&self.home, &next) {
+            return Err(self.downgrade(&next));
+        }
+        Ok(next)
     }
 
-    /// One request and its answer. Makes itself known when the registry asks for that.
+    /// One request and its answer, after redirects. Makes itself known when the registry asks for that.
     ///
     /// # Errors
     /// When there is no answer, or the registry lets nobody in. Any other status is an answer.
@@ -110,8 +121,9 @@ impl Registry {
         payload: Payload,
         tell: Tell<'_>,
     ) -> Result<Answer> {
-        let answer = self.exchange(&method, &uri, &payload, tell).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        let answer = self.follow(&method, &uri, &payload, tell).await?;
+        // A server that a redirect names gets no credentials of this one.
+        if answer.status != StatusCode::UNAUTHORIZED || !origin::is_same(&answer.uri, &self.home) {
             return Ok(answer);
         }
         self.authorization = match challenge::read(&answer.headers) {
@@ -122,18 +134,37 @@ impl Registry {
             Some(Challenge::Bearer { realm, service }) => Some(self.token(&realm, &service).await?),
             None => return Err(self.refused(&answer)),
         };
-        let answer = self.exchange(&method, &uri, &payload, tell).await?;
+        let answer = self.follow(&method, &uri, &payload, tell).await?;
         if answer.status == StatusCode::UNAUTHORIZED { Err(self.refused(&answer)) } else { Ok(answer) }
+    }
+
+    /// A request with the redirects that keep its method and what it carries.
+    async fn follow(&self, method: &Method, uri: &Uri, payload: &Payload, tell: Tell<'_>) -> Result<Answer> {
+        let mut uri = uri.clone();
+        for _ in 0..=REDIRECTS {
+            let answer = self.exchange(method, &uri, payload, tell).await?;
+            let kept = match answer.status {
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+                StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method.is_safe(),
+                _ => false,
+            };
+            if !kept {
+                return Ok(answer);
+            }
+            uri = self.location(&answer)?;
+        }
+        bail!("the registry `{}` redirects more than {REDIRECTS} times", self.name.registry)
     }
 
     /// A token for this repository, from the service that the registry named.
     async fn token(&self, realm: &str, service: &str) -> Result<HeaderValue> {
-        if !realm.starts_with("https://") && self.base.starts_with("https://") {
-            bail!("the registry wants the credentials without TLS");
+        let realm: Uri = origin::resolve(&self.home, realm)?;
+        if origin::is_weaker(&self.home, &realm) {
+            return Err(self.downgrade(&realm));
         }
         let scope = format!("repository:{}:pull,push", self.name.repository);
         let (service, scope) = (challenge::encode(service), challenge::encode(&scope));
-        let join = if realm.contains('?') { '&' } else { '?' };
+        let join = if realm.query().is_some() { '&' } else { '?' };
         let mut request = Request::builder().header(USER_AGENT, "appforge");
         let mut body = Bytes::new();
         request = match &self.credentials {
@@ -179,8 +210,8 @@ impl Registry {
         if !payload.kind.is_empty() {
             request = request.header(CONTENT_TYPE, payload.kind);
         }
-        // A registry may send uploads to a store elsewhere, which is told no secret of this one.
-        let same = uri.authority().is_some_and(|authority| authority.as_str() == self.name.registry);
+        // A registry may send uploads to a store elsewhere, which gets no credentials of this one.
+        let same = origin::is_same(uri, &self.home);
         if let Some(authorization) = self.authorization.as_ref().filter(|_| same) {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -197,11 +228,21 @@ impl Registry {
             Ok::<_, Infallible>(Frame::data(piece))
         });
         let body = BodyExt::boxed(StreamBody::new(stream::iter(pieces).map(|piece| piece)));
+        let mut request = request.body(body)?;
+        let uri = request.uri().clone();
+        let proxy = self.proxies.to(&uri)?;
+        if uri.scheme_str() == Some("http")
+            && let Some(login) = proxy.as_ref().and_then(Proxy::authorization)
+        {
+            // A tunnel carries the login in its `CONNECT`; without TLS each request carries it.
+            request.headers_mut().insert(PROXY_AUTHORIZATION, login);
+        }
         let exchange = async {
-            let answer = self.client.request(request.body(body)?).await?;
+            let answer = self.client.request(request).await?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, MOST).collect().await.map_err(anyhow::Error::from_boxed)?;
             Ok::<_, anyhow::Error>(Answer {
+                uri: uri.clone(),
                 status: head.status,
                 headers: head.headers,
                 body: body.to_bytes(),
@@ -211,7 +252,7 @@ impl Registry {
         let (mut known, mut since) = (0, Instant::now());
         loop {
             if let Ok(answer) = tokio::time::timeout(TELL, exchange.as_mut()).await {
-                return answer.map_err(|error| self.unreachable(error));
+                return answer.map_err(|error| self.unreachable(error, &uri, proxy.as_ref()));
             }
             let now = sent.load(Ordering::Relaxed);
             if now != known {
@@ -230,22 +271,41 @@ impl Registry {
         }
     }
 
-    fn unreachable(&self, error: anyhow::Error) -> anyhow::Error {
+    fn unreachable(&self, error: anyhow::Error, uri: &Uri, proxy: Option<&Proxy>) -> anyhow::Error {
         let connect = error
             .downcast_ref::<hyper_util::client::legacy::Error>()
             .is_some_and(hyper_util::client::legacy::Error::is_connect);
         if !connect {
             return error.context(format!("while talking to the registry `{}`", self.name.registry));
         }
-        let mut failure = Failure::new(
-            ExitStatus::Unreachable,
-            format!("the registry `{}` cannot be reached", self.name.registry),
-        )
-        .caused_by(error);
-        if self.base.starts_with("https://") {
-            failure = failure.hint("a registry without TLS takes `--plain-http`");
-        }
+        let whom = match origin::is_same(uri, &self.home) {
+            true => format!("the registry `{}`", self.name.registry),
+            false => format!("`{}`, which the registry `{}` names,", origin::shown(uri), self.name.registry),
+        };
+        let trouble = trouble(error.as_ref());
+        let failure = |what: &str| Failure::new(ExitStatus::Unreachable, format!("{whom} {what}"));
+        let mut failure = match (trouble, proxy) {
+            (Trouble::Certificate, _) => failure("has a certificate that this machine does not trust")
+                .hint("add the authority that signed it to this machine (`update-ca-certificates`), or name its file in SSL_CERT_FILE"),
+            (_, Some(proxy)) => failure("cannot be reached").hint(proxy.hint(uri)),
+            (Trouble::NoTls, None) if uri.scheme_str() == Some("https") => {
+                failure("cannot be reached").hint("a registry without TLS takes `--plain-http`")
+            }
+            _ => failure("cannot be reached"),
+        };
+        failure = failure.caused_by(error);
         failure.hint("`appforge image save` writes a file instead").into()
+    }
+
+    fn downgrade(&self, to: &Uri) -> anyhow::Error {
+        let message = format!(
+            "the registry `{}` redirects to `{}`, a weaker connection than its own; nothing was sent there",
+            self.name.registry,
+            origin::shown(to)
+        );
+        Failure::new(ExitStatus::Failed, message)
+            .hint("set `http: {relativeurls: true}` in the registry's configuration, or let its reverse proxy send `X-Forwarded-Proto: https`")
+            .into()
     }
 
     fn refused(&self, answer: &Answer) -> anyhow::Error {
@@ -275,6 +335,37 @@ impl Answer {
             .collect();
         if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
     }
+}
+
+/// Why there is no connection.
+enum Trouble {
+    /// The server's certificate is not valid, or not for it.
+    Certificate,
+    /// No server listens, or the server does not speak TLS.
+    NoTls,
+    Other,
+}
+
+/// Walks the causes; the source of an IO error skips the error that it carries.
+fn trouble(error: &(dyn std::error::Error + 'static)) -> Trouble {
+    use rustls::{Error, InvalidMessage};
+    let mut at = Some(error);
+    while let Some(error) = at {
+        match error.downcast_ref::<Error>() {
+            Some(Error::InvalidCertificate(_)) => return Trouble::Certificate,
+            Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => return Trouble::NoTls,
+            _ => {}
+        }
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return Trouble::NoTls;
+        }
+        at = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    Trouble::Other
 }
 
 fn basic(user: &str, password: &str) -> Result<HeaderValue> {

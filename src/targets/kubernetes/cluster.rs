@@ -13,14 +13,14 @@ use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 
 use super::announcer::Announcer;
+use super::client;
 use super::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::layers::nearest;
+use crate::targets::proxy::Proxies;
 
 /// The manager of the fields that we set.
 pub const MANAGER: &str = "appforge";
-/// How long a server may take to take a connection.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long one request may take before it is tried again.
 const REQUEST: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two tries.
@@ -63,13 +63,10 @@ impl Cluster {
     /// Exit 4 without a kubeconfig or a context, exit 2 for a context that is not there, or for a remote one that nobody named.
     pub async fn connect(choice: &Choice, patience: Duration, announcer: &Announcer) -> Result<Self> {
         let named = choice.flag.clone().or_else(|| choice.file.clone());
-        let (mut config, place) = match read_kubeconfig()? {
+        let (config, mut place, proxies) = match read_kubeconfig()? {
             Some(kubeconfig) => pick(kubeconfig, named.as_deref()).await?,
             None => inside(named.as_deref())?,
         };
-        // Tries and their end are this module's.
-        config.default_retry = false;
-        config.connect_timeout = Some(CONNECT);
         let local = is_local(&place, config.cluster_url.host().unwrap_or_default());
         if !local && named.is_none() {
             return Err(Failure::new(
@@ -85,7 +82,9 @@ impl Cluster {
             ))
             .into());
         }
-        let client = Client::try_from(config)
+        let proxy = proxies.to(&config.cluster_url)?;
+        place.proxy = proxy.as_ref().map(|proxy| proxy.hint(&config.cluster_url));
+        let client = client::build(config, proxies, proxy.as_ref())
             .map_err(|error| explain(error, &Doing::all("connect", "cluster", None), &place))?;
         Ok(Self {
             client,
@@ -204,7 +203,7 @@ fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
     }
 }
 
-async fn pick(kubeconfig: Kubeconfig, named: Option<&str>) -> Result<(Config, Place)> {
+async fn pick(mut kubeconfig: Kubeconfig, named: Option<&str>) -> Result<(Config, Place, Proxies)> {
     let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
     let Some(context) = named.map(str::to_owned).or(current) else {
         return Err(Failure::new(ExitStatus::Unreachable, "the kubeconfig has no current context")
@@ -222,6 +221,8 @@ async fn pick(kubeconfig: Kubeconfig, named: Option<&str>) -> Result<(Config, Pl
         .into());
     };
     let user = found.context.as_ref().and_then(|context| context.user.clone()).unwrap_or_default();
+    let cluster = found.context.as_ref().map(|context| context.cluster.clone()).unwrap_or_default();
+    let proxies = client::proxies(&mut kubeconfig, &cluster);
     let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
         Failure::new(
@@ -232,10 +233,10 @@ async fn pick(kubeconfig: Kubeconfig, named: Option<&str>) -> Result<(Config, Pl
         .caused_by(error)
     })?;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    Ok((config, Place { context, server, user }))
+    Ok((config, Place { context, server, user, proxy: None }, proxies))
 }
 
-fn inside(named: Option<&str>) -> Result<(Config, Place)> {
+fn inside(named: Option<&str>) -> Result<(Config, Place, Proxies)> {
     let config = Config::incluster().map_err(|error| {
         Failure::new(ExitStatus::Unreachable, "there is no kubeconfig, and this pod has no service account")
             .hint("mount a service account's token, or point KUBECONFIG at a kubeconfig")
@@ -247,7 +248,8 @@ fn inside(named: Option<&str>) -> Result<(Config, Place)> {
             .into());
     }
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    Ok((config, Place { context: IN_CLUSTER.into(), server, user: "service account".into() }))
+    let place = Place { context: IN_CLUSTER.into(), server, user: "service account".into(), proxy: None };
+    Ok((config, place, Proxies::from_environment()))
 }
 
 /// Whether a cluster is this machine's own: by the name that the makers of such clusters give, or by its address.
@@ -269,7 +271,8 @@ mod tests {
     #[test]
     fn a_cluster_is_local_by_its_name_or_its_address() {
         let local = |context: &str, host: &str| {
-            let place = Place { context: context.into(), server: String::new(), user: String::new() };
+            let place =
+                Place { context: context.into(), server: String::new(), user: String::new(), proxy: None };
             is_local(&place, host)
         };
         assert!(local("kind-dev", "10.0.0.1"));

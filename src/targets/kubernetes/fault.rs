@@ -61,6 +61,8 @@ pub struct Place {
     pub server: String,
     /// The user of the context.
     pub user: String,
+    /// The hint about the proxy, when there is one.
+    pub proxy: Option<String>,
 }
 
 impl Place {
@@ -134,11 +136,12 @@ pub fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Error {
 
 /// The failure of a request that nobody answered.
 pub fn unreachable(place: &Place) -> Failure {
-    Failure::new(
+    let failure = Failure::new(
         ExitStatus::Unreachable,
         format!("the cluster of the context `{}` cannot be reached at {}", place.context, place.server),
-    )
-    .hint(place.kubectl("cluster-info"))
+    );
+    let failure = place.proxy.iter().fold(failure, |failure, hint| failure.hint(hint));
+    failure.hint(place.kubectl("cluster-info"))
 }
 
 /// The failure of a request that was tried until the deadline.

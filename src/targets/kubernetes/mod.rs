@@ -6,6 +6,7 @@
 mod announcer;
 mod autoscaler;
 mod changes;
+mod client;
 mod cluster;
 mod compare;
 mod converge;
