@@ -159,6 +159,13 @@ pub enum Verb {
         #[arg(long, env = "ADMIN_PORT", default_value_t = 9090)]
         port: u16,
     },
+    /// Try the stores at MONGODB_URI and REDIS_URL, or the files that MONGODB_URI_FILE and REDIS_URL_FILE name
+    #[command(hide = true)]
+    Reach {
+        /// How long a store may take to answer
+        #[arg(long, value_name = "TIME", default_value = "10s")]
+        timeout: Span,
+    },
     /// Run an embedded store
     #[command(hide = true)]
     Store(StoreArgs),
@@ -199,6 +206,9 @@ pub struct UpArgs {
     /// Take over fields that somebody else manages (kubernetes)
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Exit 1 when an external store does not answer at its address, even if the address is not new
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Who judges what would be done.

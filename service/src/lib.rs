@@ -14,6 +14,7 @@ pub mod network;
 pub mod openapi;
 pub mod probe;
 pub mod problem;
+pub mod reach;
 pub mod redis;
 pub mod run;
 pub mod server;

@@ -10,6 +10,7 @@ mod image;
 mod init;
 mod load;
 mod logs;
+mod reach;
 mod render;
 mod restart;
 mod revisions;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve(args) => serve::serve(args).await,
         Verb::Healthcheck { port } => serve::healthcheck(port).await,
+        Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Store(args) => store::run(args).await,
         Verb::Supervise { state } => {
             serve::log_to_stderr();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::commands::Context;
 use crate::commands::target::{Progress, interruptible, kubernetes_only, status_text, target};
-use crate::commands::up::ROLLS_ON;
+use crate::commands::up::{ROLLS_ON, outcome_json};
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
 use crate::stack::values::Span;
@@ -36,17 +36,18 @@ pub async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -
     let since = Instant::now();
     let progress = Progress::new(context);
     let say = |message: &str| progress.show(message);
-    let (plan, status) = interruptible(kubernetes.rollback(number, timeout.0, &say), ROLLS_ON).await?;
+    let outcome = interruptible(kubernetes.rollback(number, timeout.0, &say), ROLLS_ON).await?;
     drop(progress);
-    if plan.is_empty() {
+    if outcome.plan.is_empty() {
         context.out.say(format!("nothing to change: revision {number} is the one that runs"));
     } else {
         context.out.say(format!("went back to revision {number} in {:.1}s", since.elapsed().as_secs_f64()));
         context.out.say("the stack file still says otherwise: the next `appforge up` goes forward again");
     }
-    context.out.data(&json!({"changed": !plan.is_empty(), "plan": plan, "status": status}), || {
-        status_text(&status)
-    })?;
+    for warning in &outcome.unreachable {
+        context.out.warn(warning);
+    }
+    context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
     Ok(ExitStatus::Done)
 }
 

@@ -1,12 +1,11 @@
 //! `scale`.
 
 use anyhow::Result;
-use serde_json::json;
 
 use crate::cli::ScaleArgs;
 use crate::commands::Context;
 use crate::commands::target::{kubernetes_only, remember, status_text, target, wanted};
-use crate::commands::up::converge;
+use crate::commands::up::{converge, outcome_json};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
 use crate::stack::{Stack, TargetKind};
@@ -29,12 +28,10 @@ pub async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
         Target::Compose(compose) => compose.running().await?,
         Target::Kubernetes(kubernetes) => kubernetes.running().await?,
     }
-    let options = Options { timeout: args.timeout.0, force_conflicts: false, explicit: true };
-    let (plan, status) = converge(context, &target, &stack, replicas, options, "scale").await?;
+    let options = Options { timeout: args.timeout.0, force_conflicts: false, explicit: true, strict: false };
+    let outcome = converge(context, &target, &stack, replicas, options, "scale").await?;
     remember(context, &stack, replicas, args.max)?;
-    context.out.data(&json!({"changed": !plan.is_empty(), "plan": plan, "status": status}), || {
-        status_text(&status)
-    })?;
+    context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
     Ok(ExitStatus::Done)
 }
 

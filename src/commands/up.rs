@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
@@ -11,13 +11,13 @@ use crate::commands::render::judge;
 use crate::commands::target::{
     Progress, cautions, interruptible, kubernetes_only, remember, status_text, target, wanted,
 };
-use crate::error::ExitStatus;
+use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
 use crate::stack::Stack;
 use crate::targets::Target;
 use crate::targets::kubernetes::{Asking, Options};
+use crate::targets::outcome::Outcome;
 use crate::targets::plan::Plan;
-use crate::targets::status::Status;
 
 /// What Ctrl-C during a change means.
 pub const GOES_ON: &str =
@@ -52,18 +52,32 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         timeout: args.timeout.0,
         force_conflicts: args.force_conflicts,
         explicit: args.replicas.is_some(),
+        strict: args.strict,
     };
-    let (plan, status) = converge(context, &target, &stack, replicas, options, "up").await?;
+    let outcome = converge(context, &target, &stack, replicas, options, "up").await?;
     if args.replicas.is_some() {
         remember(context, &stack, replicas, None)?;
     }
     for caution in cautions(&stack) {
         context.out.warn(caution);
     }
-    context.out.data(&json!({"changed": !plan.is_empty(), "plan": plan, "status": status}), || {
-        status_text(&status)
-    })?;
+    context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
+    if args.strict && !outcome.unreachable.is_empty() {
+        let lines: Vec<String> = outcome.unreachable.iter().map(|line| format!("\n  {line}")).collect();
+        let message = format!("the stack is up, but not all of its external stores answer:{}", lines.concat());
+        return Err(Failure::new(ExitStatus::Failed, message)
+            .hint("without `--strict` this is a warning")
+            .into());
+    }
     Ok(ExitStatus::Done)
+}
+
+/// What a change did, for `-o json`.
+pub fn outcome_json(outcome: &Outcome) -> Value {
+    json!({
+        "changed": !outcome.plan.is_empty(), "plan": outcome.plan, "status": outcome.status,
+        "unreachable": outcome.unreachable, "left": outcome.left,
+    })
 }
 
 /// Brings the stack to `replicas` replicas of what `stack` says, and says what was done.
@@ -74,29 +88,41 @@ pub async fn converge(
     replicas: u32,
     options: Options,
     verb: &str,
-) -> Result<(Plan, Status)> {
+) -> Result<Outcome> {
     let since = Instant::now();
     let progress = Progress::new(context);
     let say = |message: &str| progress.show(message);
-    let (plan, status) = match target {
+    let outcome = match target {
         Target::Local(local) => {
             let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
             let desired = local.desired(stack, replicas)?;
-            interruptible(local.apply(&desired, options.timeout, say), GOES_ON).await?
+            let (plan, status) =
+                interruptible(local.apply(&desired, options.timeout, say), GOES_ON).await?;
+            Outcome::new(plan, status)
         }
-        Target::Compose(compose) => interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?,
+        Target::Compose(compose) => {
+            let (plan, status) = interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?;
+            Outcome::new(plan, status)
+        }
         Target::Kubernetes(kubernetes) => {
             judge(context, &kubernetes.findings(replicas)?)?;
             interruptible(kubernetes.up(replicas, options, &say), STOPS).await?
         }
     };
     drop(progress);
-    context.out.say(if plan.is_empty() {
+    context.out.say(if outcome.plan.is_empty() {
         "nothing to change: the stack is as it should be".to_owned()
     } else {
         format!("ready after {:.1}s", since.elapsed().as_secs_f64())
     });
-    Ok((plan, status))
+    for line in &outcome.left {
+        context.out.say(line);
+    }
+    // With `--strict` they are the error.
+    for warning in outcome.unreachable.iter().filter(|_| !options.strict) {
+        context.out.warn(warning);
+    }
+    Ok(outcome)
 }
 
 /// Shows what `up` would do.

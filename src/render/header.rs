@@ -27,7 +27,7 @@ impl Header {
         add(target.as_str());
         add(&serde_json::to_string(stack).unwrap_or_default());
         add(&overrides.secrets);
-        for part in [&overrides.image, &overrides.credentials].into_iter().flatten() {
+        if let Some(part) = &overrides.image {
             add(part);
         }
         for (name, text) in &overrides.templates {

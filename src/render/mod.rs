@@ -44,13 +44,11 @@ pub struct Overrides {
     pub secrets: String,
     /// What `service.image: bundled` is called where the documents go; Kubernetes only. Without it, a name by version.
     pub image: Option<String>,
-    /// A digest of the credentials that replicas mount: another one replaces the replicas; Kubernetes only.
-    pub credentials: Option<String>,
 }
 
 impl Default for Overrides {
     fn default() -> Self {
-        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned(), image: None, credentials: None }
+        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned(), image: None }
     }
 }
 

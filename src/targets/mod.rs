@@ -1,5 +1,6 @@
 //! Where a stack runs: the only code that talks to engines. One folder a target; what they share is data.
 
+pub mod address;
 pub mod compose;
 mod connector;
 pub mod finding;
@@ -8,6 +9,7 @@ pub mod kubernetes;
 pub mod local;
 pub mod logs;
 mod machine;
+pub mod outcome;
 pub mod plan;
 mod proxy;
 pub mod revision;

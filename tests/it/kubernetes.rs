@@ -4,6 +4,7 @@
 mod api;
 mod errors;
 mod proxy;
+mod kubelet;
 mod store;
 
 use std::collections::BTreeSet;
@@ -98,12 +99,12 @@ fn up_applies_in_order_waits_and_the_second_time_changes_nothing() {
             "serviceaccounts",
             "secrets",
             "configmaps",
+            "networkpolicies",
             "services",
             "statefulsets",
             "deployments",
             "horizontalpodautoscalers",
             "poddisruptionbudgets",
-            "networkpolicies",
         ]
     );
     let second = place.exits(0, &["up", "--timeout", "20s"]);
@@ -236,13 +237,14 @@ fn down_keeps_data_and_volumes_takes_it_once_it_is_confirmed() {
     let mut wanted = [
         "priorityclasses",
         "serviceaccounts",
+        "secrets",
         "configmaps",
+        "networkpolicies",
         "services",
         "statefulsets",
         "deployments",
         "horizontalpodautoscalers",
         "poddisruptionbudgets",
-        "networkpolicies",
     ];
     wanted.reverse();
     assert_eq!(order(&place.api.seen()), wanted);

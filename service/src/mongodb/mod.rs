@@ -2,6 +2,7 @@
 
 mod failure;
 mod pool;
+mod reach;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 pub use failure::Away;
 use pool::Pool;
+pub use reach::reach;
 
 use crate::status::{MongodbStatus, StoreState};
 

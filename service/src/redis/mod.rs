@@ -4,6 +4,7 @@
 mod connection;
 mod failure;
 mod keeper;
+mod reach;
 mod roster;
 mod source;
 
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
 pub(crate) use keeper::random;
+pub use reach::reach;
 pub use roster::Count;
 
 use crate::redis::source::Source;

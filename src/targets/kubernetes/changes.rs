@@ -1,5 +1,7 @@
 //! What `up` would change: each document tried against the server without being kept, and what no document names any more.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt};
 use kube::api::{Patch, PatchParams};
@@ -9,6 +11,7 @@ use super::cluster::{Cluster, MANAGER};
 use super::compare::{differences, missing};
 use super::converge::Asking;
 use super::immutable;
+use super::leftovers::{claims, described};
 use super::object::{Object, STACK_LABEL, received};
 use super::world::{AT_ONCE, NamespaceState, World};
 use crate::error::{ExitStatus, Failure};
@@ -32,6 +35,8 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// Objects of the stack that no document names, in the order of deletion.
     pub prunes: Vec<Object>,
+    /// The volumes that stay when these objects go, by the object's title.
+    pub claims: BTreeMap<String, Vec<Object>>,
 }
 
 impl Changes {
@@ -48,19 +53,35 @@ impl Changes {
         asking: Asking,
     ) -> Result<Self> {
         let prunes = prunes(world, &objects);
+        let claims = prunes
+            .iter()
+            .map(|object| (object.title(), claims(world, object)))
+            .filter(|(_, claims): &(String, Vec<Object>)| !claims.is_empty())
+            .collect();
         let there = world.namespace != NamespaceState::Missing || !asking.server;
         let asked = objects.into_iter().map(|object| async move {
             if !there {
                 // The server judges only what goes into a namespace that exists.
                 return Ok(Change { object, action: Some(Action::Create), causes: Vec::new() });
             }
-            match asking.server {
-                true => ask(cluster, stack, world, object, asking.force).await,
-                false => Ok(guess(world, object)),
-            }
+            Change::ask(cluster, stack, world, object, asking).await
         });
         let changes = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-        Ok(Self { changes, prunes })
+        Ok(Self { changes, prunes, claims })
+    }
+
+    /// The data that stays when stores go, and how to remove it, one sentence a volume.
+    pub fn left(&self, cluster: &Cluster) -> Vec<String> {
+        let kubectl = format!("kubectl --context {} -n {}", cluster.place.context, cluster.namespace);
+        let line = |(title, claim): (&String, &Object)| {
+            format!(
+                "{title} is removed, its data stays in {}; `{kubectl} delete pvc {}` removes it",
+                described(claim),
+                claim.name
+            )
+        };
+        let all = self.claims.iter().flat_map(|(title, claims)| claims.iter().map(move |claim| (title, claim)));
+        all.map(line).collect()
     }
 
     /// For people: what is made, then what is changed, then what goes.
@@ -78,9 +99,32 @@ impl Changes {
             plan.push(action, change.object.title(), change.causes.clone());
         }
         for object in &self.prunes {
-            plan.push(Action::Remove, object.title(), vec!["no longer in the stack".to_owned()]);
+            let mut causes = vec!["no longer in the stack".to_owned()];
+            if let Some(claims) = self.claims.get(&object.title()) {
+                causes.extend(claims.iter().map(|claim| format!("its data stays in {}", described(claim))));
+            }
+            plan.push(Action::Remove, object.title(), causes);
         }
         plan
+    }
+}
+
+impl Change {
+    /// Asks what one object would become, as [`Changes::ask`] does for all.
+    ///
+    /// # Errors
+    /// As [`Changes::ask`].
+    pub async fn ask(
+        cluster: &Cluster,
+        stack: &str,
+        world: &World,
+        object: Object,
+        asking: Asking,
+    ) -> Result<Self> {
+        match asking.server {
+            true => ask(cluster, stack, world, object, asking.force).await,
+            false => Ok(guess(world, object)),
+        }
     }
 }
 

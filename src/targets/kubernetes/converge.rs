@@ -3,26 +3,29 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures_util::future::BoxFuture;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::carry_out::Prepared;
 use super::changes::{Change, Changes};
 use super::cluster::{Cluster, MANAGER};
 use super::down::wait_until_deleted;
 use super::kind::Kind;
-use super::object::{self, Object, received};
-use super::replicas::{self, HANDOVER, Handover};
-use super::secrets::Credentials;
+use super::mounted::{self, Mounted};
+use super::object::{self, Object};
+use super::replicas::{self, Handover};
+use super::rollout::Waiting;
+use super::secrets::{Credentials, digest, service_values};
+use super::transition::{beside, is_policy};
 use super::world::{NamespaceState, World};
+use super::write::apply;
 use super::{Kubernetes, LOOK};
 use crate::render::context::kubernetes::names;
 use crate::render::lint::{Finding, lint};
 use crate::render::{self, Document, Overrides};
 use crate::stack::TargetKind;
 use crate::targets::Say;
+use crate::targets::outcome::Outcome;
 use crate::targets::plan::{Action, Plan, Step};
-use crate::targets::status::Status;
 
 /// How `up` is done.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub struct Options {
     pub force_conflicts: bool,
     /// Whether the user asked for the number of replicas just now.
     pub explicit: bool,
+    /// A new address that cannot be tried is a failure.
+    pub strict: bool,
 }
 
 /// How a plan is made.
@@ -46,21 +51,18 @@ pub struct Asking {
     pub force: bool,
 }
 
-/// All that is known before the first change.
-struct Prepared {
-    changes: Changes,
-    handover: Handover,
-    notes: Vec<String>,
-}
-
 /// What the cluster has, and what it should have.
-struct Wanted {
-    world: World,
-    credentials: Credentials,
+pub(super) struct Wanted {
+    /// What the cluster has.
+    pub world: World,
+    /// The secrets of the stack.
+    pub credentials: Credentials,
     /// What the bundled image is called, when the stack has that.
     image: Option<String>,
     /// In the order of application.
     objects: Vec<Object>,
+    /// The Deployment that runs names `NAME-app` itself, with the content that it should have.
+    alike: bool,
 }
 
 impl Kubernetes {
@@ -69,13 +71,14 @@ impl Kubernetes {
     ///
     /// # Errors
     /// Each obstacle by its own exit status and next command: see `fault`, `immutable` and `rollout`.
-    pub async fn up(&self, replicas: u32, options: Options, say: Say<'_>) -> Result<(Plan, Status)> {
+    pub async fn up(&self, replicas: u32, options: Options, say: Say<'_>) -> Result<Outcome> {
         self.with_replicas(replicas).converge(options, say).await
     }
 
-    async fn converge(&self, options: Options, say: Say<'_>) -> Result<(Plan, Status)> {
+    async fn converge(&self, options: Options, say: Say<'_>) -> Result<Outcome> {
         let cluster = self.connect(options.timeout).await?;
         let _lock = self.lock("up", say).await?;
+        self.sweep(&cluster).await?;
         let mut wanted = self.wanted(&cluster, true).await?;
         wanted.credentials.keep()?;
         let made = self.make_namespace(&cluster, &wanted).await?;
@@ -83,9 +86,8 @@ impl Kubernetes {
             // It is there now, and needs no change.
             wanted.world.namespace = NamespaceState::Foreign;
         }
-        let image = wanted.image.clone();
         let asking = Asking { server: true, explicit: options.explicit, force: options.force_conflicts };
-        let prepared = self.prepare(&cluster, wanted, asking).await?;
+        let prepared = self.prepare(&cluster, &mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();
         if made {
             plan.steps.insert(0, new_namespace(&cluster));
@@ -93,15 +95,28 @@ impl Kubernetes {
         for note in &prepared.notes {
             say(note);
         }
-        if let Some(image) = &image {
+        if let Some(image) = &wanted.image {
             self.load_image(&cluster, image, say).await?;
         }
+        let tried = self.try_first(&cluster, &wanted, &prepared, options.strict, say).await?;
         self.carry_out(&cluster, &prepared, options.force_conflicts, say).await?;
         let floor = self.stack.replicas_on(TargetKind::Kubernetes);
         self.lift(&cluster, floor).await?;
         let kept = matches!(prepared.handover, Handover::Keep(_));
-        self.wait_for_rollout(&cluster, if kept { 0 } else { floor }, say).await?;
-        Ok((plan, self.finish(&cluster, say).await?))
+        let leaving = &prepared.changes.prunes;
+        let meant = Waiting { floor: if kept { 0 } else { floor }, leaving, only: None };
+        self.wait_for_rollout(&cluster, meant, say).await?;
+        self.conclude(&cluster, &prepared, options.force_conflicts, say).await?;
+        let left = self.prune_copies(&cluster, &wanted.world, &wanted.credentials.digest, say).await?;
+        let unreachable = match tried {
+            Some(warnings) => warnings,
+            None => self.try_last(&cluster, &wanted, &prepared, say).await?,
+        };
+        let mut outcome = Outcome::new(plan, self.finish(&cluster, say).await?);
+        outcome.unreachable = unreachable;
+        outcome.left = prepared.changes.left(&cluster);
+        outcome.left.extend(left);
+        Ok(outcome)
     }
 
     /// What `up` would do; changes nothing.
@@ -114,9 +129,9 @@ impl Kubernetes {
 
     async fn compare(&self, asking: Asking, say: Say<'_>) -> Result<Plan> {
         let cluster = self.connect(LOOK).await?;
-        let wanted = self.wanted(&cluster, false).await?;
+        let mut wanted = self.wanted(&cluster, false).await?;
         let missing = wanted.world.namespace == NamespaceState::Missing;
-        let prepared = self.prepare(&cluster, wanted, asking).await?;
+        let prepared = self.prepare(&cluster, &mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();
         if missing {
             plan.steps.insert(0, new_namespace(&cluster));
@@ -147,12 +162,20 @@ impl Kubernetes {
         // What may not be seen is not what is not there.
         world.require(needed.iter())?;
         let credentials = self.credentials(cluster, &world)?;
-        let digest = self.digest(&credentials)?;
-        let overrides = Overrides { image: image.clone(), credentials: digest, ..Overrides::default() };
+        let overrides = Overrides { image: image.clone(), ..Overrides::default() };
         let mut objects = self.documents(cluster, overrides).await?;
-        objects.extend(self.secret_objects(&credentials)?);
+        self.watch_own_secrets(cluster, &world, &credentials, &mut objects).await?;
+        let service = names::service(&self.stack);
+        let live = world.named("Deployment", &service).and_then(|live| live.at(mounted::TEMPLATE));
+        let live = live.map(|template| Mounted::of(template, &service));
+        let stable = service_values(&world, &service)?.map(|values| digest(&values)).transpose()?;
+        let deployment = objects.iter_mut().find(|object| is_service(object, &service));
+        let alike = deployment.is_some_and(|deployment| {
+            mounted::settle(deployment, live.as_ref(), &service, &credentials.digest, stable.as_deref())
+        });
+        objects.extend(self.secret_objects(&credentials, &world)?);
         objects.sort_by_key(|object| object.kind.rank);
-        Ok(Wanted { world, credentials, image, objects })
+        Ok(Wanted { world, credentials, image, objects, alike })
     }
 
     /// What does not fit in the documents of so many replicas, as `render` says it too.
@@ -192,22 +215,9 @@ impl Kubernetes {
         }
     }
 
-    /// An autoscaler raises the number of replicas to its floor within some seconds; this is sooner, and works without one.
-    async fn lift(&self, cluster: &Cluster, floor: u32) -> Result<()> {
-        if self.stack.kubernetes.autoscaling.is_none() {
-            return Ok(());
-        }
-        let live = self.live(cluster).await?;
-        match live.at("/spec/replicas").and_then(Value::as_u64) {
-            Some(running) if running < u64::from(floor) => {
-                set_replicas(cluster, &live, floor, HANDOVER).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn prepare(&self, cluster: &Cluster, wanted: Wanted, asking: Asking) -> Result<Prepared> {
-        let Wanted { world, mut objects, .. } = wanted;
+    async fn prepare(&self, cluster: &Cluster, wanted: &mut Wanted, asking: Asking) -> Result<Prepared> {
+        let mut objects = std::mem::take(&mut wanted.objects);
+        let world = &wanted.world;
         // A namespace that somebody else made is theirs to label.
         objects.retain(|object| object.kind.name() != "Namespace" || world.namespace == NamespaceState::Ours);
         let (floor, autoscaled) =
@@ -225,7 +235,21 @@ impl Kubernetes {
                 ));
             }
         }
-        let mut changes = Changes::ask(cluster, self.name(), &world, objects, asking).await?;
+        let mut changes = Changes::ask(cluster, self.name(), world, objects, asking).await?;
+        if wanted.alike
+            && let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
+            && change.action == Some(Action::Restart)
+        {
+            // Its pods are replaced anyway; the new ones keep what they were made with.
+            let mut object = change.object.clone();
+            if let Some(template) = object.value.pointer_mut(mounted::TEMPLATE) {
+                mounted::point(template, &name, &wanted.credentials.digest);
+            }
+            *change = Change::ask(cluster, self.name(), world, object, asking).await?;
+        }
+        let widens = |change: &&Change| is_policy(&change.object, &name) && change.action == Some(Action::Change);
+        let beside = changes.changes.iter().find(widens).map(|change| beside(&change.object, &name));
+        let beside = beside.filter(|_| world.named("Deployment", &name).is_some());
         if let Some(live) = world.named("Deployment", &name)
             && let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
         {
@@ -244,72 +268,9 @@ impl Kubernetes {
             }
             change.causes.extend(passed);
         }
-        Ok(Prepared { changes, handover, notes })
+        Ok(Prepared { changes, handover, notes, beside })
     }
 
-    async fn carry_out(
-        &self,
-        cluster: &Cluster,
-        prepared: &Prepared,
-        force: bool,
-        say: Say<'_>,
-    ) -> Result<()> {
-        let name = names::service(&self.stack);
-        // An autoscaler that has to go must not answer to what comes.
-        let scalers = |object: &&Object| object.kind.name() == "HorizontalPodAutoscaler";
-        for gone in prepared.changes.prunes.iter().filter(scalers) {
-            say(&format!("removing {}", gone.title()));
-            remove(cluster, gone).await?;
-        }
-        for change in &prepared.changes.changes {
-            let handover = if is_service(&change.object, &name) { prepared.handover } else { Handover::None };
-            if change.action.is_some() || matches!(handover, Handover::Give(_)) {
-                say(&format!("applying {}", change.object.title()));
-                self.apply_change(cluster, change, handover, force).await?;
-            }
-        }
-        for gone in prepared.changes.prunes.iter().filter(|object| !scalers(object)) {
-            say(&format!("removing {}", gone.title()));
-            remove(cluster, gone).await?;
-        }
-        Ok(())
-    }
-
-    async fn apply_change(
-        &self,
-        cluster: &Cluster,
-        change: &Change,
-        handover: Handover,
-        force: bool,
-    ) -> Result<()> {
-        let object = &change.object;
-        match handover {
-            Handover::Give(count) => {
-                let mut held = object.clone();
-                held.set(&["spec", "replicas"], count);
-                if change.action == Some(Action::Create) {
-                    // Made with the right number, so that it does not start with one replica.
-                    apply(cluster, &held, MANAGER, force).await?;
-                }
-                let holder = Object {
-                    value: json!({
-                        "apiVersion": object.value["apiVersion"], "kind": object.value["kind"],
-                        "metadata": {"name": object.name}, "spec": {"replicas": count},
-                    }),
-                    ..object.clone()
-                };
-                apply(cluster, &holder, HANDOVER, true).await?;
-            }
-            Handover::Take(count) => {
-                // The server had no other objection to this object; the number is the only field that is forced.
-                let mut taken = object.clone();
-                taken.set(&["spec", "replicas"], count);
-                return apply(cluster, &taken, MANAGER, true).await.map(drop);
-            }
-            Handover::None | Handover::Keep(_) => {}
-        }
-        apply(cluster, object, MANAGER, force).await.map(drop)
-    }
 }
 
 fn new_namespace(cluster: &Cluster) -> Step {
@@ -334,41 +295,4 @@ async fn foreign(cluster: &Cluster, value: &Value) -> Result<Kind> {
     let (resource, capabilities) =
         cluster.call(doing, || kube::discovery::pinned_kind(&cluster.client, &gvk)).await?;
     Ok(Kind::foreign(resource, capabilities.scope == kube::discovery::Scope::Namespaced))
-}
-
-/// Applies an object server-side.
-pub(super) async fn apply(cluster: &Cluster, object: &Object, manager: &str, force: bool) -> Result<Object> {
-    let api = object.api(cluster);
-    let mut parameters = PatchParams::apply(manager).validation_strict();
-    parameters.force = force;
-    let patch = Patch::Apply(&object.value);
-    let answer =
-        cluster.call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch)).await?;
-    received(&object.kind, answer)
-}
-
-/// Sets the number of replicas of a workload, as `kubectl scale` does.
-pub(super) async fn set_replicas(
-    cluster: &Cluster,
-    object: &Object,
-    count: u32,
-    manager: &str,
-) -> Result<()> {
-    let api = object.api(cluster);
-    let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
-    let patch = Patch::Merge(json!({"spec": {"replicas": count}}));
-    let mut doing = object.doing("patch", cluster);
-    doing.resource = format!("{}/scale", doing.resource);
-    cluster.call(doing, || api.patch_scale(&object.name, &parameters, &patch)).await.map(drop)
-}
-
-/// Deletes an object with all that hangs on it; one that is gone already is fine.
-pub(super) fn remove<'a>(cluster: &'a Cluster, object: &'a Object) -> BoxFuture<'a, Result<bool>> {
-    Box::pin(async move {
-        let api = object.api(cluster);
-        let parameters = kube::api::DeleteParams::foreground();
-        let found =
-            cluster.find(object.doing("delete", cluster), || api.delete(&object.name, &parameters)).await?;
-        Ok(found.is_some())
-    })
 }

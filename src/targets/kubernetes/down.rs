@@ -12,11 +12,12 @@ use kube::runtime::watcher::{self, Event, watcher};
 
 use super::Kubernetes;
 use super::cluster::Cluster;
-use super::converge::remove;
 use super::fault::{Doing, timed_out};
 use super::kind::Kind;
+use super::leftovers::{described, is_copy};
 use super::object::{self, Object, STACK_LABEL, received};
 use super::world::{NamespaceState, World};
+use super::write::remove;
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
 use crate::targets::Say;
@@ -34,14 +35,7 @@ pub struct Remains {
 impl Remains {
     /// What `--volumes` would take, for people.
     pub fn data(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self
-            .data
-            .iter()
-            .map(|object| match object.at("/spec/resources/requests/storage") {
-                Some(size) => format!("{} ({})", object.title(), size.as_str().unwrap_or_default()),
-                None => object.title(),
-            })
-            .collect();
+        let mut lines: Vec<String> = self.data.iter().map(described).collect();
         if self.ours {
             lines.push(format!("namespace/{} with all that is in it", self.cluster.namespace));
         }
@@ -61,7 +55,11 @@ impl Kubernetes {
             ["Deployment", "StatefulSet"].iter().filter_map(|kind| Kind::find("apps/v1", kind)).collect();
         world.require(workloads.iter())?;
         let ours = world.namespace == NamespaceState::Ours;
-        let holds = |object: &Object| matches!(object.kind.name(), "PersistentVolumeClaim" | "Secret");
+        let service = names::service(&self.stack);
+        // A copy of the credentials is of use to a ReplicaSet only.
+        let holds = |object: &Object| {
+            matches!(object.kind.name(), "PersistentVolumeClaim" | "Secret") && !is_copy(object, &service)
+        };
         let mine = |object: &Object| {
             // One without a namespace may be of a stack of this name in another one.
             let kind = &object.kind;
@@ -84,6 +82,7 @@ impl Kubernetes {
         let cluster = &remains.cluster;
         let _lock = self.lock("down", say).await?;
         let mut count = 0;
+        self.sweep(cluster).await?;
         for object in &remains.objects {
             if object.kind.name() == "StatefulSet" {
                 // Requests that are under way still need the stores.

@@ -100,6 +100,11 @@ pub fn is_invalid(error: &anyhow::Error) -> bool {
     code(error) == Some(422)
 }
 
+/// Whether the server has an object of that name already.
+pub fn is_there_already(error: &anyhow::Error) -> bool {
+    code(error) == Some(409)
+}
+
 /// The status code of the server's answer that an error is about.
 fn code(error: &anyhow::Error) -> Option<u16> {
     error.chain().find_map(|cause| cause.downcast_ref::<Refused>()).map(|Refused(status)| status.code)

@@ -31,6 +31,8 @@ const KINDS: [(&str, &str, &str, &str, bool, bool); 20] = [
     ("", "v1", "Secret", "secrets", true, false),
     ("", "v1", "ConfigMap", "configmaps", true, true),
     ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true, false),
+    // Before the pods that they are about.
+    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true, true),
     ("", "v1", "Service", "services", true, true),
     ("apps", "v1", "StatefulSet", "statefulsets", true, true),
     ("apps", "v1", "Deployment", "deployments", true, true),
@@ -38,7 +40,6 @@ const KINDS: [(&str, &str, &str, &str, bool, bool); 20] = [
     ("batch", "v1", "CronJob", "cronjobs", true, true),
     ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, true),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true, true),
-    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true, true),
     ("networking.k8s.io", "v1", "Ingress", "ingresses", true, true),
     ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", true, true),
 ];

@@ -32,7 +32,8 @@ impl Kubernetes {
         mut sink: impl FnMut(Line) -> Result<bool>,
     ) -> Result<()> {
         let cluster = self.connect(LOOK).await?;
-        let all: Vec<Pod> = list(&cluster, self.name(), "pods").await?;
+        let mut all: Vec<Pod> = list(&cluster, self.name(), "pods").await?;
+        all.retain(|pod| !pods::is_trial(pod));
         if all.is_empty() {
             return Err(not_running(self.name(), &cluster).into());
         }

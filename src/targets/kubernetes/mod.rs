@@ -5,6 +5,7 @@
 
 mod announcer;
 mod autoscaler;
+mod carry_out;
 mod changes;
 mod client;
 mod cluster;
@@ -16,9 +17,13 @@ mod fault;
 mod image;
 mod immutable;
 mod kind;
+mod leftovers;
 mod logs;
+mod mounted;
 mod object;
+mod own_secrets;
 mod pods;
+mod reach;
 mod replicas;
 mod revisions;
 mod rollout;
@@ -26,9 +31,11 @@ mod secrets;
 mod status;
 mod subject;
 mod tell;
+mod transition;
 mod tunnel;
 mod workload;
 mod world;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

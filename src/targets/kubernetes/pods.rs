@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{ListParams, LogParams};
 
 use super::cluster::Cluster;
+use crate::render::context::kubernetes::names;
 
 /// Reasons of a waiting container that do not pass by waiting.
 const HOPELESS: [&str; 7] = [
@@ -41,6 +42,16 @@ pub struct Trouble {
     pub ended: bool,
 }
 
+impl Trouble {
+    /// In one line.
+    pub fn line(&self) -> String {
+        match self.message.is_empty() {
+            true => self.reason.clone(),
+            false => format!("{}: {}", self.reason, self.message),
+        }
+    }
+}
+
 /// The name of a pod.
 pub fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
@@ -49,6 +60,11 @@ pub fn name(pod: &Pod) -> &str {
 /// A label of a pod.
 pub fn label<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// Whether a pod only tries addresses; it has the service's labels and is no replica.
+pub fn is_trial(pod: &Pod) -> bool {
+    label(pod, names::REACH_LABEL).is_some()
 }
 
 /// Whether a pod accepts work.
@@ -157,10 +173,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
 /// A pod that is not ready as lines for people: why, its last warnings, its last log lines.
 pub async fn last_words(cluster: &Cluster, pod: &Pod) -> String {
     let Some(trouble) = trouble(pod) else { return String::new() };
-    let mut text = format!("\n  {}: {}", name(pod), trouble.reason);
-    if !trouble.message.is_empty() {
-        text.push_str(&format!(": {}", trouble.message));
-    }
+    let mut text = format!("\n  {}: {}", name(pod), trouble.line());
     for line in warnings(cluster, "Pod", name(pod)).await {
         text.push_str(&format!("\n    event {line}"));
     }

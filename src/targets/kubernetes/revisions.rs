@@ -6,19 +6,29 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cluster::{Cluster, MANAGER};
-use super::converge::{apply, is_service};
+use super::compare::missing;
+use super::converge::is_service;
+use super::kind::Kind;
+use super::mounted::{self, Mounted};
 use super::object::{Object, received};
+use super::reach::running_values;
 use super::replicas;
-use super::rollout::REVISION;
+use super::rollout::{REVISION, Waiting};
+use super::secrets::service_values;
 use super::status::{Snapshot, list};
+use super::transition::{Passage, beside, is_policy};
+use super::world::World;
+use super::write::apply;
 use super::{Kubernetes, LOOK, not_running};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::kubernetes::names;
 use crate::targets::Say;
+use crate::targets::address::Address;
+use crate::targets::outcome::Outcome;
 use crate::targets::plan::{Action, Plan};
 use crate::targets::revision::Revision;
 use crate::targets::status::Status;
@@ -46,7 +56,7 @@ impl Kubernetes {
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let (api, patch) = (live.api(&cluster), Patch::Merge(&patch));
         cluster.call(live.doing("patch", &cluster), || api.patch(&live.name, &parameters, &patch)).await?;
-        self.wait_for_rollout(&cluster, 0, say).await?;
+        self.wait_for_rollout(&cluster, Waiting::default(), say).await?;
         Ok((plan, self.finish(&cluster, say).await?))
     }
 
@@ -61,13 +71,15 @@ impl Kubernetes {
         Ok(sets.iter().map(|(number, set)| revision(*number, set, &live)).collect())
     }
 
-    /// Goes back to an earlier revision and waits for it.
+    /// Goes back to an earlier revision, with the addresses that it was made with, and waits for it.
     ///
     /// # Errors
-    /// Exit 2 when there is no such revision; else as [`Kubernetes::up`].
-    pub async fn rollback(&self, number: u64, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
+    /// Exit 2 when there is no such revision, exit 1 when its addresses are not known any more or do not answer; else as
+    /// [`Kubernetes::up`].
+    pub async fn rollback(&self, number: u64, timeout: Duration, say: Say<'_>) -> Result<Outcome> {
         let cluster = self.connect(timeout).await?;
         let _lock = self.lock("rollback", say).await?;
+        self.sweep(&cluster).await?;
         let live = self.live(&cluster).await?;
         let sets = self.replica_sets(&cluster, &live).await?;
         let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
@@ -78,7 +90,7 @@ impl Kubernetes {
         };
         let mut plan = Plan::default();
         if live.annotation(REVISION) == Some(number.to_string().as_str()) {
-            return Ok((plan, self.finish(&cluster, say).await?));
+            return Ok(Outcome::new(plan, self.finish(&cluster, say).await?));
         }
         let mut template = serde_json::to_value(&set.spec.template)?;
         if let Some(labels) =
@@ -86,6 +98,9 @@ impl Kubernetes {
         {
             labels.remove(HASH);
         }
+        let world = World::look(&cluster, self.name()).await?;
+        let secret = self.bring_back(&world, &mut template, number, say)?;
+        let unreachable = self.pass_back(&cluster, &world, &template, &secret, say).await?;
         let documents = self.documents(&cluster, Overrides::default()).await?;
         let deployment = documents.into_iter().find(|object| is_service(object, &live.name));
         let mut object = deployment.context("the stack has no Deployment")?;
@@ -95,14 +110,87 @@ impl Kubernetes {
         let result = apply(&cluster, &object, MANAGER, false).await?;
         let causes = super::compare::differences("Deployment", &live.value, &result.value);
         plan.push(Action::Restart, live.title(), causes);
-        self.wait_for_rollout(&cluster, 0, say).await?;
-        Ok((plan, self.finish(&cluster, say).await?))
+        self.wait_for_rollout(&cluster, Waiting::default(), say).await?;
+        let mut outcome = Outcome::new(plan, self.finish(&cluster, say).await?);
+        outcome.unreachable = unreachable;
+        Ok(outcome)
+    }
+
+    /// Lets the pod template of an earlier revision name the Secret with the content that it was made with, and returns that.
+    fn bring_back(
+        &self,
+        world: &World,
+        template: &mut Value,
+        number: u64,
+        say: Say<'_>,
+    ) -> Result<Object> {
+        let service = names::service(&self.stack);
+        let before = Mounted::of(template, &service);
+        let copy = before.digest.as_deref().map(|digest| (digest, mounted::copy_name(&service, digest)));
+        let found = copy.as_ref().and_then(|(_, name)| world.named("Secret", name));
+        match (found, copy) {
+            (Some(found), Some((digest, _))) => {
+                mounted::point(template, &service, digest);
+                return Ok(found.clone());
+            }
+            (None, Some((_, name))) if !before.stable => {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!("revision {number} needs the Secret `{name}`, which is gone"),
+                )
+                .hint("put the settings of that revision into the stack file, then: appforge up")
+                .into());
+            }
+            _ => say(&format!(
+                "revision {number} names the Secret `{service}` itself: it comes back with the addresses of today"
+            )),
+        }
+        world.named("Secret", &service).cloned().ok_or_else(|| {
+            Failure::new(ExitStatus::Failed, format!("the Secret `{service}` is gone"))
+                .hint("appforge up")
+                .into()
+        })
+    }
+
+    /// Opens the network for an earlier revision, and tries the addresses that differ from those of today. The policy stays
+    /// beside the other one until the next `up`, which knows what the file says.
+    async fn pass_back(
+        &self,
+        cluster: &Cluster,
+        world: &World,
+        template: &Value,
+        secret: &Object,
+        say: Say<'_>,
+    ) -> Result<Vec<String>> {
+        let service = names::service(&self.stack);
+        let values = service_values(world, &secret.name)?.unwrap_or_default();
+        let running = running_values(world, &service)?.unwrap_or_default();
+        let mut addresses = Address::all(true, true);
+        for address in &mut addresses {
+            address.changed = values.get(address.key) != running.get(address.key);
+        }
+        addresses.retain(|address| address.changed);
+        let documents = self.with_addresses(&values).documents(cluster, Overrides::default()).await?;
+        let policy = documents.iter().find(|object| is_policy(object, &service));
+        let policy = policy.zip(world.named("NetworkPolicy", &service));
+        let policy = policy
+            .filter(|(policy, live)| !missing("NetworkPolicy", &live.value, &policy.value).is_empty())
+            .map(|(policy, _)| beside(policy, &service));
+        let there = |policy: &Object| world.find(&policy.kind, &policy.name).is_some();
+        let passage = Passage {
+            policy: policy.map(|policy| (policy.clone(), there(&policy))),
+            secret: (secret, true),
+            template,
+            addresses,
+            strict: false,
+        };
+        self.pass(cluster, &passage, say).await
     }
 
     /// The service's Deployment as it is.
     pub(super) async fn live(&self, cluster: &Cluster) -> Result<Object> {
         let kind =
-            super::kind::Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
+            Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
         let name = names::service(&self.stack);
         let wanted = Object::new(kind.clone(), json!({"metadata": {"name": name}}))?;
         let api = wanted.api(cluster);

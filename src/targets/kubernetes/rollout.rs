@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::Kubernetes;
 use super::cluster::Cluster;
 use super::fault::{Doing, explain, is_transient};
-use super::object::STACK_LABEL;
+use super::object::{Object, STACK_LABEL};
 use super::pods::{self, trouble};
 use super::workload::{self, Progress};
 use crate::error::{ExitStatus, Failure};
@@ -37,6 +37,24 @@ const LOOK: Duration = Duration::from_secs(5);
 const AUTOPSY: Duration = Duration::from_secs(15);
 /// So many pods are shown with their last words.
 const SHOWN: usize = 3;
+
+/// Which workloads are waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waiting<'a> {
+    /// At least so many replicas of the service, which an autoscaler may not have made yet.
+    pub floor: u32,
+    /// Objects that are about to be removed: nothing is waited for that they do.
+    pub leaving: &'a [Object],
+    /// Only these; without a list all of the stack.
+    pub only: Option<&'a [&'a Object]>,
+}
+
+impl Waiting<'_> {
+    fn is_for(&self, kind: &str, name: &str) -> bool {
+        let same = |object: &Object| object.kind.name() == kind && object.name == name;
+        !self.leaving.iter().any(same) && self.only.is_none_or(|only| only.iter().any(|object| same(object)))
+    }
+}
 
 /// The annotation that numbers the revisions of a Deployment.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -75,13 +93,13 @@ impl Scene {
         self.complete.iter().all(|complete| *complete)
     }
 
-    fn progress(&self, floor: u32, service: &str) -> Vec<Progress> {
+    fn progress(&self, waiting: Waiting<'_>, service: &str) -> Vec<Progress> {
         let sets = self.sets.values().map(workload::of_set);
         let deployments = self.deployments.values().map(|deployment| {
-            let least = if deployment.metadata.name.as_deref() == Some(service) { floor } else { 0 };
+            let least = if deployment.metadata.name.as_deref() == Some(service) { waiting.floor } else { 0 };
             workload::of_deployment(deployment, least)
         });
-        sets.chain(deployments).collect()
+        sets.chain(deployments).filter(|progress| waiting.is_for(progress.kind, &progress.name)).collect()
     }
 }
 
@@ -106,18 +124,23 @@ fn keep<K: Resource>(objects: &mut BTreeMap<String, K>, event: Event<K>) -> Opti
 }
 
 impl Kubernetes {
-    /// Waits until each workload runs its newest revision with all its replicas, at least `floor` of the service.
+    /// Waits until each workload that is meant runs its newest revision with all its replicas.
     ///
     /// # Errors
     /// Exit 1 when a pod cannot start or the rollout's own deadline has passed, exit 9 at the deadline of the command;
     /// either names each pod that is not ready, with its events and last log lines.
-    pub(super) async fn wait_for_rollout(&self, cluster: &Cluster, floor: u32, say: Say<'_>) -> Result<()> {
+    pub(super) async fn wait_for_rollout(
+        &self,
+        cluster: &Cluster,
+        meant: Waiting<'_>,
+        say: Say<'_>,
+    ) -> Result<()> {
         let mut scene = Scene::default();
         let mut events = watches(cluster, self.name());
         let (mut told, mut refused_since) = (String::new(), None);
         loop {
             if scene.is_complete() {
-                let progress = scene.progress(floor, &names::service(&self.stack));
+                let progress = scene.progress(meant, &names::service(&self.stack));
                 let waiting: Vec<&Progress> = progress.iter().filter(|progress| !progress.done).collect();
                 if waiting.is_empty() {
                     return Ok(());
@@ -133,7 +156,7 @@ impl Kubernetes {
                 };
                 let refused = refused_since.is_some_and(|since: Instant| since.elapsed() >= REFUSAL);
                 let expired = waiting.iter().any(|progress| progress.expired);
-                if refused || expired || self.is_hopeless(cluster, &mut scene, say).await? {
+                if refused || expired || self.is_hopeless(cluster, &mut scene, meant, say).await? {
                     return Err(autopsy(cluster, &scene, &waiting, ExitStatus::Failed).await.into());
                 }
                 if Instant::now() >= cluster.deadline() {
@@ -156,11 +179,18 @@ impl Kubernetes {
 
     /// Whether a pod of the newest revision cannot start. A pod of an older revision of a StatefulSet that does not get
     /// ready would hold up the newer one for ever; it is deleted, and its data stays.
-    async fn is_hopeless(&self, cluster: &Cluster, scene: &mut Scene, say: Say<'_>) -> Result<bool> {
+    async fn is_hopeless(
+        &self,
+        cluster: &Cluster,
+        scene: &mut Scene,
+        meant: Waiting<'_>,
+        say: Say<'_>,
+    ) -> Result<bool> {
         let now = Instant::now();
         let troubled: BTreeMap<String, bool> = scene
             .pods
             .iter()
+            .filter(|(_, pod)| scene.is_meant(pod, meant))
             .filter_map(|(name, pod)| Some((name.clone(), trouble(pod)?.hopeless)))
             .collect();
         scene.troubled_since.retain(|name, _| troubled.contains_key(name));
@@ -202,6 +232,15 @@ enum Standing {
 }
 
 impl Scene {
+    /// Whether a pod is of a workload that is waited for. A ReplicaSet's is, unless only StatefulSets are meant.
+    fn is_meant(&self, pod: &Pod, meant: Waiting<'_>) -> bool {
+        let owner = owner(pod);
+        match self.sets.contains_key(&owner) {
+            true => meant.is_for("StatefulSet", &owner),
+            false => meant.only.is_none(),
+        }
+    }
+
     fn standing(&self, pod: &Pod) -> Standing {
         let Some(set) = self.sets.get(&owner(pod)) else { return Standing::Replica };
         let status = set.status.as_ref();
@@ -267,7 +306,7 @@ where
 }
 
 /// A watch that breaks is begun again; one that is refused is not.
-fn fatal(cluster: &Cluster, error: watcher::Error) -> Result<()> {
+pub(super) fn fatal(cluster: &Cluster, error: watcher::Error) -> Result<()> {
     let error = match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

@@ -1,5 +1,7 @@
 //! The Secrets of the cluster: made once, kept in the cluster and beside the project, never in a document, never shown.
 //!
+//! `NAME-app` also has an immutable copy for each content that a revision was made with, see `mounted`.
+//!
 //! What the cluster has counts: the machine of a colleague must not make new passwords for stores that have data. The copy
 //! on this machine is for the day on which somebody deletes a Secret and not the volume behind it.
 
@@ -14,6 +16,7 @@ use sha2::Sha256;
 use super::Kubernetes;
 use super::cluster::Cluster;
 use super::kind::Kind;
+use super::mounted::{self, Mounted};
 use super::object::Object;
 use super::world::World;
 use crate::error::{ExitStatus, Failure};
@@ -23,16 +26,22 @@ use crate::render::hex;
 use crate::secrets::{Secrets, random};
 use crate::stack::values::Secret;
 
-/// Digits of the hash that rolls the pods when their secrets change.
-const DIGITS: usize = 16;
+/// Digits of the digest that names a content of the service's Secret.
+pub const DIGITS: usize = 16;
+/// The keys of the service's Secret.
+const SERVICE_KEYS: [&str; 3] = [names::MONGODB_URI, names::PROBE_SECRET, names::REDIS_URL];
 
+/// The values of one Secret, by key.
+pub type Values = BTreeMap<&'static str, Secret>;
 /// The Secrets of a stack: by object name, then by key.
-pub type Contents = BTreeMap<String, BTreeMap<&'static str, Secret>>;
+pub type Contents = BTreeMap<String, Values>;
 
 /// The secrets of one stack in one cluster, and where their copies lie.
 pub struct Credentials {
     /// By object name, then by key.
     pub contents: Contents,
+    /// The digest of what the service mounts.
+    pub digest: String,
     copies: Secrets,
 }
 
@@ -97,61 +106,71 @@ impl Kubernetes {
             }
         };
         put(&service, names::REDIS_URL, url);
-        Ok(Credentials { contents, copies })
+        let digest = digest(contents.get(&service).context("the service has a Secret")?)?;
+        Ok(Credentials { contents, digest, copies })
     }
 
-    /// The secrets as objects.
+    /// The secrets as objects, with the immutable copy of what the service mounts. A Deployment that still names
+    /// `NAME-app` itself gets a copy of what that holds now, so that its revision can be brought back later.
     ///
     /// # Errors
-    /// Never for names of ours; those of the API's types come through.
-    pub(super) fn secret_objects(&self, credentials: &Credentials) -> Result<Vec<Object>> {
-        let kind = Kind::find("v1", "Secret").context("Secrets are a known kind")?;
-        let name = self.name();
-        let object = |(object, values): (&String, &BTreeMap<&'static str, Secret>)| {
-            let component = object.strip_prefix(&format!("{name}-")).unwrap_or(object);
-            let component = if *object == names::service(&self.stack) { "service" } else { component };
-            let data: BTreeMap<&str, ByteString> = values
-                .iter()
-                .map(|(key, value)| (*key, ByteString(value.reveal().as_bytes().to_vec())))
-                .collect();
-            let value = json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {
-                    "name": object,
-                    "namespace": self.stack.kubernetes.namespace.as_str(),
-                    "labels": {
-                        "app.kubernetes.io/name": name,
-                        names::INSTANCE_LABEL: object,
-                        names::COMPONENT_LABEL: component,
-                        "app.kubernetes.io/part-of": name,
-                        "app.kubernetes.io/managed-by": names::MANAGER,
-                        names::OWNER_LABEL: name,
-                    },
-                },
-                "type": "Opaque",
-                "data": data,
-            });
-            Object::new(kind.clone(), value)
-        };
-        credentials.contents.iter().map(object).collect()
+    /// When a Secret of the cluster is no text; those of the API's types come through.
+    pub(super) fn secret_objects(&self, credentials: &Credentials, world: &World) -> Result<Vec<Object>> {
+        let service = names::service(&self.stack);
+        let mut objects = Vec::new();
+        for (name, values) in &credentials.contents {
+            objects.push(self.secret_object(name, values)?);
+        }
+        let mounts_stable = world
+            .named("Deployment", &service)
+            .and_then(|live| live.at(mounted::TEMPLATE))
+            .is_some_and(|template| Mounted::of(template, &service).stable);
+        let mut copied = BTreeMap::new();
+        if mounts_stable && let Some(values) = service_values(world, &service)? {
+            copied.insert(digest(&values)?, values);
+        }
+        if let Some(values) = credentials.contents.get(&service) {
+            copied.insert(credentials.digest.clone(), values.clone());
+        }
+        for (digest, values) in copied {
+            let mut copy = self.secret_object(&service, &values)?;
+            copy.name = mounted::copy_name(&service, &digest);
+            copy.set(&["metadata", "name"], copy.name.clone());
+            copy.set(&["metadata", "labels", names::CREDENTIALS], digest);
+            copy.set(&["immutable"], true);
+            objects.push(copy);
+        }
+        Ok(objects)
     }
 
-    /// A digest of what the pods of the service mount, so that a new URI replaces them. Its key is itself secret: a weak
-    /// password cannot be guessed from it.
-    pub(super) fn digest(&self, credentials: &Credentials) -> Result<Option<String>> {
-        let Some(values) = credentials.contents.get(&names::service(&self.stack)) else { return Ok(None) };
-        let key = values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default();
-        let mut hash = Hmac::<Sha256>::new_from_slice(key.as_bytes())?;
-        for (name, value) in values {
-            for part in [name, value.reveal()] {
-                hash.update(&(part.len() as u64).to_le_bytes());
-                hash.update(part.as_bytes());
-            }
-        }
-        let mut digits = hex(&hash.finalize().into_bytes());
-        digits.truncate(DIGITS);
-        Ok(Some(digits))
+    fn secret_object(&self, object: &str, values: &Values) -> Result<Object> {
+        let kind = Kind::find("v1", "Secret").context("Secrets are a known kind")?;
+        let name = self.name();
+        let component = object.strip_prefix(&format!("{name}-")).unwrap_or(object);
+        let component = if object == names::service(&self.stack) { "service" } else { component };
+        let data: BTreeMap<&str, ByteString> = values
+            .iter()
+            .map(|(key, value)| (*key, ByteString(value.reveal().as_bytes().to_vec())))
+            .collect();
+        let value = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": object,
+                "namespace": self.stack.kubernetes.namespace.as_str(),
+                "labels": {
+                    "app.kubernetes.io/name": name,
+                    names::INSTANCE_LABEL: object,
+                    names::COMPONENT_LABEL: component,
+                    "app.kubernetes.io/part-of": name,
+                    "app.kubernetes.io/managed-by": names::MANAGER,
+                    names::OWNER_LABEL: name,
+                },
+            },
+            "type": "Opaque",
+            "data": data,
+        });
+        Object::new(kind, value)
     }
 
     /// Forgets the copies on this machine, with the data they opened.
@@ -175,6 +194,45 @@ impl Kubernetes {
         let context: String = cluster.place.context.chars().map(clean).collect();
         self.folder.join(format!("{}@{}", cluster.namespace, context.trim_start_matches('.')))
     }
+}
+
+/// The digest that names a content of the service's Secret. It stands in names and annotations that more people can read
+/// than the Secret: it is an HMAC whose key is the stack's probe secret, 256 random bits, so that a weak password cannot be
+/// guessed from it.
+///
+/// # Errors
+/// Never; an HMAC takes a key of any length.
+pub fn digest(values: &Values) -> Result<String> {
+    let key = values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default();
+    keyed_digest(key, values.iter().flat_map(|(name, value)| [*name, value.reveal()]))
+}
+
+/// An HMAC of parts, cut to [`DIGITS`].
+///
+/// # Errors
+/// Never; an HMAC takes a key of any length.
+pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Result<String> {
+    let mut hash = Hmac::<Sha256>::new_from_slice(key.as_bytes())?;
+    for part in parts {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut digits = hex(&hash.finalize().into_bytes());
+    digits.truncate(DIGITS);
+    Ok(digits)
+}
+
+/// What the cluster's Secret of the service of this name holds; `None` without one that is complete.
+///
+/// # Errors
+/// When a value is no text.
+pub fn service_values(world: &World, name: &str) -> Result<Option<Values>> {
+    let mut values = Values::new();
+    for key in SERVICE_KEYS {
+        let Some(value) = of_cluster(world, name, key)? else { return Ok(None) };
+        values.insert(key, value);
+    }
+    Ok(Some(values))
 }
 
 fn file(object: &str, key: &str) -> String {

@@ -37,13 +37,14 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// Looks, one list a kind.
     pub async fn take(cluster: &Cluster, stack: &str) -> Result<Self> {
-        let (deployments, sets, pods, autoscalers, budgets) = futures_util::try_join!(
+        let (deployments, sets, mut pods, autoscalers, budgets) = futures_util::try_join!(
             list(cluster, stack, "deployments.apps"),
             list(cluster, stack, "statefulsets.apps"),
-            list(cluster, stack, "pods"),
+            list::<Pod>(cluster, stack, "pods"),
             list(cluster, stack, "horizontalpodautoscalers.autoscaling"),
             list(cluster, stack, "poddisruptionbudgets.policy"),
         )?;
+        pods.retain(|pod| !pods::is_trial(pod));
         Ok(Self { deployments, sets, pods, autoscalers, budgets })
     }
 

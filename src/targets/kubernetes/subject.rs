@@ -9,13 +9,15 @@ use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::cluster::MANAGER;
-use super::converge::apply;
 use super::fault::Doing;
+use super::mounted;
 use super::object::Object;
 use super::pods::{self, is_ready};
+use super::rollout::Waiting;
 use super::secrets::value_of;
 use super::status::Snapshot;
 use super::tunnel::{self, Tunnel};
+use super::write::apply;
 use super::{Kubernetes, LOOK, autoscaler, not_running};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
@@ -49,8 +51,11 @@ impl Kubernetes {
             .iter()
             .find(|deployment| deployment.metadata.name.as_ref() == Some(&service));
         let desired = deployment.and_then(|deployment| deployment.spec.replicas).unwrap_or(1);
-        let secret = self.secret(&cluster, &service).await?;
-        let probe_secret = self.required(&secret, &service, names::PROBE_SECRET)?;
+        // What the replicas run with, which after a rollback is not what the file says.
+        let template = serde_json::to_value(deployment.map(|deployment| &deployment.spec.template))?;
+        let mounted = mounted::Mounted::of(&template, &service).name(&service);
+        let secret = self.secret(&cluster, &mounted).await?;
+        let probe_secret = self.required(&secret, &mounted, names::PROBE_SECRET)?;
         let mut ways = Vec::new();
         let url = tunnel::open(
             &cluster,
@@ -68,7 +73,7 @@ impl Kubernetes {
             ways.push(way.task);
         }
         let mongodb_uri = match external(stack.mongodb.mode, stack.mongodb.uri.as_ref()) {
-            Some(_) => self.required(&secret, &service, names::MONGODB_URI)?,
+            Some(_) => self.required(&secret, &mounted, names::MONGODB_URI)?,
             None => {
                 let name = names::mongodb(stack);
                 let password = self.secret(&cluster, &name).await?;
@@ -84,7 +89,7 @@ impl Kubernetes {
             }
         };
         let redis_url = match external(stack.redis.mode, stack.redis.url.as_ref()) {
-            Some(_) => self.required(&secret, &service, names::REDIS_URL)?,
+            Some(_) => self.required(&secret, &mounted, names::REDIS_URL)?,
             None => {
                 let name = names::redis(stack);
                 let password = self.secret(&cluster, &name).await?;
@@ -162,7 +167,7 @@ impl Kubernetes {
         }
         apply(&cluster, &set, MANAGER, true).await?;
         match on {
-            true => self.wait_for_rollout(&cluster, 0, &|_| {}).await,
+            true => self.wait_for_rollout(&cluster, Waiting::default(), &|_| {}).await,
             false => {
                 let redis = format!(",{}=redis", names::COMPONENT_LABEL);
                 self.wait_until_gone(&cluster, &redis, &|_| {}).await

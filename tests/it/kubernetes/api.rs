@@ -47,8 +47,8 @@ struct Fault {
     left: usize,
 }
 
-struct Inner {
-    store: Store,
+pub struct Inner {
+    pub store: Store,
     seen: Vec<Seen>,
     violations: Vec<String>,
     faults: Vec<Fault>,
@@ -193,6 +193,7 @@ async fn answer(
         query,
         content_type: header("content-type").to_owned(),
     };
+    let shared = inner.clone();
     let mut inner = inner.lock().unwrap();
     if header("authorization") != "Bearer secret-token" {
         inner.violations.push(format!("{seen:?} without credentials"));
@@ -209,7 +210,7 @@ async fn answer(
         fault.left -= 1;
         return Ok(text(fault.status, "application/json", fault.body.clone()));
     }
-    Ok(serve(&mut inner, &changes, &seen, dry, &bytes))
+    Ok(serve(&shared, &mut inner, &changes, &seen, dry, &bytes))
 }
 
 fn decoded(text: &str) -> String {
@@ -228,6 +229,7 @@ fn decoded(text: &str) -> String {
 }
 
 fn serve(
+    shared: &Arc<Mutex<Inner>>,
     inner: &mut Inner,
     changes: &broadcast::Sender<(Key, Value)>,
     seen: &Seen,
@@ -251,7 +253,9 @@ fn serve(
     let known = seen.query.get("fieldManager").map(String::as_str);
     match (seen.method.as_str(), sub.as_deref()) {
         ("GET", None) if seen.query.get("watch").is_some_and(|watch| watch == "true") => {
-            watch(changes.subscribe(), key, selector)
+            let version = seen.query.get("resourceVersion").and_then(|version| version.parse().ok());
+            let missed = version.map_or_else(Vec::new, |version| inner.store.since(version));
+            watch(missed, changes.subscribe(), key, selector)
         }
         ("GET", None) if key.name.is_empty() => match inner.store.list(&key, &selector, &seen.query) {
             Some(list) => reply(200, &list),
@@ -267,8 +271,24 @@ fn serve(
                 inner.violations.push(format!("{seen:?} applies without our manager or without validation"));
             }
             let body: Value = serde_json::from_slice(bytes).unwrap();
+            let there = inner.store.get(&key).unwrap_or_default();
+            if there["immutable"] == true && there["data"] != body["data"] {
+                inner.violations.push(format!("{seen:?} changes an immutable object"));
+            }
             let force = seen.query.get("force").is_some_and(|force| force == "true");
             reply(200, &inner.store.apply(&key, known.unwrap_or_default(), body, dry, force))
+        }
+        ("POST", None) if key.plural == "pods" => {
+            let mut pod: Value = serde_json::from_slice(bytes).unwrap();
+            let key = Key { name: pod["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
+            if !restricted(&pod) || known.is_none_or(|manager| !manager.starts_with("appforge")) {
+                inner.violations.push(format!("{seen:?} makes a pod that the namespace does not let in: {pod}"));
+            }
+            pod["metadata"]["namespace"] = key.namespace.clone().into();
+            pod["status"] = json!({"phase": "Pending"});
+            let pod = inner.store.put(&key, pod);
+            super::kubelet::run(shared.clone(), key);
+            reply(201, &pod)
         }
         ("PATCH", None | Some("scale")) if seen.content_type == "application/merge-patch+json" => {
             if known.is_none_or(|manager| !manager.starts_with("appforge")) {
@@ -310,12 +330,30 @@ fn serve(
     }
 }
 
-/// What changes from now on, as long as the other side listens.
-fn watch(changes: broadcast::Receiver<(Key, Value)>, key: Key, selector: String) -> Response<Body> {
+/// What the Pod Security Standard `restricted` asks for.
+fn restricted(pod: &Value) -> bool {
+    let spec = &pod["spec"];
+    let profile = &spec["securityContext"];
+    let contained = |container: &Value| {
+        let context = &container["securityContext"];
+        context["allowPrivilegeEscalation"] == false && context["capabilities"]["drop"] == json!(["ALL"])
+    };
+    profile["runAsNonRoot"] == true
+        && profile["seccompProfile"]["type"] == "RuntimeDefault"
+        && spec["containers"].as_array().is_some_and(|containers| containers.iter().all(contained))
+}
+
+/// What changed since the version that the other side has, and what changes from now on, as long as the other side listens.
+fn watch(
+    missed: Vec<(Key, Value)>,
+    changes: broadcast::Receiver<(Key, Value)>,
+    key: Key,
+    selector: String,
+) -> Response<Body> {
     let events = futures_util::stream::unfold(changes, |mut changes| async move {
         changes.recv().await.ok().map(|change| (change, changes))
     });
-    let lines = events.filter_map(move |(of, event)| {
+    let lines = futures_util::stream::iter(missed).chain(events).filter_map(move |(of, event)| {
         let fits = of.plural == key.plural && super::store::selected(&event["object"], &selector);
         async move { fits.then(|| Ok(Frame::data(Bytes::from(format!("{event}\n"))))) }
     });

@@ -1,9 +1,11 @@
 //! The objects of the test's API server, with what its controllers would make of them at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
+
+use super::kubelet::{Trials, ports};
 
 /// What the Deployment controller numbers revisions with.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -59,11 +61,16 @@ pub enum Pods {
 
 pub struct Store {
     objects: BTreeMap<Key, Value>,
+    /// All that changed, for watches that begin at an earlier version.
+    history: Vec<(u64, Key, Value)>,
     /// What each manager applied last.
     applied: BTreeMap<(Key, String), Value>,
     version: u64,
     changes: broadcast::Sender<(Key, Value)>,
     pub pods: Pods,
+    pub trials: Trials,
+    /// The ports outside that policies opened for the service at each rollout.
+    pub rollouts: Vec<BTreeSet<u16>>,
     pub events: Value,
 }
 
@@ -71,12 +78,27 @@ impl Store {
     pub fn new(changes: broadcast::Sender<(Key, Value)>) -> Self {
         Self {
             objects: BTreeMap::new(),
+            history: Vec::new(),
             applied: BTreeMap::new(),
             version: 100,
             changes,
             pods: Pods::Ready,
+            trials: Trials::Run,
+            rollouts: Vec::new(),
             events: json!([]),
         }
+    }
+
+    /// What changed after a version.
+    pub fn since(&self, version: u64) -> Vec<(Key, Value)> {
+        let later = self.history.iter().filter(|(at, ..)| *at > version);
+        later.map(|(_, key, event)| (key.clone(), event.clone())).collect()
+    }
+
+    /// All objects of all kinds, without what the server writes.
+    pub fn bare(&self) -> BTreeMap<String, Value> {
+        let name = |key: &Key| format!("{}/{}", key.plural, key.name);
+        self.objects.iter().map(|(key, object)| (name(key), bare(object))).collect()
     }
 
     pub fn names(&self, plural: &str) -> Vec<String> {
@@ -180,6 +202,7 @@ impl Store {
 
     pub fn delete(&mut self, key: &Key) -> bool {
         let Some(gone) = self.objects.remove(key) else { return false };
+        self.version += 1;
         self.applied.retain(|(of, _), _| of != key);
         self.tell("DELETED", key, &gone);
         let owned: Vec<Key> = self
@@ -198,6 +221,10 @@ impl Store {
 
     /// Puts an object there that nobody applied.
     pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
+        if key.plural == "deployments" {
+            let open = ports(self, &object["spec"]["template"]["metadata"]["labels"]);
+            self.rollouts.push(open);
+        }
         self.version += 1;
         let new = !self.objects.contains_key(key);
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
@@ -211,9 +238,12 @@ impl Store {
         object
     }
 
-    fn tell(&self, what: &str, key: &Key, object: &Value) {
+    fn tell(&mut self, what: &str, key: &Key, object: &Value) {
+        let mut event = json!({"type": what, "object": object});
+        event["object"]["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.history.push((self.version, key.clone(), event.clone()));
         // Nobody may be watching.
-        let _ = self.changes.send((key.clone(), json!({"type": what, "object": object})));
+        let _ = self.changes.send((key.clone(), event));
     }
 
     fn composed(&self, key: &Key) -> Value {
@@ -250,25 +280,28 @@ impl Store {
                 "readyReplicas": able, "availableReplicas": able, "conditions": self.conditions()}),
             _ => return,
         };
-        let owner = if key.plural == "deployments" { format!("{name}-1") } else { name.clone() };
         let kind = if key.plural == "deployments" { "ReplicaSet" } else { "StatefulSet" };
+        let owner = match kind {
+            "ReplicaSet" => self.replica_set(key, &object, count, able),
+            _ => name.clone(),
+        };
         if let Some(stored) = self.objects.get_mut(key) {
             stored["status"] = status;
-            if key.plural == "deployments" {
-                stored["metadata"]["annotations"][REVISION] = "1".into();
-            }
         }
-        if key.plural == "deployments" {
-            let set = Key { plural: "replicasets".into(), name: owner.clone(), ..key.clone() };
-            let value = json!({
-                "apiVersion": "apps/v1", "kind": "ReplicaSet",
-                "metadata": {"name": owner, "namespace": key.namespace, "labels": object["spec"]["template"]["metadata"]["labels"],
-                    "annotations": {"deployment.kubernetes.io/revision": "1"},
-                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "1"}]},
-                "spec": {"selector": {}, "replicas": count, "template": object["spec"]["template"]},
-                "status": {"replicas": count, "readyReplicas": able},
-            });
-            self.put(&set, value);
+        for claim in object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
+            let claim_name = format!("{}-{name}-0", claim["metadata"]["name"].as_str().unwrap());
+            let place = Key {
+                api: "v1".into(),
+                plural: "persistentvolumeclaims".into(),
+                name: claim_name.clone(),
+                namespace: key.namespace.clone(),
+            };
+            if self.objects.contains_key(&place) {
+                continue;
+            }
+            let mut made = claim.clone();
+            made["metadata"]["name"] = claim_name.into();
+            self.put(&place, made);
         }
         let pods = Key {
             api: "v1".into(),
@@ -305,6 +338,60 @@ impl Store {
         }
     }
 
+    /// The ReplicaSet of a Deployment's pod template, made or taken up again, as its newest revision. The pods of others go.
+    fn replica_set(&mut self, key: &Key, object: &Value, count: u64, able: u64) -> String {
+        let template = &object["spec"]["template"];
+        let sets: Vec<(Key, Value)> = self
+            .objects
+            .iter()
+            .filter(|(of, set)| {
+                of.plural == "replicasets"
+                    && set["metadata"]["ownerReferences"][0]["name"] == key.name.as_str()
+            })
+            .map(|(key, set)| (key.clone(), set.clone()))
+            .collect();
+        let number =
+            |set: &Value| set["metadata"]["annotations"][REVISION].as_str().unwrap().parse::<u64>().unwrap();
+        let newest = sets.iter().map(|(_, set)| number(set)).max().unwrap_or(0);
+        let same = sets.iter().find(|(_, set)| set["spec"]["template"] == *template);
+        let revision = match same {
+            Some((_, set)) if number(set) == newest => newest,
+            _ => newest + 1,
+        };
+        let set = same.map_or_else(|| format!("{}-{revision}", key.name), |(key, _)| key.name.clone());
+        for (other, mut value) in sets.iter().filter(|(of, _)| of.name != set).cloned() {
+            let pods: Vec<Key> = self
+                .objects
+                .iter()
+                .filter(|(of, pod)| {
+                    of.plural == "pods"
+                        && pod["metadata"]["ownerReferences"][0]["name"] == other.name.as_str()
+                })
+                .map(|(key, _)| key.clone())
+                .collect();
+            for pod in pods {
+                self.delete(&pod);
+            }
+            value["spec"]["replicas"] = 0.into();
+            value["status"] = json!({"replicas": 0, "readyReplicas": 0});
+            self.objects.insert(other, value);
+        }
+        if let Some(stored) = self.objects.get_mut(key) {
+            stored["metadata"]["annotations"][REVISION] = revision.to_string().into();
+        }
+        let place = Key { plural: "replicasets".into(), name: set.clone(), ..key.clone() };
+        let value = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": set, "namespace": key.namespace, "labels": template["metadata"]["labels"],
+                "annotations": {REVISION: revision.to_string()},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": key.name, "uid": "1"}]},
+            "spec": {"selector": {}, "replicas": count, "template": template},
+            "status": {"replicas": count, "readyReplicas": able},
+        });
+        self.put(&place, value);
+        set
+    }
+
     fn conditions(&self) -> Value {
         match self.pods {
             Pods::OverQuota => json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
@@ -339,6 +426,11 @@ pub fn selected(object: &Value, selector: &str) -> bool {
         .split(',')
         .filter_map(|pair| pair.split_once('='))
         .all(|(name, value)| object["metadata"]["labels"].get(name).and_then(Value::as_str) == Some(value))
+}
+
+/// Whether labels have all pairs of a selector.
+pub fn matches(labels: &Value, selector: &Value) -> bool {
+    selector.as_object().into_iter().flatten().all(|(name, value)| labels[name] == *value)
 }
 
 fn named(event: &Value, fields: &str) -> bool {

@@ -15,8 +15,14 @@ pub const MANAGER: &str = "appforge";
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// `service`, `mongodb` or `redis`.
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
-/// On the pods of the service: changes when what they mount changes.
-pub const CREDENTIALS_ANNOTATION: &str = "appforge.dev/credentials";
+/// The digest of the credentials: an annotation of the service's pods, a label of the immutable Secret that holds them.
+pub const CREDENTIALS: &str = "appforge.dev/credentials";
+/// On pods: the digest of the user's own Secrets that they see. Changes when those do.
+pub const OWN_SECRETS: &str = "appforge.dev/own-secrets";
+/// On a pod that tries addresses of stores, and on nothing else.
+pub const REACH_LABEL: &str = "appforge.dev/reach";
+/// The value of [`REACH_LABEL`].
+pub const REACH_STORES: &str = "stores";
 
 /// The container of the service in its pods.
 pub const SERVICE_CONTAINER: &str = "app";

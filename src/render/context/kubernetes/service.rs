@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, pair};
+use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
@@ -23,7 +23,6 @@ struct Deployment {
     /// `None` where the autoscaler decides.
     replicas: Option<u32>,
     selector: Vec<Pair>,
-    pod_annotations: Vec<Pair>,
     service_account: String,
     priority_class: Option<String>,
     pull_secrets: Vec<String>,
@@ -144,15 +143,10 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
     }
     let mut object = labels.object(&name);
     object.annotations = exemptions.annotations();
-    let credentials = settings.overrides.credentials.as_deref();
     Ok(Deployment {
         object,
         replicas: kubernetes.autoscaling.is_none().then_some(stack.service.replicas),
         selector: labels.selector(),
-        pod_annotations: credentials
-            .map(|digest| pair(names::CREDENTIALS_ANNOTATION, digest))
-            .into_iter()
-            .collect(),
         service_account: name.clone(),
         priority_class: settings.priority_class(),
         pull_secrets: settings.stack.kubernetes.pull_secrets.clone(),

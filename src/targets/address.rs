@@ -1,0 +1,143 @@
+//! The addresses of stores that others run: which of them are new, and what trying them from where replicas run gave.
+//! Data and words only.
+
+use std::time::Duration;
+
+use appforge_service::reach::Reached;
+
+use crate::error::{ExitStatus, Failure};
+use crate::render::context::kubernetes::names;
+
+/// How long a store may take to answer when its address is tried.
+pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// The address of one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The store, as the stack file calls it.
+    pub store: &'static str,
+    /// The path of the address in the stack file.
+    pub path: &'static str,
+    /// The key of the address in the service's Secret.
+    pub key: &'static str,
+    /// The variable of the service that takes it.
+    pub variable: &'static str,
+    /// The service runs with another one now.
+    pub changed: bool,
+}
+
+const MONGODB: Address = Address {
+    store: "mongodb",
+    path: "mongodb.uri",
+    key: names::MONGODB_URI,
+    variable: "MONGODB_URI",
+    changed: false,
+};
+const REDIS: Address =
+    Address { store: "redis", path: "redis.url", key: names::REDIS_URL, variable: "REDIS_URL", changed: false };
+
+impl Address {
+    /// The addresses of the stores that are meant.
+    pub fn all(mongodb: bool, redis: bool) -> Vec<Self> {
+        [(mongodb, MONGODB), (redis, REDIS)].into_iter().filter(|(meant, _)| *meant).map(|(_, it)| it).collect()
+    }
+
+    /// Why the store did not answer.
+    fn why<'a>(&self, reached: &'a Reached) -> Option<&'a str> {
+        match self.store {
+            "mongodb" => reached.mongodb.as_deref(),
+            _ => reached.redis.as_deref(),
+        }
+    }
+}
+
+/// What trying addresses gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// They were tried.
+    Done(Reached),
+    /// They could not be, with the reason.
+    Not(String),
+}
+
+impl Tried {
+    /// The failure of a change whose new address does not answer, when there is one. `from` says where it was tried.
+    pub fn refusal(&self, addresses: &[Address], from: &str) -> Option<Failure> {
+        let Self::Done(reached) = self else { return None };
+        let lines: Vec<String> = addresses
+            .iter()
+            .filter(|address| address.changed)
+            .filter_map(|address| Some(format!("\n  {}: {}", address.path, address.why(reached)?)))
+            .collect();
+        if lines.is_empty() {
+            return None;
+        }
+        let what = if lines.len() == 1 { "the new address does" } else { "the new addresses do" };
+        Some(
+            Failure::new(
+                ExitStatus::Failed,
+                format!("{what} not answer from {from}, so nothing was applied:{}", lines.concat()),
+            )
+            .hint("correct the address in the stack file, or start the store, then: appforge up")
+            .hint("the stack keeps running with the old address"),
+        )
+    }
+
+    /// What the user should know of addresses that are not the cause of a refusal, one sentence each.
+    pub fn warnings(&self, addresses: &[Address], from: &str) -> Vec<String> {
+        match self {
+            Self::Done(reached) => addresses
+                .iter()
+                .filter_map(|address| {
+                    Some(format!(
+                        "{} does not answer from {from}: {}",
+                        address.path,
+                        address.why(reached)?
+                    ))
+                })
+                .collect(),
+            Self::Not(why) => {
+                let paths: Vec<&str> = addresses.iter().map(|address| address.path).collect();
+                vec![format!("{} could not be tried from {from}: {why}", paths.join(" and "))]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(mongodb: bool, redis: bool) -> Vec<Address> {
+        let changed = |mut address: Address| {
+            address.changed = if address.store == "mongodb" { mongodb } else { redis };
+            address
+        };
+        Address::all(true, true).into_iter().map(changed).collect()
+    }
+
+    #[test]
+    fn only_a_changed_address_is_refused() {
+        let tried = Tried::Done(Reached { mongodb: Some("no server answers".into()), redis: None });
+        let refusal = tried.refusal(&addresses(true, false), "the cluster").unwrap();
+        assert_eq!(
+            refusal.to_string(),
+            "the new address does not answer from the cluster, so nothing was applied:\n  mongodb.uri: no server answers"
+        );
+        assert!(tried.refusal(&addresses(false, true), "the cluster").is_none());
+        assert_eq!(
+            tried.warnings(&addresses(false, true), "the cluster"),
+            ["mongodb.uri does not answer from the cluster: no server answers"]
+        );
+    }
+
+    #[test]
+    fn address_that_could_not_be_tried_is_a_warning() {
+        let tried = Tried::Not("ImagePullBackOff".into());
+        assert!(tried.refusal(&addresses(true, true), "the cluster").is_none());
+        assert_eq!(
+            tried.warnings(&addresses(true, true), "the cluster"),
+            ["mongodb.uri and redis.url could not be tried from the cluster: ImagePullBackOff"]
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Requests that change one object: apply, scale, delete.
+
+use anyhow::Result;
+use futures_util::future::BoxFuture;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::cluster::Cluster;
+use super::object::{Object, received};
+
+/// Applies an object server-side.
+pub(super) async fn apply(cluster: &Cluster, object: &Object, manager: &str, force: bool) -> Result<Object> {
+    let api = object.api(cluster);
+    let mut parameters = PatchParams::apply(manager).validation_strict();
+    parameters.force = force;
+    let patch = Patch::Apply(&object.value);
+    let answer =
+        cluster.call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch)).await?;
+    received(&object.kind, answer)
+}
+
+/// Sets the number of replicas of a workload, as `kubectl scale` does.
+pub(super) async fn set_replicas(
+    cluster: &Cluster,
+    object: &Object,
+    count: u32,
+    manager: &str,
+) -> Result<()> {
+    let api = object.api(cluster);
+    let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"spec": {"replicas": count}}));
+    let mut doing = object.doing("patch", cluster);
+    doing.resource = format!("{}/scale", doing.resource);
+    cluster.call(doing, || api.patch_scale(&object.name, &parameters, &patch)).await.map(drop)
+}
+
+/// Deletes an object with all that hangs on it; one that is gone already is fine.
+pub(super) fn remove<'a>(cluster: &'a Cluster, object: &'a Object) -> BoxFuture<'a, Result<bool>> {
+    Box::pin(async move {
+        let api = object.api(cluster);
+        let parameters = kube::api::DeleteParams::foreground();
+        let found =
+            cluster.find(object.doing("delete", cluster), || api.delete(&object.name, &parameters)).await?;
+        Ok(found.is_some())
+    })
+}

@@ -1,0 +1,114 @@
+//! What the nodes of the test's cluster do with a pod that tries addresses: they run its command, which is the real program,
+//! with the files of its Secret, behind the network policies of the cluster.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::api::Inner;
+use super::store::{Key, Store, matches};
+
+/// How nodes treat such pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trials {
+    /// They run.
+    #[default]
+    Run,
+    /// The image has no such program.
+    NoProgram,
+    /// They are never scheduled.
+    Pending,
+}
+
+/// Runs the pod until it ends; what it says becomes its status.
+pub fn run(inner: Arc<Mutex<Inner>>, key: Key) {
+    std::thread::spawn(move || {
+        let (pod, trials, secret, open) = {
+            let inner = inner.lock().unwrap();
+            let Some(pod) = inner.store.get(&key) else { return };
+            let name = pod["spec"]["volumes"][0]["secret"]["secretName"].as_str().unwrap().to_owned();
+            let secret = inner.store.find("secrets", &name);
+            (pod.clone(), inner.store.trials, secret, ports(&inner.store, &pod["metadata"]["labels"]))
+        };
+        let terminated = match trials {
+            Trials::Pending => return,
+            Trials::NoProgram => {
+                json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/appforge\": no such file"})
+            }
+            Trials::Run => execute(&pod, &secret.expect("the Secret of the pod is there"), &open),
+        };
+        let failed = terminated["exitCode"] != 0;
+        let mut pod = pod;
+        pod["status"] = json!({
+            "phase": if failed { "Failed" } else { "Succeeded" },
+            "containerStatuses": [{"name": "reach", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": terminated}}],
+        });
+        let mut inner = inner.lock().unwrap();
+        if inner.store.get(&key).is_some() {
+            inner.store.put(&key, pod);
+        }
+    });
+}
+
+fn execute(pod: &Value, secret: &Value, open: &BTreeSet<u16>) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let container = &pod["spec"]["containers"][0];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
+    // A machine of a test answers sooner.
+    let arguments = container["command"].as_array().unwrap().iter().skip(1).map(|word| word.as_str().unwrap());
+    command.args(arguments.map(|word| if word == "10s" { "1s" } else { word }));
+    let mount = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    for item in pod["spec"]["volumes"][0]["secret"]["items"].as_array().unwrap() {
+        let name = item["key"].as_str().unwrap();
+        let bytes = BASE64_STANDARD.decode(secret["data"][name].as_str().unwrap()).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        // A port that no policy opens is one that nobody answers on.
+        let text = if port(&text).is_some_and(|port| open.contains(&port)) { text } else { closed(&text) };
+        std::fs::write(folder.path().join(item["path"].as_str().unwrap()), text).unwrap();
+    }
+    for variable in container["env"].as_array().unwrap() {
+        let path = variable["value"].as_str().unwrap().strip_prefix(mount).unwrap();
+        command.env(variable["name"].as_str().unwrap(), Path::new(folder.path()).join(path.trim_start_matches('/')));
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let code = output.status.code().unwrap();
+    match code {
+        0 => json!({"exitCode": 0, "reason": "Completed"}),
+        code => json!({"exitCode": code, "reason": "Error", "message": said}),
+    }
+}
+
+/// The port of an address.
+pub fn port(address: &str) -> Option<u16> {
+    let rest = address.split("://").nth(1)?.rsplit('@').next()?;
+    rest.split(['/', '?']).next()?.rsplit(':').next()?.parse().ok()
+}
+
+fn closed(address: &str) -> String {
+    let port = port(address).unwrap_or_default();
+    address.replace(&format!(":{port}"), ":1")
+}
+
+/// The ports outside the cluster that policies open for pods with these labels; policies add up.
+pub fn ports(store: &Store, labels: &Value) -> BTreeSet<u16> {
+    let policies = store.names("networkpolicies");
+    let policies = policies.iter().filter_map(|name| store.find("networkpolicies", name));
+    let rules = policies
+        .filter(|policy| matches(labels, &policy["spec"]["podSelector"]["matchLabels"]))
+        .flat_map(|policy| policy["spec"]["egress"].as_array().cloned().unwrap_or_default());
+    let outside = |rule: &Value| {
+        rule["to"].as_array().is_some_and(|peers| peers.iter().any(|peer| peer["ipBlock"]["cidr"] == "0.0.0.0/0"))
+    };
+    rules
+        .filter(outside)
+        .flat_map(|rule| rule["ports"].as_array().cloned().unwrap_or_default())
+        .filter_map(|port| u16::try_from(port["port"].as_u64()?).ok())
+        .collect()
+}
