@@ -16,6 +16,7 @@ use crate::output::Format;
 use crate::stack::Stack;
 use crate::targets::Target;
 use crate::targets::kubernetes::{Asking, Options};
+use crate::targets::local::addresses;
 use crate::targets::outcome::Outcome;
 use crate::targets::plan::Plan;
 
@@ -64,7 +65,8 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
     context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
     if args.strict && !outcome.unreachable.is_empty() {
         let lines: Vec<String> = outcome.unreachable.iter().map(|line| format!("\n  {line}")).collect();
-        let message = format!("the stack is up, but not all of its external stores answer:{}", lines.concat());
+        let message =
+            format!("the stack is up, but not all of its external stores answer:{}", lines.concat());
         return Err(Failure::new(ExitStatus::Failed, message)
             .hint("without `--strict` this is a warning")
             .into());
@@ -96,9 +98,20 @@ pub async fn converge(
         Target::Local(local) => {
             let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
             let desired = local.desired(stack, replicas)?;
-            let (plan, status) =
-                interruptible(local.apply(&desired, options.timeout, say), GOES_ON).await?;
-            Outcome::new(plan, status)
+            let addresses = local.addresses(stack, &desired).await?;
+            if addresses.iter().any(|address| address.changed) {
+                let tried = local.try_addresses(stack).await;
+                if let Some(refusal) = tried.refusal(&addresses, addresses::FROM) {
+                    return Err(refusal.into());
+                }
+            }
+            local.keep_addresses(stack)?;
+            let (plan, status) = interruptible(local.apply(&desired, options.timeout, say), GOES_ON).await?;
+            let mut outcome = Outcome::new(plan, status);
+            if !addresses.is_empty() {
+                outcome.unreachable = local.try_addresses(stack).await.warnings(&addresses, addresses::FROM);
+            }
+            outcome
         }
         Target::Compose(compose) => {
             let (plan, status) = interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?;

@@ -3,7 +3,6 @@ use serde_json::Value;
 
 use super::tests::hostile;
 use super::*;
-use crate::render::context::kubernetes::names;
 use crate::stack::yaml;
 
 fn kubernetes(stack: &Stack, overrides: &Overrides) -> Vec<Document> {
@@ -90,16 +89,10 @@ fn the_settings_of_the_brief_are_rendered() {
 
 #[test]
 fn what_the_target_knows_takes_the_place_of_what_the_file_says() {
-    let overrides = Overrides {
-        image: Some("appforge-service:0123456789ab".into()),
-        credentials: Some("c0ffee".into()),
-        ..Overrides::default()
-    };
+    let overrides = Overrides { image: Some("appforge-service:0123456789ab".into()), ..Overrides::default() };
     let deployment = parsed(&kubernetes(&Stack::default(), &overrides), "deployment.yaml");
     assert_eq!(container(&deployment)["image"], "appforge-service:0123456789ab");
     assert_eq!(container(&deployment)["imagePullPolicy"], "IfNotPresent");
-    let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations[names::CREDENTIALS_ANNOTATION], "c0ffee");
     let mut stack = Stack::default();
     stack.service.image = "registry.example.com/shop:1".parse().unwrap();
     let deployment = parsed(&kubernetes(&stack, &overrides), "deployment.yaml");

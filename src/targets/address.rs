@@ -33,13 +33,22 @@ const MONGODB: Address = Address {
     variable: "MONGODB_URI",
     changed: false,
 };
-const REDIS: Address =
-    Address { store: "redis", path: "redis.url", key: names::REDIS_URL, variable: "REDIS_URL", changed: false };
+const REDIS: Address = Address {
+    store: "redis",
+    path: "redis.url",
+    key: names::REDIS_URL,
+    variable: "REDIS_URL",
+    changed: false,
+};
 
 impl Address {
     /// The addresses of the stores that are meant.
     pub fn all(mongodb: bool, redis: bool) -> Vec<Self> {
-        [(mongodb, MONGODB), (redis, REDIS)].into_iter().filter(|(meant, _)| *meant).map(|(_, it)| it).collect()
+        [(mongodb, MONGODB), (redis, REDIS)]
+            .into_iter()
+            .filter(|(meant, _)| *meant)
+            .map(|(_, it)| it)
+            .collect()
     }
 
     /// Why the store did not answer.
@@ -89,11 +98,7 @@ impl Tried {
             Self::Done(reached) => addresses
                 .iter()
                 .filter_map(|address| {
-                    Some(format!(
-                        "{} does not answer from {from}: {}",
-                        address.path,
-                        address.why(reached)?
-                    ))
+                    Some(format!("{} does not answer from {from}: {}", address.path, address.why(reached)?))
                 })
                 .collect(),
             Self::Not(why) => {

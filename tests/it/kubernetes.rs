@@ -1,6 +1,7 @@
 //! The Kubernetes target against an API server of each test, by the real command line. Its faults are recorded answers of
 //! a real API server (1.36).
 
+mod addresses;
 mod api;
 mod errors;
 mod proxy;

@@ -35,6 +35,8 @@ mod outage;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod render;

@@ -33,9 +33,8 @@ pub async fn reach(url: &str, limit: Duration) -> Result<(), String> {
 }
 
 async fn ping(source: &Source, limit: Duration) -> Result<(), RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit));
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
     let client = source.client().await?;
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     redis::cmd("PING").query_async::<String>(&mut connection).await.map(drop)

@@ -1,6 +1,6 @@
 //! What `up` would change: each document tried against the server without being kept, and what no document names any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt};
@@ -37,6 +37,8 @@ pub struct Changes {
     pub prunes: Vec<Object>,
     /// The volumes that stay when these objects go, by the object's title.
     pub claims: BTreeMap<String, Vec<Object>>,
+    /// Titles of documents that are applied without being a change of the stack.
+    pub quiet: BTreeSet<String>,
 }
 
 impl Changes {
@@ -67,7 +69,7 @@ impl Changes {
             Change::ask(cluster, stack, world, object, asking).await
         });
         let changes = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-        Ok(Self { changes, prunes, claims })
+        Ok(Self { changes, prunes, claims, quiet: BTreeSet::new() })
     }
 
     /// The data that stays when stores go, and how to remove it, one sentence a volume.
@@ -80,7 +82,8 @@ impl Changes {
                 claim.name
             )
         };
-        let all = self.claims.iter().flat_map(|(title, claims)| claims.iter().map(move |claim| (title, claim)));
+        let all =
+            self.claims.iter().flat_map(|(title, claims)| claims.iter().map(move |claim| (title, claim)));
         all.map(line).collect()
     }
 
@@ -94,6 +97,7 @@ impl Changes {
         };
         let mut steps: Vec<(Action, &Change)> =
             self.changes.iter().filter_map(|change| Some((change.action?, change))).collect();
+        steps.retain(|(_, change)| !self.quiet.contains(&change.object.title()));
         steps.sort_by_key(|(action, _)| order(action));
         for (action, change) in steps {
             plan.push(action, change.object.title(), change.causes.clone());

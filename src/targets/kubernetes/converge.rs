@@ -10,6 +10,7 @@ use super::changes::{Change, Changes};
 use super::cluster::{Cluster, MANAGER};
 use super::down::wait_until_deleted;
 use super::kind::Kind;
+use super::leftovers::is_copy;
 use super::mounted::{self, Mounted};
 use super::object::{self, Object};
 use super::replicas::{self, Handover};
@@ -78,8 +79,8 @@ impl Kubernetes {
     async fn converge(&self, options: Options, say: Say<'_>) -> Result<Outcome> {
         let cluster = self.connect(options.timeout).await?;
         let _lock = self.lock("up", say).await?;
-        self.sweep(&cluster).await?;
         let mut wanted = self.wanted(&cluster, true).await?;
+        self.sweep(&cluster).await?;
         wanted.credentials.keep()?;
         let made = self.make_namespace(&cluster, &wanted).await?;
         if made {
@@ -110,7 +111,7 @@ impl Kubernetes {
         let left = self.prune_copies(&cluster, &wanted.world, &wanted.credentials.digest, say).await?;
         let unreachable = match tried {
             Some(warnings) => warnings,
-            None => self.try_last(&cluster, &wanted, &prepared, say).await?,
+            None => self.try_last(&cluster, &wanted, &prepared, options.strict, say).await?,
         };
         let mut outcome = Outcome::new(plan, self.finish(&cluster, say).await?);
         outcome.unreachable = unreachable;
@@ -236,18 +237,24 @@ impl Kubernetes {
             }
         }
         let mut changes = Changes::ask(cluster, self.name(), world, objects, asking).await?;
-        if wanted.alike
-            && let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
-            && change.action == Some(Action::Restart)
+        if let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
+            && wanted.alike
         {
-            // Its pods are replaced anyway; the new ones keep what they were made with.
-            let mut object = change.object.clone();
-            if let Some(template) = object.value.pointer_mut(mounted::TEMPLATE) {
-                mounted::point(template, &name, &wanted.credentials.digest);
+            if change.action == Some(Action::Restart) {
+                // Its pods are replaced anyway; the new ones keep what they were made with.
+                let mut object = change.object.clone();
+                if let Some(template) = object.value.pointer_mut(mounted::TEMPLATE) {
+                    mounted::point(template, &name, &wanted.credentials.digest);
+                }
+                *change = Change::ask(cluster, self.name(), world, object, asking).await?;
+            } else {
+                // The copy is kept for a later rollback; what runs does not need it.
+                let copies = changes.changes.iter().filter(|change| is_copy(&change.object, &name));
+                changes.quiet = copies.map(|change| change.object.title()).collect();
             }
-            *change = Change::ask(cluster, self.name(), world, object, asking).await?;
         }
-        let widens = |change: &&Change| is_policy(&change.object, &name) && change.action == Some(Action::Change);
+        let widens =
+            |change: &&Change| is_policy(&change.object, &name) && change.action == Some(Action::Change);
         let beside = changes.changes.iter().find(widens).map(|change| beside(&change.object, &name));
         let beside = beside.filter(|_| world.named("Deployment", &name).is_some());
         if let Some(live) = world.named("Deployment", &name)
@@ -270,7 +277,6 @@ impl Kubernetes {
         }
         Ok(Prepared { changes, handover, notes, beside })
     }
-
 }
 
 fn new_namespace(cluster: &Cluster) -> Step {

@@ -30,6 +30,8 @@ const NEEDED: [(&str, &str, &str); 8] = [
     ("patch", "autoscaling", "horizontalpodautoscalers"),
     ("patch", "networking.k8s.io", "networkpolicies"),
 ];
+/// What it cannot do without besides, when a store is external: its address is tried from a pod.
+const NEEDED_TO_TRY: [(&str, &str, &str); 2] = [("create", "", "pods"), ("delete", "", "pods")];
 /// What marks the storage class of volumes that name none.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
@@ -63,7 +65,11 @@ impl Kubernetes {
     }
 
     async fn rights(&self, cluster: &Cluster) -> Result<Finding> {
-        let asked = NEEDED.into_iter().map(|needed| may(cluster, needed));
+        let stack = &self.stack;
+        let tries = external(stack.mongodb.mode, stack.mongodb.uri.as_ref()).is_some()
+            || external(stack.redis.mode, stack.redis.url.as_ref()).is_some();
+        let more = NEEDED_TO_TRY.into_iter().filter(|_| tries);
+        let asked = NEEDED.into_iter().chain(more).map(|needed| may(cluster, needed));
         let answers: Vec<Result<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
         let mut missing = Vec::new();
         for answer in answers {

@@ -65,7 +65,9 @@ pub fn settle(
 ) -> bool {
     let Some(template) = deployment.value.pointer_mut(TEMPLATE) else { return false };
     let alike = live.filter(|live| {
-        live.stable && live.digest.as_deref().or(stable_digest) == Some(digest) && stable_digest == Some(digest)
+        live.stable
+            && live.digest.as_deref().or(stable_digest) == Some(digest)
+            && stable_digest == Some(digest)
     });
     match alike {
         None => point(template, stable, digest),
@@ -114,9 +116,7 @@ pub fn foreign(object: &Object, ours: &BTreeSet<String>) -> Vec<String> {
     let is_ours = |name: &String| {
         ours.contains(name)
             || ours.iter().any(|own| {
-                name.strip_prefix(own.as_str())
-                    .and_then(|rest| rest.strip_prefix('-'))
-                    .is_some_and(is_digest)
+                name.strip_prefix(own.as_str()).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_digest)
             })
     };
     secrets(template).into_iter().filter(|name| !is_ours(name)).collect()
@@ -132,7 +132,8 @@ fn for_each_name(template: &mut Value, hear: &mut dyn FnMut(&mut String)) {
     let spec = &mut template["spec"];
     for volume in list(spec, "volumes") {
         name_at(volume, "/secret/secretName", hear);
-        for source in volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut).into_iter().flatten()
+        for source in
+            volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut).into_iter().flatten()
         {
             name_at(source, "/secret/name", hear);
         }

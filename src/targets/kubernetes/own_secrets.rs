@@ -37,13 +37,10 @@ impl Kubernetes {
                 continue;
             }
             let note = match contents(cluster, names).await? {
-                Some(parts) => {
-                    Some(keyed_digest(key.unwrap_or_default(), parts.iter().map(String::as_str))?)
+                Some(parts) => Some(keyed_digest(key.unwrap_or_default(), parts.iter().map(String::as_str))?),
+                None => {
+                    world.find(&object.kind, &object.name).and_then(mounted::noted_own).map(str::to_owned)
                 }
-                None => world
-                    .find(&object.kind, &object.name)
-                    .and_then(mounted::noted_own)
-                    .map(str::to_owned),
             };
             if let (Some(note), Some(template)) = (note, object.value.pointer_mut(TEMPLATE)) {
                 mounted::note(template, names::OWN_SECRETS, &note);
@@ -67,7 +64,9 @@ async fn contents(cluster: &Cluster, names: Vec<String>) -> Result<Option<Vec<St
         parts.push(name);
         let Some(found) = found else { continue };
         // Keys come in their order; values as the API writes them, in base64.
-        for (key, value) in received(&kind, found)?.at("/data").and_then(Value::as_object).into_iter().flatten() {
+        for (key, value) in
+            received(&kind, found)?.at("/data").and_then(Value::as_object).into_iter().flatten()
+        {
             parts.push(key.clone());
             parts.push(value.as_str().unwrap_or_default().to_owned());
         }

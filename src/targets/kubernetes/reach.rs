@@ -63,7 +63,8 @@ const KEPT: [&str; 16] = [
 /// When a value is no text.
 pub(super) fn running_values(world: &World, service: &str) -> Result<Option<Values>> {
     let Some(live) = world.named("Deployment", service) else { return Ok(None) };
-    let mounted = live.at(mounted::TEMPLATE).map(|template| Mounted::of(template, service)).unwrap_or_default();
+    let mounted =
+        live.at(mounted::TEMPLATE).map(|template| Mounted::of(template, service)).unwrap_or_default();
     Ok(Some(service_values(world, &mounted.name(service))?.unwrap_or_default()))
 }
 
@@ -270,8 +271,14 @@ mod tests {
         let container = &spec["containers"][0];
         assert_eq!((&container["image"], &container["ports"]), (&json!("shop:1"), &Value::Null));
         assert_eq!(container["securityContext"]["privileged"], false);
-        assert_eq!(container["env"], json!([{"name": "MONGODB_URI_FILE", "value": "/run/secrets/appforge/mongodb_uri"}]));
-        assert_eq!(spec["volumes"][0]["secret"]["items"], json!([{"key": "mongodb_uri", "path": "mongodb_uri"}]));
+        assert_eq!(
+            container["env"],
+            json!([{"name": "MONGODB_URI_FILE", "value": "/run/secrets/appforge/mongodb_uri"}])
+        );
+        assert_eq!(
+            spec["volumes"][0]["secret"]["items"],
+            json!([{"key": "mongodb_uri", "path": "mongodb_uri"}])
+        );
         assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/instance"], "shop-app");
         serde_json::from_value::<Pod>(pod).unwrap();
     }

@@ -117,13 +117,7 @@ impl Kubernetes {
     }
 
     /// Lets the pod template of an earlier revision name the Secret with the content that it was made with, and returns that.
-    fn bring_back(
-        &self,
-        world: &World,
-        template: &mut Value,
-        number: u64,
-        say: Say<'_>,
-    ) -> Result<Object> {
+    fn bring_back(&self, world: &World, template: &mut Value, number: u64, say: Say<'_>) -> Result<Object> {
         let service = names::service(&self.stack);
         let before = Mounted::of(template, &service);
         let copy = before.digest.as_deref().map(|digest| (digest, mounted::copy_name(&service, digest)));
@@ -189,8 +183,7 @@ impl Kubernetes {
 
     /// The service's Deployment as it is.
     pub(super) async fn live(&self, cluster: &Cluster) -> Result<Object> {
-        let kind =
-            Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
+        let kind = Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
         let name = names::service(&self.stack);
         let wanted = Object::new(kind.clone(), json!({"metadata": {"name": name}}))?;
         let api = wanted.api(cluster);

@@ -93,7 +93,10 @@ impl Kubernetes {
         let outcome = self.attempt(cluster, passage, say).await;
         if outcome.is_err() {
             let late = cluster.until(cluster.deadline().max(Instant::now() + TAKING_BACK));
-            let made = [Some((passage.secret.0, passage.secret.1)), passage.policy.as_ref().map(|(it, there)| (it, *there))];
+            let made = [
+                Some((passage.secret.0, passage.secret.1)),
+                passage.policy.as_ref().map(|(it, there)| (it, *there)),
+            ];
             for (object, there) in made.into_iter().flatten() {
                 if !there {
                     // What cannot be removed now, the next `up` removes.
@@ -104,12 +107,7 @@ impl Kubernetes {
         outcome
     }
 
-    async fn attempt(
-        &self,
-        cluster: &Cluster,
-        passage: &Passage<'_>,
-        say: Say<'_>,
-    ) -> Result<Vec<String>> {
+    async fn attempt(&self, cluster: &Cluster, passage: &Passage<'_>, say: Say<'_>) -> Result<Vec<String>> {
         if let Some((policy, _)) = &passage.policy {
             apply(cluster, policy, MANAGER, true).await?;
         }
@@ -150,7 +148,6 @@ fn same_place(one: &Secret, other: &Secret) -> bool {
     place(one.reveal()).is_some_and(|one| Some(one) == place(other.reveal()))
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -170,7 +167,10 @@ mod tests {
         let kubernetes =
             Kubernetes::new(Path::new("/p"), &stack, Default::default(), None, Announcer::new(|_| ()));
         let other = kubernetes.with_addresses(&values);
-        assert_eq!((other.stack.mongodb.mode, other.stack.redis.mode), (StoreMode::Managed, StoreMode::External));
+        assert_eq!(
+            (other.stack.mongodb.mode, other.stack.redis.mode),
+            (StoreMode::Managed, StoreMode::External)
+        );
         assert_eq!(other.stack.redis.url, Some(Secret::new("redis://u:p@cache.example:6380")));
     }
 }

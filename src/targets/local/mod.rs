@@ -1,5 +1,6 @@
 //! The local target: a detached supervisor runs the stores and the replicas as processes of this machine. No Docker.
 
+pub mod addresses;
 mod client;
 mod doctor;
 pub mod guard;
@@ -78,7 +79,7 @@ impl Local {
         Lock::take(self.layout.command_lock(), &owner, PATIENCE, waiting).await
     }
 
-    /// What `stack` means here. Keeps the secrets that the replicas need in files of their own.
+    /// What `stack` means here. Makes the probe secret when there is none yet.
     ///
     /// # Errors
     /// When a secret cannot be kept.

@@ -46,7 +46,8 @@ fn store(
     secrets: &Secrets,
 ) -> Result<Store> {
     if let (StoreMode::External, Some(uri)) = (mode, uri) {
-        let path = secrets.keep(&secret_name(kind), uri)?;
+        // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
+        let path = secrets.path(&secret_name(kind));
         let digest = Sha256::digest(uri.reveal().as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         return Ok(Store::External { uri: layout.within(&path), fingerprint });
@@ -60,6 +61,23 @@ fn store(
 /// The secret in which the address of an external store is kept for the replicas.
 pub(super) fn secret_name(kind: Kind) -> String {
     format!("{}-uri", store_name(kind))
+}
+
+/// Writes the addresses of external stores to the files that replicas read when they start.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
+    let stores = [
+        (Kind::Mongodb, stack.mongodb.mode, &stack.mongodb.uri),
+        (Kind::Redis, stack.redis.mode, &stack.redis.url),
+    ];
+    for (kind, mode, address) in stores {
+        if let (StoreMode::External, Some(address)) = (mode, address) {
+            secrets.keep(&secret_name(kind), address)?;
+        }
+    }
+    Ok(())
 }
 
 /// Who runs a store that is not external.

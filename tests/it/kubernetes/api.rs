@@ -282,7 +282,9 @@ fn serve(
             let mut pod: Value = serde_json::from_slice(bytes).unwrap();
             let key = Key { name: pod["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
             if !restricted(&pod) || known.is_none_or(|manager| !manager.starts_with("appforge")) {
-                inner.violations.push(format!("{seen:?} makes a pod that the namespace does not let in: {pod}"));
+                inner
+                    .violations
+                    .push(format!("{seen:?} makes a pod that the namespace does not let in: {pod}"));
             }
             pod["metadata"]["namespace"] = key.namespace.clone().into();
             pod["status"] = json!({"phase": "Pending"});

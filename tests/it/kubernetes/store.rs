@@ -219,6 +219,15 @@ impl Store {
         true
     }
 
+    /// What a manager would have applied in another time.
+    pub fn replace(&mut self, key: &Key, manager: &str, object: Value) {
+        let applied = self.applied.get(&(key.clone(), manager.to_owned())).cloned().unwrap_or_default();
+        let mut applied = applied;
+        applied["spec"]["template"] = object["spec"]["template"].clone();
+        self.applied.insert((key.clone(), manager.to_owned()), applied);
+        self.put(key, object);
+    }
+
     /// Puts an object there that nobody applied.
     pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
         if key.plural == "deployments" {

@@ -1,0 +1,63 @@
+//! The addresses of stores that others run, tried from this machine, where the replicas run.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use appforge_service::reach::{Addresses, reach};
+
+use super::protocol::Desired;
+use super::{Local, stores};
+use crate::secrets::Secrets;
+use crate::stack::Stack;
+use crate::stack::model::StoreMode;
+use crate::stack::values::Secret;
+use crate::targets::address::{Address, Tried};
+use crate::targets::plan::{Action, Step};
+
+/// Where addresses are tried, for messages.
+pub const FROM: &str = "this machine";
+/// How long a store may take to answer; nothing on the way to it has to be set up first.
+const ANSWER: Duration = Duration::from_secs(3);
+
+impl Local {
+    /// The external addresses of `stack`, and which of them are new to replicas that run.
+    ///
+    /// # Errors
+    /// When the supervisor does not answer.
+    pub async fn addresses(&self, stack: &Stack, desired: &Desired) -> Result<Vec<Address>> {
+        let wanted = external(stack);
+        let mut addresses = Address::all(wanted.mongodb.is_some(), wanted.redis.is_some());
+        if addresses.is_empty() || self.find().await?.is_none() {
+            return Ok(addresses);
+        }
+        let plan = self.plan(desired).await?;
+        for address in &mut addresses {
+            let changes = |step: &Step| step.action == Action::Restart && step.component == address.store;
+            address.changed = plan.steps.iter().any(changes);
+        }
+        Ok(addresses)
+    }
+
+    /// Writes the external addresses of `stack` to where replicas read them.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep_addresses(&self, stack: &Stack) -> Result<()> {
+        stores::keep_addresses(stack, &Secrets::of(self.layout.root()))
+    }
+
+    /// Tries the external addresses of `stack`.
+    pub async fn try_addresses(&self, stack: &Stack) -> Tried {
+        Tried::Done(reach(&external(stack), ANSWER).await)
+    }
+}
+
+fn external(stack: &Stack) -> Addresses {
+    let of = |mode: StoreMode, address: Option<&Secret>| {
+        address.filter(|_| mode == StoreMode::External).map(|address| address.reveal().to_owned())
+    };
+    Addresses {
+        mongodb: of(stack.mongodb.mode, stack.mongodb.uri.as_ref()),
+        redis: of(stack.redis.mode, stack.redis.url.as_ref()),
+    }
+}
