@@ -3,6 +3,8 @@
 
 mod addresses;
 mod api;
+mod controllers;
+mod credentials;
 mod errors;
 mod proxy;
 mod kubelet;

@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 use appforge_embedded::{mongodb, redis};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::api::Seen;
 use super::kubelet::{Trials, port};
 use super::store::{Key, Pods};
-use super::{Place, STACK, deployment};
+use super::{Place, STACK};
 use crate::support::free_port;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Stores that somebody else runs.
-struct Stores {
+pub struct Stores {
     runtime: Option<Runtime>,
-    mongodb: SocketAddr,
-    redis: SocketAddr,
+    pub mongodb: SocketAddr,
+    pub redis: SocketAddr,
     _data: tempfile::TempDir,
 }
 
 impl Stores {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -46,7 +46,7 @@ impl Stores {
         Self { runtime: Some(runtime), mongodb: addresses.0, redis: addresses.1, _data: data }
     }
 
-    fn file(&self) -> String {
+    pub fn file(&self) -> String {
         external(self.mongodb, self.redis)
     }
 
@@ -68,12 +68,12 @@ fn dead() -> SocketAddr {
 }
 
 impl Place {
-    fn file(&self, stack: &str) {
+    pub fn file(&self, stack: &str) {
         self.project.write("appforge.yaml", stack);
     }
 
     /// The Secret that the pods of the service mount.
-    fn mounted(&self) -> Value {
+    pub fn mounted(&self) -> Value {
         let deployment = self.api.object("deployments", "shop-app").unwrap();
         let name = deployment["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"].clone();
         self.api.object("secrets", name.as_str().unwrap()).unwrap_or_else(|| panic!("no Secret {name}"))
@@ -83,7 +83,7 @@ impl Place {
         self.api.store(|store| store.bare())
     }
 
-    fn copies(&self) -> Vec<String> {
+    pub fn copies(&self) -> Vec<String> {
         let names = self.api.names("secrets").into_iter();
         names.filter(|name| name.strip_prefix("shop-app-").is_some()).collect()
     }
@@ -97,13 +97,13 @@ fn value(secret: &Value, key: &str) -> String {
     String::from_utf8(BASE64_STANDARD.decode(secret["data"][key].as_str().unwrap()).unwrap()).unwrap()
 }
 
-fn port_of(secret: &Value, key: &str) -> u16 {
+pub fn port_of(secret: &Value, key: &str) -> u16 {
     port(&value(secret, key)).unwrap()
 }
 
 /// Runs the service with what the pods mount, and reads its items.
 #[track_caller]
-fn items_can_be_read(secret: &Value) {
+pub fn items_can_be_read(secret: &Value) {
     let folder = tempfile::tempdir().unwrap();
     let (public, admin) = (free_port(), free_port());
     let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
@@ -205,7 +205,7 @@ fn rollback_to_an_address_that_is_gone_is_refused() {
     assert!(gone.stderr.contains("error: revision 1 needs the Secret `shop-app-"), "{}", gone.stderr);
 }
 
-fn secret(name: &str) -> Key {
+pub fn secret(name: &str) -> Key {
     Key { api: "v1".into(), namespace: "shop".into(), plural: "secrets".into(), name: name.into() }
 }
 
@@ -387,135 +387,4 @@ fn trial_of_a_killed_up_is_removed_by_the_next_command() {
         place.exits(0, next);
         assert_eq!(place.trials(), 0, "{next:?}");
     }
-}
-
-#[test]
-fn deployment_of_kubectl_is_the_same_while_the_content_is() {
-    let (one, two) = (Stores::start(), Stores::start());
-    let place = Place::new(&one.file());
-    place.exits(0, &["up"]);
-    names_the_stable_secret(&place, false);
-    assert_eq!(place.exits(0, &["diff"]).stdout, "nothing to change\n");
-    assert_eq!(place.json(&["up"])["changed"], false);
-    place.file(&two.file());
-    place.exits(0, &["up", "--force-conflicts"]);
-    assert_eq!(port_of(&place.mounted(), "redis_url"), two.redis.port());
-    assert_eq!(place.mounted()["immutable"], true);
-    place.exits(0, &["render", "--out", "out"]);
-    place.exits(0, &["render", "--out", "out", "--check"]);
-    assert!(place.project.read("out/deployment.yaml").contains("secretName: \"shop-app\"\n"));
-}
-
-/// The Deployment as it was before there were copies, with or without the digest that `up` noted.
-fn names_the_stable_secret(place: &Place, noted: bool) {
-    let copies = place.copies();
-    place.api.store(|store| {
-        let mut object = store.get(&deployment()).unwrap();
-        let template = &mut object["spec"]["template"];
-        template["spec"]["volumes"][0]["secret"]["secretName"] = "shop-app".into();
-        if !noted {
-            template["metadata"].as_object_mut().unwrap().remove("annotations");
-        }
-        store.replace(&deployment(), "appforge", object);
-        for copy in &copies {
-            store.delete(&secret(copy));
-        }
-    });
-}
-
-#[test]
-fn copy_goes_when_no_revision_names_it() {
-    let (one, two) = (Stores::start(), Stores::start());
-    let place = Place::new(&one.file());
-    place.exits(0, &["up"]);
-    place.file(&two.file());
-    place.exits(0, &["up"]);
-    place.exits(0, &["up"]);
-    assert_eq!(place.copies().len(), 2, "a ReplicaSet names the old one");
-    let set = Key {
-        api: "apps/v1".into(),
-        namespace: "shop".into(),
-        plural: "replicasets".into(),
-        name: "shop-app-1".into(),
-    };
-    place.api.store(|store| store.delete(&set));
-    place.exits(0, &["diff"]);
-    place.exits(0, &["up"]);
-    assert_eq!(place.copies().len(), 1);
-    assert_eq!(port_of(&place.mounted(), "redis_url"), two.redis.port());
-    place.exits(0, &["down"]);
-    assert_eq!(place.copies(), Vec::<String>::new(), "and the last with the stack");
-}
-
-#[test]
-fn own_secret_is_watched_by_a_digest_and_never_copied() {
-    let patch = "patches: {kubernetes/deployment.yaml: [{op: add, path: /spec/template/spec/containers/0/envFrom, value: [{secretRef: {name: own}}]}]}\n";
-    let place = Place::new(&format!("{STACK}{patch}"));
-    let put = |value: &str| {
-        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own"}, "data": {"token": value}});
-        place.api.store(|store| store.put(&secret("own"), object));
-    };
-    place.exits(0, &["up"]);
-    put("b25l");
-    assert!(place.exits(5, &["diff"]).stdout.contains("~ restart deployment/shop-app\n"), "it is there now");
-    place.exits(0, &["up"]);
-    place.exits(0, &["diff"]);
-    put("dHdv");
-    let diff = place.exits(5, &["diff"]).stdout;
-    assert!(diff.contains("spec.template.metadata.annotations[\"appforge.dev/own-secrets\"]: "), "{diff}");
-    place.exits(0, &["up"]);
-    place.exits(0, &["diff"]);
-    assert_eq!(place.api.names("secrets").iter().filter(|name| name.starts_with("own")).count(), 1);
-}
-
-#[test]
-fn stack_of_the_first_build_converges_and_can_go_back() {
-    let stores = Stores::start();
-    let place = Place::new(STACK);
-    let objects: Vec<Value> =
-        serde_json::from_str(include_str!("../fixtures/kubernetes/first-build.json")).unwrap();
-    place.api.store(|store| {
-        for entry in &objects {
-            let object = &entry["object"];
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let namespaced = !["namespaces", "priorityclasses"].contains(&entry["plural"].as_str().unwrap());
-            let key = Key {
-                api: text(&object["apiVersion"]),
-                namespace: if namespaced { "shop".to_owned() } else { String::new() },
-                plural: text(&entry["plural"]),
-                name: text(&object["metadata"]["name"]),
-            };
-            store.apply(&key, &text(&entry["manager"]), object.clone(), false, false);
-        }
-    });
-    let data = |name: &str| place.api.object("secrets", name).unwrap()["data"].clone();
-    let before = ["shop-app", "shop-mongodb", "shop-redis"].map(data);
-    let sets = place.api.names("replicasets").len();
-    place.exits(0, &["up"]);
-    assert!(place.api.names("replicasets").len() <= sets + 1, "one rollout at most");
-    assert_eq!(["shop-app", "shop-mongodb", "shop-redis"].map(data), before, "no password is lost");
-    place.exits(0, &["diff"]);
-    assert_eq!(place.mounted()["data"], before[0]);
-    place.file(&stores.file());
-    place.exits(0, &["up"]);
-    assert_eq!(port_of(&place.mounted(), "redis_url"), stores.redis.port());
-    // The stores of the first revision are gone, so it cannot come back, and nothing breaks.
-    place.exits(1, &["rollback", "1"]);
-    assert_eq!(port_of(&place.mounted(), "redis_url"), stores.redis.port());
-}
-
-#[test]
-fn address_that_changes_with_the_new_build_can_be_taken_back() {
-    let (one, two) = (Stores::start(), Stores::start());
-    let place = Place::new(&one.file());
-    place.exits(0, &["up"]);
-    names_the_stable_secret(&place, true);
-    place.file(&two.file());
-    place.exits(0, &["up"]);
-    let revisions = place.json(&["history"]);
-    let before =
-        revisions["revisions"].as_array().unwrap().iter().rev().nth(1).unwrap()["number"].to_string();
-    place.exits(0, &["rollback", &before]);
-    assert_eq!(port_of(&place.mounted(), "redis_url"), one.redis.port());
-    items_can_be_read(&place.mounted());
 }
