@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Project, free_port};
 
-/// An address that nobody answers at.
+/// An address that does not answer.
 fn dead() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

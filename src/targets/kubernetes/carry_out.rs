@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     pub handover: Handover,
     /// What the user should know before it begins.
     pub notes: Vec<String>,
-    /// The network policy of the service changes while replicas run: until the old ones are gone, this stands beside it.
+    /// The network policy of the service changes while replicas run: until the old ones are gone, this one is added.
     pub beside: Option<Object>,
 }
 
@@ -85,7 +85,7 @@ impl Kubernetes {
         let template = template_of(prepared.deployment(&service)?)?;
         let cluster = cluster.until(cluster.deadline().max(Instant::now() + LAST));
         let tried = match self.try_addresses(&cluster, template, secret, &addresses, say).await {
-            // The stack is up: an address that this user may not try, or not in this time, is no failure of it.
+            // The stack is up, so a missing right or a lack of time to try an address does not fail the command.
             Err(error) if is_forbidden(&error) || status_of(&error) == ExitStatus::TimedOut => {
                 Tried::Not(error.to_string())
             }

@@ -81,7 +81,7 @@ impl Kubernetes {
             match remove(cluster, copy).await {
                 Err(error) if is_forbidden(&error) => {
                     kept.push(format!(
-                        "{} is no longer needed, and this user may not remove it",
+                        "{} is no longer needed, but this user is not allowed to remove it",
                         copy.title()
                     ));
                 }

@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn annotation_tells_the_content_of_a_template_that_names_the_stable_secret() {
+    fn annotation_names_the_content_of_the_stable_secret() {
         let mut noted = template("shop-app");
         note(&mut noted, CREDENTIALS, DIGEST);
         assert_eq!(Mounted::of(&noted, "shop-app"), Mounted { stable: true, digest: Some(DIGEST.into()) });
     }
 
     #[test]
-    fn deployment_that_names_the_stable_secret_is_left_while_the_content_is_the_same() {
+    fn stable_secret_is_left_while_its_content_is_the_same() {
         let kind = Kind::find("apps/v1", "Deployment").unwrap();
         let value = json!({"metadata": {"name": "shop-app"}, "spec": {"template": template("shop-app")}});
         let wanted = Object::new(kind, value).unwrap();

@@ -62,7 +62,7 @@ pub fn label<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(name).map(String::as_str)
 }
 
-/// Whether a pod only tries addresses; it has the service's labels and is no replica.
+/// Whether a pod only tries addresses: it has the service's labels but is not a replica.
 pub fn is_trial(pod: &Pod) -> bool {
     label(pod, names::REACH_LABEL).is_some()
 }

@@ -57,10 +57,10 @@ const KEPT: [&str; 16] = [
     "tolerations",
 ];
 
-/// What the service of the cluster runs with; empty when its Secret is gone, `None` when there is no service yet.
+/// What the service of the cluster runs with; empty when its Secret is gone, `None` before the first `up`.
 ///
 /// # Errors
-/// When a value is no text.
+/// When a value is not UTF-8.
 pub(super) fn running_values(world: &World, service: &str) -> Result<Option<Values>> {
     let Some(live) = world.named("Deployment", service) else { return Ok(None) };
     let mounted =

@@ -114,7 +114,7 @@ impl Kubernetes {
     /// `NAME-app` itself gets a copy of what that holds now, so that its revision can be brought back later.
     ///
     /// # Errors
-    /// When a Secret of the cluster is no text; those of the API's types come through.
+    /// When a value of the cluster is not UTF-8.
     pub(super) fn secret_objects(&self, credentials: &Credentials, world: &World) -> Result<Vec<Object>> {
         let service = names::service(&self.stack);
         let mut objects = Vec::new();
@@ -196,8 +196,8 @@ impl Kubernetes {
     }
 }
 
-/// The digest that names a content of the service's Secret. It stands in names and annotations that more people can read
-/// than the Secret: it is an HMAC whose key is the stack's probe secret, 256 random bits, so that a weak password cannot be
+/// The digest that names a content of the service's Secret. More people can read names and annotations
+/// than Secrets, so it is an HMAC whose key is the stack's probe secret, 256 random bits, so that a weak password cannot be
 /// guessed from it.
 ///
 /// # Errors
@@ -225,7 +225,7 @@ pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Resu
 /// What the cluster's Secret of the service of this name holds; `None` without one that is complete.
 ///
 /// # Errors
-/// When a value is no text.
+/// When a value is not UTF-8.
 pub fn service_values(world: &World, name: &str) -> Result<Option<Values>> {
     let mut values = Values::new();
     for key in SERVICE_KEYS {

@@ -19,7 +19,7 @@ use crate::support::free_port;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Stores that somebody else runs.
+/// External stores: real servers outside the cluster.
 pub struct Stores {
     runtime: Option<Runtime>,
     pub mongodb: SocketAddr,
@@ -50,7 +50,7 @@ impl Stores {
         external(self.mongodb, self.redis)
     }
 
-    /// They are gone, and nobody answers at their addresses.
+    /// Stops both; their addresses no longer answer.
     fn stop(&mut self) {
         self.runtime.take().unwrap().shutdown_timeout(DEADLINE);
     }
@@ -62,7 +62,7 @@ fn external(mongodb: SocketAddr, redis: SocketAddr) -> String {
     )
 }
 
-/// An address that nobody answers at.
+/// An address that does not answer.
 fn dead() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -237,7 +237,7 @@ fn dead_address_is_refused_before_anything_is_applied() {
 }
 
 #[test]
-fn managed_store_leaves_after_the_rollout_and_its_data_is_named() {
+fn managed_store_leaves_after_the_rollout_and_data_is_named() {
     let stores = Stores::start();
     let place = Place::new(STACK);
     place.exits(0, &["up"]);

@@ -75,7 +75,7 @@ fn execute(pod: &Value, secret: &Value, open: &BTreeSet<u16>, sets: &[String]) -
             std::fs::write(folder.path().join(item["path"].as_str().unwrap()), "").unwrap();
             continue;
         }
-        // A port that no policy opens is one that nobody answers on.
+        // A port that no policy opens does not answer.
         let text = if port(&text).is_some_and(|port| open.contains(&port)) { text } else { closed(&text) };
         std::fs::write(folder.path().join(item["path"].as_str().unwrap()), text).unwrap();
     }
