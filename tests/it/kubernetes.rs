@@ -6,8 +6,8 @@ mod api;
 mod controllers;
 mod credentials;
 mod errors;
-mod proxy;
 mod kubelet;
+mod proxy;
 mod store;
 
 use std::collections::BTreeSet;
