@@ -1,6 +1,7 @@
 //! Who a request comes from, as the rate limiter counts it.
 //!
-//! The socket's peer, unless that is a trusted proxy: then the right-most entry of `X-Forwarded-For` that is none. A
+//! The socket's peer, unless that is a trusted proxy: then the right-most entry of `X-Forwarded-For` that is none. Entries
+//! are read one by one from the right, as bytes: what a client wrote to the left of a proxy's entry changes nothing. A
 //! malformed header never panics and never gives a fresh identity.
 
 use std::fmt;
@@ -21,6 +22,8 @@ use crate::probe;
 const PROBE: HeaderName = HeaderName::from_static(probe::HEADER);
 /// What proxies say of who asked them: a list, each entry added by the one behind it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// No chain of proxies is longer, and a request may carry tens of thousands of entries.
+const MOST_ENTRIES: usize = 64;
 
 /// Whom the limiter counts. As text, which is its key in Redis: `203.0.113.9`, `2001:db8:1:2::/64` or `sim:NAME`.
 ///
@@ -148,16 +151,19 @@ impl Identities {
             return (peer, Source::peer);
         }
         // Several headers are one list (RFC 9110, 5.3); it is walked from the hop next to us.
+        let headers = headers.get_all(&FORWARDED_FOR).iter().rev();
+        let entries = headers.flat_map(|header| header.as_bytes().rsplit(|byte| *byte == b','));
         let mut hop = peer;
-        for header in headers.get_all(&FORWARDED_FOR).iter().rev() {
-            let Ok(header) = header.to_str() else { return (hop, Source::bad) };
-            for entry in header.rsplit(',') {
-                let Some(address) = entry_address(entry.trim()) else { return (hop, Source::bad) };
-                if !trusted(address) {
-                    return (address, Source::xff);
-                }
-                hop = address;
+        for entry in entries.map(<[u8]>::trim_ascii).take(MOST_ENTRIES) {
+            // A list may have empty elements, which mean nothing (RFC 9110, 5.6.1).
+            if entry.is_empty() {
+                continue;
             }
+            let Some(address) = entry_address(entry) else { return (hop, Source::bad) };
+            if !trusted(address) {
+                return (address, Source::xff);
+            }
+            hop = address;
         }
         // Only trusted hops: the one furthest away stands for what is behind it.
         (hop, Source::short)
@@ -165,7 +171,8 @@ impl Identities {
 }
 
 /// An address, with or without a port.
-fn entry_address(entry: &str) -> Option<IpAddr> {
+fn entry_address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?;
     let bare =
         entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(address, _)| address);
     bare.parse().ok().or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
@@ -176,6 +183,10 @@ mod tests {
     use super::*;
 
     fn of(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        of_bytes(trusted, peer, &forwarded.iter().map(|value| value.as_bytes()).collect::<Vec<_>>())
+    }
+
+    fn of_bytes(trusted: &[&str], peer: &str, forwarded: &[&[u8]]) -> String {
         let settings = Settings {
             trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
             ipv6_prefix: 64,
@@ -183,7 +194,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append(FORWARDED_FOR, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            headers.append(FORWARDED_FOR, http::HeaderValue::from_bytes(value).unwrap());
         }
         let identities = Identities::new(settings, &mut Registry::default());
         identities.of(peer.parse().unwrap(), &headers).to_string()
@@ -207,10 +218,44 @@ mod tests {
     #[test]
     fn a_bad_header_gives_no_fresh_identity() {
         let trusted = &["10.0.0.0/8"];
-        for bad in ["", "unknown", "1.2.3.4,,", "999.1.1.1", "ä", "1.2.3.4, x"] {
+        for bad in ["", "unknown", "999.1.1.1", "ä", "1.2.3.4, x", "1.2.3.4, [::1", "1.2.3.4, for=5.6.7.8"] {
             assert_eq!(of(trusted, "10.0.0.1", &[bad]), "10.0.0.1", "{bad}");
         }
         assert_eq!(of(trusted, "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn client_keeps_its_identity_whatever_it_writes_before() {
+        let trusted = &["10.0.0.0/8"];
+        let mut long = b"6.6.6.6, ".repeat(12_000);
+        long.truncate(100_000);
+        let written: [&[u8]; 10] = [
+            b"\xff",
+            b"6.6.6.6\xe4",
+            b"\x80, 6.6.6.6",
+            b"caf\xc3\xa9",
+            b",, ,",
+            b"for=\"[2001:db8::1]\";proto=https",
+            b"[",
+            b"6.6.6.6:99999",
+            b"\tfolded",
+            &long,
+        ];
+        for before in written {
+            // The proxy adds its entry to the line, or adds a line.
+            let line = [before, b", 1.2.3.4"].concat();
+            assert_eq!(of_bytes(trusted, "10.0.0.1", &[&line]), "1.2.3.4", "{:?}", before.get(..9));
+            assert_eq!(of_bytes(trusted, "10.0.0.1", &[before, b"1.2.3.4:80"]), "1.2.3.4");
+            let chain = [before, b", [2001:db8:1:2::9]:80,, 10.9.9.9"].concat();
+            assert_eq!(of_bytes(trusted, "10.0.0.1", &[&chain, b""]), "2001:db8:1:2::/64");
+        }
+    }
+
+    #[test]
+    fn endless_list_of_trusted_hops_is_cut_off() {
+        let trusted = &["10.0.0.0/8"];
+        let line = format!("6.6.6.6, {}10.0.0.2", "10.0.0.3, ".repeat(10_000));
+        assert_eq!(of(trusted, "10.0.0.1", &[&line]), "10.0.0.3");
     }
 
     #[test]
