@@ -209,6 +209,9 @@ pub struct UpArgs {
     /// Exit 1 when an external store does not answer at its address, even if the address is not new
     #[arg(long)]
     pub strict: bool,
+    /// Make the stack of another project this project's; data and passwords stay as they are
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Who judges what would be done.

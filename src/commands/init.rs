@@ -18,13 +18,15 @@ use crate::output::Format;
 use crate::prompt;
 use crate::render::{Dialect, Engine};
 use crate::stack::model::{Autoscaling, StoreMode};
-use crate::stack::values::{Name, Span};
+use crate::stack::values::{Name, Span, StackId};
 use crate::stack::{Layer, Stack, TargetKind};
+use crate::targets::ownership;
 
 /// What the template of the stack file knows.
 #[derive(Serialize)]
 struct Answers {
     name: Name,
+    id: StackId,
     target: TargetKind,
     port: u16,
     replicas: u32,
@@ -49,11 +51,13 @@ pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<
         .hint("change it with an editor, or start anew with `appforge init --force`")
         .into());
     }
-    let answers = ask(context, args)?;
+    let folder = file.parent().unwrap_or(&here);
+    // A folder keeps its identity, and with it its stack.
+    let id = ownership::kept_id(folder).map_or_else(ownership::fresh_id, Ok)?;
+    let answers = ask(context, args, id)?;
     let text = Engine::new("project", Dialect::Yaml, &BTreeMap::new())?.fill("appforge.yaml", &answers)?;
     check(&shown, &text)?;
 
-    let folder = file.parent().unwrap_or(&here);
     let state = folder.join(".appforge");
     files::make_folder(&state)?;
     let schema = serde_json::to_string_pretty(&schemars::schema_for!(Stack))? + "\n";
@@ -66,7 +70,7 @@ pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<
     Ok(ExitStatus::Done)
 }
 
-fn ask(context: &Context, args: &InitArgs) -> Result<Answers> {
+fn ask(context: &Context, args: &InitArgs, id: StackId) -> Result<Answers> {
     let defaults = Stack::default();
     let yes = context.yes;
     let targets = [TargetKind::Local, TargetKind::Compose, TargetKind::Kubernetes];
@@ -107,7 +111,7 @@ fn ask(context: &Context, args: &InitArgs) -> Result<Answers> {
         }
         _ => args.autoscaling.unwrap_or(scaling),
     };
-    Ok(Answers { name, target, port, replicas, requests, window, mongodb, redis, scaling: scaling.0 })
+    Ok(Answers { name, id, target, port, replicas, requests, window, mongodb, redis, scaling: scaling.0 })
 }
 
 /// The flag, else the default, else the user's answer.

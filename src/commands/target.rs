@@ -18,6 +18,7 @@ use crate::targets::compose::Compose;
 use crate::targets::kubernetes::{Announcer, Kubernetes};
 use crate::targets::local::Local;
 use crate::targets::local::layout::Layout;
+use crate::targets::ownership::Claim;
 use crate::targets::status::{ClusterStatus, Condition, Status};
 
 /// The stack of the project on its target.
@@ -28,14 +29,15 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
     if context.cluster.is_some() {
         kubernetes_only(stack, "`--context`")?;
     }
-    match stack.target {
+    let claim = claim(context, stack);
+    let target = match stack.target {
         TargetKind::Local => {
             let layout = Layout::new(context.project.state_folder());
-            Ok(Target::Local(Local::new(layout, stack.name.as_str())))
+            Target::Local(Local::new(layout, stack.name.as_str()))
         }
         TargetKind::Compose => {
             let templates = own_templates(&context.project.folder)?;
-            Ok(Target::Compose(Box::new(Compose::new(&context.project.folder, stack, templates))))
+            Target::Compose(Box::new(Compose::new(&context.project.folder, stack, templates)))
         }
         TargetKind::Kubernetes => {
             let templates = own_templates(&context.project.folder)?;
@@ -43,9 +45,16 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
             let announcer = Announcer::new(move |title| out.say(title));
             let cluster = context.cluster.clone();
             let kubernetes = Kubernetes::new(&context.project.folder, stack, templates, cluster, announcer);
-            Ok(Target::Kubernetes(Box::new(kubernetes)))
+            Target::Kubernetes(Box::new(kubernetes))
         }
-    }
+    };
+    Ok(target.claimed(claim))
+}
+
+/// What this project has to say for itself when it asks for the stack.
+pub fn claim(context: &Context, stack: &Stack) -> Claim {
+    let project = &context.project;
+    Claim::new(&project.folder, stack.id.clone(), project.file.is_some())
 }
 
 /// Refuses a flag that only the target kubernetes has.

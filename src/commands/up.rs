@@ -9,7 +9,7 @@ use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
 use crate::commands::render::judge;
 use crate::commands::target::{
-    Progress, cautions, interruptible, kubernetes_only, remember, status_text, target, wanted,
+    Progress, cautions, claim, interruptible, kubernetes_only, remember, status_text, target, wanted,
 };
 use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         context.out.data(&plan, || plan_text(&plan))?;
         return Ok(ExitStatus::Done);
     }
-    let target = target(context, &stack)?;
+    let target = target(context, &stack)?.claimed(claim(context, &stack).taking_over(args.take_over));
     let options = Options {
         timeout: args.timeout.0,
         force_conflicts: args.force_conflicts,

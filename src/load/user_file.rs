@@ -333,9 +333,9 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, node: &Node) -> Option<String> {
-        match &node.content {
-            Content::Scalar(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            Content::Scalar(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
+        match (&node.written, &node.content) {
+            (Some(text), _) => Some(text.clone()),
+            (_, Content::Scalar(Value::String(text))) if !text.is_empty() => Some(text.clone()),
             _ => self.wrong(node, "expected a text"),
         }
     }

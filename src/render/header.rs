@@ -25,7 +25,9 @@ impl Header {
         };
         add(env!("CARGO_PKG_VERSION"));
         add(target.as_str());
-        add(&serde_json::to_string(stack).unwrap_or_default());
+        // Whose stack it is changes no document.
+        let anonymous = Stack { id: None, ..stack.clone() };
+        add(&serde_json::to_string(&anonymous).unwrap_or_default());
         add(&overrides.secrets);
         if let Some(part) = &overrides.image {
             add(part);

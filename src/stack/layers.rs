@@ -97,9 +97,12 @@ impl Resolved {
     }
 }
 
+/// Variables of a replica are strings, and a number in YAML need not be the one that was written.
+const QUOTE: &str = "expected a string; quote the value";
+
 struct Leaf {
     path: String,
-    value: Value,
+    value: Node,
     origin: Origin,
 }
 
@@ -136,7 +139,7 @@ fn merge(
             Layer::Env(variables) => env_leaves(variables, &defaults, &mut leaves, &mut problems),
             Layer::Flag { flag, path, value } => leaves.push(Leaf {
                 path: path.clone(),
-                value: value.clone(),
+                value: Node::of(value.clone()),
                 origin: Origin::Flag(flag.clone()),
             }),
         }
@@ -144,11 +147,9 @@ fn merge(
     let mut merged = defaults.clone();
     let mut origins = BTreeMap::new();
     for leaf in leaves {
-        let mut alone = defaults.clone();
-        set(&mut alone, &leaf.path, leaf.value.clone());
-        match serde_json::from_value::<Stack>(alone) {
-            Ok(_) => {
-                set(&mut merged, &leaf.path, leaf.value);
+        match judged(&defaults, &leaf) {
+            Ok(value) => {
+                set(&mut merged, &leaf.path, value);
                 origins.insert(leaf.path, leaf.origin);
             }
             Err(error) => {
@@ -177,17 +178,36 @@ fn merge(
     }
 }
 
+/// The value of a leaf as its field takes it: as it was written where a string belongs, whatever YAML takes it for.
+fn judged(defaults: &Value, leaf: &Leaf) -> Result<Value, serde_json::Error> {
+    let alone = |value: &Value| {
+        let mut alone = defaults.clone();
+        set(&mut alone, &leaf.path, value.clone());
+        serde_json::from_value::<Stack>(alone)
+    };
+    let value = leaf.value.to_json();
+    let Some(written) = leaf.value.literal() else { return alone(&value).map(|_| value) };
+    match (alone(&written), alone(&value)) {
+        (Ok(_), _) => Ok(written),
+        // A field that keeps strings refused what was written; what YAML makes of it would be another string.
+        (Err(error), Ok(stack)) if at(&tree(&stack), &leaf.path).is_some_and(Value::is_string) => Err(error),
+        (Err(_), outcome) => outcome.map(|_| value),
+    }
+}
+
 /// What is wrong with a value, in the words of the file where the deserializer would use those of Rust.
-fn expected(default: Option<&Value>, given: &Value, error: &serde_json::Error) -> String {
+fn expected(default: Option<&Value>, given: &Node, error: &serde_json::Error) -> String {
+    let value = given.to_json();
+    let shown = given.written.clone().unwrap_or_else(|| value.to_string());
     match default {
-        Some(Value::Number(number)) if number.is_u64() => match given.as_u64() {
+        Some(Value::Number(number)) if number.is_u64() => match value.as_u64() {
             Some(large) => format!("{large} is too large"),
-            None => format!("a whole number is expected, not {given}"),
+            None => format!("a whole number is expected, not {shown}"),
         },
-        Some(Value::Bool(_)) if !given.is_boolean() => {
-            format!("`true` or `false` is expected, not {given}")
+        Some(Value::Bool(_)) if !value.is_boolean() => {
+            format!("`true` or `false` is expected, not {shown}")
         }
-        Some(Value::Array(_)) if !given.is_array() => format!("a list is expected, not {given}"),
+        Some(Value::Array(_)) if !value.is_array() => format!("a list is expected, not {shown}"),
         _ => error.to_string(),
     }
 }
@@ -226,15 +246,13 @@ impl FileReader<'_> {
     }
 
     fn leaf(&mut self, node: &Node, path: String) {
-        self.leaves.push(Leaf { path, value: node.to_json(), origin: self.origin(node) });
+        self.leaves.push(Leaf { path, value: node.clone(), origin: self.origin(node) });
     }
 
     fn environment(&mut self, node: &Node, path: String) {
         match &node.content {
-            Content::Scalar(value @ Value::String(_)) => {
-                self.leaves.push(Leaf { path, value: value.clone(), origin: self.origin(node) });
-            }
-            _ => self.problem(node, path, "a text is expected: put the value in quotes".into()),
+            Content::Scalar(Value::String(_)) => self.leaf(node, path),
+            _ => self.problem(node, path, QUOTE.into()),
         }
     }
 
@@ -275,6 +293,15 @@ fn env_leaves(
         let Some(path) = paths.get(name) else { continue };
         let origin = Origin::Env(name.clone());
         match yaml::parse_value(text) {
+            Ok(Node { content: Content::Mapping(entries), .. }) if path == "service.env" => {
+                for (key, _, value) in entries {
+                    let (path, origin) = (join(path, &key), origin.clone());
+                    match value.content {
+                        Content::Scalar(Value::String(_)) => leaves.push(Leaf { path, value, origin }),
+                        _ => problems.push(Problem { origin, path, message: QUOTE.into() }),
+                    }
+                }
+            }
             Ok(value) => leaves.push(Leaf { path: path.clone(), value, origin }),
             Err(error) => problems.push(Problem { origin, path: path.clone(), message: error.message }),
         }

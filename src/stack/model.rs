@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
-use crate::stack::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span};
+use crate::stack::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span, StackId};
 
 /// A stack: one service with its stores, on one of three targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,8 @@ pub struct Stack {
     pub version: u32,
     /// Prefixes containers, volumes, the namespace.
     pub name: Name,
+    /// Tells this stack from others of its name; `appforge init` makes it. In no document.
+    pub id: Option<StackId>,
     /// Where the stack runs unless `--target` says otherwise.
     pub target: TargetKind,
     /// The service.
@@ -330,6 +332,7 @@ impl Default for Stack {
         Self {
             version: 1,
             name: name.clone(),
+            id: None,
             target: TargetKind::Local,
             service: Service {
                 image: literal("bundled"),

@@ -43,6 +43,46 @@ impl fmt::Display for Name {
     }
 }
 
+/// What tells a stack from others of its name: 8 to 40 lower-case letters and digits, made up at random.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct StackId(#[schemars(regex(pattern = r"^[a-z0-9]{8,40}$"))] String);
+
+impl StackId {
+    /// The identity of these random bytes: a letter first, so that no reader of YAML takes it for a number.
+    pub fn of_bytes(bytes: [u8; 12]) -> Self {
+        const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let digit = |(place, byte): (usize, u8)| {
+            let count = if place == 0 { 26 } else { DIGITS.len() };
+            DIGITS.get(usize::from(byte) % count).copied().map_or('a', char::from)
+        };
+        Self(bytes.into_iter().enumerate().map(digit).collect())
+    }
+
+    /// The identity.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StackId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        match (8..=40).contains(&text.len()) && text.chars().all(known) {
+            true => Ok(Self(text.to_owned())),
+            false => Err("an id is 8 to 40 lower-case letters or digits; `appforge init` makes one".into()),
+        }
+    }
+}
+
+impl fmt::Display for StackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// `bundled` (the service inside this binary) or an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(transparent)]
@@ -319,7 +359,7 @@ macro_rules! scalar {
 
 pub(crate) use scalar;
 
-scalar!(Name, ImageRef, ByteSize, Span, Percent, Amount, MilliCpu, Secret);
+scalar!(Name, StackId, ImageRef, ByteSize, Span, Percent, Amount, MilliCpu, Secret);
 
 #[cfg(test)]
 mod tests {
@@ -364,6 +404,18 @@ mod tests {
         same::<Name>("appforge", "appforge");
         for bad in ["", "-a", "a-", "App", "a_b", "a.b", &"x".repeat(41)] {
             wrong::<Name>(bad);
+        }
+    }
+
+    #[test]
+    fn ids_are_plain_and_start_with_a_letter() {
+        for bytes in [[0; 12], [255; 12], [31; 12]] {
+            let id = StackId::of_bytes(bytes);
+            assert!(id.as_str().starts_with(|c: char| c.is_ascii_lowercase()), "{id}");
+            assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        }
+        for bad in ["", "short", "UPPERCASE", "with-dash", &"x".repeat(41)] {
+            wrong::<StackId>(bad);
         }
     }
 

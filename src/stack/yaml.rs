@@ -1,7 +1,8 @@
 //! YAML text -> a tree whose every node knows its line and column. Pure.
 //!
 //! Read at the level of parser events, since positions and duplicate keys are lost in any value type. Plain scalars follow
-//! the YAML 1.2 core schema: `yes` and `2026-11-23` are strings, `0755` is the number 755's text kept as a string.
+//! the YAML 1.2 core schema: `yes` and `2026-11-23` are strings; `0755`, and a number that no type of ours holds exactly, stay
+//! strings too. A node also keeps what was written, so that a reader of strings takes `1e3` for just that: see [`Node::read`].
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Region};
 use serde_json::{Map, Value};
@@ -15,6 +16,8 @@ pub struct Node {
     pub column: usize,
     /// What stands there.
     pub content: Content,
+    /// The text of a plain scalar that is a number or a boolean, as it was written.
+    pub written: Option<String>,
 }
 
 /// What stands at a [`Node`].
@@ -45,7 +48,7 @@ const MAX_DEPTH: usize = 32;
 /// Reads one document. An empty text gives an empty mapping.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut events = Events { parser: Parser::new_from_str(text) };
-    let mut root = Node { line: 1, column: 1, content: Content::Mapping(Vec::new()) };
+    let mut root = Node { line: 1, column: 1, content: Content::Mapping(Vec::new()), written: None };
     let mut documents = 0;
     loop {
         let (event, at) = events.next()?;
@@ -69,11 +72,35 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
 }
 
 /// Reads the value of an environment variable: a scalar, or a flow list such as `[a, b]`.
-pub fn parse_value(text: &str) -> Result<Value, SyntaxError> {
-    if text.starts_with(['[', '{']) { parse(text).map(|node| node.to_json()) } else { Ok(plain(text)) }
+pub fn parse_value(text: &str) -> Result<Node, SyntaxError> {
+    if text.starts_with(['[', '{']) { parse(text) } else { Ok(scalar(text, 1, 1)) }
 }
 
 impl Node {
+    /// A value that was not read from YAML.
+    pub fn of(value: Value) -> Self {
+        Self { line: 1, column: 1, content: Content::Scalar(value), written: None }
+    }
+
+    /// What `read` makes of this node: of what was written, if it takes a string there, otherwise of the value. So `1e3` is
+    /// the string `1e3` where a string belongs, and the number 1,000 where a number does.
+    ///
+    /// # Errors
+    /// What `read` says about the value.
+    pub fn read<T, E>(&self, read: impl Fn(Value) -> Result<T, E>) -> Result<T, E> {
+        self.literal().and_then(|written| read(written).ok()).map_or_else(|| read(self.to_json()), Ok)
+    }
+
+    /// The value with each number and boolean as the string that was written, also in a list; `None` when there is none.
+    pub fn literal(&self) -> Option<Value> {
+        match &self.content {
+            Content::List(nodes) if nodes.iter().any(|node| node.written.is_some()) => {
+                Some(nodes.iter().map(|node| node.literal().unwrap_or_else(|| node.to_json())).collect())
+            }
+            _ => self.written.clone().map(Value::String),
+        }
+    }
+
     /// The value without its places.
     pub fn to_json(&self) -> Value {
         match &self.content {
@@ -109,8 +136,9 @@ impl<'a> Events<'a> {
         if depth > MAX_DEPTH {
             return Err(wrong(at, "nested too deeply"));
         }
+        let (line, column) = (at.start.line(), at.start.col() + 1);
         let content = match event {
-            Event::Scalar(text, ScalarStyle::Plain, _, None) => Content::Scalar(plain(&text)),
+            Event::Scalar(text, ScalarStyle::Plain, _, None) => return Ok(scalar(&text, line, column)),
             Event::Scalar(text, _, _, _) => Content::Scalar(Value::String(text.into_owned())),
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.mapping(depth)?,
@@ -119,7 +147,7 @@ impl<'a> Events<'a> {
             }
             _ => return Err(wrong(at, "a value was expected here")),
         };
-        Ok(Node { line: at.start.line(), column: at.start.col() + 1, content })
+        Ok(Node { line, column, content, written: None })
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, SyntaxError> {
@@ -140,9 +168,9 @@ impl<'a> Events<'a> {
                 return Ok(Content::Mapping(entries));
             }
             let key = self.node(event, at, depth + 1)?;
-            let name = match &key.content {
-                Content::Scalar(Value::String(text)) => text.clone(),
-                Content::Scalar(value) => value.to_string(),
+            let name = match (&key.written, &key.content) {
+                (Some(text), _) | (_, Content::Scalar(Value::String(text))) => text.clone(),
+                (None, Content::Scalar(value)) => value.to_string(),
                 _ => return Err(wrong(at, "a key is a single word")),
             };
             if let Some((_, first, _)) = entries.iter().find(|(known, ..)| *known == name) {
@@ -155,7 +183,13 @@ impl<'a> Events<'a> {
     }
 }
 
-/// The core schema of YAML 1.2, except that a number with leading zeros stays a text.
+fn scalar(text: &str, line: usize, column: usize) -> Node {
+    let value = plain(text);
+    let written = (value.is_number() || value.is_boolean()).then(|| text.to_owned());
+    Node { line, column, content: Content::Scalar(value), written }
+}
+
+/// The core schema of YAML 1.2, except that a number stays a text when it has leading zeros or too many digits.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -169,6 +203,12 @@ fn plain(text: &str) -> Value {
     if numeric {
         if let Ok(number) = text.parse::<i64>() {
             return number.into();
+        }
+        if let Ok(number) = text.parse::<u64>() {
+            return number.into();
+        }
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Value::String(text.to_owned());
         }
         if let Some(number) = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
             return Value::Number(number);
@@ -196,9 +236,39 @@ mod tests {
 
     #[test]
     fn plain_words_keep_what_the_user_wrote() {
-        let text = "[yes, 0755, 2026-11-23, 1.5, 3, 'null', ~, true, 08, -4, 1_000]";
-        let want = json!(["yes", "0755", "2026-11-23", 1.5, 3, "null", null, true, "08", -4, "1_000"]);
+        let text = "[yes, 0755, 2026-11-23, 1.5, 3, 'null', ~, true, 08, -4, 1_000, 18446744073709551616]";
+        let want = json!([
+            "yes",
+            "0755",
+            "2026-11-23",
+            1.5,
+            3,
+            "null",
+            null,
+            true,
+            "08",
+            -4,
+            "1_000",
+            "18446744073709551616"
+        ]);
         assert_eq!(parse(text).unwrap().to_json(), want);
+    }
+
+    #[test]
+    fn reader_of_strings_gets_what_was_written() {
+        let string = |value: Value| value.as_str().map(str::to_owned).ok_or(());
+        let number = |value: Value| value.as_f64().ok_or(());
+        for written in ["1e3", "+5", "1.10", "12345678901234567890", "true", "yes", "-0", "1.0"] {
+            let node = parse_value(written).unwrap();
+            assert_eq!(node.read(string), Ok(written.to_owned()));
+        }
+        assert_eq!(parse_value("1e3").unwrap().read(number), Ok(1000.0));
+        assert_eq!(parse_value("~").unwrap().read(string), Err(()));
+        let node = parse("1e3: {+5: [1.10, '7', ~]}").unwrap();
+        let Content::Mapping(entries) = &node.content else { panic!() };
+        let Content::Mapping(inner) = &entries[0].2.content else { panic!() };
+        assert_eq!((entries[0].0.as_str(), inner[0].0.as_str()), ("1e3", "+5"));
+        assert_eq!(inner[0].2.read(Ok::<_, ()>), Ok(json!(["1.10", "7", null])));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod local;
 pub mod logs;
 mod machine;
 pub mod outcome;
+pub mod ownership;
 pub mod plan;
 mod proxy;
 pub mod revision;
@@ -22,6 +23,7 @@ use crate::stack::Stack;
 use crate::targets::compose::Compose;
 use crate::targets::kubernetes::Kubernetes;
 use crate::targets::local::Local;
+use crate::targets::ownership::Claim;
 use crate::targets::subject::Subject;
 
 /// Hears what is being done.
@@ -39,6 +41,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// The same stack, asked for by this project.
+    pub fn claimed(self, claim: Claim) -> Self {
+        match self {
+            Self::Local(local) => Self::Local(local.claimed(claim)),
+            Self::Compose(compose) => Self::Compose(Box::new(compose.claimed(claim))),
+            Self::Kubernetes(kubernetes) => Self::Kubernetes(Box::new(kubernetes.claimed(claim))),
+        }
+    }
+
     /// The running stack, for `verify` and `load`; `replicas` is how many there should be.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use crate::support::{Project, free_port};
 
 mod edge;
+mod ownership;
 mod verbs;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -114,7 +115,7 @@ impl Drop for Stack {
             let _ =
                 Command::new("docker").args(["network", "rm", &format!("{}_{network}", self.name)]).output();
         }
-        for volume in ["mongodb-data", "redis-data"] {
+        for volume in ["mongodb-data", "redis-data", "appforge-owner"] {
             let _ =
                 Command::new("docker").args(["volume", "rm", &format!("{}_{volume}", self.name)]).output();
         }

@@ -10,8 +10,10 @@ fn with_yes_the_defaults_are_written_with_comments_and_the_state_is_kept_out_of_
     assert!(text.starts_with("# yaml-language-server: $schema=./.appforge/schema.json\n"), "{text}");
     assert_eq!(project.read(".gitignore"), "/target\n.appforge/\n");
     serde_json::from_str::<serde_json::Value>(&project.read(".appforge/schema.json")).unwrap();
-    // The file says what the defaults are.
+    // The file says what the defaults are, and adds an identity.
+    let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().trim_matches('"');
     let shown = project.done(&["config", "show"]).stdout;
+    let shown = shown.replace(&format!("id: {id}\n"), "id: null\n");
     assert_eq!(shown, Project::new().done(&["config", "show", "-q"]).stdout);
 }
 
@@ -68,7 +70,10 @@ fn an_existing_file_stays_unless_forced() {
     assert_eq!(project.read("appforge.yaml"), "name: mine\n");
     assert!(!project.path().join(".appforge").exists());
     project.done(&["init", "--yes", "--force"]);
-    assert!(project.read("appforge.yaml").contains("name: \"appforge\"\n"));
+    let first = project.read("appforge.yaml");
+    assert!(first.contains("name: \"appforge\"\n"));
+    project.done(&["init", "--yes", "--force"]);
+    assert_eq!(project.read("appforge.yaml"), first, "the folder keeps its identity");
 }
 
 #[test]

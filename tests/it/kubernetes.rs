@@ -7,6 +7,7 @@ mod controllers;
 mod credentials;
 mod errors;
 mod kubelet;
+mod ownership;
 mod proxy;
 mod store;
 

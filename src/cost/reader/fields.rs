@@ -75,7 +75,7 @@ impl Reader {
     pub(super) fn texts(&mut self, fields: &Fields<'_>, key: &str) -> Vec<String> {
         let mut texts = Vec::new();
         for (node, path) in self.list(fields, key) {
-            match text(&node.to_json()) {
+            match node.read(|value| text(&value)) {
                 Ok(text) => texts.push(text),
                 Err(message) => self.problem(node, &path, &message),
             }
@@ -131,7 +131,7 @@ impl Reader {
     ) -> Option<T> {
         let node = fields.get(key)?;
         let read = match &node.content {
-            Content::Scalar(value) => read(value),
+            Content::Scalar(_) => node.read(|value| read(&value)),
             _ => Err("a single value was expected".to_owned()),
         };
         match read {

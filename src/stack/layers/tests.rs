@@ -54,7 +54,7 @@ fn environment_values_must_be_text_so_that_nothing_is_changed_on_the_way() {
     assert_eq!(resolved.stack.service.env["MODE"], "0755");
     assert_eq!(
         problems(&[file("service:\n  env:\n    LEVEL: 1.10\n")]),
-        ["appforge.yaml:3:12: service.env.LEVEL: a text is expected: put the value in quotes"]
+        ["appforge.yaml:3:12: service.env.LEVEL: expected a string; quote the value"]
     );
 }
 
@@ -81,4 +81,60 @@ fn a_secret_is_not_in_the_values_shown() {
     let text = "mongodb: {mode: external, uri: 'mongodb://u:hunter2@h'}";
     let shown = format!("{:?}", resolve(&[file(text)]).unwrap().values());
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn string_is_what_was_written_though_yaml_has_a_number() {
+    let text = "name: 1e3\nkubernetes: {namespace: 1e3, context: +5, storage_class: 12345678901234567890, \
+                pull_secrets: [1.10, yes]}\nmongodb: {database: 1e3, image: 1.10}\n";
+    let overlay = "kubernetes: {context: true}\n";
+    let stack = resolve(&[file(text)]).unwrap().stack;
+    assert_eq!((stack.name.as_str(), stack.kubernetes.namespace.as_str()), ("1e3", "1e3"));
+    assert_eq!(stack.kubernetes.context.as_deref(), Some("+5"));
+    assert_eq!(stack.kubernetes.storage_class.as_deref(), Some("12345678901234567890"));
+    assert_eq!(stack.kubernetes.pull_secrets, ["1.10", "yes"]);
+    assert_eq!((stack.mongodb.database.as_str(), stack.mongodb.image.to_string().as_str()), ("1e3", "1.10"));
+    let stack = resolve(&[file(text.split('\n').next().unwrap()), file(overlay)]).unwrap().stack;
+    assert_eq!(stack.kubernetes.context.as_deref(), Some("true"));
+}
+
+#[test]
+fn variable_is_what_was_written_though_yaml_has_a_number() {
+    let variables = [
+        ("APPFORGE_NAME", "12345678901234567890"),
+        ("APPFORGE_KUBERNETES_NAMESPACE", "1e3"),
+        ("APPFORGE_MONGODB_DATABASE", "007"),
+        ("APPFORGE_KUBERNETES_PULL_SECRETS", "[1e3, 5]"),
+        ("APPFORGE_SERVICE_REPLICAS", "3"),
+        ("APPFORGE_KUBERNETES_CONTEXT", "~"),
+    ];
+    let layer = Layer::Env(variables.map(|(name, value)| (name.into(), value.into())).into());
+    let stack = resolve(&[layer]).unwrap().stack;
+    assert_eq!((stack.name.as_str(), stack.kubernetes.namespace.as_str()), ("12345678901234567890", "1e3"));
+    assert_eq!((stack.mongodb.database.as_str(), stack.service.replicas), ("007", 3));
+    assert_eq!(
+        (stack.kubernetes.pull_secrets, stack.kubernetes.context),
+        (vec!["1e3".into(), "5".into()], None)
+    );
+}
+
+#[test]
+fn name_that_is_refused_is_not_read_as_a_number_instead() {
+    let name = "a name is 1 to 40 lower-case letters, digits or `-`, not at either end";
+    assert_eq!(problems(&[file("name: +5\n")]), [format!("appforge.yaml:1:7: name: {name}")]);
+    assert_eq!(problems(&[file("name: 1.0\n")]), [format!("appforge.yaml:1:7: name: {name}")]);
+    let layer = Layer::Env(vec![("APPFORGE_NAME".into(), "+5".into())]);
+    assert_eq!(problems(&[layer]), [format!("APPFORGE_NAME: name: {name}")]);
+    let layer = Layer::Env(vec![("APPFORGE_SERVICE_ENV".into(), "{A: yes, B: 1e3}".into())]);
+    assert_eq!(
+        problems(&[layer]),
+        ["APPFORGE_SERVICE_ENV: service.env.B: expected a string; quote the value"]
+    );
+    assert_eq!(
+        problems(&[file("service: {replicas: 1e3, env: {A: 007, B: 1e3}}\n")]),
+        [
+            "appforge.yaml:1:43: service.env.B: expected a string; quote the value",
+            "appforge.yaml:1:21: service.replicas: a whole number is expected, not 1e3",
+        ]
+    );
 }

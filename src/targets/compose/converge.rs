@@ -34,7 +34,7 @@ impl Compose {
         let deadline = Instant::now() + timeout;
         let stack = self.with_replicas(replicas);
         let documents = stack.documents()?;
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let cli = stack.cli(&engine).await?;
         let _lock = stack.lock("up", say).await?;
         let before = engine.containers(stack.project()).await?;
@@ -42,7 +42,8 @@ impl Compose {
             stack.check_port(&engine, &before, port)?;
         }
         stack.check_subnet(&engine).await?;
-        stack.write_credentials(&engine).await?;
+        let own = stack.record_owner(&engine, say).await?;
+        stack.write_credentials(&engine, own).await?;
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
         stack.check_gateway(&engine, &wanted, &before, &documents).await?;
@@ -75,7 +76,7 @@ impl Compose {
     /// # Errors
     /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
     pub async fn running(&self) -> Result<()> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         match engine.containers(self.project()).await?.iter().any(Container::is_up) {
             true => Ok(()),
             false => Err(not_running(self.project()).into()),
@@ -88,7 +89,7 @@ impl Compose {
     /// As [`Compose::up`]; exit 1 when the stack is not running.
     pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let deadline = Instant::now() + timeout;
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let cli = self.cli(&engine).await?;
         let _lock = self.lock("restart", say).await?;
         let before = engine.containers(self.project()).await?;

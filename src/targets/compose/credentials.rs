@@ -51,8 +51,11 @@ impl Compose {
     }
 
     /// Makes what is missing and writes what the containers mount.
-    pub(super) async fn write_credentials(&self, engine: &Engine) -> Result<()> {
-        self.refuse_lost_password(engine).await?;
+    ///
+    /// # Errors
+    /// When the password of a store that has data is gone; the way without the data is named only if that is `own` data.
+    pub(super) async fn write_credentials(&self, engine: &Engine, own: bool) -> Result<()> {
+        self.refuse_lost_password(engine, own).await?;
         files::make_private_folder(&self.folder.join("secrets"))?;
         let credentials = self.credentials()?;
         let mongodb = match &credentials.mongodb {
@@ -110,7 +113,7 @@ impl Compose {
     }
 
     /// MongoDB takes its password once, when its data is made. A new one would lock everybody out.
-    async fn refuse_lost_password(&self, engine: &Engine) -> Result<()> {
+    async fn refuse_lost_password(&self, engine: &Engine, own: bool) -> Result<()> {
         let managed = external(self.stack.mongodb.mode, self.stack.mongodb.uri.as_ref()).is_none();
         let volume = format!("{}_mongodb-data", self.project());
         if !managed || self.secrets().get(MONGODB)?.is_some() {
@@ -118,11 +121,16 @@ impl Compose {
         }
         if engine.volumes(self.project()).await?.contains(&volume) {
             let path = self.secret_file(MONGODB);
-            return Err(Failure::new(
+            let failure = Failure::new(
                 ExitStatus::Failed,
                 format!("the volume `{volume}` is there, but its password in `{}` is not", path.display()),
-            )
-            .hint("put the file back, or start without the data: appforge down --volumes --yes")
+            );
+            return Err(match own {
+                true => failure.hint("put the file back, or start without the data: appforge down --volumes"),
+                false => failure
+                    .hint("the data may be another project's: copy the file from the folder that made it")
+                    .hint("or give this stack another `name`"),
+            }
             .into());
         }
         Ok(())

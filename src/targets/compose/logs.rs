@@ -6,7 +6,6 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 
-use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, not_running};
 use crate::error::{ExitStatus, Failure};
@@ -22,7 +21,7 @@ impl Compose {
         request: &LogsRequest,
         mut sink: impl FnMut(Line) -> Result<bool>,
     ) -> Result<()> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         if containers.is_empty() {
             return Err(not_running(self.project()).into());

@@ -13,6 +13,7 @@ mod gateway_check;
 pub mod image;
 mod logs;
 pub mod observe;
+mod owner;
 mod plan;
 mod preflight;
 mod ready;
@@ -37,6 +38,7 @@ use crate::targets::Say;
 use crate::targets::compose::cli::Cli;
 use crate::targets::compose::engine::Engine;
 use crate::targets::local::lock::Lock;
+use crate::targets::ownership::Claim;
 
 /// How long a command waits for another one that changes the same stack.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -47,6 +49,7 @@ pub struct Compose {
     stack: Stack,
     folder: PathBuf,
     templates: std::collections::BTreeMap<String, String>,
+    claim: Claim,
 }
 
 impl Compose {
@@ -56,7 +59,14 @@ impl Compose {
         stack: &Stack,
         templates: std::collections::BTreeMap<String, String>,
     ) -> Self {
-        Self { stack: stack.clone(), folder: project_folder.join(".appforge").join("compose"), templates }
+        let claim = Claim::new(project_folder, stack.id.clone(), false);
+        let folder = project_folder.join(".appforge").join("compose");
+        Self { stack: stack.clone(), folder, templates, claim }
+    }
+
+    /// The same stack, asked for by this project.
+    pub fn claimed(self, claim: Claim) -> Self {
+        Self { claim, ..self }
     }
 
     /// Where the documents lie that run.
@@ -108,7 +118,7 @@ impl Compose {
     /// # Errors
     /// When the engine cannot be reached.
     pub async fn volumes(&self) -> Result<Vec<String>> {
-        Engine::connect().await?.volumes(self.project()).await
+        self.engine().await?.volumes(self.project()).await
     }
 
     /// Ends the stack: gateway, replicas, stores, in this order. Data stays unless `volumes`. Returns how many containers ended.
@@ -116,7 +126,7 @@ impl Compose {
     /// # Errors
     /// When engine or Compose cannot be reached, or `timeout` passes.
     pub async fn down(&self, volumes: bool, timeout: Duration, say: Say<'_>) -> Result<usize> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let cli = self.cli(&engine).await?;
         let _lock = self.lock("down", say).await?;
         let there = engine.containers(self.project()).await?.len();
@@ -136,6 +146,7 @@ impl Compose {
                 engine.docker.remove_volume(volume, None::<RemoveVolumeOptions>).await?;
             }
             self.forget_store_credentials()?;
+            self.forget_owner(&engine).await?;
         }
         Ok(there)
     }

@@ -34,6 +34,8 @@ pub struct Container {
     pub image: String,
     /// The id of that image when the container was made.
     pub image_id: String,
+    /// The folder of the documents that it was made from.
+    pub documents: Option<String>,
     /// What Compose made it from, hashed.
     pub config_hash: String,
     /// Its environment, `NAME=value`.
@@ -125,6 +127,7 @@ impl Container {
             address: address("edge").or_else(|| address("data")),
             image: config.image.unwrap_or_default(),
             image_id: inspected.image.unwrap_or_default(),
+            documents: label("com.docker.compose.project.working_dir"),
             config_hash: label("com.docker.compose.config-hash").unwrap_or_default(),
             environment: config.env.unwrap_or_default(),
         })

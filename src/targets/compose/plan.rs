@@ -82,7 +82,7 @@ impl Compose {
     pub async fn diff(&self, replicas: u32) -> Result<Plan> {
         let stack = self.with_replicas(replicas);
         let documents = stack.documents()?;
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let cli = stack.cli(&engine).await?;
         let mut wanted = stack.wanted(&engine, &cli, &documents, Instant::now() + HASHING).await?;
         if let Some(service) = wanted.components.get_mut("service")

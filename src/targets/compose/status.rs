@@ -16,7 +16,7 @@ impl Compose {
     /// # Errors
     /// Exit 4 when the engine cannot be reached.
     pub async fn status(&self, replicas: u32) -> Result<Status> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let mut containers = engine.containers(self.project()).await?;
         if let Some(gateway) = Gateway::of(&engine, &containers) {
             // A gateway that does not answer shows in its own line.

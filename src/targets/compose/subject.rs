@@ -26,7 +26,7 @@ impl Compose {
     /// # Errors
     /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
     pub async fn subject(&self, desired: u32) -> Result<Subject> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let address = |component: &str, port: u16| {
             containers
@@ -82,7 +82,7 @@ impl Compose {
     }
 
     async fn store(&self, store: &str) -> Result<(Engine, String)> {
-        let engine = Engine::connect().await?;
+        let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let container = containers.into_iter().find(|container| container.component == store);
         let id = container.map(|container| container.id).ok_or_else(|| not_running(self.project()))?;

@@ -87,6 +87,7 @@ impl Kubernetes {
             // It is there now, and needs no change.
             wanted.world.namespace = NamespaceState::Foreign;
         }
+        self.record_owner(&cluster, say).await?;
         let asking = Asking { server: true, explicit: options.explicit, force: options.force_conflicts };
         let prepared = self.prepare(&cluster, &mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();

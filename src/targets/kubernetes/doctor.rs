@@ -38,7 +38,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 impl Kubernetes {
     /// The conditions under which this target can work; changes nothing.
     pub async fn doctor(&self) -> Vec<Finding> {
-        let cluster = match self.connect(LOOK).await {
+        let cluster = match self.reach(LOOK).await {
             Ok(cluster) => cluster,
             Err(error) => return vec![Finding::bad("kubeconfig", &error)],
         };

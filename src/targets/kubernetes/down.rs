@@ -104,6 +104,7 @@ impl Kubernetes {
                 say(&format!("removing namespace/{}", cluster.namespace));
                 self.remove_namespace(cluster).await?;
             }
+            self.forget_owner(cluster).await?;
             self.forget_copies(cluster)?;
         }
         Ok(count)

@@ -22,6 +22,7 @@ mod logs;
 mod mounted;
 mod object;
 mod own_secrets;
+mod owner;
 mod pods;
 mod reach;
 mod replicas;
@@ -52,6 +53,7 @@ use crate::files;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::Say;
 use crate::targets::local::lock::Lock;
+use crate::targets::ownership::{Claim, Scope};
 
 /// How long a command that only looks tries to reach the cluster.
 const LOOK: Duration = Duration::from_secs(30);
@@ -66,6 +68,7 @@ pub struct Kubernetes {
     templates: BTreeMap<String, String>,
     context: Option<String>,
     announcer: Announcer,
+    claim: Claim,
 }
 
 impl Kubernetes {
@@ -79,7 +82,13 @@ impl Kubernetes {
         announcer: Announcer,
     ) -> Self {
         let folder = project_folder.join(".appforge").join("kubernetes");
-        Self { stack: stack.clone(), folder, templates, context, announcer }
+        let claim = Claim::new(project_folder, stack.id.clone(), true);
+        Self { stack: stack.clone(), folder, templates, context, announcer, claim }
+    }
+
+    /// The same stack, asked for by this project.
+    pub fn claimed(self, claim: Claim) -> Self {
+        Self { claim, ..self }
     }
 
     /// The stack's name, which is the value of the label that all its objects carry.
@@ -93,11 +102,20 @@ impl Kubernetes {
         Self { stack, ..self.clone() }
     }
 
-    /// The cluster, for as long as `patience`. Which one it is was printed before.
+    /// The cluster, for as long as `patience`, once it is sure that the stack of this name on it is this project's, or has
+    /// no owner yet.
     ///
     /// # Errors
-    /// See [`Cluster::connect`].
+    /// See [`Cluster::connect`]; exit 1 when the stack is another project's.
     pub async fn connect(&self, patience: Duration) -> Result<Cluster> {
+        let cluster = self.reach(patience).await?;
+        let owner = self.owner(&cluster).await?;
+        self.claim.check(&self.place(&cluster), self.name(), owner.as_ref(), Scope::Id)?;
+        Ok(cluster)
+    }
+
+    /// The cluster, whoever owns the stack. Which cluster it is was printed before.
+    async fn reach(&self, patience: Duration) -> Result<Cluster> {
         let choice = Choice {
             flag: self.context.clone(),
             file: self.stack.kubernetes.context.clone(),

@@ -271,6 +271,6 @@ fn refuse_lost_password(world: &World, cluster: &Cluster, mongodb: &str) -> Resu
     .hint(format!(
         "put it back: kubectl --context {context} -n {namespace} create secret generic {mongodb} --from-literal=root_password=... --from-literal=keyfile=..."
     ))
-    .hint("or run `appforge up` on the machine that made it; or start without the data: appforge down --volumes")
+    .hint("or run `appforge up` on the machine that made it; or give this stack another `name`")
     .into())
 }

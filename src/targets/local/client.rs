@@ -15,6 +15,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::local::http::{self, StatusCode};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event};
+use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
 
@@ -80,10 +81,11 @@ impl Client {
     pub async fn apply(
         &self,
         desired: Desired,
+        owner: &Owner,
         timeout: Duration,
         progress: impl FnMut(&str),
     ) -> Result<Option<(Plan, Status)>> {
-        let apply = Apply { desired, timeout_ms: millis(timeout) };
+        let apply = Apply { desired, owner: Some(owner.clone()), timeout_ms: millis(timeout) };
         self.change("/apply", &apply, timeout, progress).await
     }
 

@@ -37,7 +37,8 @@ use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::lock::Lock;
-use crate::targets::local::protocol::{Desired, Setting, build};
+use crate::targets::local::protocol::{Answer, Desired, Setting, build};
+use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
 use crate::targets::status::{ComponentState, Kind, Replicas, Status};
 use crate::targets::subject::{Replica, Subject, Ways};
@@ -56,12 +57,19 @@ const LOST: Duration = Duration::from_secs(60);
 pub struct Local {
     layout: Layout,
     name: String,
+    claim: Claim,
 }
 
 impl Local {
     /// The stack `name` whose files lie in `layout`.
     pub fn new(layout: Layout, name: &str) -> Self {
-        Self { layout, name: name.to_owned() }
+        let claim = Claim::new(layout.root().parent().unwrap_or(layout.root()), None, false);
+        Self { layout, name: name.to_owned(), claim }
+    }
+
+    /// The same stack, asked for by this project.
+    pub fn claimed(self, claim: Claim) -> Self {
+        Self { claim, ..self }
     }
 
     /// Where its files lie.
@@ -105,7 +113,15 @@ impl Local {
     /// # Errors
     /// When it is there and does not answer.
     pub async fn find(&self) -> Result<Option<Client>> {
-        Ok(Client::find(&self.layout).await?.map(|(client, _)| client))
+        Ok(self.answering().await?.map(|(client, _)| client))
+    }
+
+    /// The supervisor and what it says, when it runs this project's stack.
+    async fn answering(&self) -> Result<Option<(Client, Answer)>> {
+        let found = Client::find(&self.layout).await?;
+        let owner = found.as_ref().and_then(|(_, answer)| answer.owner.as_ref());
+        self.claim.check("local", &self.name, owner, Scope::Folder)?;
+        Ok(found)
     }
 
     /// The supervisor.
@@ -125,7 +141,7 @@ impl Local {
     /// # Errors
     /// When it does not come up.
     pub async fn started(&self, mut progress: impl FnMut(&str)) -> Result<Client> {
-        match Client::find(&self.layout).await? {
+        match self.answering().await? {
             Some((client, answer)) if answer.build == build() => return Ok(client),
             Some((client, _)) => {
                 progress("the stack runs with another build of appforge and is started anew");
@@ -146,9 +162,11 @@ impl Local {
         timeout: Duration,
         mut progress: impl FnMut(&str),
     ) -> Result<(Plan, Status)> {
+        let recorded = self.answering().await?.and_then(|(_, answer)| answer.owner);
+        let owner = self.claim.settle(recorded.as_ref())?;
         loop {
             let client = self.started(&mut progress).await?;
-            match client.apply(desired.clone(), timeout, &mut progress).await? {
+            match client.apply(desired.clone(), &owner, timeout, &mut progress).await? {
                 Some(done) => {
                     self.forget_addresses(|kind| desired.store(kind).is_external())?;
                     return Ok(done);
@@ -179,7 +197,7 @@ impl Local {
     /// # Errors
     /// When the supervisor does not answer.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
-        match Client::find(&self.layout).await? {
+        match self.answering().await? {
             Some((client, answer)) if answer.build == build() => client.plan(desired).await,
             Some((_, answer)) => Ok(stores::plan_from_another_build(desired, &answer.status)),
             None => Ok(stores::plan_from_nothing(desired)),
@@ -191,7 +209,7 @@ impl Local {
     /// # Errors
     /// When the supervisor does not answer.
     pub async fn status(&self, replicas: u32) -> Result<Status> {
-        Ok(match Client::find(&self.layout).await? {
+        Ok(match self.answering().await? {
             Some((_, answer)) => answer.status,
             None => Status {
                 stack: self.name.clone(),

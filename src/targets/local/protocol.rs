@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Report;
+use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 use crate::targets::status::{Kind, Status};
 
@@ -94,6 +95,9 @@ pub struct Answer {
     pub build: String,
     /// The supervisor's process.
     pub pid: u32,
+    /// Whose stack it is; an earlier build does not say.
+    #[serde(default)]
+    pub owner: Option<Owner>,
     /// The status for users.
     pub status: Status,
 }
@@ -103,6 +107,9 @@ pub struct Answer {
 pub struct Apply {
     /// What the stack should be.
     pub desired: Desired,
+    /// Whose stack it is from now on.
+    #[serde(default)]
+    pub owner: Option<Owner>,
     /// How long a component may take to become ready, in milliseconds.
     pub timeout_ms: u64,
 }

@@ -13,13 +13,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Report;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event, build};
 use crate::targets::local::supervisor::board::Board;
 use crate::targets::local::supervisor::stack::Running;
+use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 
 /// How long a store may take to be ready again after the drill.
@@ -57,6 +58,8 @@ pub struct Control {
     pub running: Arc<Mutex<Running>>,
     /// What is shown at any time.
     pub board: Board,
+    /// Whose stack it is, by the last change.
+    pub owner: watch::Sender<Option<Owner>>,
     /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
     pub finished: CancellationToken,
 }
@@ -75,7 +78,8 @@ pub fn router(control: Control) -> Router {
 }
 
 async fn status(State(control): State<Control>) -> Json<Answer> {
-    Json(Answer { build: build(), pid: std::process::id(), status: control.board.status() })
+    let owner = control.owner.borrow().clone();
+    Json(Answer { build: build(), pid: std::process::id(), owner, status: control.board.status() })
 }
 
 async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {
@@ -88,6 +92,7 @@ async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Resp
     if control.finished.is_cancelled() {
         return StatusCode::GONE.into_response();
     }
+    control.owner.send_replace(apply.owner);
     change(control, move |control: Control, events: Events| async move {
         let outcome = running.apply(apply.desired, Duration::from_millis(apply.timeout_ms), &events).await;
         if running.is_down() {

@@ -112,7 +112,8 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
     let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), board.clone());
     let running = Arc::new(tokio::sync::Mutex::new(running));
     let finished = CancellationToken::new();
-    let control = Control { running: running.clone(), board, finished: finished.clone() };
+    let owner = tokio::sync::watch::Sender::new(None);
+    let control = Control { running: running.clone(), board, owner, finished: finished.clone() };
     let server = axum::serve(listener, control::router(control));
     let server =
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
