@@ -77,7 +77,7 @@ impl Kubernetes {
     }
 
     async fn converge(&self, options: Options, say: Say<'_>) -> Result<Outcome> {
-        let cluster = self.connect(options.timeout).await?;
+        let cluster = self.reach(options.timeout).await?;
         let _lock = self.lock("up", say).await?;
         let mut wanted = self.wanted(&cluster, true).await?;
         self.sweep(&cluster).await?;
@@ -87,7 +87,6 @@ impl Kubernetes {
             // It is there now, and needs no change.
             wanted.world.namespace = NamespaceState::Foreign;
         }
-        self.record_owner(&cluster, say).await?;
         let asking = Asking { server: true, explicit: options.explicit, force: options.force_conflicts };
         let prepared = self.prepare(&cluster, &mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();
@@ -101,6 +100,7 @@ impl Kubernetes {
             self.load_image(&cluster, image, say).await?;
         }
         let tried = self.try_first(&cluster, &wanted, &prepared, options.strict, say).await?;
+        self.record_owner(&cluster, say).await?;
         self.carry_out(&cluster, &prepared, options.force_conflicts, say).await?;
         let floor = self.stack.replicas_on(TargetKind::Kubernetes);
         self.lift(&cluster, floor).await?;
@@ -130,7 +130,7 @@ impl Kubernetes {
     }
 
     async fn compare(&self, asking: Asking, say: Say<'_>) -> Result<Plan> {
-        let cluster = self.connect(LOOK).await?;
+        let cluster = self.reach(LOOK).await?;
         let mut wanted = self.wanted(&cluster, false).await?;
         let missing = wanted.world.namespace == NamespaceState::Missing;
         let prepared = self.prepare(&cluster, &mut wanted, asking).await?;
@@ -149,6 +149,7 @@ impl Kubernetes {
         // What cannot be rendered is said before anything is looked for on the network.
         let plain = self.rendered(Overrides::default())?;
         let image = self.image(cluster)?;
+        self.check_owner(cluster).await?;
         let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
         needed.extend(object::parse(&plain)?.iter().filter_map(known_kind));
         let mut world = World::look(cluster, self.name()).await?;

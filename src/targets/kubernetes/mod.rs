@@ -53,7 +53,7 @@ use crate::files;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::Say;
 use crate::targets::local::lock::Lock;
-use crate::targets::ownership::{Claim, Scope};
+use crate::targets::ownership::Claim;
 
 /// How long a command that only looks tries to reach the cluster.
 const LOOK: Duration = Duration::from_secs(30);
@@ -109,8 +109,7 @@ impl Kubernetes {
     /// See [`Cluster::connect`]; exit 1 when the stack is another project's.
     pub async fn connect(&self, patience: Duration) -> Result<Cluster> {
         let cluster = self.reach(patience).await?;
-        let owner = self.owner(&cluster).await?;
-        self.claim.check(&self.place(&cluster), self.name(), owner.as_ref(), Scope::Id)?;
+        self.check_owner(&cluster).await?;
         Ok(cluster)
     }
 

@@ -19,13 +19,19 @@ const FOLDER: &str = "appforge.dev/folder";
 const USER: &str = "appforge.dev/user";
 
 impl Kubernetes {
-    /// How people call the place of the stack.
-    pub(super) fn place(&self, cluster: &Cluster) -> String {
-        format!("kubernetes (context {}, namespace {})", cluster.place.context, cluster.namespace)
+    /// Makes sure that the stack of this name is this project's, or has no owner yet.
+    ///
+    /// # Errors
+    /// Exit 1 with the owner when it is another project's.
+    pub(super) async fn check_owner(&self, cluster: &Cluster) -> Result<()> {
+        let owner = self.owner(cluster).await?;
+        let place =
+            format!("kubernetes (context {}, namespace {})", cluster.place.context, cluster.namespace);
+        self.claim.check(&place, self.name(), owner.as_ref(), Scope::Id)
     }
 
     /// The recorded owner. An earlier build recorded none, and who may not read ConfigMaps sees none.
-    pub(super) async fn owner(&self, cluster: &Cluster) -> Result<Option<Owner>> {
+    async fn owner(&self, cluster: &Cluster) -> Result<Option<Owner>> {
         let Some(record) = self.record(cluster).await? else { return Ok(None) };
         let annotation = |name: &str| record.annotation(name).map(str::to_owned);
         Ok(annotation(ID).map(|id| Owner {

@@ -174,7 +174,7 @@ fn an_immutable_field_is_told_before_anything_is_applied_with_the_way_around() {
 #[test]
 fn a_namespace_on_its_way_out_is_waited_for_by_the_user() {
     let place = Place::new(STACK);
-    place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, 1);
+    place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, 2);
     let run = place.exits(1, &["up"]);
     let text = after_title(&run.stderr);
     assert!(text.starts_with("error: the namespace `shop` is being deleted\n\nhint: kubectl --context test wait --for=delete namespace/shop"), "{text}");
