@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::Kubernetes;
 use super::cluster::{Cluster, MANAGER};
-use super::converge::{apply, remove};
 use super::fault::{Doing, is_forbidden};
 use super::kind::Kind;
 use super::object::{self, Object, received};
+use super::write::{apply, remove};
 use crate::render::context::kubernetes::names;
 use crate::targets::Say;
 use crate::targets::ownership::{Owner, Scope};
