@@ -8,12 +8,15 @@ pub mod error;
 pub mod files;
 pub mod load;
 pub mod output;
+pub mod owner;
 pub mod prompt;
 pub mod render;
 pub mod secrets;
 pub mod stack;
 pub mod state;
+pub mod state_folder;
 pub mod targets;
+pub mod trust;
 pub mod verify;
 
 use clap::Parser;

@@ -33,7 +33,7 @@ impl Secrets {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn get(&self, name: &str) -> Result<Option<Secret>> {
-        Ok(files::read_if_there(&self.path(name))?.map(|text| Secret::new(text.trim_end())))
+        Ok(files::read_private(&self.path(name))?.map(|text| Secret::new(text.trim_end())))
     }
 
     /// The secret; the first call makes it, see [`random`].
@@ -56,13 +56,7 @@ impl Secrets {
     /// # Errors
     /// When the file cannot be removed.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("while removing `{}`", path.display()))
-            }
-            _ => Ok(()),
-        }
+        files::remove_private(&self.path(name))
     }
 
     /// Keeps a secret that came from elsewhere, and returns its file.
@@ -73,7 +67,7 @@ impl Secrets {
         let path = self.path(name);
         if self.get(name)?.as_ref() != Some(secret) {
             files::make_private_folder(&self.folder)?;
-            files::write_atomically(&path, secret.reveal().as_bytes(), 0o600)?;
+            files::write_private(&path, secret.reveal().as_bytes(), 0o600)?;
         }
         Ok(path)
     }

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::stack::validate::validate;
 use crate::stack::{Stack, TargetKind};
+
+/// The file in the state folder.
+const FILE: &str = "state.json";
 
 /// The memory of one project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +24,13 @@ pub struct State {
 
 /// What `scale` asked for, and what the file said then: a later change of the file wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Scaled {
-    replicas: u32,
+pub struct Scaled {
+    /// What `--replicas` asked for.
+    pub replicas: u32,
     configured: u32,
     /// What `--max` asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    max: Option<u32>,
+    pub max: Option<u32>,
 }
 
 impl State {
@@ -34,12 +40,12 @@ impl State {
     /// When the disk cannot be read.
     pub fn load(state_folder: &Path, notice: impl FnOnce(String)) -> Result<Self> {
         let path = file(state_folder);
-        let Some(text) = files::read_if_there(&path)? else { return Ok(Self::default()) };
+        let Some(text) = files::read_private(&path)? else { return Ok(Self::default()) };
         match serde_json::from_str(&text) {
             Ok(state) => Ok(state),
             Err(_) => {
                 let aside = path.with_extension("json.broken");
-                std::fs::rename(&path, &aside)
+                files::rename_private(&path, &aside)
                     .with_context(|| format!("while putting `{}` aside", path.display()))?;
                 notice(format!("`{}` was broken and is now `{}`", path.display(), aside.display()));
                 Ok(Self::default())
@@ -52,24 +58,33 @@ impl State {
     /// # Errors
     /// When the disk cannot be written.
     pub fn save(&self, state_folder: &Path) -> Result<()> {
-        files::make_folder(state_folder)?;
+        files::make_private_folder(state_folder)?;
         let text = serde_json::to_string_pretty(self)? + "\n";
-        files::write_atomically(&file(state_folder), text.as_bytes(), 0o644)
+        files::write_private(&file(state_folder), text.as_bytes(), 0o600)
     }
 
-    /// The replicas that `scale` asked for on `target`, unless the file has changed its mind since.
-    pub fn replicas(&self, target: TargetKind, stack: &Stack) -> Option<u32> {
-        self.scaled(target, stack).map(|scaled| scaled.replicas)
-    }
-
-    /// The most replicas that `scale --max` asked for on `target`, unless the file has changed its mind since.
-    pub fn max(&self, target: TargetKind, stack: &Stack) -> Option<u32> {
-        self.scaled(target, stack)?.max
-    }
-
-    fn scaled(&self, target: TargetKind, stack: &Stack) -> Option<Scaled> {
-        let scaled = self.scaled.get(target.as_str())?;
-        (scaled.configured == stack.replicas_on(target)).then_some(*scaled)
+    /// What `scale` asked for on `target`, unless the file has changed its mind since. Judged as the flags are: anything can
+    /// be in a file.
+    ///
+    /// # Errors
+    /// Exit 3 when the flags of `scale` could not have these values.
+    pub fn recall(&self, target: TargetKind, stack: &Stack) -> Result<Option<Scaled>> {
+        let scaled = self.scaled.get(target.as_str()).copied();
+        let Some(scaled) = scaled.filter(|scaled| scaled.configured == stack.replicas_on(target)) else {
+            return Ok(None);
+        };
+        let mut stack = stack.clone().with_replicas_on(target, scaled.replicas);
+        if let (Some(autoscaling), Some(max)) = (&mut stack.kubernetes.autoscaling, scaled.max) {
+            autoscaling.max = max;
+        }
+        match validate(&stack).into_iter().next() {
+            None => Ok(Some(scaled)),
+            Some((path, problem)) => {
+                let message = format!("`{}/{FILE}`: {path}: {problem}", crate::state_folder::NAME);
+                let hint = format!("appforge scale --replicas {}", scaled.configured);
+                Err(Failure::new(ExitStatus::Config, message).hint(hint).into())
+            }
+        }
     }
 
     /// Remembers what `scale` asked for; asking for what the file says forgets it.
@@ -84,7 +99,7 @@ impl State {
 }
 
 fn file(state_folder: &Path) -> PathBuf {
-    state_folder.join("state.json")
+    state_folder.join(FILE)
 }
 
 #[cfg(test)]
@@ -99,10 +114,11 @@ mod tests {
         state.remember(TargetKind::Local, &stack, 3, None);
         state.save(folder.path()).unwrap();
         let state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
-        assert_eq!(state.replicas(TargetKind::Local, &stack), Some(3));
-        assert_eq!(state.replicas(TargetKind::Compose, &stack), None);
+        let replicas = |target, stack: &Stack| Some(state.recall(target, stack).unwrap()?.replicas);
+        assert_eq!(replicas(TargetKind::Local, &stack), Some(3));
+        assert_eq!(replicas(TargetKind::Compose, &stack), None);
         stack.service.replicas = 2;
-        assert_eq!(state.replicas(TargetKind::Local, &stack), None);
+        assert_eq!(replicas(TargetKind::Local, &stack), None);
     }
 
     #[test]

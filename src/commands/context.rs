@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::cli::{Global, TargetChoice};
 use crate::error::{ExitStatus, Failure};
-use crate::files;
 use crate::output::Output;
 use crate::stack::{self, Layer, Problem, Resolved, TargetKind};
+use crate::{state_folder, trust};
 
 /// The name of the stack file.
 pub const STACK_FILE: &str = "appforge.yaml";
@@ -26,8 +26,11 @@ pub struct Project {
 
 impl Project {
     /// Where appforge keeps what belongs to this project and to no repository.
-    pub fn state_folder(&self) -> PathBuf {
-        self.folder.join(".appforge")
+    ///
+    /// # Errors
+    /// See [`state_folder::locate`].
+    pub fn state_folder(&self) -> Result<PathBuf> {
+        state_folder::locate(&self.folder)
     }
 }
 
@@ -139,8 +142,11 @@ impl Context {
 
     fn layer(&self, file: &Path) -> Result<Layer> {
         let name = file.strip_prefix(&self.project.folder).unwrap_or(file).display().to_string();
-        let text = files::read_if_there(file).map_err(|error| {
-            Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error)
+        let text = trust::read(file).map_err(|error| match error.downcast_ref::<Failure>() {
+            Some(_) => error,
+            None => {
+                Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error).into()
+            }
         })?;
         let text = text.ok_or_else(|| {
             Failure::new(

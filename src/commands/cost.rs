@@ -21,6 +21,7 @@ use crate::files;
 use crate::output::Format;
 use crate::stack::Resolved;
 use crate::stack::values::Amount;
+use crate::trust;
 
 /// Where `load` keeps what one replica carries.
 const CAPACITY_FILE: &str = "capacity.json";
@@ -122,7 +123,7 @@ fn chart(context: &Context, scene: &Scene, setting: Setting<'_>, file: Option<&P
     if file == Path::new("-") {
         context.out.text(&svg)?;
     } else {
-        files::write_atomically(file, svg.as_bytes(), 0o644)?;
+        files::write(file, svg.as_bytes())?;
         context.out.say(format!("wrote {}", file.display()));
     }
     Ok(ExitStatus::Done)
@@ -225,7 +226,10 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
     let Some(path) = path else { return Ok(Catalogue::builtin()) };
     let name = path.strip_prefix(&context.project.folder).unwrap_or(&path).display().to_string();
     let unread = || Failure::new(ExitStatus::Config, format!("the catalogue `{name}` cannot be read"));
-    let text = files::read_if_there(&path).map_err(|error| unread().caused_by(error))?;
+    let text = trust::read(&path).map_err(|error| match error.downcast_ref::<Failure>() {
+        Some(_) => error,
+        None => unread().caused_by(error).into(),
+    })?;
     let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("there is no such file")))?;
     Catalogue::parse(&text).map_err(|problems| {
         let noun = if problems.len() == 1 { "problem" } else { "problems" };
@@ -242,8 +246,8 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
 }
 
 fn capacity(context: &Context) -> Result<Capacity> {
-    let path = context.project.state_folder().join(CAPACITY_FILE);
-    let Some(text) = files::read_if_there(&path)? else { return Ok(Capacity::default()) };
+    let path = context.project.state_folder()?.join(CAPACITY_FILE);
+    let Some(text) = files::read_private(&path)? else { return Ok(Capacity::default()) };
     Capacity::from_json(&text).map_err(|reason| {
         Failure::new(ExitStatus::Failed, format!("`{}` is no measured capacity", shown(context, &path)))
             .caused_by(anyhow::anyhow!(reason))

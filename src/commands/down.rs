@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
 use crate::commands::target::{Progress, interruptible, target};
 use crate::error::ExitStatus;
+use crate::files;
 use crate::output::Format;
 use crate::prompt;
 use crate::stack::values::ByteSize;
@@ -60,7 +61,7 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
         interruptible(work, "the stack goes on stopping; `appforge status` shows what is left").await?;
     drop(progress);
     for (path, _) in &found {
-        std::fs::remove_dir_all(path).with_context(|| format!("while removing `{}`", path.display()))?;
+        files::remove_private(path)?;
     }
     if volumes {
         target.forget_addresses(|_| false)?;
@@ -126,17 +127,12 @@ fn finish(context: &Context, stopped: usize, volumes: bool, removed: &[String]) 
 
 /// The data of each store, with its size.
 fn volumes_in(folder: &Path) -> Result<Vec<(PathBuf, ByteSize)>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.with_context(|| format!("while reading `{}`", folder.display()))?,
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
+    for name in files::list_private(folder)? {
+        let path = folder.join(name);
         let size = size_of(&path)?;
         found.push((path, ByteSize(size)));
     }
-    found.sort();
     Ok(found)
 }
 

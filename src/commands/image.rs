@@ -28,7 +28,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
         }
         ImageVerb::Save { out } => {
             let packed = image::pack()?;
-            files::write_atomically(out, &packed.archive()?, 0o644)?;
+            files::write(out, &packed.archive()?)?;
             let answer = json!({"id": packed.id, "reference": packed.reference, "file": out});
             context.out.data(&answer, || format!("{}\n", out.display()))?;
             context.out.say(format!(

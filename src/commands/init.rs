@@ -20,6 +20,7 @@ use crate::render::{Dialect, Engine};
 use crate::stack::model::{Autoscaling, StoreMode};
 use crate::stack::values::{Name, Span, StackId};
 use crate::stack::{Layer, Stack, TargetKind};
+use crate::state_folder;
 use crate::targets::ownership;
 
 /// What the template of the stack file knows.
@@ -58,12 +59,12 @@ pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<
     let text = Engine::new("project", Dialect::Yaml, &BTreeMap::new())?.fill("appforge.yaml", &answers)?;
     check(&shown, &text)?;
 
-    let state = folder.join(".appforge");
-    files::make_folder(&state)?;
+    let state = state_folder::locate(folder)?;
+    files::make_private_folder(&state)?;
     let schema = serde_json::to_string_pretty(&schemars::schema_for!(Stack))? + "\n";
-    files::write_atomically(&state.join("schema.json"), schema.as_bytes(), 0o644)?;
+    files::write_private(&state.join("schema.json"), schema.as_bytes(), 0o600)?;
     ignore(folder)?;
-    files::write_atomically(&file, text.as_bytes(), 0o644)?;
+    files::write(&file, text.as_bytes())?;
 
     context.out.data(&json!({"file": file}), || shown + "\n")?;
     context.out.say("next: appforge up");
@@ -190,7 +191,7 @@ fn ignore(folder: &Path) -> Result<()> {
         text.push('\n');
     }
     text.push_str(".appforge/\n");
-    files::write_atomically(&path, text.as_bytes(), 0o644)
+    files::write(&path, text.as_bytes())
 }
 
 #[cfg(test)]

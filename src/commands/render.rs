@@ -17,6 +17,7 @@ use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::stack::layers::nearest;
 use crate::stack::{Stack, TargetKind};
 use crate::state::State;
+use crate::trust;
 
 /// Runs `render`.
 pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
@@ -77,8 +78,10 @@ pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
 
 /// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.
 fn note_scale(context: &Context, stack: &Stack) -> Result<()> {
-    let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
-    let scaled = state.replicas(TargetKind::Compose, stack).filter(|_| stack.target == TargetKind::Compose);
+    let state = State::load(&context.project.state_folder()?, |notice| context.out.warn(notice))?;
+    // A number that cannot be is refused by the verbs that would use it.
+    let scaled = state.recall(TargetKind::Compose, stack).ok().flatten();
+    let scaled = scaled.filter(|_| stack.target == TargetKind::Compose).map(|scaled| scaled.replicas);
     if let Some(replicas) = scaled.filter(|replicas| *replicas != stack.service.replicas) {
         context.out.say(format!(
             "the documents say {} replicas, `scale` said {replicas}: APPFORGE_SERVICE_REPLICAS={replicas} keeps them \
@@ -103,7 +106,7 @@ impl Folder {
         let here = std::env::current_dir().context("while looking up the current folder")?;
         let path = clean(&here.join(&name));
         let secrets =
-            relative(&path, &clean(&context.project.state_folder().join(target.as_str()).join("secrets")));
+            relative(&path, &clean(&context.project.state_folder()?.join(target.as_str()).join("secrets")));
         let overrides =
             Overrides { templates: own_templates(&context.project.folder)?, secrets, ..Overrides::default() };
         let mut documents = render::render(stack, target, &overrides)?;
@@ -144,12 +147,11 @@ impl Folder {
         for document in &self.documents {
             let path = self.path.join(&document.path);
             files::make_folder(path.parent().unwrap_or(&self.path))?;
-            files::write_atomically(&path, document.text.as_bytes(), document.mode)?;
+            files::write_document(&path, document.text.as_bytes(), document.mode)?;
             written.push(self.shown(&document.path));
         }
         for stale in self.stale()? {
-            let path = self.path.join(&stale);
-            std::fs::remove_file(&path).with_context(|| format!("while removing `{}`", path.display()))?;
+            files::remove(&self.path.join(&stale))?;
         }
         Ok(written)
     }
@@ -234,7 +236,7 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
             .into());
     }
     files::make_folder(path.parent().unwrap_or(&context.project.folder))?;
-    files::write_atomically(&path, text.as_bytes(), 0o644)?;
+    files::write(&path, text.as_bytes())?;
     context.out.data(&json!({"template": name, "path": path}), || shown + "\n")?;
     Ok(ExitStatus::Done)
 }
@@ -259,7 +261,7 @@ pub fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> {
                 .hint(format!("templates: {}", names.join(", ")))
                 .into());
             }
-            if let Some(text) = files::read_if_there(&path)? {
+            if let Some(text) = trust::read(&path)? {
                 found.insert(name, text);
             }
         }

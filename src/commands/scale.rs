@@ -8,6 +8,7 @@ use crate::commands::target::{kubernetes_only, remember, status_text, target, wa
 use crate::commands::up::{converge, outcome_json};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
+use crate::stack::validate::MAX_REPLICAS;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::Target;
 use crate::targets::kubernetes::Options;
@@ -50,6 +51,10 @@ fn raise(context: &Context, stack: &mut Stack, replicas: u32, max: Option<u32>) 
         };
     };
     let most = max.unwrap_or(autoscaling.max);
+    if most > MAX_REPLICAS {
+        let message = format!("--max must be at most {MAX_REPLICAS}, got {most}");
+        return Err(Failure::new(ExitStatus::Usage, message).into());
+    }
     if replicas > most {
         return Err(Failure::new(
             ExitStatus::Usage,

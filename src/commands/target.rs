@@ -29,22 +29,23 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
     if context.cluster.is_some() {
         kubernetes_only(stack, "`--context`")?;
     }
-    let claim = claim(context, stack);
+    let claim = claim(context, stack)?;
+    let state = context.project.state_folder()?;
     let target = match stack.target {
         TargetKind::Local => {
-            let layout = Layout::new(context.project.state_folder());
+            let layout = Layout::new(&state);
             Target::Local(Local::new(layout, stack.name.as_str()))
         }
         TargetKind::Compose => {
             let templates = own_templates(&context.project.folder)?;
-            Target::Compose(Box::new(Compose::new(&context.project.folder, stack, templates)))
+            Target::Compose(Box::new(Compose::new(&state, stack, templates)))
         }
         TargetKind::Kubernetes => {
             let templates = own_templates(&context.project.folder)?;
             let out = context.out;
             let announcer = Announcer::new(move |title| out.say(title));
             let cluster = context.cluster.clone();
-            let kubernetes = Kubernetes::new(&context.project.folder, stack, templates, cluster, announcer);
+            let kubernetes = Kubernetes::new(&state, stack, templates, cluster, announcer);
             Target::Kubernetes(Box::new(kubernetes))
         }
     };
@@ -52,9 +53,13 @@ pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
 }
 
 /// What this project has to say for itself when it asks for the stack.
-pub fn claim(context: &Context, stack: &Stack) -> Claim {
+///
+/// # Errors
+/// When the state folder is not the caller's own.
+pub fn claim(context: &Context, stack: &Stack) -> Result<Claim> {
     let project = &context.project;
-    Claim::new(&project.folder, stack.id.clone(), project.file.is_some())
+    let state = project.state_folder()?;
+    Ok(Claim::new(&project.folder, &state, stack.id.clone(), project.file.is_some()))
 }
 
 /// Refuses a flag that only the target kubernetes has.
@@ -73,7 +78,7 @@ pub fn kubernetes_only(stack: &Stack, what: &str) -> Result<()> {
 /// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.
 ///
 /// # Errors
-/// When the configuration is invalid or the memory cannot be read.
+/// When the configuration is invalid, the memory cannot be read, or it holds a number that the flag could not have.
 pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(Resolved, u32)> {
     settled(context, context.stack(&[])?, replicas, flag)
 }
@@ -93,19 +98,24 @@ fn settled(
     flag: &str,
 ) -> Result<(Resolved, u32)> {
     let target = resolved.stack.target;
-    let state = State::load(&context.project.state_folder(), |notice| context.out.warn(notice))?;
-    let max = state.max(target, &resolved.stack);
-    if let (Some(autoscaling), Some(max)) = (&mut resolved.stack.kubernetes.autoscaling, max) {
-        autoscaling.max = max;
-    }
-    let replicas = match replicas {
+    let state = State::load(&context.project.state_folder()?, |notice| context.out.warn(notice))?;
+    let remembered = state.recall(target, &resolved.stack);
+    let (remembered, replicas) = match replicas {
         Some(replicas) => {
             // The flag is judged as a value of the file would be.
             context.quietly().stack(&[(flag, "service.replicas", replicas.into())])?;
-            replicas
+            // A remembered number that cannot be is about to be replaced.
+            (remembered.unwrap_or_default(), replicas)
         }
-        None => state.replicas(target, &resolved.stack).unwrap_or(resolved.stack.replicas_on(target)),
+        None => {
+            let remembered = remembered?;
+            (remembered, remembered.map_or(resolved.stack.replicas_on(target), |scaled| scaled.replicas))
+        }
     };
+    let max = remembered.and_then(|scaled| scaled.max);
+    if let (Some(autoscaling), Some(max)) = (&mut resolved.stack.kubernetes.autoscaling, max) {
+        autoscaling.max = max;
+    }
     Ok((resolved, replicas))
 }
 
@@ -114,7 +124,7 @@ fn settled(
 /// # Errors
 /// When the memory cannot be written.
 pub fn remember(context: &Context, stack: &Stack, replicas: u32, max: Option<u32>) -> Result<()> {
-    let folder = context.project.state_folder();
+    let folder = context.project.state_folder()?;
     let before = State::load(&folder, |notice| context.out.warn(notice))?;
     let mut state = before.clone();
     state.remember(stack.target, stack, replicas, max);

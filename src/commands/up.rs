@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         context.out.data(&plan, || plan_text(&plan))?;
         return Ok(ExitStatus::Done);
     }
-    let target = target(context, &stack)?.claimed(claim(context, &stack).taking_over(args.take_over));
+    let target = target(context, &stack)?.claimed(claim(context, &stack)?.taking_over(args.take_over));
     let options = Options {
         timeout: args.timeout.0,
         force_conflicts: args.force_conflicts,

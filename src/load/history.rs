@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
@@ -24,15 +24,14 @@ impl History {
 
     /// Keeps a result and returns its file. Drops the oldest ones beyond [`KEPT`].
     pub fn keep(&self, report: &Report) -> Result<PathBuf> {
-        files::make_folder(&self.folder)?;
+        files::make_private_folder(&self.folder)?;
         let stamp: String = report.started_at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         let scenario = slug(&report.scenario);
         let path = self.folder.join(format!("{stamp}-{scenario}.json"));
-        files::write_atomically(&path, &serde_json::to_vec_pretty(report)?, 0o644)?;
+        files::write_private(&path, &serde_json::to_vec_pretty(report)?, 0o600)?;
         let names = self.names()?;
         for old in names.iter().take(names.len().saturating_sub(KEPT)) {
-            // A result that someone else removed meanwhile is gone as wished.
-            let _ = std::fs::remove_file(self.folder.join(old));
+            files::remove_private(&self.folder.join(old))?;
         }
         Ok(path)
     }
@@ -42,32 +41,34 @@ impl History {
         let ending = format!("-{}.json", slug(scenario));
         let names = self.names()?;
         let candidates = names.iter().rev().filter(|name| name.ends_with(&ending));
-        let mut reports = candidates.filter_map(|name| read(&self.folder.join(name)).ok());
+        let mut reports = candidates.filter_map(|name| {
+            let path = self.folder.join(name);
+            parse(&path, files::read_private(&path).ok()?).ok()
+        });
         Ok(reports.find(|report| report.scenario == scenario && fits(report)))
     }
 
     fn names(&self) -> Result<Vec<String>> {
-        let entries = match std::fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(|| format!("while reading `{}`", self.folder.display()))?,
-        };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.ends_with(".json"))
-            .collect();
         // A name begins with its time, so that the order of names is that of runs.
-        names.sort_unstable();
-        Ok(names)
+        let names = files::list_private(&self.folder)?.into_iter();
+        Ok(names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".json")).collect())
     }
 }
 
 /// Reads a result that the user named.
 pub fn read(path: &Path) -> Result<Report> {
+    parse(path, files::read_if_there(path)?)
+}
+
+fn parse(path: &Path, text: Option<String>) -> Result<Report> {
     let invalid = |what: &str| Failure::new(ExitStatus::Config, format!("`{}` {what}", path.display()));
-    let text = files::read_if_there(path)?.ok_or_else(|| invalid("is not there"))?;
-    let report: Report = serde_json::from_str(&text)
-        .map_err(|error| invalid("is no result of `appforge load -o json`").caused_by(error))?;
-    Ok(report)
+    let text = text.ok_or_else(|| invalid("is not there"))?;
+    serde_json::from_str(&text).map_err(|error| {
+        // The error's own text quotes the file, which may be any file that the user can read.
+        let (line, column) = (error.line(), error.column());
+        let place = anyhow::anyhow!("line {line}, column {column}");
+        invalid("is not a result of `appforge load -o json`").caused_by(place).into()
+    })
 }
 
 fn slug(name: &str) -> String {

@@ -65,6 +65,9 @@ type Fields<'n, const N: usize> = [Option<&'n Node>; N];
 impl Reader<'_> {
     fn scenario(&mut self, root: &Node, defaults: &Defaults<'_>) -> Option<Scenario> {
         let keys = ["name", "think_time", "connections", "stages", "steps", "thresholds"];
+        if yaml::is_foreign(root, &keys) {
+            return self.wrong(root, &yaml::other_kind(&keys));
+        }
         let [name, think_time, connections, stages, steps, thresholds] = self.fields(root, keys)?;
         let name = name.and_then(|node| self.text(node)).unwrap_or_else(|| defaults.name.to_owned());
         let pause = think_time.and_then(|node| self.value::<Span>(node)).map(|span| span.0);
@@ -318,7 +321,7 @@ impl Reader<'_> {
                         Some(near) => format!("; did you mean `{near}`?"),
                         None => format!("; known are `{}`", keys.join("`, `")),
                     };
-                    self.wrong::<()>(key, &format!("unknown key `{name}`{hint}"));
+                    self.wrong::<()>(key, &format!("unknown key {}{hint}", yaml::shown(name)));
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
-use tera::{Context, Tera};
+use tera::{Context, ErrorKind, Tera};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::KUSTOMIZATION;
@@ -54,10 +54,18 @@ impl Engine {
 }
 
 fn wrong(name: &str, error: tera::Error) -> anyhow::Error {
+    let cause = match error.kind() {
+        // The error's own text shows the line of the template, which may be a link to any file.
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            let (place, at) = (report.span(), report.filename());
+            anyhow::anyhow!("{at}:{}:{}: {}", place.start_line, place.start_col + 1, report.message())
+        }
+        _ => error.into(),
+    };
     Failure::new(ExitStatus::Config, format!("the template `{name}` cannot be filled"))
         .hint(format!(
             "`appforge render --eject {name}` writes the embedded one; remove yours to go back to it"
         ))
-        .caused_by(error)
+        .caused_by(cause)
         .into()
 }

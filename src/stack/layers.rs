@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::stack::model::Stack;
 use crate::stack::validate::{validate, validate_running};
-use crate::stack::yaml::{self, Content, Node};
+pub use crate::stack::yaml::nearest;
+use crate::stack::yaml::{self, Content, Node, shown, shown_value};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,7 +199,7 @@ fn judged(defaults: &Value, leaf: &Leaf) -> Result<Value, serde_json::Error> {
 /// What is wrong with a value, in the words of the file where the deserializer would use those of Rust.
 fn expected(default: Option<&Value>, given: &Node, error: &serde_json::Error) -> String {
     let value = given.to_json();
-    let shown = given.written.clone().unwrap_or_else(|| value.to_string());
+    let shown = given.written.clone().unwrap_or_else(|| shown_value(&value));
     match default {
         Some(Value::Number(number)) if number.is_u64() => match value.as_u64() {
             Some(large) => format!("{large} is too large"),
@@ -208,6 +209,9 @@ fn expected(default: Option<&Value>, given: &Node, error: &serde_json::Error) ->
             format!("`true` or `false` is expected, not {shown}")
         }
         Some(Value::Array(_)) if !value.is_array() => format!("a list is expected, not {shown}"),
+        _ if value.is_string() && shown_value(&value) != value.to_string() => {
+            "a longer text cannot be the value".to_owned()
+        }
         _ => error.to_string(),
     }
 }
@@ -227,6 +231,10 @@ impl FileReader<'_> {
     fn walk(&mut self, node: &Node, known: &Value, path: String) {
         match (&node.content, known) {
             (Content::Mapping(entries), Value::Object(keys)) => {
+                let names: Vec<&str> = keys.keys().map(String::as_str).collect();
+                if path.is_empty() && yaml::is_foreign(node, &names) {
+                    return self.problem(node, path, yaml::other_kind(&names));
+                }
                 for (key, place, value) in entries {
                     let inner = join(&path, key);
                     match keys.get(key) {
@@ -266,7 +274,10 @@ impl FileReader<'_> {
                 format!("unknown key; known here: {}", names.join(", "))
             }
         };
-        self.problem(place, join(path, key), message);
+        match yaml::is_word(key) {
+            true => self.problem(place, join(path, key), message),
+            false => self.problem(place, path.to_owned(), format!("{}: {message}", shown(key))),
+        }
     }
 
     fn problem(&mut self, node: &Node, path: String, message: String) {
@@ -306,15 +317,6 @@ fn env_leaves(
             Err(error) => problems.push(Problem { origin, path: path.clone(), message: error.message }),
         }
     }
-}
-
-/// The candidate nearest to `word`, if one is near enough to be meant.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 fn tree(stack: &Stack) -> Value {

@@ -45,6 +45,11 @@ pub struct SyntaxError {
 /// Deeper files are refused, since no stack needs them and recursion must end.
 const MAX_DEPTH: usize = 32;
 
+/// A longer key is not quoted in messages, in characters.
+const LONGEST_KEY: usize = 40;
+/// A longer value is not quoted in messages, in characters.
+const LONGEST_VALUE: usize = 80;
+
 /// Reads one document. An empty text gives an empty mapping.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut events = Events { parser: Parser::new_from_str(text) };
@@ -174,7 +179,10 @@ impl<'a> Events<'a> {
                 _ => return Err(wrong(at, "a key is a single word")),
             };
             if let Some((_, first, _)) = entries.iter().find(|(known, ..)| *known == name) {
-                return Err(wrong(at, &format!("`{name}` stands twice, first in line {}", first.line)));
+                return Err(wrong(
+                    at,
+                    &format!("{} stands twice, first in line {}", shown(&name), first.line),
+                ));
             }
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
@@ -187,6 +195,49 @@ fn scalar(text: &str, line: usize, column: usize) -> Node {
     let value = plain(text);
     let written = (value.is_number() || value.is_boolean()).then(|| text.to_owned());
     Node { line, column, content: Content::Scalar(value), written }
+}
+
+/// A key for messages. What does not look like a key is not quoted: a file that was named by mistake may be a private key
+/// or a list of passwords, and a line of it such as `root:$6$...:` is a mapping.
+pub fn shown(key: &str) -> String {
+    if is_word(key) { format!("`{key}`") } else { "a key that is not a word".to_owned() }
+}
+
+/// Whether a key looks like one.
+pub fn is_word(key: &str) -> bool {
+    let letters = key.chars().all(|c| c.is_alphanumeric() || "-_./".contains(c));
+    letters && !key.is_empty() && key.chars().count() <= LONGEST_KEY
+}
+
+/// The message about a file of which [`is_foreign`] holds.
+pub fn other_kind(known: &[&str]) -> String {
+    format!("no key of this file is known; known here: {}", known.join(", "))
+}
+
+/// A value for messages; one of several lines, or a long one, is not quoted.
+pub fn shown_value(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains('\n') || text.chars().count() > LONGEST_VALUE => {
+            "a longer text".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whether a mapping has keys and none of them is one of `known`, or near to it: it is another kind of file.
+pub fn is_foreign(root: &Node, known: &[&str]) -> bool {
+    let Content::Mapping(entries) = &root.content else { return false };
+    let meant = |key: &str| known.contains(&key) || nearest(key, known.iter().copied()).is_some();
+    !entries.is_empty() && !entries.iter().any(|(key, ..)| meant(key))
+}
+
+/// The candidate nearest to `word`, if one is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// The core schema of YAML 1.2, except that a number stays a text when it has leading zeros or too many digits.

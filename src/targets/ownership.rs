@@ -1,13 +1,12 @@
 //! Whose a stack is: the project that asks, against the owner that is recorded with what runs. Decides and reads the files of
 //! projects; asks no engine. Each target keeps one record: labels of a volume, annotations of an object, or the supervisor.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ExitStatus, Failure};
@@ -49,6 +48,7 @@ pub enum Scope {
 #[derive(Clone, Debug)]
 pub struct Claim {
     folder: PathBuf,
+    state_folder: PathBuf,
     /// Of the stack file or a variable.
     given: Option<StackId>,
     has_file: bool,
@@ -56,9 +56,10 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim of the project in `folder`; `given` is the id of its configuration, `has_file` whether it has a stack file.
-    pub fn new(folder: &Path, given: Option<StackId>, has_file: bool) -> Self {
-        Self { folder: folder.to_owned(), given, has_file, take_over: false }
+    /// The claim of the project in `folder` with this state folder; `given` is the id of its configuration, `has_file` whether it has a stack file.
+    pub fn new(folder: &Path, state_folder: &Path, given: Option<StackId>, has_file: bool) -> Self {
+        let (folder, state_folder) = (folder.to_owned(), state_folder.to_owned());
+        Self { folder, state_folder, given, has_file, take_over: false }
     }
 
     /// The same claim, which the stack of another project is given up to if `take_over`.
@@ -152,9 +153,9 @@ impl Claim {
         };
         let text = format!("{id}\n");
         let file = self.file();
-        if files::read_if_there(&file)?.as_deref() != Some(&text) {
-            files::make_folder(&self.state_folder())?;
-            files::write_atomically(&file, text.as_bytes(), 0o644)?;
+        if files::read_private(&file)?.as_deref() != Some(&text) {
+            files::make_private_folder(&self.state_folder)?;
+            files::write_private(&file, text.as_bytes(), 0o600)?;
         }
         Ok(Owner { id: Some(id.to_string()), folder: self.folder.display().to_string(), user: user() })
     }
@@ -163,16 +164,12 @@ impl Claim {
     fn id(&self) -> Result<Option<StackId>> {
         match &self.given {
             Some(id) => Ok(Some(id.clone())),
-            None => Ok(files::read_if_there(&self.file())?.and_then(|text| text.trim().parse().ok())),
+            None => Ok(files::read_private(&self.file())?.and_then(|text| text.trim().parse().ok())),
         }
     }
 
-    fn state_folder(&self) -> PathBuf {
-        self.folder.join(".appforge")
-    }
-
     fn file(&self) -> PathBuf {
-        self.state_folder().join(FILE)
+        self.state_folder.join(FILE)
     }
 
     fn is_here(&self, owner: &Owner) -> bool {
@@ -225,8 +222,8 @@ fn id_of_text(file: &Path) -> Option<StackId> {
 
 /// The beginning of a regular file. The folder may be anybody's: a pipe there must hold nobody up.
 fn bounded(file: &Path) -> Option<String> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(file).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
     let mut text = String::new();
     let regular = file.metadata().ok()?.is_file();
     (regular && file.take(MOST).read_to_string(&mut text).is_ok()).then_some(text)
@@ -250,7 +247,7 @@ mod tests {
     use crate::error::render;
 
     fn claim(folder: &Path) -> Claim {
-        Claim::new(folder, None, false)
+        Claim::new(folder, &folder.join(".appforge"), None, false)
     }
 
     fn check(claim: &Claim, owner: &Owner, scope: Scope) -> Result<()> {
@@ -289,7 +286,7 @@ mod tests {
         let (one, clone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let id: StackId = "abcdefgh1234".parse().unwrap();
         std::fs::write(one.path().join(STACK_FILE), "# first\nid: abcdefgh1234\n").unwrap();
-        let of = |folder: &Path| Claim::new(folder, Some(id.clone()), true);
+        let of = |folder: &Path| Claim::new(folder, &folder.join(".appforge"), Some(id.clone()), true);
         let owner = of(one.path()).settle(None).unwrap();
         check(&of(clone.path()), &owner, Scope::Folder).unwrap_err();
         check(&of(clone.path()), &owner, Scope::Id).unwrap();
@@ -316,10 +313,19 @@ mod tests {
     #[test]
     fn stack_file_without_identity_records_none_on_a_cluster() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!Claim::new(folder.path(), None, true).is_recorded(Scope::Id));
+        assert!(
+            !Claim::new(folder.path(), &folder.path().join(".appforge"), None, true).is_recorded(Scope::Id)
+        );
         assert!(claim(folder.path()).is_recorded(Scope::Id));
         let owner = Owner { id: Some("abcdefgh".into()), ..Owner::default() };
-        let text = render(&check(&Claim::new(folder.path(), None, true), &owner, Scope::Id).unwrap_err());
+        let text = render(
+            &check(
+                &Claim::new(folder.path(), &folder.path().join(".appforge"), None, true),
+                &owner,
+                Scope::Id,
+            )
+            .unwrap_err(),
+        );
         assert!(text.contains("write `id: abcdefgh` into appforge.yaml"), "{text}");
     }
 

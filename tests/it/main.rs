@@ -43,6 +43,12 @@ mod render;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]
+mod state_folder;
+#[cfg(test)]
 mod store_scripts;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trust;
+#[cfg(test)]
+mod unreadable;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use command_fds::{CommandFdExt, FdMapping};
 use tempfile::TempDir;
 
 /// A port that nobody has and nobody is given: the kernel takes the ports of outgoing connections from 32768 on, and one
@@ -20,6 +21,17 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Whether the tests run as root, which can give files away and become another user; says so where not. On CI that is a
+/// failure.
+pub fn may_become_others() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "the tests do not run as root");
+        eprintln!("SKIPPED: only root can make files of other users");
+    }
+    root
 }
 
 /// A project folder of one test.
@@ -90,6 +102,39 @@ impl Project {
         }
         command.args(args).current_dir(self.path()).env("NO_COLOR", "1").stdin(Stdio::null());
         command
+    }
+
+    /// The command as another user and group of this machine, with a umask such as `022`. `None` with a word where the
+    /// tests may not become another user; on CI that is a failure.
+    pub fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Option<Command> {
+        if !may_become_others() {
+            return None;
+        }
+        let own = self.command(args);
+        // The user need not be able to reach the folder of the build.
+        let program = std::fs::File::open(own.get_program()).expect("the program");
+        let line = format!(
+            "umask {umask}; exec setpriv --reuid {uid} --regid {uid} --clear-groups /proc/self/fd/20 \"$@\""
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, "sh"]).args(args);
+        command
+            .fd_mappings(vec![FdMapping { parent_fd: program.into(), child_fd: 20 }])
+            .expect("one descriptor");
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env("HOME", self.path()).current_dir(self.path()).stdin(Stdio::null());
+        Some(command)
+    }
+
+    /// Gives the project folder and all in it to a user; only root can.
+    pub fn give(&self, uid: u32) {
+        let done = Command::new("chown").args(["-R", &format!("{uid}:{uid}")]).arg(self.path()).status();
+        assert!(done.expect("chown starts").success());
     }
 
     pub fn run(&self, args: &[&str]) -> Run {

@@ -75,6 +75,32 @@ const RULES: &[Rule] = &[
     Rule { within: "src/", except: &["src/prompt.rs"], words: &["dialoguer::"], why: "only prompt.rs asks" },
     Rule {
         within: "src/",
+        except: &["src/files.rs", "src/files/"],
+        words: &[
+            "OpenOptions",
+            "File::create",
+            "File::options",
+            "fs::write",
+            "fs::create_dir",
+            "fs::create_dir_all",
+            "DirBuilder",
+            "fs::rename",
+            "fs::copy",
+            "fs::hard_link",
+            "fs::symlink",
+            "fs::remove_file",
+            "fs::remove_dir",
+            "fs::remove_dir_all",
+            "fs::set_permissions",
+            "set_permissions",
+            "OFlags::CREATE",
+            "OFlags::WRONLY",
+            "OFlags::RDWR",
+        ],
+        why: "only files.rs changes the disk",
+    },
+    Rule {
+        within: "src/",
         except: &["src/output.rs"],
         words: &["anstream::stdout", "anstream::stderr"],
         why: "only output.rs writes to the terminal",
@@ -164,6 +190,9 @@ mod tests {
             ("src/targets/local/x.rs", "use bollard::Docker;"),
             ("src/commands/x.rs", "dialoguer::Confirm::new();"),
             ("src/commands/x.rs", "anstream::stdout();"),
+            ("src/targets/x.rs", "let file = std::fs::OpenOptions::new();"),
+            ("src/commands/x.rs", "std::fs::write(path, text)?;"),
+            ("src/load/x.rs", "rustix::fs::open(path, OFlags::RDWR, mode)?;"),
         ] {
             let breaches = check(file, &format!("//! A header.\n{line}\n"));
             assert_eq!(breaches.len(), 1, "{file}: {line}: {breaches:?}");

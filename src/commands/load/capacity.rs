@@ -75,10 +75,10 @@ fn keep(session: &Session<'_>, search: &Search, rate: f64, report: &mut Report) 
             .warnings
             .push("the service may do more: the search ended where the generator was the limit".into());
     }
-    let folder = session.context.project.state_folder();
-    files::make_folder(&folder)?;
+    let folder = session.context.project.state_folder()?;
+    files::make_private_folder(&folder)?;
     let text = serde_json::to_string_pretty(&capacity)? + "\n";
-    files::write_atomically(&folder.join("capacity.json"), text.as_bytes(), 0o644)?;
+    files::write_private(&folder.join("capacity.json"), text.as_bytes(), 0o600)?;
     report.capacity = Some(capacity);
     Ok(())
 }

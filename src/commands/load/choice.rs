@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
 use crate::error::{ExitStatus, Failure};
-use crate::files;
 use crate::load::connection::Endpoint;
 use crate::load::scenario::{self, Model, Scenario, Step};
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
 use crate::load::user_file::{self, Defaults};
 use crate::stack::Stack;
+use crate::trust;
 
 /// How long the built-in scenarios take unless told.
 const DURATION: Duration = Duration::from_secs(60);
@@ -111,9 +111,12 @@ fn shaped(args: &LoadArgs, model: Model) -> Model {
 fn from_file(name: &str, think_time: Duration) -> Result<Scenario> {
     let names: Vec<&str> = scenario::BUILT_IN.iter().map(|(name, _)| *name).collect();
     let names = format!("scenarios: {}, capacity, or a YAML file", names.join(", "));
-    let text = files::read_if_there(Path::new(name))
-        .map_err(|error| {
-            Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error)
+    let text = trust::read(Path::new(name))
+        .map_err(|error| match error.downcast_ref::<Failure>() {
+            Some(_) => error,
+            None => {
+                Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error).into()
+            }
         })?
         .ok_or_else(|| {
             Failure::new(ExitStatus::Config, format!("there is no scenario `{name}`")).hint(names)

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     }
     let endpoint = Endpoint::prepare(&subject.url).await?;
     choice.narrow(&endpoint)?;
-    let history = History::new(&context.project.state_folder());
+    let history = History::new(&context.project.state_folder()?);
     let baseline = baseline(&args.compare, &history, &choice, endpoint.base())?;
     if subject.probe_secret.is_none() {
         let limit = stack.rate_limit.requests;

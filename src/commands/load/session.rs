@@ -95,7 +95,7 @@ impl Session<'_> {
         let kept = history.keep(report)?;
         for path in &self.args.reports {
             let text = writer(path)?(report)?;
-            files::write_atomically(path, text.as_bytes(), 0o644)?;
+            files::write(path, text.as_bytes())?;
             out.say(format!("wrote {}", path.display()));
         }
         for warning in &report.warnings {

@@ -9,7 +9,7 @@ use crate::cost::catalogue::Problem;
 use crate::cost::money::Currency;
 use crate::stack::layers::nearest;
 use crate::stack::values::ByteSize;
-use crate::stack::yaml::{Content, Node};
+use crate::stack::yaml::{Content, Node, is_word, shown};
 
 /// Dearer units are a slip of the pen; the bound keeps every product within its type.
 const MAX_PRICE: u64 = 1_000_000;
@@ -52,7 +52,10 @@ impl Reader {
                     Some(near) => format!("unknown key; did you mean `{near}`?"),
                     None => format!("unknown key; known here: {}", known.join(", ")),
                 };
-                self.problem(place, &fields.at(key), &message);
+                match is_word(key) {
+                    true => self.problem(place, &fields.at(key), &message),
+                    false => self.problem(place, &fields.path, &format!("{}: {message}", shown(key))),
+                }
             }
         }
         Some(fields)

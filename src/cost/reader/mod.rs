@@ -41,6 +41,10 @@ pub fn read(text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Probl
 impl Reader {
     fn catalogue(&mut self, root: &Node, base: Option<&Catalogue>) -> Option<Catalogue> {
         let known = ["version", "extends", "title", "currency", "tiers", "alternatives", "not_included"];
+        if yaml::is_foreign(root, &known) {
+            self.problem(root, "", &yaml::other_kind(&known));
+            return None;
+        }
         let fields = self.fields(root, String::new(), &known)?;
         if self.required(&fields, "version", whole)? != 1 {
             self.problem(fields.get("version").unwrap_or(root), "version", "the version of this format is 1");

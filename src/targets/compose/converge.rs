@@ -111,11 +111,11 @@ impl Compose {
     }
 
     fn write(&self, documents: &[Document]) -> Result<()> {
-        files::make_folder(&self.folder)?;
+        files::make_private_folder(&self.folder)?;
         for document in documents {
             let path = self.folder.join(&document.path);
-            if files::read_if_there(&path)?.as_deref() != Some(&document.text) {
-                files::write_atomically(&path, document.text.as_bytes(), document.mode)?;
+            if files::read_private(&path)?.as_deref() != Some(&document.text) {
+                files::write_private(&path, document.text.as_bytes(), document.mode)?;
             }
         }
         Ok(())

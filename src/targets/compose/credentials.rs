@@ -3,11 +3,9 @@
 //! Compose mounts a secret with the mode of its file, and the processes inside are other users; so the files are readable
 //! and the folder around them can be entered by its owner alone.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use super::Compose;
@@ -101,13 +99,7 @@ impl Compose {
     /// The password of a store goes with its data.
     pub(super) fn forget_store_credentials(&self) -> Result<()> {
         for name in [MONGODB, REDIS, "mongodb_uri", "redis_url", "redis_acl"] {
-            let path = self.secret_file(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("while removing `{}`", path.display()));
-                }
-                _ => {}
-            }
+            files::remove_private(&self.secret_file(name))?;
         }
         Ok(())
     }
@@ -139,25 +131,21 @@ impl Compose {
     /// Writes in place: a running container has the file itself mounted, not its name.
     fn keep(&self, name: &str, secret: &Secret) -> Result<()> {
         let path = self.secret_file(name);
-        if files::read_if_there(&path)?.as_deref() != Some(secret.reveal()) {
-            match path.exists() {
-                true => {
-                    fs::set_permissions(&path, Permissions::from_mode(0o600))
-                        .and_then(|()| fs::write(&path, secret.reveal()))
-                        .map_err(|error| files::cannot_write(&path, error))?;
-                }
-                false => files::write_atomically(&path, secret.reveal().as_bytes(), 0o600)?,
-            }
+        match files::read_private(&path)? {
+            Some(old) if old == secret.reveal() => {}
+            Some(_) => files::overwrite_private(&path, secret.reveal().as_bytes(), 0o600)?,
+            None => files::write_private(&path, secret.reveal().as_bytes(), 0o600)?,
         }
         self.open_to_containers(name)
     }
 
     fn open_to_containers(&self, name: &str) -> Result<()> {
         let path = self.secret_file(name);
-        match path.exists() {
-            true => fs::set_permissions(&path, Permissions::from_mode(0o444))
-                .with_context(|| format!("while opening `{}` to the containers", path.display())),
-            false => Ok(()),
+        match files::set_private_mode(&path, 0o444) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(files::told(&path, error, "while opening to the containers"))
+            }
+            _ => Ok(()),
         }
     }
 }

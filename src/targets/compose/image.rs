@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::compose::engine::Engine;
-use crate::targets::image::{Fingerprint, REPOSITORY, architecture, fingerprint, pack};
+use crate::targets::image::{Fingerprint, REPOSITORY, architecture, fingerprint, is_packed_name, pack};
 
 /// The image in the engine.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
             id: packed.id.clone(),
             reference: packed.reference.clone(),
         })?;
-        files::write_atomically(path, text.as_bytes(), 0o644)?;
+        files::write_private(path, text.as_bytes(), 0o600)?;
     }
     let (id, reference) = (packed.id.clone(), packed.reference.clone());
     let fresh = engine.image_id(&id).await?.is_none();
@@ -96,6 +96,6 @@ async fn name(engine: &Engine, id: String, reference: String, fresh: bool) -> Re
 
 /// A memory that cannot be read is none.
 fn recall(path: &Path, program: &Fingerprint) -> Option<Memory> {
-    let memory: Memory = serde_json::from_str(&files::read_if_there(path).ok()??).ok()?;
-    (memory.program == *program).then_some(memory)
+    let memory: Memory = serde_json::from_str(&files::read_private(path).ok()??).ok()?;
+    (memory.program == *program && is_packed_name(&memory.reference)).then_some(memory)
 }

@@ -53,14 +53,14 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// The stack of the project in this folder; `templates` are those that the project puts in place of ours.
+    /// The stack of the project with this state folder; `templates` are those that the project puts in place of ours.
     pub fn new(
-        project_folder: &Path,
+        state_folder: &Path,
         stack: &Stack,
         templates: std::collections::BTreeMap<String, String>,
     ) -> Self {
-        let claim = Claim::new(project_folder, stack.id.clone(), false);
-        let folder = project_folder.join(".appforge").join("compose");
+        let folder = state_folder.join("compose");
+        let claim = Claim::new(state_folder, state_folder, stack.id.clone(), false);
         Self { stack: stack.clone(), folder, templates, claim }
     }
 
@@ -93,7 +93,8 @@ impl Compose {
 
     /// Takes the right to change the stack; `say` is told once whom for, if another command has it.
     async fn lock(&self, verb: &str, say: Say<'_>) -> Result<Lock> {
-        files::make_folder(&self.folder)?;
+        files::make_private_folder(&self.folder)?;
+        files::check_private(&self.folder)?;
         let owner = format!("appforge {verb} (pid {})", std::process::id());
         Lock::take(self.folder.join("lock"), &owner, PATIENCE, |holder| say(&format!("waiting for {holder}")))
             .await

@@ -25,6 +25,12 @@ pub use push::{Pushed, push};
 /// The repository of the images that we make.
 pub const REPOSITORY: &str = "appforge-service";
 
+/// Whether `reference` is one that [`pack`] gives, such as `appforge-service:0123456789ab`.
+pub fn is_packed_name(reference: &str) -> bool {
+    let digits = reference.strip_prefix(REPOSITORY).and_then(|rest| rest.strip_prefix(':'));
+    digits.is_some_and(|digits| digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The user of the container; no system hands this number out.
 const USER: u32 = 65_532;
 

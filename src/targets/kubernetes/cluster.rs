@@ -196,6 +196,12 @@ fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
                 .caused_by(error)
                 .into())
         }
+        // The error's own text shows the lines of the file, which has tokens.
+        Err(KubeconfigError::Parse(error)) => {
+            let place = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+            let message = format!("the kubeconfig is not valid{}", place.unwrap_or_default());
+            Err(Failure::new(ExitStatus::Unreachable, message).hint("kubectl config view").into())
+        }
         Err(error) => Err(Failure::new(ExitStatus::Unreachable, "the kubeconfig cannot be read")
             .hint("kubectl config view")
             .caused_by(error)

@@ -16,7 +16,7 @@ use super::fault::{Doing, is_forbidden};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::Say;
-use crate::targets::image::{Fingerprint, architecture, fingerprint, pack};
+use crate::targets::image::{Fingerprint, architecture, fingerprint, is_packed_name, pack};
 
 /// Where a node's containerd listens, when the node is this machine: containerd's own, k3s's, MicroK8s's.
 const SOCKETS: [&str; 3] = [
@@ -63,8 +63,8 @@ impl Kubernetes {
         }
         let reference = pack()?.reference;
         let text = serde_json::to_string(&Memory { program, reference: reference.clone() })?;
-        files::make_folder(&self.folder)?;
-        files::write_atomically(&self.memory(), text.as_bytes(), 0o644)?;
+        files::make_private_folder(&self.folder)?;
+        files::write_private(&self.memory(), text.as_bytes(), 0o600)?;
         Ok(Some(reference))
     }
 
@@ -81,11 +81,11 @@ impl Kubernetes {
         let loader = Loader::of(cluster)?;
         say(&format!("loading the service image {reference} ({})", loader.program));
         let archive = self.folder.join("image.tar");
-        files::write_atomically(&archive, &pack()?.archive()?, 0o600)?;
+        files::write_private(&archive, &pack()?.archive()?, 0o600)?;
         let outcome = loader.run(&archive, cluster).await;
-        let removed = std::fs::remove_file(&archive);
+        let removed = files::remove_private(&archive);
         outcome?;
-        Ok(removed?)
+        removed
     }
 
     fn memory(&self) -> PathBuf {
@@ -95,8 +95,8 @@ impl Kubernetes {
 
 /// A memory that cannot be read is none.
 fn recall(path: &Path, program: &Fingerprint) -> Option<String> {
-    let memory: Memory = serde_json::from_str(&files::read_if_there(path).ok()??).ok()?;
-    (memory.program == *program).then_some(memory.reference)
+    let memory: Memory = serde_json::from_str(&files::read_private(path).ok()??).ok()?;
+    (memory.program == *program && is_packed_name(&memory.reference)).then_some(memory.reference)
 }
 
 /// The nodes; none when we may not look.

@@ -72,17 +72,17 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// The stack of the project in this folder; `templates` are those that the project puts in place of ours, `context` is
+    /// The stack of the project with this state folder; `templates` are those that the project puts in place of ours, `context` is
     /// what the user named on the command line.
     pub fn new(
-        project_folder: &Path,
+        state_folder: &Path,
         stack: &Stack,
         templates: BTreeMap<String, String>,
         context: Option<String>,
         announcer: Announcer,
     ) -> Self {
-        let folder = project_folder.join(".appforge").join("kubernetes");
-        let claim = Claim::new(project_folder, stack.id.clone(), true);
+        let folder = state_folder.join("kubernetes");
+        let claim = Claim::new(state_folder, state_folder, stack.id.clone(), true);
         Self { stack: stack.clone(), folder, templates, context, announcer, claim }
     }
 
@@ -140,7 +140,8 @@ impl Kubernetes {
     }
 
     async fn lock(&self, verb: &str, say: Say<'_>) -> Result<Lock> {
-        files::make_folder(&self.folder)?;
+        files::make_private_folder(&self.folder)?;
+        files::check_private(&self.folder)?;
         let owner = format!("appforge {verb} (pid {})", std::process::id());
         Lock::take(self.folder.join("lock"), &owner, PATIENCE, |holder| say(&format!("waiting for {holder}")))
             .await

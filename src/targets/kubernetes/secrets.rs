@@ -20,6 +20,7 @@ use super::mounted::{self, Mounted};
 use super::object::Object;
 use super::world::World;
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
 use crate::render::hex;
@@ -175,13 +176,7 @@ impl Kubernetes {
 
     /// Forgets the copies on this machine, with the data they opened.
     pub(super) fn forget_copies(&self, cluster: &Cluster) -> Result<()> {
-        let folder = self.copies_folder(cluster);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("while removing `{}`", folder.display()))
-            }
-            _ => Ok(()),
-        }
+        files::remove_private(&self.copies_folder(cluster))
     }
 
     fn copies(&self, cluster: &Cluster) -> Secrets {

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 use crate::targets::local::http::{self, StatusCode};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event};
@@ -54,7 +55,9 @@ impl Client {
                 {
                     return Ok(None);
                 }
-                Err(error) => return Err(error).context("while connecting to the supervisor"),
+                Err(error) => {
+                    return Err(files::told(&layout.run(), error, "while connecting to the supervisor in"));
+                }
             };
             match client.exchange(stream, "GET", "/status", &()).await {
                 Ok(answer) => return Ok(Some((client, answer))),
@@ -117,7 +120,7 @@ impl Client {
 
     async fn connect(&self) -> std::io::Result<UnixStream> {
         // The short way to a socket with a long path, as the supervisor binds it.
-        let folder = std::fs::File::open(self.layout.run())?;
+        let folder = files::open_private_folder(&self.layout.run())?;
         let short = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), self.layout.socket_name());
         UnixStream::connect(short).await
     }

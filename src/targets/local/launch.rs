@@ -1,7 +1,5 @@
 //! Starts a supervisor and waits for its first word.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 use crate::targets::local::client::Client;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::lifeline::{SELF, inherited};
@@ -25,12 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub async fn launch(layout: &Layout) -> Result<Client> {
     layout.make()?;
     let log = layout.logs().join("supervisor.log");
-    let stderr = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&log)
-        .with_context(|| format!("while opening `{}`", log.display()))?;
+    let stderr = files::append_private(&log).map_err(|error| files::told(&log, error, "while opening"))?;
     let mut command = Command::new(SELF);
     command.arg0("appforge").arg("supervise").arg("--state").arg(layout.root());
     // The environment of a command may hold secrets, and that of a process can be read as long as it lives.

@@ -67,15 +67,24 @@ impl Layout {
         self.run().join("processes.json")
     }
 
+    /// Checks that all is ours and no link; under `sudo`, gives all to the user behind it, also what the stores have made.
+    ///
+    /// # Errors
+    /// At the first entry that is a link or belongs to another user.
+    pub fn check(&self) -> Result<()> {
+        files::check_private(&self.root)
+    }
+
     /// Makes the folders; `.appforge` ignores itself in git, since it holds secrets.
     ///
     /// # Errors
-    /// When the disk cannot be written.
+    /// When another user can write in one of them, a link is in the way, or the disk cannot be written.
     pub fn make(&self) -> Result<()> {
-        files::make_folder(&self.root)?;
+        files::make_private_folder(&self.root)?;
+        self.check()?;
         let ignore = self.root.join(".gitignore");
-        if files::read_if_there(&ignore)?.is_none() {
-            files::write_atomically(&ignore, b"*\n", 0o644)?;
+        if files::read_private(&ignore)?.is_none() {
+            files::write_private(&ignore, b"*\n", 0o600)?;
         }
         for folder in [self.data(), self.logs(), self.run()] {
             files::make_private_folder(&folder)?;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +16,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::unix::AsyncFd;
 
 use crate::files;
+use crate::owner;
 
+/// The variable that every child of a supervisor has: [`Record::mark`].
+pub const MARK: &str = "APPFORGE_STATE_FOLDER";
+/// Ports below are not ours to take.
+const FIRST_PORT: u16 = 1024;
 /// How long a killed process may take to vanish.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -53,6 +60,31 @@ impl Process {
             Ok(outcome) => outcome,
             Err(_) => self.kill().await,
         }
+    }
+
+    /// Whether it was started for the stack with this state folder: it has the mark in its environment, or it is a store
+    /// that works in the stack's data. A record may name any process; this is what the process itself shows.
+    pub fn serves(&self, state_folder: &Path) -> bool {
+        let proc = PathBuf::from(format!("/proc/{}", self.pid));
+        if !std::fs::metadata(&proc).is_ok_and(|meta| owner::is_own(meta.uid())) {
+            return false;
+        }
+        let Ok(state_folder) = state_folder.canonicalize() else { return false };
+        let secret = state_folder.join("secrets/probe");
+        let marks = [
+            format!("{MARK}={}", mark(&state_folder)).into_bytes(),
+            // Replicas of versions that set no mark.
+            [b"PROBE_SECRET_FILE=", secret.as_os_str().as_bytes()].concat(),
+        ];
+        let environment = std::fs::read(proc.join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|entry| marks.iter().any(|mark| mark == entry)) {
+            return true;
+        }
+        // A server may write its title over its environment.
+        let data = state_folder.join("data");
+        let is_data = |link: &Path| std::fs::read_link(link).is_ok_and(|path| path.starts_with(&data));
+        let open = std::fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
+        is_data(&proc.join("cwd")) || open.map(|entry| entry.path()).any(|link| is_data(&link))
     }
 
     /// Kills it and its group, and waits until it is gone.
@@ -110,6 +142,12 @@ pub fn children(parent: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
+/// Device and number of a folder; nothing of the sort for one that was removed.
+fn mark(folder: &Path) -> String {
+    std::fs::metadata(folder)
+        .map_or_else(|_| "gone".to_owned(), |meta| format!("{}:{}", meta.dev(), meta.ino()))
+}
+
 /// Field 22 of `/proc/PID/stat`; a zombie counts as gone.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -140,8 +178,9 @@ impl Record {
     /// # Errors
     /// When the disk cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = files::read_if_there(path)?;
-        let record = text.and_then(|text| serde_json::from_str::<Self>(&text).ok()).unwrap_or_default();
+        let text = files::read_private(path)?;
+        let mut record = text.and_then(|text| serde_json::from_str::<Self>(&text).ok()).unwrap_or_default();
+        record.ports.retain(|_, port| *port >= FIRST_PORT);
         Ok(Self { path: path.to_owned(), ..record })
     }
 
@@ -150,17 +189,27 @@ impl Record {
     /// # Errors
     /// When the disk cannot be written.
     pub fn save(&self) -> Result<()> {
-        files::write_atomically(&self.path, &serde_json::to_vec_pretty(self)?, 0o600)
+        files::write_private(&self.path, &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
-    /// Ends every process of the record that still runs, and returns their names.
+    /// What the processes of the stack have in their environment, to be known by: the identity of the state folder, which
+    /// stays when the project is renamed.
+    pub fn mark(&self) -> String {
+        mark(self.state_folder())
+    }
+
+    fn state_folder(&self) -> &Path {
+        self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
+    }
+
+    /// Ends every process of the record that still runs and is this stack's, and returns their names.
     ///
     /// # Errors
     /// When one does not end.
     pub async fn reap(&mut self) -> Result<Vec<String>> {
         let mut reaped = Vec::new();
         for (name, process) in std::mem::take(&mut self.processes) {
-            if process.lives() {
+            if process.lives() && process.serves(self.state_folder()) {
                 process.kill().await.with_context(|| format!("while clearing away the old `{name}`"))?;
                 reaped.push(name);
             }
@@ -174,22 +223,75 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;
 
+    /// A state folder with an empty record.
+    fn record() -> (tempfile::TempDir, Record) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        files::make_private_folder(&root.join("run")).unwrap();
+        let record = Record::load(&root.join("run/processes.json")).unwrap();
+        (folder, record)
+    }
+
     #[tokio::test]
-    async fn what_a_crash_left_is_ended_and_an_id_of_another_program_is_not_touched() {
-        let mut child = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+    async fn leftover_is_ended_and_reused_id_is_not_touched() {
+        let (_folder, mut record) = record();
+        let mut sleep = std::process::Command::new("sleep");
+        sleep.arg("60").process_group(0).env(MARK, record.mark());
+        let mut child = sleep.spawn().unwrap();
         let process = Process::of(child.id()).unwrap();
         let other = Process { started: process.started + 1, ..process.clone() };
-        let folder = tempfile::tempdir().unwrap();
-        let mut record = Record::load(&folder.path().join("processes.json")).unwrap();
         record.processes.insert("other".into(), other);
         assert_eq!(record.reap().await.unwrap(), Vec::<String>::new());
         assert!(process.lives());
         record.processes.insert("redis".into(), process.clone());
         record.save().unwrap();
-        let mut record = Record::load(&folder.path().join("processes.json")).unwrap();
+        let mut record = Record::load(&record.path).unwrap();
         assert_eq!(record.reap().await.unwrap(), ["redis"]);
         assert!(!process.lives());
         child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn process_that_the_stack_did_not_start_is_not_killed() {
+        let (_folder, mut record) = record();
+        let (_other_folder, other) = self::record();
+        let root = record.state_folder().to_owned();
+        let mut marked = std::process::Command::new("sleep");
+        marked.arg("60").process_group(0).env(MARK, other.mark());
+        let mut named = std::process::Command::new("sleep");
+        named.arg("60").process_group(0).env("NOTE", &root).current_dir(&root);
+        let mut children = [marked.spawn().unwrap(), named.spawn().unwrap()];
+        let processes: Vec<Process> = children.iter().map(|child| Process::of(child.id()).unwrap()).collect();
+        for process in &processes {
+            record.processes.insert(process.pid.to_string(), process.clone());
+        }
+        assert_eq!(record.reap().await.unwrap(), Vec::<String>::new());
+        assert!(processes.iter().all(Process::lives));
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn store_is_known_by_the_data_it_has_open() {
+        let (_folder, mut record) = record();
+        let data = record.state_folder().join("data/redis");
+        files::make_private_folder(&data).unwrap();
+        let log = std::fs::File::create(data.join("appendonly.aof")).unwrap();
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").process_group(0).env_clear().stdin(log).spawn().unwrap();
+        record.processes.insert("redis.1".into(), Process::of(child.id()).unwrap());
+        assert_eq!(record.reap().await.unwrap(), ["redis.1"]);
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn port_of_the_record_is_not_taken_below_1024() {
+        let (_folder, record) = record();
+        std::fs::write(&record.path, r#"{"ports": {"redis": 22, "mongodb": 27018}}"#).unwrap();
+        let ports = Record::load(&record.path).unwrap().ports;
+        assert_eq!(ports.into_iter().collect::<Vec<_>>(), [("mongodb".to_owned(), 27018)]);
     }
 
     #[test]

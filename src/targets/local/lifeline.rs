@@ -12,7 +12,8 @@ use rustix::process::Signal;
 use crate::error::{ExitStatus, Failure};
 
 /// What the processes of a stack may see of the environment of the command that started it. The rest may hold secrets.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE"];
+const INHERITED: [&str; 9] =
+    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE", "SUDO_UID", "SUDO_GID"];
 
 /// This program, also after its file was replaced.
 pub const SELF: &str = "/proc/self/exe";

@@ -1,8 +1,8 @@
 //! Locks that name their owner and vanish with it, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,9 +89,7 @@ impl Lock {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).with_context(|| format!("while opening `{}`", path.display()))
+    files::private_lock_file(path).map_err(|error| files::told(path, error, "while opening"))
 }
 
 fn owner_of(file: &mut File) -> String {

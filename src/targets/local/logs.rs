@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 
+use crate::files;
 use crate::targets::local::supervisor::numbered;
 
 /// One line of a log.
@@ -28,17 +29,9 @@ pub struct Line {
 /// # Errors
 /// When the folder cannot be read; one that is not there has none.
 pub fn components(folder: &Path) -> Result<Vec<String>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.with_context(|| format!("while reading `{}`", folder.display()))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        names.extend(name.to_str().and_then(|name| name.strip_suffix(".log")).map(str::to_owned));
-    }
-    names.sort();
-    Ok(names)
+    let names = files::list_private(folder)?;
+    let logs = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".log"));
+    Ok(logs.map(str::to_owned).collect())
 }
 
 /// Follows the logs of some components from their beginning on.
@@ -80,9 +73,9 @@ impl Reader {
 
     fn read(&mut self, name: &str, lines: &mut Vec<Line>) -> Result<()> {
         let path = self.folder.join(format!("{name}.log"));
-        let reading = || format!("while reading `{}`", path.display());
+        let reading = |error: std::io::Error| files::told(&path, error, "while reading");
         if let Some(open) = self.open.get_mut(name) {
-            open.drain(name, lines).with_context(reading)?;
+            open.drain(name, lines).map_err(reading)?;
             if is_current(&open.file, &path) {
                 return Ok(());
             }
@@ -90,17 +83,17 @@ impl Reader {
             self.open.remove(name);
         } else {
             for number in (1..=9).rev() {
-                if let Ok(file) = File::open(numbered(&path, number)) {
-                    Open::new(file).drain(name, lines).with_context(reading)?;
+                if let Ok(file) = files::open_private(&numbered(&path, number)) {
+                    Open::new(file).drain(name, lines).map_err(reading)?;
                 }
             }
         }
-        let file = match File::open(&path) {
+        let file = match files::open_private(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            other => other.with_context(reading)?,
+            other => other.map_err(reading)?,
         };
         let mut open = Open::new(file);
-        open.drain(name, lines).with_context(reading)?;
+        open.drain(name, lines).map_err(reading)?;
         self.open.insert(name.to_owned(), open);
         Ok(())
     }

@@ -17,18 +17,16 @@ mod stores;
 pub mod supervisor;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use rustix::fs::OFlags;
 
 pub use client::Client;
 pub use stores::on_path;
 
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::environment::environment;
@@ -63,7 +61,7 @@ pub struct Local {
 impl Local {
     /// The stack `name` whose files lie in `layout`.
     pub fn new(layout: Layout, name: &str) -> Self {
-        let claim = Claim::new(layout.root().parent().unwrap_or(layout.root()), None, false);
+        let claim = Claim::new(layout.root().parent().unwrap_or(layout.root()), layout.root(), None, false);
         Self { layout, name: name.to_owned(), claim }
     }
 
@@ -184,6 +182,7 @@ impl Local {
     pub async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
         let plan = client.down(progress).await?;
         self.gone("appforge down").await?;
+        self.layout.check()?;
         Ok(plan)
     }
 
@@ -261,7 +260,9 @@ impl Local {
     /// When the record cannot be read.
     pub fn leftovers(&self) -> Result<Vec<(String, u32)>> {
         let record = Record::load(&self.layout.processes())?;
-        let living = record.processes.into_iter().filter(|(_, process)| process.lives());
+        let root = self.layout.root();
+        let living =
+            record.processes.into_iter().filter(|(_, process)| process.lives() && process.serves(root));
         let lost = self.lost()?.into_iter().map(|process| ("supervisor".to_owned(), process));
         let mut all: BTreeMap<u32, String> =
             self.users_of_data()?.into_iter().map(|(name, process)| (process.pid, name)).collect();
@@ -275,9 +276,8 @@ impl Local {
         for kind in [Kind::Mongodb, Kind::Redis] {
             let name = supervisor::store_name(kind);
             let path = self.layout.data().join(name).join(Layout::DATA_LOCK);
-            let flags = OFlags::NOFOLLOW.bits().cast_signed();
             // Without the file no store has used the folder yet.
-            if let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            if let Ok(file) = files::open_private(&path) {
                 found.extend(holders(&file)?.into_iter().map(|process| (name.to_owned(), process)));
             }
         }
@@ -329,6 +329,9 @@ impl Local {
         for (name, process) in self.users_of_data()? {
             process.kill().await?;
             ended.push(name);
+        }
+        if !ended.is_empty() {
+            self.layout.check()?;
         }
         Ok(ended)
     }

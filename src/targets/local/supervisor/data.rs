@@ -2,17 +2,17 @@
 //!
 //! A lock on it is inherited by the store and by all that the store starts, so that one server uses it, ever.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::{Mode, OFlags};
 
 use crate::error::{ExitStatus, Failure};
+use crate::files;
 use crate::targets::local::holders::holders;
 use crate::targets::local::layout::Layout;
 
@@ -32,9 +32,9 @@ impl DataFolder {
     /// # Errors
     /// When it is not there, or is a link.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let folder = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-        let folder = folder.with_context(|| format!("while opening `{}`", path.display()))?;
+        let folder =
+            files::open_private_folder(path).map_err(|error| files::told(path, error, "while opening"))?;
+        let folder = File::from(folder);
         let opened_at = path_of(&folder)?;
         Ok(Self { folder, opened_at })
     }
@@ -66,10 +66,8 @@ impl DataFolder {
     /// When the folder cannot be written, or the lock does not become free.
     pub(super) async fn lock(&self) -> Result<File> {
         let path = self.path()?.join(Layout::DATA_LOCK);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.folder, Layout::DATA_LOCK, flags, Mode::RUSR | Mode::WUSR)
-            .with_context(|| format!("while opening `{}`", path.display()))?;
-        let file = File::from(file);
+        let file = files::lock_file_in(&self.folder, Layout::DATA_LOCK.as_ref())
+            .map_err(|error| files::told(&path, error, "while opening"))?;
         if file.try_lock().is_ok() {
             return Ok(file);
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::guard;
-use crate::targets::local::leftovers::{Process, Record};
+use crate::targets::local::leftovers::{MARK, Process, Record};
 use crate::targets::local::lifeline::{SELF, inherited};
 use crate::targets::local::supervisor::board::View;
 use crate::targets::local::supervisor::data::DataFolder;
@@ -228,6 +228,7 @@ impl Task {
             command.args(["--guard", &recipe.grace.as_millis().to_string()]);
         }
         command.arg("--").args(&recipe.program).env_clear().envs(inherited()).envs(&recipe.environment);
+        command.env(MARK, self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let mut descriptors = Vec::new();

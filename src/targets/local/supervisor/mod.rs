@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub use output::numbered;
 pub(super) use recipes::store_name;
 
 use crate::error::{ExitStatus, Failure, Report};
+use crate::files;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::Record;
 use crate::targets::local::lock::Lock;
@@ -75,6 +77,8 @@ async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Recor
     std::env::set_current_dir(state_folder)
         .with_context(|| format!("while entering `{}`", state_folder.display()))?;
     let layout = Layout::new(".");
+    // What the stores make, and the control socket, are this user's alone, whatever the terminal's mask was.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     layout.make()?;
     let owner = format!("supervisor (pid {})", std::process::id());
     // The one before may still say its farewell.
@@ -94,16 +98,12 @@ async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Recor
 /// The address of a socket may have 107 bytes only; a path from the state folder is short, however deep that lies.
 fn bind(layout: &Layout) -> Result<UnixListener> {
     let path = layout.run().join(layout.socket_name());
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("while clearing `{}`", path.display()));
-        }
-        _ => {}
-    }
-    let listener =
-        UnixListener::bind(&path).with_context(|| format!("while listening on `{}`", path.display()))?;
-    // The folder lets only its owner in; this is the second bolt.
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    files::remove_private(&path)?;
+    // The folder lets only its owner in; the mode of the socket, 600, is the second bolt.
+    let mask = rustix::process::umask(Mode::XUSR | Mode::RWXG | Mode::RWXO);
+    let listener = UnixListener::bind(&path);
+    rustix::process::umask(mask);
+    let listener = listener.with_context(|| format!("while listening on `{}`", path.display()))?;
     Ok(listener)
 }
 
@@ -154,6 +154,5 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
         // What is there now is not ours.
         return Ok(());
     }
-    let socket = layout.run().join(layout.socket_name());
-    std::fs::remove_file(&socket).with_context(|| format!("while removing `{}`", socket.display()))
+    files::remove_private(&layout.run().join(layout.socket_name()))
 }

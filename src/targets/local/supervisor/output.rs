@@ -1,12 +1,13 @@
 //! What children print: a line at a time into a log file with rotation. A full disk loses lines, never a child.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+
+use crate::files;
 
 /// Where a file is put aside for the next one.
 const MOST_BYTES: u64 = 10 * 1024 * 1024;
@@ -84,13 +85,13 @@ impl Inner {
             for number in (0..KEPT).rev() {
                 let from = if number == 0 { self.path.clone() } else { numbered(&self.path, number) };
                 // A missing older file is as it should be.
-                let _ = std::fs::rename(from, numbered(&self.path, number + 1));
+                let _ = files::rename_private(&from, &numbered(&self.path, number + 1));
             }
         }
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+                let file = files::append_private(&self.path)?;
                 self.size = file.metadata()?.len();
                 self.file.insert(file)
             }

@@ -1,0 +1,65 @@
+//! Why a private path is not used, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::owner;
+
+/// Why a private path is not used.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Link(PathBuf),
+    Owner(PathBuf, u32),
+    Writable(PathBuf, u32),
+    Shared(PathBuf),
+    Kind(PathBuf),
+    NoModes(PathBuf),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(path) => write!(f, "`{}` is a link, and appforge follows none here", path.display()),
+            Self::Owner(path, uid) => write!(f, "`{}` belongs to {}", path.display(), owner::shown(*uid)),
+            Self::Writable(path, mode) => write!(
+                f,
+                "other users can write in `{}` (mode {:o}), so what it holds may be theirs",
+                path.display(),
+                mode & 0o7777
+            ),
+            Self::Shared(path) => write!(f, "`{}` has a second name (a hard link)", path.display()),
+            Self::Kind(path) => write!(f, "`{}` is not a regular file", path.display()),
+            Self::NoModes(path) => {
+                write!(f, "the file system cannot keep other users out of `{}`", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Refused {
+    /// What the user can do.
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Link(path) => format!("rm {}", path.display()),
+            Self::Owner(path, 0) => format!("sudo chown -R \"$(id -u):$(id -g)\" {}", path.display()),
+            Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {
+                format!("look at what it holds, then move it away: mv {0} {0}.foreign", path.display())
+            }
+            Self::Writable(path, _) => {
+                format!("look at what it holds, then: chmod 700 {}", path.display())
+            }
+            Self::NoModes(path) => {
+                format!("move it away, so that another place is chosen: mv {0} {0}.old", path.display())
+            }
+        }
+    }
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, refused)
+    }
+}
