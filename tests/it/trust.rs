@@ -80,6 +80,7 @@ fn stack_file_above_is_refused_when_another_user_owns_it() {
     let explicit = format!("{}/appforge.yaml", project.path().display());
     refused(&project.run(&["config", "show", "--config", &explicit]), "belongs to");
     give(&project.path().join("appforge.yaml"), 0);
+    project.write("appforge.yaml", STACK);
     assert_eq!(project.run(&["config", "show"]).code, Some(0), "the caller's own file in a sticky folder");
 }
 
