@@ -4,6 +4,7 @@
 //! next, the edge that knows it attaches a [`Failure`]. Nothing recognises an error by its text.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,15 @@ pub fn hints(error: &anyhow::Error) -> impl Iterator<Item = &String> {
     failures(error).flat_map(|failure| &failure.hints)
 }
 
+/// A path in a command of a hint, as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c)) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// An error on its way from one process to another: what [`render`] would have printed, in parts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -186,6 +196,12 @@ mod tests {
         let received: anyhow::Error = serde_json::from_str::<Report>(&sent).unwrap().into();
         assert_eq!(render(&received), render(&error));
         assert_eq!(status_of(&received), ExitStatus::TimedOut);
+    }
+
+    #[test]
+    fn path_of_a_hint_is_one_word_for_a_shell() {
+        assert_eq!(quoted(Path::new("/a/b-c_1.yaml")), "/a/b-c_1.yaml");
+        assert_eq!(quoted(Path::new("/a b/it's;rm")), r"'/a b/it'\''s;rm'");
     }
 
     #[test]

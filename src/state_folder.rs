@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, quoted};
 use crate::{files, trust};
 
 /// The name of the folder.
@@ -41,8 +41,7 @@ fn place(folder: &Path, elsewhere: Option<PathBuf>, keeps_modes: bool) -> Result
     if path.symlink_metadata().is_ok() {
         let message = format!("the file system does not keep other users out of `{}`", path.display());
         let above = other.parent().unwrap_or(&other);
-        let hint =
-            format!("mkdir -p -m 700 {} && mv {} {}", above.display(), path.display(), other.display());
+        let hint = format!("mkdir -p -m 700 {} && mv {} {}", quoted(above), quoted(&path), quoted(&other));
         return Err(Failure::new(ExitStatus::Failed, message).hint(hint).into());
     }
     Ok(other)

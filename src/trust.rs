@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat};
 use rustix::io::Errno;
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, quoted};
 use crate::owner;
 
 /// The variable that allows folders, separated as in `PATH`.
@@ -171,15 +171,6 @@ fn refusal(path: &Path, (folder, at): (&OwnedFd, &Path), of_folder: bool, writer
             quoted(&file)
         )),
         None => failure,
-    }
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    match text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c)) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

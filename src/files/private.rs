@@ -200,19 +200,24 @@ pub fn check_private(path: &Path) -> Result<()> {
                     Err(Errno::NOENT) => continue,
                     found => found?,
                 };
-                match FileType::from_raw_mode(found.st_mode) {
+                let give = |file: File| user.map_or(Ok(()), |user| give_to(file, user));
+                let done = match FileType::from_raw_mode(found.st_mode) {
                     FileType::Symlink => return Err(Refused::Link(path).into()),
                     _ if !owner::is_own(found.st_uid) => {
                         return Err(Refused::Owner(path, found.st_uid).into());
                     }
-                    FileType::Directory => left.push((enter(&folder, &name, &path, OFlags::RDONLY)?, path)),
-                    FileType::RegularFile if found.st_nlink == 1 && found.st_uid == 0 => {
-                        if let Some(user) = user {
-                            give_to(open_own_in(&folder, &name, &path, OFlags::RDONLY)?, user)?;
-                        }
+                    FileType::Directory => {
+                        enter(&folder, &name, &path, OFlags::RDONLY).map(|inner| left.push((inner, path)))
                     }
-                    _ => {}
-                }
+                    FileType::RegularFile if found.st_nlink == 1 && found.st_uid == 0 => {
+                        open_own_in(&folder, &name, &path, OFlags::RDONLY).and_then(give)
+                    }
+                    _ => Ok(()),
+                };
+                done.or_else(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(error),
+                })?;
             }
         }
         Ok(())

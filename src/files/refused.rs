@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::quoted;
 use crate::owner;
 
 /// Why a private path is not used.
@@ -43,16 +44,14 @@ impl Refused {
     /// What the user can do.
     pub(super) fn hint(&self) -> String {
         match self {
-            Self::Link(path) => format!("rm {}", path.display()),
-            Self::Owner(path, 0) => format!("sudo chown -R \"$(id -u):$(id -g)\" {}", path.display()),
+            Self::Link(path) => format!("rm {}", quoted(path)),
+            Self::Owner(path, 0) => format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(path)),
             Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {
-                format!("look at what it holds, then move it away: mv {0} {0}.foreign", path.display())
+                format!("look at what it holds, then move it away: mv {0} {0}.foreign", quoted(path))
             }
-            Self::Writable(path, _) => {
-                format!("look at what it holds, then: chmod 700 {}", path.display())
-            }
+            Self::Writable(path, _) => format!("look at what it holds, then: chmod 700 {}", quoted(path)),
             Self::NoModes(path) => {
-                format!("move it away, so that another place is chosen: mv {0} {0}.old", path.display())
+                format!("move it away, so that another place is chosen: mv {0} {0}.old", quoted(path))
             }
         }
     }
