@@ -1,13 +1,17 @@
-//! The items in MongoDB. Plain commands only; every one is bounded.
+//! The items in MongoDB. Plain commands only; every one is bounded. What is read stays raw: decoding a document recurses as
+//! deep as it is nested, and an item has no nested fields.
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{DateTime, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 
 use crate::items::model::{Change, Draft, Item, Page};
 use crate::mongodb::{Away, Mongodb};
+
+/// The collection.
+const ITEMS: &str = "items";
 
 /// The items.
 #[derive(Clone)]
@@ -32,8 +36,17 @@ impl Store {
         document.insert("_id", id);
         document.insert("created_at", now);
         document.insert("updated_at", now);
-        let item = item(&document);
-        self.mongodb.run(|database| async move { collection(&database).insert_one(document).await }).await?;
+        let item = Item {
+            id: id.to_hex(),
+            name: draft.name,
+            description: draft.description,
+            tags: draft.tags,
+            created_at: text_of(now),
+            updated_at: text_of(now),
+        };
+        self.mongodb
+            .run(|database| async move { database.collection(ITEMS).insert_one(document).await })
+            .await?;
         Ok(item)
     }
 
@@ -41,7 +54,7 @@ impl Store {
         let filter = after.map_or_else(Document::new, |id| doc! {"_id": {"$gt": id}});
         // One more tells whether there is a next page.
         let most = i64::from(limit) + 1;
-        let documents: Vec<Document> = self
+        let documents: Vec<RawDocumentBuf> = self
             .mongodb
             .run(|database| async move {
                 collection(&database)
@@ -53,7 +66,7 @@ impl Store {
                     .await
             })
             .await?;
-        let mut items: Vec<Item> = documents.iter().map(item).collect();
+        let mut items: Vec<Item> = documents.iter().map(|document| item(document)).collect();
         let more = items.len() > usize::from(limit);
         items.truncate(usize::from(limit));
         let next_cursor = if more { items.last().map(|item| item.id.clone()) } else { None };
@@ -65,7 +78,7 @@ impl Store {
             .mongodb
             .run(|database| async move { collection(&database).find_one(doc! {"_id": id}).await })
             .await?;
-        Ok(found.as_ref().map(item))
+        Ok(found.as_deref().map(item))
     }
 
     pub(super) async fn replace(&self, id: ObjectId, draft: Draft) -> Result<Option<Item>, Away> {
@@ -115,12 +128,12 @@ impl Store {
                     .await
             })
             .await?;
-        Ok(found.as_ref().map(item))
+        Ok(found.as_deref().map(item))
     }
 }
 
-fn collection(database: &mongodb::Database) -> Collection<Document> {
-    database.collection("items")
+fn collection(database: &mongodb::Database) -> Collection<RawDocumentBuf> {
+    database.collection(ITEMS)
 }
 
 fn fields(draft: &Draft) -> Document {
@@ -132,15 +145,12 @@ fn fields(draft: &Draft) -> Document {
 }
 
 /// A document of someone else may lack anything; an item never does.
-fn item(document: &Document) -> Item {
-    let time = |key: &str| {
-        let time = document.get_datetime(key).ok().and_then(|time| time.try_to_rfc3339_string().ok());
-        time.unwrap_or_default()
-    };
+fn item(document: &RawDocument) -> Item {
+    let time = |key: &str| document.get_datetime(key).ok().map(text_of).unwrap_or_default();
     let text = |key: &str| document.get_str(key).ok().map(str::to_owned);
-    let tags = document
-        .get_array("tags")
-        .map(|tags| tags.iter().filter_map(|tag| tag.as_str()).map(str::to_owned).collect());
+    let tags = document.get_array("tags").map(|tags| {
+        tags.into_iter().filter_map(|tag| tag.ok().and_then(|tag| tag.as_str()).map(str::to_owned)).collect()
+    });
     Item {
         id: document.get_object_id("_id").map(|id| id.to_hex()).unwrap_or_default(),
         name: text("name").unwrap_or_default(),
@@ -149,4 +159,8 @@ fn item(document: &Document) -> Item {
         created_at: time("created_at"),
         updated_at: time("updated_at"),
     }
+}
+
+fn text_of(time: DateTime) -> String {
+    time.try_to_rfc3339_string().unwrap_or_default()
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod support;
