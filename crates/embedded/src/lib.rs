@@ -1,8 +1,11 @@
-//! The embedded stores: a subset of the Redis and MongoDB wire protocols for local development, durable in one file each.
+//! The embedded stores: a subset of the Redis and MongoDB wire protocols for local development, durable in one folder each.
 //!
 //! They serve what they are given to listen on and nothing else: they open no port, start no process and read no configuration.
 
 mod accept;
 mod file;
+mod mark;
 pub mod mongodb;
 pub mod redis;
+
+pub use mark::Loss;

@@ -1,15 +1,19 @@
 //! `aggregate`, in the stages that counting and listing need. A stage that is not known is refused.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use bson::{Bson, Document, doc};
 
 use super::answer::{Answer, Refusal, document_of, documents_of, number_of, text_of};
+use super::collection::Found;
 use super::compare::{Ordered, add, compare, real};
+use super::cursors::{Cursors, Source, View};
 use super::data::Data;
+use super::nesting;
 use super::path::get;
 use super::query::matches;
-use super::read::{Cursors, project, select, sort_by};
+use super::read::{project, select, sort_by};
 
 /// `aggregate`.
 pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, command: &Document) -> Answer {
@@ -18,7 +22,7 @@ pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, comm
     })?;
     let namespace = format!("{database}.{name}");
     let empty = Document::new();
-    let mut documents = select(data, &namespace, &empty, &empty, 0, usize::MAX)?;
+    let mut flow = Flow::Stored(select(data, &namespace, &empty, &empty, 0, usize::MAX)?);
     for stage in documents_of(command, "pipeline")? {
         let (operator, argument) = match stage.iter().next() {
             Some(pair) if stage.len() == 1 => pair,
@@ -30,13 +34,76 @@ pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, comm
                 ));
             }
         };
-        documents = apply(documents, operator, argument)?;
+        flow = apply(flow, operator, argument)?;
     }
     let batch = document_of(command, "cursor")?.map_or(Ok(None), |cursor| number_of(cursor, "batchSize"))?;
-    cursors.first(&namespace, documents, batch, false)
+    let source = match flow {
+        Flow::Stored(found) => Source::Ids(found.into_iter().map(|found| found.id).collect()),
+        Flow::Made(documents) => Source::Results(documents.into()),
+    };
+    cursors.first(data, &namespace, View { source, projection: None }, batch, false)
 }
 
-fn apply(mut documents: Vec<Document>, operator: &str, argument: &Bson) -> Result<Vec<Document>, Refusal> {
+/// What flows from stage to stage: documents as they are stored, or as a stage made them.
+enum Flow {
+    Stored(Vec<Found>),
+    Made(Vec<Document>),
+}
+
+impl Borrow<Document> for Found {
+    fn borrow(&self) -> &Document {
+        &self.document
+    }
+}
+
+fn apply(flow: Flow, operator: &str, argument: &Bson) -> Result<Flow, Refusal> {
+    let body = || {
+        argument.as_document().ok_or_else(|| Refusal::failed_to_parse(format!("{operator} needs an object")))
+    };
+    match (operator, flow) {
+        ("$match" | "$sort" | "$skip" | "$limit", Flow::Stored(found)) => {
+            Ok(Flow::Stored(choose(found, operator, argument)?))
+        }
+        ("$match" | "$sort" | "$skip" | "$limit", Flow::Made(documents)) => {
+            Ok(Flow::Made(choose(documents, operator, argument)?))
+        }
+        ("$project", flow) => {
+            let projection = body()?;
+            let project = |document| project(document, projection);
+            Ok(Flow::Made(match flow {
+                Flow::Stored(found) => {
+                    found.iter().map(|found| project((*found.document).clone())).collect::<Result<_, _>>()?
+                }
+                Flow::Made(documents) => documents.into_iter().map(project).collect::<Result<_, _>>()?,
+            }))
+        }
+        ("$count", flow) => {
+            let name = argument
+                .as_str()
+                .ok_or_else(|| Refusal::failed_to_parse("the count field must be a string"))?;
+            let count = match flow {
+                Flow::Stored(found) => found.len(),
+                Flow::Made(documents) => documents.len(),
+            };
+            let shown = i32::try_from(count).unwrap_or(i32::MAX);
+            Ok(Flow::Made(if count == 0 { Vec::new() } else { vec![doc! {name: shown}] }))
+        }
+        ("$group", Flow::Stored(found)) => Ok(Flow::Made(group(&found, body()?)?)),
+        ("$group", Flow::Made(documents)) => Ok(Flow::Made(group(&documents, body()?)?)),
+        _ => Err(Refusal::new(
+            40324,
+            "Location40324",
+            format!("Unrecognized pipeline stage name: '{operator}'"),
+        )),
+    }
+}
+
+/// The stages that leave documents as they are.
+fn choose<T: Borrow<Document>>(
+    mut items: Vec<T>,
+    operator: &str,
+    argument: &Bson,
+) -> Result<Vec<T>, Refusal> {
     let body = || {
         argument.as_document().ok_or_else(|| Refusal::failed_to_parse(format!("{operator} needs an object")))
     };
@@ -50,49 +117,28 @@ fn apply(mut documents: Vec<Document>, operator: &str, argument: &Bson) -> Resul
         "$match" => {
             let filter = body()?;
             let mut kept = Vec::new();
-            for document in documents {
-                if matches(&document, filter)? {
-                    kept.push(document);
+            for item in items {
+                if matches(item.borrow(), filter)? {
+                    kept.push(item);
                 }
             }
-            Ok(kept)
+            return Ok(kept);
         }
-        "$sort" => {
-            sort_by(&mut documents, body()?)?;
-            Ok(documents)
-        }
-        "$skip" => Ok(documents.into_iter().skip(number()?).collect()),
-        "$limit" => {
-            documents.truncate(number()?);
-            Ok(documents)
-        }
-        "$project" => {
-            let projection = body()?;
-            documents.into_iter().map(|document| project(document, projection)).collect()
-        }
-        "$count" => {
-            let name = argument
-                .as_str()
-                .ok_or_else(|| Refusal::failed_to_parse("the count field must be a string"))?;
-            let count = i32::try_from(documents.len()).unwrap_or(i32::MAX);
-            Ok(if documents.is_empty() { Vec::new() } else { vec![doc! {name: count}] })
-        }
-        "$group" => group(documents, body()?),
-        _ => Err(Refusal::new(
-            40324,
-            "Location40324",
-            format!("Unrecognized pipeline stage name: '{operator}'"),
-        )),
+        "$sort" => sort_by(&mut items, body()?, Borrow::borrow)?,
+        "$skip" => drop(items.drain(..number()?.min(items.len()))),
+        _ => items.truncate(number()?),
     }
+    Ok(items)
 }
 
-fn group(documents: Vec<Document>, spec: &Document) -> Result<Vec<Document>, Refusal> {
+fn group<T: Borrow<Document>>(items: &[T], spec: &Document) -> Result<Vec<Document>, Refusal> {
     let key = spec
         .get("_id")
         .ok_or_else(|| Refusal::new(15955, "Location15955", "a group specification must include an _id"))?;
-    let mut groups: BTreeMap<Ordered, Vec<Document>> = BTreeMap::new();
-    for document in documents {
-        groups.entry(Ordered(evaluate(key, &document)?)).or_default().push(document);
+    let mut groups: BTreeMap<Ordered, Vec<&Document>> = BTreeMap::new();
+    for item in items {
+        let document = item.borrow();
+        groups.entry(Ordered(evaluate(key, document)?)).or_default().push(document);
     }
     let mut results = Vec::new();
     for (key, members) in groups {
@@ -108,12 +154,14 @@ fn group(documents: Vec<Document>, spec: &Document) -> Result<Vec<Document>, Ref
             })?;
             result.insert(name, accumulate(operator, argument, &members)?);
         }
+        // The next stage can wrap it again, so it is checked here.
+        nesting::check(&result)?;
         results.push(result);
     }
     Ok(results)
 }
 
-fn accumulate(operator: &str, argument: &Bson, members: &[Document]) -> Result<Bson, Refusal> {
+fn accumulate(operator: &str, argument: &Bson, members: &[&Document]) -> Result<Bson, Refusal> {
     let mut values =
         members.iter().map(|member| evaluate(argument, member)).collect::<Result<Vec<Bson>, _>>()?;
     let numbers = || values.iter().filter_map(real).collect::<Vec<f64>>();

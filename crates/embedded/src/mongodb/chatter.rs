@@ -6,9 +6,9 @@ use bson::{Bson, DateTime, Document, doc};
 
 use super::VERSION;
 use super::answer::{Answer, Refusal, document_of, documents_of, flag_of, text_of};
+use super::cursors::Cursors;
 use super::data::Data;
 use super::query::matches;
-use super::read::Cursors;
 
 /// What the server counts.
 #[derive(Debug)]
@@ -94,7 +94,8 @@ pub(super) fn list_collections(
             found.push(entry);
         }
     }
-    cursors.first(&format!("{database}.$cmd.listCollections"), found, Some(i64::from(i32::MAX)), false)
+    let namespace = format!("{database}.$cmd.listCollections");
+    cursors.first(data, &namespace, found.into(), Some(i64::from(i32::MAX)), false)
 }
 
 /// `create`.
@@ -158,7 +159,7 @@ pub(super) fn list_indexes(data: &Data, cursors: &mut Cursors, database: &str, c
     let collection = data.get(&namespace);
     let collection = collection
         .ok_or_else(|| Refusal::new(26, "NamespaceNotFound", format!("ns does not exist: {namespace}")))?;
-    cursors.first(&namespace, collection.indexes(), None, false)
+    cursors.first(data, &namespace, collection.indexes().into(), None, false)
 }
 
 /// `dropIndexes`.

@@ -1,15 +1,16 @@
-//! All documents, in memory, ordered by `_id`; what changes is noted for the disk. Knows no command.
+//! All documents, in memory, ordered by `_id`; what changes is noted for the disk, and can be undone. Knows no command.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::sync::Arc;
 
 use bson::oid::ObjectId;
 use bson::{Bson, Document, doc};
 
 use super::answer::Refusal;
-use super::compare::{Ordered, compare};
+use super::collection::{Collection, duplicate};
+use super::compare::Ordered;
 use super::disk::{Change, Kept};
-use super::path::get;
+use super::nesting;
 
 /// Longest document, in bytes.
 const MOST_DOCUMENT: usize = 16 * 1024 * 1024;
@@ -18,90 +19,68 @@ const MOST_DOCUMENT: usize = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Data {
     collections: BTreeMap<String, Collection>,
-    changes: Vec<Change>,
+    changes: Vec<Undo>,
 }
 
-/// One collection.
-#[derive(Debug, Default)]
-pub(super) struct Collection {
-    documents: BTreeMap<Ordered, Document>,
-    indexes: Vec<Document>,
+/// A change with what it replaced.
+#[derive(Debug)]
+pub(super) struct Undo {
+    change: Change,
+    before: Before,
 }
 
-impl Collection {
-    /// The documents whose `_id` lies within what `filter` says of it, in its order.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        filter: &Document,
-    ) -> Box<dyn DoubleEndedIterator<Item = &'a Document> + 'a> {
-        match bounds(filter) {
-            Some((low, high)) if is_range(&low, &high) => {
-                Box::new(self.documents.range((low, high)).map(|(_, document)| document))
-            }
-            Some(_) => Box::new(std::iter::empty()),
-            None => Box::new(self.documents.values()),
-        }
-    }
-
-    /// How many documents there are.
-    pub(super) fn len(&self) -> usize {
-        self.documents.len()
-    }
-
-    /// The definitions of the indexes, `_id_` first.
-    pub(super) fn indexes(&self) -> Vec<Document> {
-        let mut all = vec![doc! {"v": 2, "key": {"_id": 1}, "name": "_id_"}];
-        all.extend(self.indexes.iter().cloned());
-        all
-    }
-
-    /// Refuses a document that a unique index forbids. `but` is the `_id` of the document that it replaces.
-    fn check_unique(&self, namespace: &str, document: &Document, but: Option<&Bson>) -> Result<(), Refusal> {
-        for index in self.indexes.iter().filter(|index| index.get_bool("unique").unwrap_or(false)) {
-            let Ok(keys) = index.get_document("key") else { continue };
-            let value = |document: &Document| {
-                let values = keys.keys().map(|path| get(document, path).cloned().unwrap_or(Bson::Null));
-                Bson::Array(values.collect())
-            };
-            let sparse = index.get_bool("sparse").unwrap_or(false);
-            if sparse && keys.keys().all(|path| get(document, path).is_none()) {
-                continue;
-            }
-            let wanted = value(document);
-            let taken = self.documents.iter().any(|(id, other)| {
-                but.is_none_or(|but| compare(&id.0, but).is_ne()) && compare(&value(other), &wanted).is_eq()
-            });
-            if taken {
-                let name = index.get_str("name").unwrap_or_default();
-                let key: Document = keys
-                    .keys()
-                    .map(|path| (path.clone(), get(document, path).cloned().unwrap_or(Bson::Null)))
-                    .collect();
-                return Err(duplicate(namespace, name, keys.clone(), key));
-            }
-        }
-        Ok(())
-    }
+/// What a change replaced.
+#[derive(Debug)]
+enum Before {
+    /// That document, or none.
+    Document(Arc<Ordered>, Option<Arc<Document>>),
+    /// That collection, or none.
+    Collection(Option<Collection>),
+    /// A collection with these indexes.
+    Indexes(Vec<Document>),
 }
 
 impl Data {
-    /// What the disk held.
+    /// What the disk held. What is nested too deeply is not decoded and stays where it is.
     ///
     /// # Errors
-    /// When that is no BSON.
+    /// When something is no BSON.
     pub(super) fn load(kept: Kept) -> anyhow::Result<Self> {
         let mut data = Self::default();
         for (namespace, options) in kept.collections {
+            let collection = data.collections.entry(namespace.clone()).or_default();
+            if nesting::scan(&options, nesting::MOST_COMMAND) == Err(nesting::Fault::TooDeep) {
+                tracing::warn!("the indexes of {namespace} are nested too deeply and are not used");
+                continue;
+            }
             let options = Document::from_reader(&options[..])?;
             let indexes = options
                 .get_array("indexes")
                 .map(|indexes| indexes.iter().filter_map(|index| index.as_document().cloned()).collect());
-            data.collections.entry(namespace).or_default().indexes = indexes.unwrap_or_default();
+            collection.indexes = indexes.unwrap_or_default();
         }
-        for (namespace, document) in kept.documents {
+        let mut too_deep: BTreeMap<String, usize> = BTreeMap::new();
+        for (namespace, key, document) in kept.documents {
+            let collection = data.collections.entry(namespace.clone()).or_default();
+            if nesting::scan(&document, nesting::MOST) == Err(nesting::Fault::TooDeep) {
+                // An `_id` that is nested too deeply itself cannot come a second time.
+                if nesting::scan(&key, nesting::MOST).is_ok() {
+                    let id = Document::from_reader(&key[..])?.remove("_id");
+                    collection.set_aside.insert(Ordered(id.unwrap_or(Bson::Null)));
+                }
+                *too_deep.entry(namespace).or_default() += 1;
+                continue;
+            }
             let document = Document::from_reader(&document[..])?;
             let id = Ordered(document.get("_id").cloned().unwrap_or(Bson::Null));
-            data.collections.entry(namespace).or_default().documents.insert(id, document);
+            collection.documents.insert(Arc::new(id), Arc::new(document));
+        }
+        for (namespace, count) in too_deep {
+            tracing::warn!(
+                "{namespace}: {count} documents have more than {} levels of nesting; they stay in the data file and are \
+                 not served",
+                nesting::MOST
+            );
         }
         Ok(data)
     }
@@ -112,14 +91,49 @@ impl Data {
     }
 
     /// What changed since the last call.
-    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+    pub(super) fn take_changes(&mut self) -> Vec<Undo> {
         std::mem::take(&mut self.changes)
     }
 
-    /// Puts changes that could not be written back before those that came since.
-    pub(super) fn put_back(&mut self, mut changes: Vec<Change>) {
+    /// Undoes changes that could not be written, and all that came since. Returns changes that bring a file that holds some
+    /// of them to what is in memory now.
+    pub(super) fn undo(&mut self, mut changes: Vec<Undo>) -> Vec<Change> {
         changes.append(&mut self.changes);
-        self.changes = changes;
+        let mut touched = Vec::new();
+        for Undo { change, before } in changes.into_iter().rev() {
+            let namespace = change.namespace().to_owned();
+            match before {
+                Before::Document(id, before) => {
+                    let collection = self.collections.entry(namespace.clone()).or_default();
+                    let now = before.as_ref().and_then(|document| document.to_vec().ok());
+                    touched.push(Change::Document { namespace, id: encoded_id(&id.0), now });
+                    match before {
+                        Some(document) => drop(collection.documents.insert(id, document)),
+                        None => drop(collection.documents.remove(&*id)),
+                    }
+                }
+                Before::Collection(None) => {
+                    self.collections.remove(&namespace);
+                    touched.push(Change::Collection { namespace, now: None });
+                }
+                Before::Collection(Some(before)) => {
+                    let now = Some(before.options());
+                    touched.push(Change::Collection { namespace: namespace.clone(), now });
+                    touched.extend(before.documents.iter().map(|(id, document)| Change::Document {
+                        namespace: namespace.clone(),
+                        id: encoded_id(&id.0),
+                        now: document.to_vec().ok(),
+                    }));
+                    self.collections.insert(namespace, before);
+                }
+                Before::Indexes(indexes) => {
+                    let collection = self.collections.entry(namespace.clone()).or_default();
+                    collection.indexes = indexes;
+                    touched.push(Change::Collection { namespace, now: Some(collection.options()) });
+                }
+            }
+        }
+        touched
     }
 
     /// A collection, if it exists.
@@ -137,27 +151,31 @@ impl Data {
         if self.collections.contains_key(namespace) {
             return false;
         }
-        self.collections.insert(namespace.to_owned(), Collection::default());
-        self.note_collection(namespace);
+        let collection = Collection::default();
+        let now = Some(collection.options());
+        self.collections.insert(namespace.to_owned(), collection);
+        let change = Change::Collection { namespace: namespace.to_owned(), now };
+        self.changes.push(Undo { change, before: Before::Collection(None) });
         true
     }
 
     /// Removes a collection; false when there was none.
     pub(super) fn drop_collection(&mut self, namespace: &str) -> bool {
-        let there = self.collections.remove(namespace).is_some();
-        if there {
-            self.changes.push(Change::Collection { namespace: namespace.to_owned(), now: None });
-        }
-        there
+        let Some(before) = self.collections.remove(namespace) else { return false };
+        let change = Change::Collection { namespace: namespace.to_owned(), now: None };
+        self.changes.push(Undo { change, before: Before::Collection(Some(before)) });
+        true
     }
 
     /// Adds an index; what is there must fit it. False when it was there.
     pub(super) fn create_index(&mut self, namespace: &str, index: Document) -> Result<bool, Refusal> {
+        nesting::check(&index)?;
         self.create(namespace);
         let Some(collection) = self.collections.get_mut(namespace) else { return Ok(false) };
         if collection.indexes().iter().any(|known| known.get("name") == index.get("name")) {
             return Ok(false);
         }
+        let before = collection.indexes.clone();
         collection.indexes.push(index);
         let fits = collection
             .documents
@@ -167,18 +185,20 @@ impl Data {
             collection.indexes.pop();
         }
         fits?;
-        self.note_collection(namespace);
+        self.note_indexes(namespace, before);
         Ok(true)
     }
 
     /// Removes indexes by name, or all for `*`; false when there was none.
     pub(super) fn drop_index(&mut self, namespace: &str, name: &str) -> bool {
         let Some(collection) = self.collections.get_mut(namespace) else { return false };
-        let before = collection.indexes.len();
+        let before = collection.indexes.clone();
         collection.indexes.retain(|index| name != "*" && index.get_str("name").ok() != Some(name));
-        let dropped = collection.indexes.len() < before || name == "*";
-        self.note_collection(namespace);
-        dropped
+        let dropped = collection.indexes.len() < before.len();
+        if dropped {
+            self.note_indexes(namespace, before);
+        }
+        dropped || name == "*"
     }
 
     /// Adds a document and returns its `_id`, which is made when it has none.
@@ -195,58 +215,72 @@ impl Data {
                 id
             }
         };
+        let bytes = encoded(&document)?;
         self.create(namespace);
         let collection = self.collections.entry(namespace.to_owned()).or_default();
-        if collection.documents.contains_key(&Ordered(id.clone())) {
+        let key = Ordered(id.clone());
+        if collection.documents.contains_key(&key) || collection.set_aside.contains(&key) {
             return Err(duplicate(namespace, "_id_", doc! {"_id": 1}, doc! {"_id": id}));
         }
         collection.check_unique(namespace, &document, None)?;
-        self.store(namespace, id.clone(), document)?;
+        self.store(namespace, key, document, bytes);
         Ok(id)
     }
 
     /// Replaces the document with the `_id` of `document`.
     pub(super) fn replace(&mut self, namespace: &str, document: Document) -> Result<(), Refusal> {
+        let bytes = encoded(&document)?;
         let id = document.get("_id").cloned().unwrap_or(Bson::Null);
         if let Some(collection) = self.collections.get(namespace) {
             collection.check_unique(namespace, &document, Some(&id))?;
         }
-        self.store(namespace, id, document)
-    }
-
-    /// Removes a document.
-    pub(super) fn remove(&mut self, namespace: &str, id: &Bson) {
-        let Some(collection) = self.collections.get_mut(namespace) else { return };
-        if let Some((id, _)) = collection.documents.remove_entry(&Ordered(id.clone())) {
-            let id = encoded_id(&id.0);
-            self.changes.push(Change::Document { namespace: namespace.to_owned(), id, now: None });
-        }
-    }
-
-    fn store(&mut self, namespace: &str, id: Bson, document: Document) -> Result<(), Refusal> {
-        let bytes =
-            document.to_vec().map_err(|_| Refusal::bad_value("the document cannot be written as BSON"))?;
-        if bytes.len() > MOST_DOCUMENT {
-            return Err(Refusal::new(
-                10334,
-                "BSONObjectTooLarge",
-                format!("a document of {} bytes is too large", bytes.len()),
-            ));
-        }
-        let collection = self.collections.entry(namespace.to_owned()).or_default();
-        let change =
-            Change::Document { namespace: namespace.to_owned(), id: encoded_id(&id), now: Some(bytes) };
-        collection.documents.insert(Ordered(id), document);
-        self.changes.push(change);
+        self.store(namespace, Ordered(id), document, bytes);
         Ok(())
     }
 
-    fn note_collection(&mut self, namespace: &str) {
-        let Some(collection) = self.collections.get(namespace) else { return };
-        let options = doc! {"indexes": collection.indexes.clone()};
-        let now = Some(options.to_vec().unwrap_or_default());
-        self.changes.push(Change::Collection { namespace: namespace.to_owned(), now });
+    /// Removes a document.
+    pub(super) fn remove(&mut self, namespace: &str, id: &Ordered) {
+        let Some(collection) = self.collections.get_mut(namespace) else { return };
+        if let Some((id, document)) = collection.documents.remove_entry(id) {
+            let change =
+                Change::Document { namespace: namespace.to_owned(), id: encoded_id(&id.0), now: None };
+            self.changes.push(Undo { change, before: Before::Document(id, Some(document)) });
+        }
     }
+
+    fn store(&mut self, namespace: &str, id: Ordered, document: Document, bytes: Vec<u8>) {
+        let collection = self.collections.entry(namespace.to_owned()).or_default();
+        let change =
+            Change::Document { namespace: namespace.to_owned(), id: encoded_id(&id.0), now: Some(bytes) };
+        let id = Arc::new(id);
+        let before = collection.documents.insert(id.clone(), Arc::new(document));
+        self.changes.push(Undo { change, before: Before::Document(id, before) });
+    }
+
+    fn note_indexes(&mut self, namespace: &str, before: Vec<Document>) {
+        let Some(collection) = self.collections.get(namespace) else { return };
+        let change = Change::Collection { namespace: namespace.to_owned(), now: Some(collection.options()) };
+        self.changes.push(Undo { change, before: Before::Indexes(before) });
+    }
+}
+
+impl Undo {
+    /// The change itself.
+    pub(super) fn change(&self) -> &Change {
+        &self.change
+    }
+}
+
+/// A document as it is stored; refused when it is too long or nested too deeply.
+fn encoded(document: &Document) -> Result<Vec<u8>, Refusal> {
+    nesting::check(document)?;
+    let bytes =
+        document.to_vec().map_err(|_| Refusal::bad_value("the document cannot be written as BSON"))?;
+    if bytes.len() > MOST_DOCUMENT {
+        let message = format!("a document of {} bytes is too large", bytes.len());
+        return Err(Refusal::new(10334, "BSONObjectTooLarge", message));
+    }
+    Ok(bytes)
 }
 
 /// Equal ids have one form on the disk: whole numbers are of one width.
@@ -257,52 +291,4 @@ fn encoded_id(id: &Bson) -> Vec<u8> {
         other => other.clone(),
     };
     doc! {"_id": id}.to_vec().unwrap_or_default()
-}
-
-fn duplicate(namespace: &str, index: &str, pattern: Document, value: Document) -> Refusal {
-    let message =
-        format!("E11000 duplicate key error collection: {namespace} index: {index} dup key: {value}");
-    let mut refusal = Refusal::new(11000, "DuplicateKey", message);
-    refusal.more = Some(Box::new(doc! {"keyPattern": pattern, "keyValue": value}));
-    refusal
-}
-
-type Bounds = (Bound<Ordered>, Bound<Ordered>);
-
-/// What a filter says of `_id`, as far as that is a range.
-fn bounds(filter: &Document) -> Option<Bounds> {
-    let one = |value: &Bson| {
-        let value = Ordered(value.clone());
-        Some((Bound::Included(value.clone()), Bound::Included(value)))
-    };
-    match filter.get("_id")? {
-        Bson::Document(operators) if super::query::is_operators(operators) => {
-            let (mut low, mut high) = (Bound::Unbounded, Bound::Unbounded);
-            for (operator, value) in operators {
-                let value_of = || Ordered(value.clone());
-                match operator.as_str() {
-                    "$eq" => return one(value),
-                    "$gt" => low = Bound::Excluded(value_of()),
-                    "$gte" => low = Bound::Included(value_of()),
-                    "$lt" => high = Bound::Excluded(value_of()),
-                    "$lte" => high = Bound::Included(value_of()),
-                    _ => {}
-                }
-            }
-            Some((low, high))
-        }
-        Bson::RegularExpression(_) => None,
-        value => one(value),
-    }
-}
-
-/// Whether a range is one that can be asked for: the map panics over any other.
-fn is_range(low: &Bound<Ordered>, high: &Bound<Ordered>) -> bool {
-    match (low, high) {
-        (Bound::Included(low), Bound::Included(high)) => low <= high,
-        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
-            low < high
-        }
-        _ => true,
-    }
 }

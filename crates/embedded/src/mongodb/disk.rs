@@ -1,9 +1,7 @@
 //! The data file: everything read at the start, changes written as one transaction. Blocking; knows no command.
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-/// The file within the folder of the options.
-pub(super) const FILE: &str = "mongodb.redb";
 /// Namespace and `_id` (as a BSON document) to the document.
 const DOCUMENTS: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("documents-v1");
 /// Namespace to what is known of a collection (a BSON document).
@@ -17,11 +15,21 @@ pub(super) enum Change {
     Collection { namespace: String, now: Option<Vec<u8>> },
 }
 
+impl Change {
+    /// Where it belongs.
+    pub(super) fn namespace(&self) -> &str {
+        match self {
+            Self::Document { namespace, .. } | Self::Collection { namespace, .. } => namespace,
+        }
+    }
+}
+
 /// What the file held.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) collections: Vec<(String, Vec<u8>)>,
-    pub(super) documents: Vec<(String, Vec<u8>)>,
+    /// Namespace, `_id` (as a document), document.
+    pub(super) documents: Vec<(String, Vec<u8>, Vec<u8>)>,
 }
 
 /// Everything in the file.
@@ -38,38 +46,37 @@ pub(super) fn read(database: &Database) -> anyhow::Result<Kept> {
     }
     for row in transaction.open_table(DOCUMENTS)?.iter()? {
         let (key, document) = row?;
-        kept.documents.push((key.value().0.to_owned(), document.value().to_vec()));
+        let (namespace, id) = key.value();
+        kept.documents.push((namespace.to_owned(), id.to_vec(), document.value().to_vec()));
     }
     Ok(kept)
 }
 
-/// Writes changes, all or none.
-pub(super) fn write(database: &Database, changes: &Vec<Change>) -> anyhow::Result<()> {
-    let transaction = database.begin_write()?;
-    {
-        let mut documents = transaction.open_table(DOCUMENTS)?;
-        let mut collections = transaction.open_table(COLLECTIONS)?;
-        for change in changes {
-            match change {
-                Change::Document { namespace, id, now: Some(now) } => {
-                    documents.insert((namespace.as_str(), id.as_slice()), now.as_slice())?;
-                }
-                Change::Document { namespace, id, now: None } => {
-                    documents.remove((namespace.as_str(), id.as_slice()))?;
-                }
-                Change::Collection { namespace, now: Some(now) } => {
-                    collections.insert(namespace.as_str(), now.as_slice())?;
-                }
-                Change::Collection { namespace, now: None } => {
-                    collections.remove(namespace.as_str())?;
-                    // A name followed by a zero byte comes right after all keys that begin with the name.
-                    let next = format!("{namespace}\0");
-                    documents
-                        .retain_in((namespace.as_str(), &[][..])..(next.as_str(), &[][..]), |_, _| false)?;
-                }
+/// Writes changes within a transaction.
+pub(super) fn write<'a>(
+    transaction: &WriteTransaction,
+    changes: impl Iterator<Item = &'a Change>,
+) -> anyhow::Result<()> {
+    let mut documents = transaction.open_table(DOCUMENTS)?;
+    let mut collections = transaction.open_table(COLLECTIONS)?;
+    for change in changes {
+        match change {
+            Change::Document { namespace, id, now: Some(now) } => {
+                documents.insert((namespace.as_str(), id.as_slice()), now.as_slice())?;
+            }
+            Change::Document { namespace, id, now: None } => {
+                documents.remove((namespace.as_str(), id.as_slice()))?;
+            }
+            Change::Collection { namespace, now: Some(now) } => {
+                collections.insert(namespace.as_str(), now.as_slice())?;
+            }
+            Change::Collection { namespace, now: None } => {
+                collections.remove(namespace.as_str())?;
+                // A name followed by a zero byte comes right after all keys that begin with the name.
+                let next = format!("{namespace}\0");
+                documents.retain_in((namespace.as_str(), &[][..])..(next.as_str(), &[][..]), |_, _| false)?;
             }
         }
     }
-    transaction.commit()?;
     Ok(())
 }

@@ -5,9 +5,12 @@
 mod aggregate;
 mod answer;
 mod chatter;
+mod collection;
 mod compare;
+mod cursors;
 mod data;
 mod disk;
+mod nesting;
 mod path;
 mod query;
 mod read;
@@ -16,9 +19,11 @@ mod update;
 mod wire;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use server::serve;
+
+use crate::file::{DataFile, Place, accepted};
 
 /// The version of MongoDB whose behaviour is followed, as `buildInfo` tells it.
 pub const VERSION: &str = "7.0.0";
@@ -28,4 +33,17 @@ pub const VERSION: &str = "7.0.0";
 pub struct Options {
     /// The folder of the data file; it is made where it is missing.
     pub data: PathBuf,
+}
+
+fn place(data: &Path, accept_loss: bool) -> Place {
+    Place { folder: data.to_owned(), name: "mongodb", store: "MongoDB", accept_loss }
+}
+
+/// Accepts that the data in the folder `data` is less than what was acknowledged, so that [`serve`] starts with it. False
+/// when another process serves it.
+///
+/// # Errors
+/// When the data cannot be read.
+pub async fn accept_loss(data: &Path) -> anyhow::Result<bool> {
+    accepted(DataFile::open(place(data, true), |_, number| Ok(((), number))).await)
 }

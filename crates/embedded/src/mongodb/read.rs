@@ -1,102 +1,14 @@
-//! Reading commands: find, count, distinct, and the cursors of long answers.
-
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+//! Reading commands: find, count, distinct; selecting, sorting, projecting.
 
 use bson::{Bson, Document, doc};
 
 use super::answer::{Answer, Refusal, document_of, flag_of, number_of, text_of};
+use super::collection::{Collection, Found};
 use super::compare::compare;
+use super::cursors::{Cursors, Scan, Source, View};
 use super::data::Data;
 use super::path::{get, remove, set, values_at};
 use super::query::matches;
-
-/// Documents in a first answer unless told, as MongoDB has it.
-const FIRST_BATCH: usize = 101;
-/// Bytes in one answer, below the longest message.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// A cursor that nobody asked for so long is forgotten.
-const IDLE: Duration = Duration::from_secs(600);
-
-/// The open cursors of all connections.
-#[derive(Debug, Default)]
-pub(super) struct Cursors {
-    open: BTreeMap<i64, Cursor>,
-    last: i64,
-}
-
-#[derive(Debug)]
-struct Cursor {
-    namespace: String,
-    rest: VecDeque<Document>,
-    used: Instant,
-}
-
-impl Cursors {
-    /// Answers with the first batch of `documents` and keeps the rest.
-    pub(super) fn first(
-        &mut self,
-        namespace: &str,
-        documents: Vec<Document>,
-        batch: Option<i64>,
-        single: bool,
-    ) -> Answer {
-        let mut rest = VecDeque::from(documents);
-        let most = batch.map_or(FIRST_BATCH, |batch| usize::try_from(batch).unwrap_or(FIRST_BATCH));
-        let first = take(&mut rest, most);
-        let id = if rest.is_empty() || single { 0 } else { self.keep(namespace, rest) };
-        Ok(doc! {"cursor": {"firstBatch": first, "id": id, "ns": namespace}, "ok": 1.0})
-    }
-
-    fn keep(&mut self, namespace: &str, rest: VecDeque<Document>) -> i64 {
-        self.open.retain(|_, cursor| cursor.used.elapsed() < IDLE);
-        self.last += 1;
-        self.open.insert(self.last, Cursor { namespace: namespace.to_owned(), rest, used: Instant::now() });
-        self.last
-    }
-
-    /// `getMore`.
-    pub(super) fn more(&mut self, database: &str, command: &Document) -> Answer {
-        let id = number_of(command, "getMore")?.unwrap_or(0);
-        let namespace = format!("{database}.{}", text_of(command, "collection")?);
-        let cursor = self.open.get_mut(&id).filter(|cursor| cursor.namespace == namespace);
-        let cursor =
-            cursor.ok_or_else(|| Refusal::new(43, "CursorNotFound", format!("cursor id {id} not found")))?;
-        let batch = number_of(command, "batchSize")?.and_then(|batch| usize::try_from(batch).ok());
-        let next = take(&mut cursor.rest, batch.filter(|batch| *batch > 0).unwrap_or(usize::MAX));
-        cursor.used = Instant::now();
-        let left = if cursor.rest.is_empty() { 0 } else { id };
-        if left == 0 {
-            self.open.remove(&id);
-        }
-        Ok(doc! {"cursor": {"nextBatch": next, "id": left, "ns": namespace}, "ok": 1.0})
-    }
-
-    /// `killCursors`.
-    pub(super) fn kill(&mut self, command: &Document) -> Answer {
-        let ids = command
-            .get_array("cursors")
-            .map_err(|_| Refusal::type_mismatch("field 'cursors' must be an array"))?;
-        let (killed, missing): (Vec<Bson>, Vec<Bson>) =
-            ids.iter().cloned().partition(|id| id.as_i64().is_some_and(|id| self.open.remove(&id).is_some()));
-        Ok(
-            doc! {"cursorsKilled": killed, "cursorsNotFound": missing, "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0},
-        )
-    }
-}
-
-fn take(rest: &mut VecDeque<Document>, most: usize) -> Vec<Document> {
-    let (mut taken, mut bytes) = (Vec::new(), 0);
-    while taken.len() < most {
-        let Some(document) = rest.front() else { break };
-        bytes += document.to_vec().map_or(0, |bytes| bytes.len());
-        if bytes > MOST_BYTES && !taken.is_empty() {
-            break;
-        }
-        taken.extend(rest.pop_front());
-    }
-    taken
-}
 
 /// The documents of a collection that match, sorted, skipped and limited.
 pub(super) fn select(
@@ -106,35 +18,44 @@ pub(super) fn select(
     sort: &Document,
     skip: usize,
     limit: usize,
-) -> Result<Vec<Document>, Refusal> {
+) -> Result<Vec<Found>, Refusal> {
     let Some(collection) = data.get(namespace) else {
         // A wrong filter is wrong on nothing too.
         matches(&Document::new(), filter)?;
         return Ok(Vec::new());
     };
-    let by_id = sort.len() == 1 && sort.contains_key("_id");
-    let backwards = by_id && number_of(sort, "_id")?.unwrap_or(1) < 0;
-    let candidates: Box<dyn Iterator<Item = &Document>> =
-        if backwards { Box::new(collection.candidates(filter).rev()) } else { collection.candidates(filter) };
-    let in_order = by_id || sort.is_empty();
-    let enough = if in_order { skip.saturating_add(limit) } else { usize::MAX };
+    let backwards = id_order(sort)?;
+    let enough = if backwards.is_some() { skip.saturating_add(limit) } else { usize::MAX };
     let mut found = Vec::new();
-    for document in candidates {
+    for candidate in collection.walk(filter, None, backwards.unwrap_or(false)) {
         if found.len() >= enough {
             break;
         }
-        if matches(document, filter)? {
-            found.push(document.clone());
+        if matches(&candidate.document, filter)? {
+            found.push(candidate);
         }
     }
-    if !in_order {
-        sort_by(&mut found, sort)?;
+    if backwards.is_none() {
+        sort_by(&mut found, sort, |found| &found.document)?;
     }
     Ok(found.into_iter().skip(skip).take(limit).collect())
 }
 
-/// Sorts documents as `sort` says; equal ones keep their order.
-pub(super) fn sort_by(documents: &mut [Document], sort: &Document) -> Result<(), Refusal> {
+/// Whether a sort is the order in which documents lie, or that backwards; `None` for any other.
+fn id_order(sort: &Document) -> Result<Option<bool>, Refusal> {
+    match (sort.len(), number_of(sort, "_id")?) {
+        (0, _) => Ok(Some(false)),
+        (1, Some(direction)) => Ok(Some(direction < 0)),
+        _ => Ok(None),
+    }
+}
+
+/// Sorts what has documents as `sort` says; equal ones keep their order.
+pub(super) fn sort_by<T>(
+    items: &mut [T],
+    sort: &Document,
+    document: impl Fn(&T) -> &Document,
+) -> Result<(), Refusal> {
     let mut keys = Vec::new();
     for (path, direction) in sort {
         match super::compare::real(direction) {
@@ -143,10 +64,10 @@ pub(super) fn sort_by(documents: &mut [Document], sort: &Document) -> Result<(),
             _ => return Err(Refusal::new(15975, "Location15975", "$sort key ordering must be 1 or -1")),
         }
     }
-    documents.sort_by(|a, b| {
+    items.sort_by(|a, b| {
         let orders = keys.iter().map(|(path, backwards)| {
-            let value = |document| get(document, path).unwrap_or(&Bson::Null);
-            let order = compare(value(a), value(b));
+            let (a, b) = (get(document(a), path), get(document(b), path));
+            let order = compare(a.unwrap_or(&Bson::Null), b.unwrap_or(&Bson::Null));
             if *backwards { order.reverse() } else { order }
         });
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
@@ -210,11 +131,21 @@ pub(super) fn find(data: &Data, cursors: &mut Cursors, database: &str, command: 
     // A negative limit is one batch of that many, from older drivers.
     let limit = number_of(command, "limit")?.unwrap_or(0).unsigned_abs();
     let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
-    let mut found = select(data, &namespace, filter, sort, whole(command, "skip")?, limit)?;
-    if let Some(projection) = projection {
-        found = found.into_iter().map(|document| project(document, projection)).collect::<Result<_, _>>()?;
-    }
-    cursors.first(&namespace, found, number_of(command, "batchSize")?, flag_of(command, "singleBatch", false))
+    let skip = whole(command, "skip")?;
+    let source = match id_order(sort)? {
+        Some(backwards) => {
+            // A wrong filter is wrong on nothing too.
+            matches(&Document::new(), filter)?;
+            Source::Scan(Scan { filter: filter.clone(), backwards, skip, limit, after: None })
+        }
+        None => {
+            let found = select(data, &namespace, filter, sort, skip, limit)?;
+            Source::Ids(found.into_iter().map(|found| found.id).collect())
+        }
+    };
+    let view = View { source, projection: projection.cloned() };
+    let single = flag_of(command, "singleBatch", false);
+    cursors.first(data, &namespace, view, number_of(command, "batchSize")?, single)
 }
 
 /// `count`.
@@ -225,7 +156,7 @@ pub(super) fn count(data: &Data, database: &str, command: &Document) -> Answer {
     let limit = whole(command, "limit")?;
     let limit = if limit == 0 { usize::MAX } else { limit };
     let n = if filter.is_empty() {
-        let all = data.get(&namespace).map_or(0, super::data::Collection::len);
+        let all = data.get(&namespace).map_or(0, Collection::len);
         all.saturating_sub(whole(command, "skip")?).min(limit)
     } else {
         select(data, &namespace, filter, &empty, whole(command, "skip")?, limit)?.len()
@@ -240,8 +171,8 @@ pub(super) fn distinct(data: &Data, database: &str, command: &Document) -> Answe
     let empty = Document::new();
     let filter = document_of(command, "query")?.unwrap_or(&empty);
     let mut values: Vec<Bson> = Vec::new();
-    for document in select(data, &namespace, filter, &empty, 0, usize::MAX)? {
-        for value in values_at(&document, key) {
+    for found in select(data, &namespace, filter, &empty, 0, usize::MAX)? {
+        for value in values_at(&found.document, key) {
             match value {
                 Bson::Array(elements) => values.extend(elements.iter().cloned()),
                 value => values.push(value.clone()),

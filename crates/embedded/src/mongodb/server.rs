@@ -1,6 +1,6 @@
 //! Connections, commands and the group commit. All commands run under one lock, which is never held while waiting.
 //!
-//! A write is answered once it is on the disk: writes that wait share one transaction.
+//! A write is answered once it is on the disk: writes that wait share one transaction. What could not be written is undone.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,11 +19,11 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Refusal};
 use super::chatter::{self, Counts};
-use super::data::Data;
-use super::disk::{self, FILE};
-use super::read::Cursors;
+use super::cursors::Cursors;
+use super::data::{Data, Undo};
+use super::disk::{self, Change};
 use super::wire::{self, Request};
-use super::{Options, aggregate, read, write};
+use super::{Options, aggregate, place, read, write};
 use crate::accept::accept;
 use crate::file::DataFile;
 
@@ -31,23 +31,36 @@ use crate::file::DataFile;
 const READ_ROOM: usize = 16 * 1024;
 /// How long a client may take to accept a reply before it is given up.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait after a failed write to the disk before the next.
+/// How long to wait before a data file that may hold what was refused is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often cursors that are not used are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Room for a message that a connection keeps.
+const KEPT_ROOM: usize = 1024 * 1024;
 
 struct Shared {
     store: Mutex<Store>,
     /// There is something to write.
     wake: Notify,
-    /// The last batch of changes that was tried, and whether it is on the disk.
-    written: watch::Sender<(u64, bool)>,
 }
 
 struct Store {
     data: Data,
     cursors: Cursors,
     counts: Counts,
-    /// The batch that the next change belongs to.
-    batch: u64,
+    /// Tells those whose changes are not written yet whether they are on the disk.
+    written: watch::Sender<Option<bool>>,
+    /// The number of the last commit that was tried.
+    number: u64,
+    repair: Option<Repair>,
+}
+
+/// What undoes a failed commit in a file that holds it all the same.
+#[derive(Clone)]
+struct Repair {
+    /// The first commit that failed.
+    number: u64,
+    changes: Vec<Change>,
 }
 
 impl Shared {
@@ -56,20 +69,6 @@ impl Shared {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The commands that change something.
-const CHANGING: [&str; 10] = [
-    "insert",
-    "update",
-    "delete",
-    "findAndModify",
-    "findandmodify",
-    "create",
-    "createIndexes",
-    "dropIndexes",
-    "drop",
-    "dropDatabase",
-];
 
 /// Serves the protocol on `listener` until `shutdown` ends, then writes what is left and returns.
 ///
@@ -80,15 +79,21 @@ pub async fn serve(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let read = |database: &redb::Database| Data::load(disk::read(database)?);
-    let (disk, data) = DataFile::open(options.data, FILE, "MongoDB", read).await?;
+    let read = |database: &redb::Database, number| Ok((Data::load(disk::read(database)?)?, number));
+    let (disk, data, number) = DataFile::open(place(&options.data, false), read).await?;
     let started = Instant::now();
     let counts =
         Counts { started, open: 0, created: 0, inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
     let shared = Arc::new(Shared {
-        store: Mutex::new(Store { data, cursors: Cursors::default(), counts, batch: 1 }),
+        store: Mutex::new(Store {
+            data,
+            cursors: Cursors::default(),
+            counts,
+            written: watch::Sender::new(None),
+            number,
+            repair: None,
+        }),
         wake: Notify::new(),
-        written: watch::Sender::new((0, true)),
     });
     let disk = Arc::new(disk);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -117,7 +122,9 @@ async fn visit(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: C
     {
         tracing::warn!(%peer, %error, "a client of the embedded MongoDB speaks something else");
     }
-    shared.lock().counts.open -= 1;
+    let mut store = shared.lock();
+    store.counts.open -= 1;
+    store.cursors.end_of_connection(id);
 }
 
 /// Serves one client until it leaves.
@@ -133,6 +140,13 @@ async fn connection(mut stream: TcpStream, id: i32, shared: &Shared) -> std::io:
                 output.clear();
             }
         }
+        // One large message must not cost memory as long as the connection lasts.
+        if output.capacity() > KEPT_ROOM {
+            output = BytesMut::new();
+        }
+        if input.is_empty() && input.capacity() > KEPT_ROOM {
+            input = BytesMut::new();
+        }
         input.reserve(READ_ROOM);
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(());
@@ -142,41 +156,32 @@ async fn connection(mut stream: TcpStream, id: i32, shared: &Shared) -> std::io:
 
 /// Runs a command, and waits until what it wrote is on the disk.
 async fn execute(shared: &Shared, connection: i32, request: &Request) -> Document {
-    let (answer, batch) = {
+    let (answer, written) = {
         let mut store = shared.lock();
         let before = store.data.pending();
-        // What could not be written waits for its next attempt; nothing new is taken on top of it.
-        let answer = match shared.written.borrow().1 || !changes_data(request) {
-            true => dispatch(&mut store, connection, request),
-            false => Err(disk_full()),
+        let answer = match &request.command {
+            Ok(command) => dispatch(&mut store, connection, command),
+            Err(refusal) => Err(refusal.clone()),
         };
         let wrote = store.data.pending() > before;
-        if wrote && before == 0 {
+        if wrote {
             shared.wake.notify_one();
         }
-        (answer, wrote.then_some(store.batch))
+        (answer, wrote.then(|| store.written.subscribe()))
     };
     let document = answer.unwrap_or_else(Refusal::document);
-    let Some(batch) = batch else { return document };
-    let mut written = shared.written.subscribe();
-    match written.wait_for(|(tried, _)| *tried >= batch).await.map(|written| written.1) {
-        Ok(true) => document,
+    let Some(mut written) = written else { return document };
+    match written.wait_for(Option::is_some).await.map(|written| *written) {
+        Ok(Some(true)) => document,
         _ => disk_full().document(),
     }
 }
 
 fn disk_full() -> Refusal {
-    Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written")
+    Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written; nothing was changed")
 }
 
-/// Whether a command is one of those that change something.
-fn changes_data(request: &Request) -> bool {
-    let name = request.command.keys().next().map_or("", String::as_str);
-    CHANGING.contains(&name)
-}
-
-fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
-    let command = &request.command;
+fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
     let Some((name, _)) = command.iter().next() else {
         return Err(Refusal::new(59, "CommandNotFound", "no such command: ''"));
     };
@@ -187,6 +192,7 @@ fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
     let database = command.get_str("$db").unwrap_or("admin");
     let Store { data, cursors, counts, .. } = store;
     counts.commands += 1;
+    cursors.connection = connection;
     match name.as_str() {
         "hello" | "isMaster" | "ismaster" => Ok(chatter::hello(connection)),
         "ping" | "endSessions" | "refreshSessions" | "logout" | "killAllSessions" => Ok(doc! {"ok": 1.0}),
@@ -226,7 +232,7 @@ fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
             counts.queries += 1;
             read::find(data, cursors, database, command)
         }
-        "getMore" => cursors.more(database, command),
+        "getMore" => cursors.more(data, database, command),
         "killCursors" => cursors.kill(command),
         "count" => read::count(data, database, command),
         "distinct" => read::distinct(data, database, command),
@@ -237,33 +243,75 @@ fn dispatch(store: &mut Store, connection: i32, request: &Request) -> Answer {
 
 /// Writes what changed as soon as there is something, until told to stop.
 async fn keep(shared: Arc<Shared>, disk: Arc<DataFile>, stop: CancellationToken) {
-    while stop.run_until_cancelled(shared.wake.notified()).await.is_some() {
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        // What was refused may be in the file, which must not stay so when nobody writes.
+        let repair = shared.lock().repair.is_some();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = sweep.tick() => {
+                shared.lock().cursors.end_idle();
+                continue;
+            }
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep(RETRY), if repair => {}
+        }
         if let Err(error) = flush(&shared, &disk).await {
             let error = format!("{error:#}");
             tracing::error!(
                 error,
                 "the data file of the embedded MongoDB cannot be written; writes are refused"
             );
-            let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
-            // What is left is tried again, also when nobody writes.
-            shared.wake.notify_one();
         }
     }
 }
 
-/// Writes what changed on a thread that may block, and tells those who wait. What could not be written is kept.
-async fn flush(shared: &Arc<Shared>, disk: &Arc<DataFile>) -> anyhow::Result<()> {
-    let (changes, batch) = {
-        let mut store = shared.lock();
-        let batch = store.batch;
-        store.batch += 1;
-        (store.data.take_changes(), batch)
-    };
-    let changes = Arc::new(changes);
-    let result = if changes.is_empty() { Ok(()) } else { disk.write(changes.clone(), disk::write).await };
-    if result.is_err() {
-        shared.lock().data.put_back(Arc::unwrap_or_clone(changes));
+/// A commit on its way to the disk.
+struct Commit {
+    number: u64,
+    changes: Vec<Undo>,
+    repair: Option<Repair>,
+}
+
+impl Commit {
+    /// Data first, then the number; the caller acknowledges after that.
+    fn write(&self, file: &DataFile) -> anyhow::Result<()> {
+        file.commit(self.number, |transaction, last| {
+            if let Some(repair) = self.repair.as_ref().filter(|repair| last >= repair.number) {
+                disk::write(transaction, repair.changes.iter())?;
+            }
+            disk::write(transaction, self.changes.iter().map(Undo::change))
+        })?;
+        file.acknowledge(self.number)
     }
-    shared.written.send_replace((batch, result.is_ok()));
+}
+
+/// Writes what changed on a thread that may block, and tells those who wait. What could not be written is undone, with all
+/// that came since.
+async fn flush(shared: &Arc<Shared>, disk: &Arc<DataFile>) -> anyhow::Result<()> {
+    let (commit, waiting) = {
+        let mut store = shared.lock();
+        let changes = store.data.take_changes();
+        let repair = store.repair.take();
+        if changes.is_empty() && repair.is_none() {
+            return Ok(());
+        }
+        store.number += 1;
+        let waiting = std::mem::replace(&mut store.written, watch::Sender::new(None));
+        (Arc::new(Commit { number: store.number, changes, repair }), waiting)
+    };
+    let writing = commit.clone();
+    let result = disk.blocking(move |file| writing.write(file)).await;
+    if result.is_err() {
+        let mut store = shared.lock();
+        let later = std::mem::replace(&mut store.written, watch::Sender::new(None));
+        if let Some(Commit { number, changes, repair }) = Arc::into_inner(commit) {
+            let mut repair = repair.unwrap_or(Repair { number, changes: Vec::new() });
+            repair.changes.extend(store.data.undo(changes));
+            store.repair = Some(repair);
+        }
+        later.send_replace(Some(false));
+    }
+    waiting.send_replace(Some(result.is_ok()));
     result
 }

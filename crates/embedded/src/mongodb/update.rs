@@ -4,6 +4,7 @@ use bson::{Bson, DateTime, Document};
 
 use super::answer::Refusal;
 use super::compare::{add, compare, multiply};
+use super::nesting::{self, check_path};
 use super::path::{get, remove, set};
 use super::query::{is_operators, matches};
 
@@ -38,6 +39,7 @@ pub(super) fn updated(before: &Document, update: &Document, inserting: bool) -> 
                 let message = format!("the path '{path}' is not supported");
                 return Err(Refusal::new(238, "NotImplemented", message));
             }
+            check_path(path)?;
             apply(&mut after, operator, path, argument, inserting)?;
         }
     }
@@ -85,10 +87,13 @@ fn apply(
             let to = argument
                 .as_str()
                 .ok_or_else(|| Refusal::bad_value("The 'to' field for $rename must be a string"))?;
+            check_path(to)?;
             match remove(at, path) {
-                Some(value) => set(at, to, value),
-                None => Ok(()),
+                Some(value) => set(at, to, value)?,
+                None => return Ok(()),
             }
+            // Each one may lay what the one before made a whole path deeper.
+            nesting::check(at)
         }
         "$currentDate" => set(at, path, Bson::DateTime(DateTime::now())),
         "$push" | "$addToSet" | "$pull" | "$pullAll" | "$pop" => {

@@ -5,6 +5,9 @@ use std::io;
 use bson::Document;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::answer::Refusal;
+use super::nesting::{self, Fault};
+
 /// Longest message, as `hello` tells it.
 pub(super) const MOST_MESSAGE: usize = 48_000_000;
 const HEADER: usize = 16;
@@ -21,8 +24,8 @@ const REQUIRED: u32 = 0xffff;
 pub(super) struct Request {
     /// Its number, which the reply repeats.
     pub(super) id: i32,
-    /// The command, with the document sequences put in as arrays.
-    pub(super) command: Document,
+    /// The command, with the document sequences put in as arrays; a refusal when it was not decoded.
+    pub(super) command: Result<Document, Refusal>,
     /// The client does not read a reply.
     pub(super) silent: bool,
     /// The client spoke OP_QUERY.
@@ -68,7 +71,7 @@ fn op_msg(id: i32, mut message: Bytes) -> io::Result<Request> {
     let (mut body, mut sequences) = (None, Vec::new());
     while message.has_remaining() {
         match message.get_u8() {
-            0 => body = Some(document(&mut message)?),
+            0 => body = Some(take_document(&mut message)?),
             1 => {
                 let size =
                     usize::try_from(message.try_get_i32_le().map_err(|_| broken("a section breaks off"))?);
@@ -84,18 +87,27 @@ fn op_msg(id: i32, mut message: Bytes) -> io::Result<Request> {
                 section.advance(1);
                 let mut documents = Vec::new();
                 while section.has_remaining() {
-                    documents.push(document(&mut section)?);
+                    documents.push(take_document(&mut section)?);
                 }
                 sequences.push((name, documents));
             }
             _ => return Err(broken("an unknown section")),
         }
     }
-    let mut command = body.ok_or_else(|| broken("a message without a body"))?;
+    let body = body.ok_or_else(|| broken("a message without a body"))?;
+    let silent = flags & MORE_TO_COME != 0;
+    let documents = sequences.iter().flat_map(|(_, documents): &(String, Vec<Bytes>)| documents);
+    for bytes in std::iter::once(&body).chain(documents) {
+        if is_too_deep(bytes)? {
+            return Ok(Request { id, command: Err(nesting::too_deep()), silent, legacy: false });
+        }
+    }
+    let mut command = decode(&body)?;
     for (name, documents) in sequences {
+        let documents = documents.iter().map(decode).collect::<io::Result<Vec<Document>>>()?;
         command.insert(name, documents);
     }
-    Ok(Request { id, command, silent: flags & MORE_TO_COME != 0, legacy: false })
+    Ok(Request { id, command: Ok(command), silent, legacy: false })
 }
 
 fn op_query(id: i32, mut message: Bytes) -> io::Result<Request> {
@@ -107,15 +119,30 @@ fn op_query(id: i32, mut message: Bytes) -> io::Result<Request> {
         return Err(broken("a query of the old protocol"));
     }
     message.advance(8);
-    Ok(Request { id, command: document(&mut message)?, silent: false, legacy: true })
+    let body = take_document(&mut message)?;
+    let command = if is_too_deep(&body)? { Err(nesting::too_deep()) } else { Ok(decode(&body)?) };
+    Ok(Request { id, command, silent: false, legacy: true })
 }
 
-fn document(bytes: &mut Bytes) -> io::Result<Document> {
+/// The bytes of the next document, which are not decoded yet.
+fn take_document(bytes: &mut Bytes) -> io::Result<Bytes> {
     let length =
         bytes.get(..4).map(|mut length| length.get_i32_le()).and_then(|length| usize::try_from(length).ok());
-    let length =
-        length.filter(|length| *length <= bytes.len()).ok_or_else(|| broken("a document breaks off"))?;
-    Document::from_reader(&bytes.split_to(length)[..]).map_err(|_| broken("a document is no BSON"))
+    let length = length.filter(|length| *length >= 4 && *length <= bytes.len());
+    Ok(bytes.split_to(length.ok_or_else(|| broken("a document breaks off"))?))
+}
+
+/// Whether a document may not be decoded.
+fn is_too_deep(bytes: &Bytes) -> io::Result<bool> {
+    match nesting::scan(bytes, nesting::MOST_COMMAND) {
+        Ok(()) => Ok(false),
+        Err(Fault::TooDeep) => Ok(true),
+        Err(Fault::Broken) => Err(broken("a document is no BSON")),
+    }
+}
+
+fn decode(bytes: &Bytes) -> io::Result<Document> {
+    Document::from_reader(&bytes[..]).map_err(|_| broken("a document is no BSON"))
 }
 
 /// Writes the reply to `request`.

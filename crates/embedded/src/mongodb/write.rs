@@ -4,6 +4,7 @@ use bson::{Bson, Document, doc};
 
 use super::answer::{Answer, Refusal, document_of, documents_of, flag_of, number_of, text_of};
 use super::data::Data;
+use super::nesting::check_path;
 use super::path::set;
 use super::query::is_operators;
 use super::read::{project, select};
@@ -54,8 +55,8 @@ pub(super) fn delete(data: &mut Data, database: &str, command: &Document) -> Ans
         let empty = Document::new();
         let filter = document_of(&delete, "q")?.unwrap_or(&empty);
         let limit = if number_of(&delete, "limit")? == Some(1) { 1 } else { usize::MAX };
-        for document in select(data, &namespace, filter, &empty, 0, limit)? {
-            data.remove(&namespace, document.get("_id").unwrap_or(&Bson::Null));
+        for found in select(data, &namespace, filter, &empty, 0, limit)? {
+            data.remove(&namespace, &found.id);
             n += 1;
         }
         Ok(())
@@ -111,7 +112,7 @@ fn update_one(data: &mut Data, namespace: &str, command: &Document) -> Result<Up
     let found = select(data, namespace, filter, &empty, 0, limit)?;
     let mut done =
         Updated { matched: i32::try_from(found.len()).unwrap_or(i32::MAX), modified: 0, upserted: None };
-    for before in &found {
+    for before in found.iter().map(|found| &*found.document) {
         let after = updated(before, update, false)?;
         if after != *before {
             data.replace(namespace, after)?;
@@ -139,6 +140,7 @@ fn change_of<'a>(command: &'a Document, key: &str) -> Result<&'a Document, Refus
 fn seed(filter: &Document) -> Result<Document, Refusal> {
     let mut fresh = Document::new();
     for (path, condition) in filter {
+        check_path(path)?;
         match condition {
             _ if path.starts_with('$') => {}
             Bson::Document(operators) if is_operators(operators) => {
@@ -171,15 +173,17 @@ pub(super) fn find_and_modify(data: &mut Data, database: &str, command: &Documen
     };
     if flag_of(command, "remove", false) {
         if let Some(before) = &before {
-            data.remove(&namespace, before.get("_id").unwrap_or(&Bson::Null));
+            data.remove(&namespace, &before.id);
         }
         let n = i32::from(before.is_some());
+        let before = before.map(|before| (*before.document).clone());
         return Ok(doc! {"value": shown(before)?, "lastErrorObject": {"n": n}, "ok": 1.0});
     }
     let update = change_of(command, "update")?;
     let wants_new = flag_of(command, "new", false);
     let (old, new, last) = match before {
         Some(before) => {
+            let before = (*before.document).clone();
             let after = updated(&before, update, false)?;
             data.replace(&namespace, after.clone())?;
             (Some(before), Some(after), doc! {"n": 1, "updatedExisting": true})

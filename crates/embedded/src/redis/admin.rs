@@ -261,8 +261,8 @@ pub(super) fn info(call: &mut Call<'_>) -> Answer {
             "Persistence",
             format!(
                 "loading:0\r\nrdb_changes_since_last_save:{}\r\naof_enabled:1\r\naof_last_write_status:{}\r\n",
-                keys.unsaved(),
-                if keys.disk_works { "ok" } else { "err" }
+                store.log.unsaved(),
+                if keys.disk_works && store.log.works { "ok" } else { "err" }
             ),
         ),
         (

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::redis::keyspace::Keyspace;
 use crate::redis::protocol::{self, Reply};
-use crate::redis::session::{Session, Store};
+use crate::redis::session::{Access, Session, Store};
 use crate::redis::{admin, keys, strings};
 
 /// A reply, or the text of an error as Redis words it.
@@ -50,7 +50,8 @@ impl Call<'_> {
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const SYNTAX: &str = "ERR syntax error";
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
-const DISK: &str = "MISCONF Errors writing to the AOF file: the data file cannot be written, see the log";
+pub(super) const DISK: &str =
+    "MISCONF Errors writing to the AOF file: the disk cannot be written, see the log";
 
 /// What a command does to the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +156,7 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Command> {
 /// Runs one request of a connection.
 pub(super) fn execute(store: &mut Store, session: &mut Session, request: Vec<Bytes>) -> Reply {
     store.keys.stats.commands += 1;
+    store.access = Access::None;
     store.keys.tick();
     dispatch(store, session, request).unwrap_or_else(Reply::Error)
 }
@@ -177,6 +179,11 @@ fn dispatch(store: &mut Store, session: &mut Session, mut request: Vec<Bytes>) -
 }
 
 fn run(store: &mut Store, session: &mut Session, command: &'static Command, args: &[Bytes]) -> Answer {
+    store.access = store.access.max(match command.kind {
+        Kind::Other => Access::None,
+        Kind::Read => Access::Read,
+        Kind::Write | Kind::Grow => Access::Write,
+    });
     if matches!(command.kind, Kind::Write | Kind::Grow) && !store.keys.disk_works {
         return Err(DISK.into());
     }

@@ -1,12 +1,12 @@
-//! The keys: values, expiry, memory, eviction, and what changed since the last flush. No IO.
+//! The keys: values, expiry, memory, eviction, and what changed since the last record of the log, which can be undone. No IO.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::redis::Eviction;
+use crate::redis::{Eviction, log};
 
 /// What a key costs beside its own bytes and those of its value: the entry, its slot in the table, the buffers' heads.
 const OVERHEAD: u64 = 128;
@@ -28,15 +28,24 @@ pub(super) struct Entry {
     used: u64,
 }
 
-/// A changed key for the disk: its value and end, or `None` when it is gone.
-pub(super) type Change = (Bytes, Option<(Bytes, Option<i64>)>);
-
-/// What changed since the last flush.
+/// What changed since the last record of the log.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
-    /// Everything before `keys` is to be dropped first.
-    pub(super) cleared: bool,
-    pub(super) keys: Vec<Change>,
+struct Changes {
+    /// The changed keys, with what they were before.
+    keys: HashMap<Bytes, Option<Entry>>,
+    /// Everything was removed before these keys changed.
+    cleared: Option<Box<Cleared>>,
+    /// Bytes of the changed keys and values, about.
+    bytes: usize,
+}
+
+/// What there was before everything was removed.
+#[derive(Debug)]
+struct Cleared {
+    entries: IndexMap<Bytes, Entry>,
+    keys: HashMap<Bytes, Option<Entry>>,
+    memory: u64,
+    volatile: usize,
 }
 
 /// Counters for `INFO`.
@@ -54,10 +63,7 @@ pub(super) struct Stats {
 #[derive(Debug)]
 pub(super) struct Keyspace {
     entries: IndexMap<Bytes, Entry>,
-    dirty: HashSet<Bytes>,
-    cleared: bool,
-    /// Changed keys that are on their way to the disk.
-    flushing: usize,
+    changes: Changes,
     now: i64,
     clock: u64,
     memory: u64,
@@ -67,7 +73,7 @@ pub(super) struct Keyspace {
     pub(super) max_memory: u64,
     pub(super) eviction: Eviction,
     pub(super) stats: Stats,
-    /// False while the data file cannot be written; writes are refused meanwhile, as Redis does.
+    /// False while the log cannot be synced; writes are refused meanwhile, as Redis does.
     pub(super) disk_works: bool,
 }
 
@@ -75,9 +81,7 @@ impl Keyspace {
     pub(super) fn new(max_memory: u64, eviction: Eviction) -> Self {
         let mut this = Self {
             entries: IndexMap::new(),
-            dirty: HashSet::new(),
-            cleared: false,
-            flushing: 0,
+            changes: Changes::default(),
             now: 0,
             clock: 0,
             memory: 0,
@@ -151,16 +155,17 @@ impl Keyspace {
             Entry { value: Bytes::copy_from_slice(value), expires, version: self.clock, used: self.clock };
         self.memory += cost(key, value);
         self.volatile += usize::from(expires.is_some());
+        self.changes.bytes += key.len() + value.len();
         match self.entries.get_full_mut(key) {
             Some((_, known, place)) => {
                 let old = std::mem::replace(place, entry);
                 let known = known.clone();
                 self.forget(key, &old);
-                self.dirty.insert(known);
+                self.changes.keys.entry(known).or_insert(Some(old));
             }
             None => {
                 let key = Bytes::copy_from_slice(key);
-                self.dirty.insert(key.clone());
+                self.changes.keys.entry(key.clone()).or_insert(None);
                 self.entries.insert(key, entry);
             }
         }
@@ -176,11 +181,11 @@ impl Keyspace {
         }
         self.clock += 1;
         let Some((_, known, entry)) = self.entries.get_full_mut(key) else { return false };
+        self.changes.keys.entry(known.clone()).or_insert_with(|| Some(entry.clone()));
         self.volatile -= usize::from(entry.expires.is_some());
         self.volatile += usize::from(expires.is_some());
         entry.expires = expires;
         entry.version = self.clock;
-        self.dirty.insert(known.clone());
         true
     }
 
@@ -188,7 +193,7 @@ impl Keyspace {
     pub(super) fn remove(&mut self, key: &[u8]) -> bool {
         let Some((known, old)) = self.entries.swap_remove_entry(key) else { return false };
         self.forget(key, &old);
-        self.dirty.insert(known);
+        self.changes.keys.entry(known).or_insert(Some(old));
         true
     }
 
@@ -199,11 +204,10 @@ impl Keyspace {
 
     /// Removes everything.
     pub(super) fn clear(&mut self) {
-        self.entries = IndexMap::new();
-        self.dirty.clear();
-        self.cleared = true;
-        self.memory = 0;
-        self.volatile = 0;
+        let (entries, keys) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.changes.keys));
+        let (memory, volatile) = (std::mem::take(&mut self.memory), std::mem::take(&mut self.volatile));
+        // What was there before the first time is what is to be undone.
+        self.changes.cleared.get_or_insert_with(|| Box::new(Cleared { entries, keys, memory, volatile }));
     }
 
     /// The version of a key, 0 where there is none.
@@ -279,33 +283,53 @@ impl Keyspace {
         usize::try_from(self.random >> 16).unwrap_or(0) % self.len().max(1)
     }
 
-    /// Takes what changed since the last time.
-    pub(super) fn take_changes(&mut self) -> Changes {
-        let keys = std::mem::take(&mut self.dirty)
-            .into_iter()
-            .map(|key| {
-                let now = self.entries.get(&key).map(|entry| (entry.value.clone(), entry.expires));
-                (key, now)
-            })
-            .collect();
-        let changes = Changes { cleared: std::mem::take(&mut self.cleared), keys };
-        self.flushing = changes.keys.len() + usize::from(changes.cleared);
-        changes
+    /// Whether something changed since the last record.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changes.keys.is_empty() || self.changes.cleared.is_some()
     }
 
-    /// Notes how the flush of `changes` went. What could not be written is kept for the next one.
-    pub(super) fn flushed(&mut self, changes: &Changes, written: bool) {
-        self.flushing = 0;
-        self.disk_works = written;
-        if !written {
-            self.cleared |= changes.cleared;
-            self.dirty.extend(changes.keys.iter().map(|(key, _)| key.clone()));
+    /// Bytes that the next record takes, about.
+    pub(super) fn changed_bytes(&self) -> usize {
+        self.changes.bytes
+    }
+
+    /// Writes what changed to a record of the log.
+    pub(super) fn record(&self, record: &mut Vec<u8>) {
+        if self.changes.cleared.is_some() {
+            log::clear(record);
+        }
+        for key in self.changes.keys.keys() {
+            match self.entries.get(key) {
+                Some(entry) => log::set(record, key, &entry.value, entry.expires),
+                None => log::remove_key(record, key),
+            }
         }
     }
 
-    /// Changes that a crash would lose now.
-    pub(super) fn unsaved(&self) -> usize {
-        self.dirty.len() + usize::from(self.cleared) + self.flushing
+    /// What changed is in the log.
+    pub(super) fn keep_changes(&mut self) {
+        self.changes = Changes::default();
+    }
+
+    /// Undoes what changed since the last record.
+    pub(super) fn undo_changes(&mut self) {
+        let Changes { mut keys, cleared, .. } = std::mem::take(&mut self.changes);
+        if let Some(before) = cleared {
+            self.entries = before.entries;
+            self.memory = before.memory;
+            self.volatile = before.volatile;
+            keys = before.keys;
+        }
+        for (key, before) in keys {
+            if let Some(now) = self.entries.swap_remove(&key) {
+                self.forget(&key, &now);
+            }
+            if let Some(before) = before {
+                self.memory += cost(&key, &before.value);
+                self.volatile += usize::from(before.expires.is_some());
+                self.entries.insert(key, before);
+            }
+        }
     }
 
     /// Puts in what the disk held; nothing counts as changed but what ended meanwhile.
@@ -313,7 +337,7 @@ impl Keyspace {
         for (key, value, expires) in keys {
             self.set(&key, &value, expires);
         }
-        self.dirty.clear();
+        self.keep_changes();
     }
 }
 
@@ -328,7 +352,50 @@ pub(super) fn usage(key: &[u8], entry: &Entry) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    type Seen = (Bytes, Bytes, Option<i64>, u64);
+
+    /// Everything that can be seen of the keys.
+    fn seen(keys: &Keyspace) -> (Vec<Seen>, u64, usize) {
+        let mut all: Vec<_> = keys
+            .entries
+            .iter()
+            .map(|(key, entry)| (key.clone(), entry.value.clone(), entry.expires, entry.version))
+            .collect();
+        all.sort();
+        (all, keys.memory, keys.volatile)
+    }
+
+    #[test]
+    fn undo_brings_back_all_that_changed_since_the_record() {
+        let mut keys = Keyspace::new(0, Eviction::Noeviction);
+        let later = Some(keys.now() + 60_000);
+        for name in [b"a", b"b", b"c", b"d"] {
+            keys.set(name, b"1", None);
+        }
+        keys.expire(b"d", later);
+        keys.keep_changes();
+        let before = seen(&keys);
+        keys.set(b"a", b"22", later);
+        keys.set(b"a", b"333", None);
+        keys.set(b"new", b"1", later);
+        keys.remove(b"b");
+        keys.expire(b"c", later);
+        keys.expire(b"d", None);
+        keys.undo_changes();
+        assert_eq!(seen(&keys), before);
+        keys.set(b"a", b"2", None);
+        keys.clear();
+        keys.set(b"b", b"2", later);
+        keys.clear();
+        keys.set(b"new", b"2", later);
+        keys.undo_changes();
+        assert_eq!(seen(&keys), before);
+        assert!(!keys.is_changed());
+    }
 
     #[test]
     fn eviction_keeps_memory_below_the_limit_and_the_used_key_alive() {

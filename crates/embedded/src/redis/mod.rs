@@ -7,14 +7,17 @@ mod commands;
 mod disk;
 mod keys;
 mod keyspace;
+mod log;
 mod protocol;
 mod server;
 mod session;
 mod strings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use server::serve;
+
+use crate::file::{DataFile, Place, accepted};
 
 /// The version of Redis whose behaviour is followed, as `INFO` and `HELLO` tell it.
 pub const VERSION: &str = "7.4.0";
@@ -28,6 +31,25 @@ pub struct Options {
     pub max_memory: u64,
     /// What goes when `max_memory` is reached.
     pub eviction: Eviction,
+}
+
+fn place(data: &Path, accept_loss: bool) -> Place {
+    Place { folder: data.to_owned(), name: "redis", store: "Redis", accept_loss }
+}
+
+/// Opens the data in a folder: the file, every key, the number of the last record.
+async fn open(data: &Path, accept_loss: bool) -> anyhow::Result<(DataFile, Vec<disk::Kept>, u64)> {
+    let folder = data.to_owned();
+    DataFile::open(place(data, accept_loss), move |database, last| disk::read(database, &folder, last)).await
+}
+
+/// Accepts that the data in the folder `data` is less than what was acknowledged, so that [`serve`] starts with it. False
+/// when another process serves it.
+///
+/// # Errors
+/// When the data cannot be read.
+pub async fn accept_loss(data: &Path) -> anyhow::Result<bool> {
+    accepted(open(data, true).await)
 }
 
 /// What goes when `max_memory` is reached: the `maxmemory-policy` of Redis.

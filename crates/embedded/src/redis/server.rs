@@ -1,8 +1,12 @@
-//! Connections, the sweep and the flush. All commands run under one lock, which is never held while waiting.
+//! Connections, the sweep and the log. All commands run under one lock, which is never held while waiting.
+//!
+//! What the requests of one read wrote is handed to the kernel as one record before their replies are sent, so that it
+//! survives the process; each second it is synced, so that it survives the machine.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,17 +20,20 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::accept;
 use crate::file::DataFile;
-use crate::redis::Options;
 use crate::redis::commands;
-use crate::redis::disk::{self, FILE};
+use crate::redis::disk;
 use crate::redis::keyspace::Keyspace;
+use crate::redis::log::{self, Log};
 use crate::redis::protocol::{Parser, Reply};
-use crate::redis::session::{Session, Store};
+use crate::redis::session::{Access, Session, Store};
+use crate::redis::{Options, open};
 
 /// How often keys that ended are looked for, as Redis's `hz 10`.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
-/// How often changes go to the disk, as Redis's `appendfsync everysec`.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// How often the log is synced, as Redis's `appendfsync everysec`.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of changes gathered in one record of the log.
+const MOST_CHANGES: usize = 4 * 1024 * 1024;
 /// Replies gathered before they are sent, so that a client that asks for much costs little memory.
 const MOST_OUTPUT: usize = 1024 * 1024;
 /// Room to read into at a time.
@@ -41,9 +48,9 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Store> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves the protocol on `listener` until `shutdown` ends, then writes what changed and returns.
+/// Serves the protocol on `listener` until `shutdown` ends, then syncs what changed and returns.
 ///
-/// Changes are written each second as one transaction: a crash loses about one second at most.
+/// What was answered survives the end of the process; a crash of the machine loses about one second at most.
 ///
 /// # Errors
 /// When the data cannot be read at the start, or what changed last cannot be written at the end.
@@ -53,17 +60,26 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener of the embedded Redis has no address")?;
-    let (disk, kept) = DataFile::open(options.data, FILE, "Redis", disk::read).await?;
+    let (disk, kept, last) = open(&options.data, false).await?;
+    let log = Log::start(&options.data, last)?;
     let mut keys = Keyspace::new(options.max_memory, options.eviction);
     keys.load(kept);
     let (port, started) = (address.port(), Instant::now());
-    let shared = Arc::new(Mutex::new(Store { keys, clients: BTreeMap::new(), port, started }));
+    let shared = Arc::new(Mutex::new(Store {
+        keys,
+        log,
+        access: Access::None,
+        clients: BTreeMap::new(),
+        port,
+        started,
+    }));
     let disk = Arc::new(disk);
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     // Whatever ends this function, even the caller dropping it, ends the connections too.
     let stop_on_drop = stop.clone().drop_guard();
     tasks.spawn(keep(shared.clone(), disk.clone(), stop.clone()));
+    tasks.spawn(fold(shared.clone(), disk.clone(), options.data, last, stop.clone()));
     let (mut next, clients) = (0, shared.clone());
     let serve = |stream, peer| {
         next += 1;
@@ -78,7 +94,7 @@ pub async fn serve(
     drop(stop_on_drop);
     tasks.close();
     tasks.wait().await;
-    flush(&shared, &disk).await.context("the last changes of the embedded Redis were not written")
+    sync(&shared, &disk).await.context("the last changes of the embedded Redis were not synced")
 }
 
 /// Serves one client until it leaves. An error of its socket is its own business.
@@ -118,7 +134,7 @@ async fn connection(
     }
 }
 
-/// Answers the requests that are there; true when it stopped early because the replies are many.
+/// Answers the requests that are there; true when it stopped early because the replies or the changes are many.
 fn answer(
     parser: &mut Parser,
     input: &mut BytesMut,
@@ -127,52 +143,128 @@ fn answer(
     shared: &Shared,
 ) -> bool {
     let mut store = lock(shared);
+    // The replies since the first write: where each begins, and what its request did.
+    let mut replies: Vec<(usize, Access)> = Vec::new();
+    let mut more = false;
     while !session.closing {
-        if output.len() >= MOST_OUTPUT {
-            return true;
+        if output.len() >= MOST_OUTPUT || store.keys.changed_bytes() >= MOST_CHANGES {
+            more = true;
+            break;
         }
-        let reply = match parser.next(input) {
-            Ok(None) => return false,
-            Ok(Some(request)) => commands::execute(&mut store, session, request),
+        let (reply, access) = match parser.next(input) {
+            Ok(None) => break,
+            Ok(Some(request)) => (commands::execute(&mut store, session, request), store.access),
             Err(broken) => {
                 session.closing = true;
-                Reply::Error(broken.0)
+                (Reply::Error(broken.0), Access::None)
             }
         };
-        if let Err(error) = reply.encode(session.resp3, output) {
-            tracing::warn!(%error, "a reply of the embedded Redis could not be encoded");
-            session.closing = true;
+        if access == Access::Write || !replies.is_empty() {
+            replies.push((output.len(), access));
         }
+        encode(reply, session, output);
     }
-    false
+    let worked = store.log.works;
+    if let Err(error) = store.commit() {
+        // Once, not for each of thousands of requests on a disk that is full already.
+        if worked {
+            tracing::error!(%error, "the log of the embedded Redis cannot be written; writes are refused");
+        }
+        refuse(&replies, session, output);
+    }
+    more
 }
 
-/// Drops keys that ended and writes what changed, until told to stop.
+fn encode(reply: Reply, session: &mut Session, output: &mut BytesMut) {
+    if let Err(error) = reply.encode(session.resp3, output) {
+        tracing::warn!(%error, "a reply of the embedded Redis could not be encoded");
+        session.closing = true;
+    }
+}
+
+/// Replaces the replies of requests that wrote, and of those that may have read what they wrote.
+fn refuse(replies: &[(usize, Access)], session: &mut Session, output: &mut BytesMut) {
+    let Some((first, _)) = replies.first() else { return };
+    let sent = output.split_off(*first);
+    let ends = replies.iter().skip(1).map(|(at, _)| at - first).chain([sent.len()]);
+    for ((at, access), end) in replies.iter().zip(ends) {
+        match access {
+            Access::None => output.extend_from_slice(sent.get(at - first..end).unwrap_or_default()),
+            Access::Read | Access::Write => encode(Reply::Error(commands::DISK.into()), session, output),
+        }
+    }
+}
+
+/// Drops keys that ended and syncs the log, until told to stop.
 async fn keep(shared: Shared, disk: Arc<DataFile>, stop: CancellationToken) {
-    let (mut sweep, mut write) = (interval(SWEEP_EVERY), interval(FLUSH_EVERY));
+    let (mut sweep, mut write) = (interval(SWEEP_EVERY), interval(SYNC_EVERY));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     write.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = sweep.tick() => lock(&shared).keys.sweep(),
+            _ = sweep.tick() => {
+                let mut store = lock(&shared);
+                store.keys.sweep();
+                // What cannot be written comes back, and is met by the next sweep.
+                let _ = store.commit();
+            }
             _ = write.tick() => {
-                if let Err(error) = flush(&shared, &disk).await {
-                    tracing::error!(%error, "the data file of the embedded Redis cannot be written; writes are refused");
+                if let Err(error) = sync(&shared, &disk).await {
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "the log of the embedded Redis cannot be synced; writes are refused");
                 }
             }
         }
     }
 }
 
-/// Writes what changed on a thread that may block. What could not be written is kept for the next time.
-async fn flush(shared: &Shared, disk: &Arc<DataFile>) -> anyhow::Result<()> {
-    let changes = lock(shared).keys.take_changes();
-    if !changes.cleared && changes.keys.is_empty() {
-        return Ok(());
+/// Makes what was written last on a thread that may block: the log first, then the number of its last record.
+async fn sync(shared: &Shared, disk: &Arc<DataFile>) -> anyhow::Result<()> {
+    let Some(unsynced) = lock(shared).log.unsynced() else { return Ok(()) };
+    let unsynced = Arc::new(unsynced);
+    let syncing = unsynced.clone();
+    let result = disk
+        .blocking(move |disk| {
+            syncing.sync()?;
+            disk.acknowledge(syncing.last)
+        })
+        .await;
+    let mut store = lock(shared);
+    store.keys.disk_works = result.is_ok();
+    if result.is_ok() {
+        store.log.synced(&unsynced);
     }
-    let changes = Arc::new(changes);
-    let result = disk.write(changes.clone(), disk::write).await;
-    lock(shared).keys.flushed(&changes, result.is_ok());
     result
+}
+
+/// Folds a log that is long into the data file, until told to stop. `last` is the record that the file holds.
+async fn fold(shared: Shared, disk: Arc<DataFile>, folder: PathBuf, mut last: u64, stop: CancellationToken) {
+    let mut look = interval(SYNC_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let rotated = {
+            let mut store = lock(&shared);
+            store.log.is_long().then(|| store.log.rotate())
+        };
+        let done = match rotated {
+            None => continue,
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(until)) => {
+                let (folder, after) = (folder.clone(), last);
+                let fold = move |disk: &DataFile| {
+                    let folded = log::fold(&folder, after, until)?;
+                    anyhow::ensure!(folded.last == until, "the log is damaged after record {}", folded.last);
+                    disk.commit(until, |transaction, _| disk::write(transaction, &folded))?;
+                    log::remove(&folder, until)
+                };
+                disk.blocking(fold).await.map(|()| last = until)
+            }
+        };
+        if let Err(error) = done {
+            // The log holds it all; it only grows.
+            let error = format!("{error:#}");
+            tracing::error!(error, "the log of the embedded Redis cannot be folded into its data file");
+        }
+    }
 }

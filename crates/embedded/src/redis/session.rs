@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::redis::commands::Command;
 use crate::redis::keyspace::Keyspace;
+use crate::redis::log::Log;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -61,8 +62,36 @@ impl Session {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) keys: Keyspace,
+    pub(super) log: Log,
+    /// What the request that runs now did with keys.
+    pub(super) access: Access,
     /// The lines of `CLIENT LIST` by connection.
     pub(super) clients: BTreeMap<u64, String>,
     pub(super) port: u16,
     pub(super) started: std::time::Instant,
+}
+
+/// What a request did with keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    #[default]
+    None,
+    Read,
+    Write,
+}
+
+impl Store {
+    /// Hands what changed to the kernel. What cannot be written is undone.
+    pub(super) fn commit(&mut self) -> std::io::Result<()> {
+        if !self.keys.is_changed() {
+            return Ok(());
+        }
+        let keys = &self.keys;
+        let written = self.log.append(|record| keys.record(record));
+        match &written {
+            Ok(()) => self.keys.keep_changes(),
+            Err(_) => self.keys.undo_changes(),
+        }
+        written
+    }
 }
