@@ -212,6 +212,9 @@ pub struct UpArgs {
     /// Make the stack of another project this project's; data and passwords stay as they are
     #[arg(long)]
     pub take_over: bool,
+    /// Continue with embedded data that is less than what was acknowledged (local)
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Who judges what would be done.

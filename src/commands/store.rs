@@ -6,8 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::StoreArgs;
 use crate::commands::serve::log_to_stderr;
-use crate::error::ExitStatus;
-use appforge_embedded::{mongodb, redis};
+use crate::error::{ExitStatus, Failure};
+use appforge_embedded::{Loss, mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
@@ -19,13 +19,18 @@ pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };
     tracing::info!("the embedded {} listens on {address}", args.name);
-    if args.name == "mongodb" {
-        mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await?;
+    let served = if args.name == "mongodb" {
+        mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await
     } else {
         let eviction = redis::Eviction::named(&args.maxmemory_policy)
             .ok_or_else(|| anyhow!("unknown Redis eviction policy `{}`", args.maxmemory_policy))?;
         let options = redis::Options { data: args.data, max_memory: args.maxmemory, eviction };
-        redis::serve(listener, options, shutdown).await?;
-    }
-    Ok(ExitStatus::Done)
+        redis::serve(listener, options, shutdown).await
+    };
+    served.map(|()| ExitStatus::Done).map_err(|error| match error.downcast::<Loss>() {
+        Ok(loss) => Failure::new(ExitStatus::Failed, loss.to_string())
+            .hint("restore a copy of the data, or continue with what it holds: `appforge up --accept-loss`")
+            .into(),
+        Err(other) => other,
+    })
 }

@@ -49,6 +49,9 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     let target = target(context, &stack)?.claimed(claim(context, &stack)?.taking_over(args.take_over));
+    if args.accept_loss {
+        accept_loss(context, &target).await?;
+    }
     let options = Options {
         timeout: args.timeout.0,
         force_conflicts: args.force_conflicts,
@@ -80,6 +83,19 @@ pub fn outcome_json(outcome: &Outcome) -> Value {
         "changed": !outcome.plan.is_empty(), "plan": outcome.plan, "status": outcome.status,
         "unreachable": outcome.unreachable, "left": outcome.left,
     })
+}
+
+/// Accepts what embedded stores lost, once: a later loss is refused again.
+async fn accept_loss(context: &Context, target: &Target) -> Result<()> {
+    let Target::Local(local) = target else {
+        let message = "`--accept-loss` is for embedded stores, which only the target local has";
+        return Err(Failure::new(ExitStatus::Usage, message).hint("remove `--accept-loss`").into());
+    };
+    let _lock = local.lock("up", |owner| context.out.say(format!("waiting for {owner}"))).await?;
+    for line in local.accept_loss().await? {
+        context.out.say(line);
+    }
+    Ok(())
 }
 
 /// Brings the stack to `replicas` replicas of what `stack` says, and says what was done.

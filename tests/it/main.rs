@@ -1,6 +1,8 @@
 //! The one test binary of the command line: each module runs the real `appforge` in a folder of its own.
 
 #[cfg(test)]
+mod accept_loss;
+#[cfg(test)]
 mod compose;
 #[cfg(test)]
 mod config;

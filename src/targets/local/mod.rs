@@ -319,6 +319,15 @@ impl Local {
         unused.map(stores::secret_name).try_for_each(|name| secrets.remove(&name))
     }
 
+    /// Lets the embedded stores continue with less than they acknowledged; returns a line for each.
+    ///
+    /// # Errors
+    /// When the data of one cannot be read, or another project owns the stack.
+    pub async fn accept_loss(&self) -> Result<Vec<String>> {
+        self.find().await?;
+        stores::accept_loss(&self.layout).await
+    }
+
     /// Ends what a crash left behind.
     ///
     /// # Errors

@@ -134,6 +134,27 @@ pub(super) fn plan_from_another_build(desired: &Desired, status: &Status) -> Pla
     plan
 }
 
+/// Lets the embedded stores that have data continue with less than they acknowledged.
+pub(super) async fn accept_loss(layout: &Layout) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for kind in [Kind::Mongodb, Kind::Redis] {
+        let name = store_name(kind);
+        let data = layout.data().join(name);
+        // Without it there is nothing that could be less; and the folder may be that of a server found on PATH.
+        if !data.join(format!("{name}.commit")).exists() {
+            continue;
+        }
+        let accepted = match kind {
+            Kind::Mongodb => appforge_embedded::mongodb::accept_loss(&data).await?,
+            _ => appforge_embedded::redis::accept_loss(&data).await?,
+        };
+        let done =
+            if accepted { "continues with what its data holds" } else { "is running and lost nothing" };
+        lines.push(format!("{name} {done}"));
+    }
+    Ok(lines)
+}
+
 /// What `up` does while nothing runs.
 pub(super) fn plan_from_nothing(desired: &Desired) -> Plan {
     let mut plan = Plan::default();
