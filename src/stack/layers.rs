@@ -209,9 +209,7 @@ fn expected(default: Option<&Value>, given: &Node, error: &serde_json::Error) ->
             format!("`true` or `false` is expected, not {shown}")
         }
         Some(Value::Array(_)) if !value.is_array() => format!("a list is expected, not {shown}"),
-        _ if value.is_string() && shown_value(&value) != value.to_string() => {
-            "a longer text cannot be the value".to_owned()
-        }
+        _ if yaml::is_long(&value) => "a longer text cannot be the value".to_owned(),
         _ => error.to_string(),
     }
 }

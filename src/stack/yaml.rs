@@ -216,12 +216,12 @@ pub fn other_kind(known: &[&str]) -> String {
 
 /// A value for messages; one of several lines, or a long one, is not quoted.
 pub fn shown_value(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.contains('\n') || text.chars().count() > LONGEST_VALUE => {
-            "a longer text".to_owned()
-        }
-        other => other.to_string(),
-    }
+    if is_long(value) { "a longer text".to_owned() } else { value.to_string() }
+}
+
+/// Whether a value is a text that messages do not quote.
+pub fn is_long(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains('\n') || text.chars().count() > LONGEST_VALUE)
 }
 
 /// Whether a mapping has keys and none of them is one of `known`, or near to it: it is another kind of file.
