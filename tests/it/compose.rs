@@ -71,7 +71,11 @@ impl Stack {
 
     fn of_file(&self, text: String) -> Compose {
         let layer = Layer::File { name: "appforge.yaml".into(), text };
-        Compose::new(self.folder.path(), &resolve(&[layer]).unwrap().stack, BTreeMap::new())
+        Compose::new(
+            &self.folder.path().join(".appforge"),
+            &resolve(&[layer]).unwrap().stack,
+            BTreeMap::new(),
+        )
     }
 
     /// The stand-in listens on the port that the file names, as a service of the user does.

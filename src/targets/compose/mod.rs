@@ -60,7 +60,8 @@ impl Compose {
         templates: std::collections::BTreeMap<String, String>,
     ) -> Self {
         let folder = state_folder.join("compose");
-        let claim = Claim::new(state_folder, state_folder, stack.id.clone(), false);
+        let claim =
+            Claim::new(state_folder.parent().unwrap_or(state_folder), state_folder, stack.id.clone(), false);
         Self { stack: stack.clone(), folder, templates, claim }
     }
 

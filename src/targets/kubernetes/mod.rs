@@ -82,7 +82,8 @@ impl Kubernetes {
         announcer: Announcer,
     ) -> Self {
         let folder = state_folder.join("kubernetes");
-        let claim = Claim::new(state_folder, state_folder, stack.id.clone(), true);
+        let claim =
+            Claim::new(state_folder.parent().unwrap_or(state_folder), state_folder, stack.id.clone(), true);
         Self { stack: stack.clone(), folder, templates, context, announcer, claim }
     }
 

@@ -48,7 +48,7 @@ async fn gateway_stays_when_haproxy_refuses_its_new_configuration() {
     let with = |file: String, template: &str| {
         let layer = Layer::File { name: "appforge.yaml".into(), text: file };
         let templates = BTreeMap::from([("compose/haproxy.cfg".to_owned(), template.to_owned())]);
-        Compose::new(stack.folder.path(), &resolve(&[layer]).unwrap().stack, templates)
+        Compose::new(&stack.folder.path().join(".appforge"), &resolve(&[layer]).unwrap().stack, templates)
     };
     // Nothing runs yet: nothing is started either.
     let error = with(file.clone(), "frontend\n").up(1, LONG, &|_| {}).await.unwrap_err();

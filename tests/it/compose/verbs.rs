@@ -88,7 +88,8 @@ fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
 /// The password that was made for this stack opens MongoDB, and nothing else does.
 async fn mongodb_lets_nobody_in_without_the_password(stack: &Stack, project: &Project) {
     let layer = Layer::File { name: "appforge.yaml".into(), text: stack.text("image: bundled") };
-    let compose = Compose::new(project.path(), &resolve(&[layer]).unwrap().stack, BTreeMap::new());
+    let compose =
+        Compose::new(&project.path().join(".appforge"), &resolve(&[layer]).unwrap().stack, BTreeMap::new());
     let uri = compose.subject(3).await.unwrap().mongodb_uri.reveal().to_owned();
     let password = project.read(".appforge/compose/secrets/mongodb_password");
     let count = async |uri: &str| {
