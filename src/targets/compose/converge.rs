@@ -56,16 +56,23 @@ impl Compose {
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
         // Replicas that do no work, such as the first of a version that does not start, need no replacing.
         let old = discard(&engine, outdated, |state| state != State::Healthy).await?;
-        if old.is_empty() {
-            stack.retire(&engine, &before, replicas, say).await?;
-            stack.run(&engine, &cli, &["--remove-orphans"], deadline, say).await?;
-        } else {
+        let moved = before
+            .iter()
+            .any(|container| container.component != "service" && wanted.left_folder(container).is_some());
+        if moved || !old.is_empty() {
             let mut arguments = vec!["--no-deps", "gateway"];
             arguments.extend(stack.stores());
+            if moved {
+                arguments.push("--force-recreate");
+            }
             stack.run(&engine, &cli, &arguments, deadline, say).await?;
-            stack.replace(&engine, &cli, &old, replicas, deadline, say).await?;
-            stack.run(&engine, &cli, &["--remove-orphans"], deadline, say).await?;
         }
+        if old.is_empty() {
+            stack.retire(&engine, &before, replicas, say).await?;
+        } else {
+            stack.replace(&engine, &cli, &old, replicas, deadline, say).await?;
+        }
+        stack.run(&engine, &cli, &["--remove-orphans"], deadline, say).await?;
         let containers = stack.wait_until_ready(&engine, replicas, deadline, say).await?;
         stack.tell_replicas(&containers, replicas, say).await;
         Ok((plan, stack.status_of(&engine, &containers, replicas)))

@@ -1,6 +1,7 @@
 //! What `up` would do: the documents against the containers that run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -22,6 +23,8 @@ const HASHING: Duration = Duration::from_secs(30);
 /// What each component should be.
 pub(super) struct Wanted {
     components: BTreeMap<String, Component>,
+    /// The folder of the documents, without links.
+    folder: PathBuf,
 }
 
 struct Component {
@@ -41,7 +44,22 @@ impl Wanted {
     pub fn is_current(&self, container: &Container) -> bool {
         self.components
             .get(&container.component)
-            .is_some_and(|component| component.causes(container).is_empty())
+            .is_some_and(|component| self.causes(component, container).is_empty())
+    }
+
+    /// The folder that a container reads its files from, when that is not ours: the project was renamed, and Compose does not
+    /// compare paths.
+    pub fn left_folder<'c>(&self, container: &'c Container) -> Option<&'c str> {
+        let folder = container.documents.as_deref();
+        folder.filter(|folder| std::fs::canonicalize(folder).ok().as_ref() != Some(&self.folder))
+    }
+
+    fn causes(&self, component: &Component, container: &Container) -> Vec<String> {
+        let mut causes = component.causes(container);
+        if let Some(left) = self.left_folder(container) {
+            causes.push(format!("folder: {left} -> {}", self.folder.display()));
+        }
+        causes
     }
 }
 
@@ -111,7 +129,7 @@ impl Compose {
             }
             let mut causes: Vec<String> = there
                 .iter()
-                .flat_map(|container| component.causes(container))
+                .flat_map(|container| wanted.causes(component, container))
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .collect();
@@ -170,6 +188,7 @@ impl Compose {
                 },
             );
         }
-        Ok(Wanted { components })
+        let folder = std::fs::canonicalize(&self.folder).unwrap_or_else(|_| self.folder.clone());
+        Ok(Wanted { components, folder })
     }
 }

@@ -90,6 +90,24 @@ async fn clone_is_refused_while_the_first_folder_is_there_and_moves_are_followed
     assert_eq!(run("one", &["status"]).code, Some(0));
     std::fs::rename(parent.path().join("one"), parent.path().join("two")).unwrap();
     assert_eq!(run("two", &["status"]).code, Some(0));
+    // Containers read their files from the old path, which is gone: one that starts again would not find them.
+    let diff = run("two", &["diff"]);
+    assert_eq!(diff.code, Some(5), "{diff:#?}");
+    let folder = |name: &str| parent.path().join(name).join(".appforge/compose").display().to_string();
+    let cause = format!("folder: {} -> {}", folder("one"), folder("two"));
+    assert_eq!(
+        diff.stdout.matches(&cause).count(),
+        4,
+        "gateway, both stores and the replica: {}",
+        diff.stdout
+    );
+    let up = run("two", &["up"]);
+    assert_eq!(up.code, Some(0), "{up:#?}");
+    assert_eq!(run("two", &["diff"]).code, Some(0));
+    for container in stack.containers() {
+        let restart = Command::new("docker").args(["restart", &container]).output().unwrap();
+        assert!(restart.status.success(), "{}", String::from_utf8_lossy(&restart.stderr));
+    }
     let down = run("two", &["down", "--volumes", "--yes"]);
     assert_eq!(down.code, Some(0), "{down:#?}");
 }
