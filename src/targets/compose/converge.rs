@@ -41,7 +41,7 @@ impl Compose {
         for port in stack.published() {
             stack.check_port(&engine, &before, port)?;
         }
-        stack.check_subnet(&engine).await?;
+        stack.check_subnet(&engine, &before).await?;
         let own = stack.record_owner(&engine, say).await?;
         stack.write_credentials(&engine, own).await?;
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;

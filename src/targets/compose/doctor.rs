@@ -35,7 +35,7 @@ impl Compose {
                 Err(error) => Finding::bad(&name, &error),
             });
         }
-        findings.push(match self.check_subnet(&engine).await {
+        findings.push(match self.check_subnet(&engine, &containers).await {
             Ok(()) => Finding::good("edge network", "its addresses are free"),
             Err(error) => Finding::bad("edge network", &error),
         });

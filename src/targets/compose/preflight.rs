@@ -67,11 +67,22 @@ impl Compose {
         }
     }
 
-    /// No other network has the addresses of the edge network.
-    pub(super) async fn check_subnet(&self, engine: &Engine) -> Result<()> {
+    /// No other network has the addresses of the edge network, and a running stack keeps its own: Compose would stop the gateway
+    /// and then fail to replace a network that is in use.
+    pub(super) async fn check_subnet(&self, engine: &Engine, containers: &[Container]) -> Result<()> {
         let own = format!("{}_edge", self.project());
         let wanted = subnet(&self.stack);
         for (name, other) in engine.subnets().await? {
+            if name == own && other != wanted && containers.iter().any(Container::is_up) {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!(
+                        "the running stack has the addresses {other}, and `compose.subnet` asks for {wanted}"
+                    ),
+                )
+                .hint("appforge down --target compose && appforge up --target compose   # keeps the data")
+                .into());
+            }
             if name != own && overlap(&wanted, &other) {
                 return Err(Failure::new(
                     ExitStatus::Failed,

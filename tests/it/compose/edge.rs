@@ -154,3 +154,17 @@ fn gateway_is_asked_without_a_proxy_when_docker_sets_one() {
     assert!(variables.contains(nowhere), "Compose sets them: {variables}");
     project.done(&["down", "--volumes", "--yes"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn running_stack_stays_when_its_subnet_is_changed() {
+    let Some(stack) = Stack::new("subnet") else { return };
+    stack.web().up(1, LONG, &|_| {}).await.unwrap();
+    let containers = stack.containers();
+    let file = stack.text("image: 'appforge-test-web:1'");
+    let changed = file.replace("compose: {", "compose: {subnet: '10.249.252.0/22', ");
+    let error = stack.of_file(changed).up(1, LONG, &|_| {}).await.unwrap_err();
+    assert_eq!(status_of(&error), ExitStatus::Failed);
+    assert!(render(&error).contains("asks for 10.249.252.0/22"), "{}", render(&error));
+    assert_eq!(stack.containers(), containers);
+    assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
+}
