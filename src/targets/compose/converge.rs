@@ -42,8 +42,9 @@ impl Compose {
             stack.check_port(&engine, &before, port)?;
         }
         stack.check_subnet(&engine, &before).await?;
-        let own = stack.record_owner(&engine, say).await?;
-        stack.write_credentials(&engine, own).await?;
+        // A project without the password of the data does not become its owner.
+        stack.write_credentials(&engine, stack.is_owner(&engine).await?).await?;
+        stack.record_owner(&engine, say).await?;
         stack.provide_images(&engine, &cli, &documents, deadline, say).await?;
         let wanted = stack.wanted(&engine, &cli, &documents, deadline).await?;
         stack.check_gateway(&engine, &wanted, &before, &documents).await?;

@@ -29,11 +29,19 @@ impl Compose {
         Ok(engine)
     }
 
-    /// Records this project as the owner. Returns whether it was that before, so that the data there is its own.
+    /// Whether the data there is this project's own.
+    ///
+    /// # Errors
+    /// When the engine refuses, or the identity cannot be read.
+    pub(super) async fn is_owner(&self, engine: &Engine) -> Result<bool> {
+        self.owner(engine).await?.map_or(Ok(false), |owner| self.claim.is_owner(&owner))
+    }
+
+    /// Records this project as the owner.
     ///
     /// # Errors
     /// When another project was faster, the engine refuses, or the identity cannot be kept.
-    pub(super) async fn record_owner(&self, engine: &Engine, say: Say<'_>) -> Result<bool> {
+    pub(super) async fn record_owner(&self, engine: &Engine, say: Say<'_>) -> Result<()> {
         let before = self.owner(engine).await?;
         let own = match &before {
             Some(owner) => self.claim.is_owner(owner)?,
@@ -42,7 +50,7 @@ impl Compose {
         let wanted = self.claim.settle(before.as_ref())?;
         let marked = self.marked(engine).await?;
         if marked.as_ref() == Some(&wanted) {
-            return Ok(own);
+            return Ok(());
         }
         if marked.is_some() {
             self.forget_owner(engine).await?;
@@ -64,13 +72,7 @@ impl Compose {
         // One that another command made meanwhile stays as it is.
         engine.docker.create_volume(request).await?;
         let owner = self.marked(engine).await?;
-        self.claim.clone().taking_over(false).check(
-            "compose",
-            self.project(),
-            owner.as_ref(),
-            Scope::Folder,
-        )?;
-        Ok(own)
+        self.claim.clone().taking_over(false).check("compose", self.project(), owner.as_ref(), Scope::Folder)
     }
 
     /// Removes the record, with the data that it is about.
