@@ -2,16 +2,12 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
-use utoipa::OpenApi;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
 
-use crate::items::{Item, Page};
+use crate::items::Page;
 use crate::problem::Problem;
 use crate::status::Health;
-
-#[derive(OpenApi)]
-#[openapi(components(schemas(Item, Page, Problem, Health)))]
-struct Schemas;
 
 /// The route of the description.
 pub fn router() -> Router {
@@ -21,8 +17,6 @@ pub fn router() -> Router {
 
 /// The description. Every route may also answer 429, and those of the items 503.
 pub fn document() -> Value {
-    let mut document = serde_json::to_value(Schemas::openapi()).unwrap_or_default();
-    document["info"] = json!({"title": "appforge service", "version": env!("CARGO_PKG_VERSION")});
     let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
     let body = json!({"required": true, "content": {"application/json": {"schema": {
         "type": "object", "additionalProperties": false, "properties": {
@@ -38,7 +32,7 @@ pub fn document() -> Value {
         json!({"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}}),
         json!({"name": "cursor", "in": "query", "schema": {"type": "string"}}),
     ];
-    document["paths"] = json!({
+    let paths = json!({
         "/health": {"get": operation("How this replica and its stores are", "200", Some("Health"), vec![])},
         "/openapi.json": {"get": operation("This description", "200", None, vec![])},
         "/api/items": {
@@ -52,7 +46,23 @@ pub fn document() -> Value {
             "delete": operation("Remove an item", "204", None, vec![id]),
         },
     });
-    document
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "appforge service", "version": env!("CARGO_PKG_VERSION")},
+        "paths": paths,
+        "components": {"schemas": schemas()},
+    })
+}
+
+/// The schemas of the answers, by name; OpenAPI 3.1 takes JSON Schema 2020-12 as it is.
+fn schemas() -> Map<String, Value> {
+    let mut settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.definitions_path = "/components/schemas".into();
+    let mut schemas = settings.into_generator();
+    schemas.subschema_for::<Page>();
+    schemas.subschema_for::<Problem>();
+    schemas.subschema_for::<Health>();
+    schemas.take_definitions(true)
 }
 
 fn operation(summary: &str, status: &str, schema: Option<&str>, parameters: Vec<Value>) -> Value {

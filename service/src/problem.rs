@@ -12,7 +12,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What went wrong.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Problem {
     /// The kind of problem; `about:blank` when the status says it all.
     #[serde(rename = "type")]
@@ -31,7 +31,7 @@ pub struct Problem {
 }
 
 /// One thing that is wrong in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Fault {
     /// Where: a JSON pointer (RFC 6901) into the body, or the name of a parameter.
     pub pointer: String,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Whether a store answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreState {
     /// It answered last.
@@ -13,7 +13,7 @@ pub enum StoreState {
 }
 
 /// MongoDB as this replica sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MongodbStatus {
     /// Whether it answers.
     pub status: StoreState,
@@ -25,7 +25,7 @@ pub struct MongodbStatus {
 }
 
 /// A connection pool, from the driver's CMAP events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PoolStatus {
     /// Most connections, as configured.
     pub max: u32,
@@ -38,7 +38,7 @@ pub struct PoolStatus {
 }
 
 /// Redis as this replica sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RedisStatus {
     /// Whether it answers.
     pub status: StoreState,
@@ -50,7 +50,7 @@ pub struct RedisStatus {
 }
 
 /// How the rate limit is counted now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitMode {
     /// In Redis, over all replicas.
@@ -87,7 +87,7 @@ impl RateLimitStatus {
 }
 
 /// The answer of `GET /health`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// `ok`, or `degraded` while a store is away.
     pub status: HealthState,
@@ -102,7 +102,7 @@ pub struct Health {
 }
 
 /// Whether all stores answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// Both stores answer.

@@ -15,7 +15,7 @@ const MOST_TAGS: usize = 20;
 const LONGEST_TAG: usize = 50;
 
 /// An item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Item {
     /// 24 hexadecimal digits.
     pub id: String,
@@ -33,7 +33,7 @@ pub struct Item {
 }
 
 /// One page of items in the order of their ids: oldest first, to the second.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
@@ -42,7 +42,7 @@ pub struct Page {
 }
 
 /// An item as a client writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Draft {
     /// 1 to 200 characters.
     pub name: String,
