@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, quoted};
 use crate::files;
 use crate::stack::validate::validate;
 use crate::stack::{Stack, TargetKind};
@@ -34,15 +34,21 @@ pub struct Scaled {
 }
 
 impl State {
-    /// Reads the memory. A file that is no longer readable is put aside with `notice`, for all it holds can be asked again.
+    /// Reads the memory. A file that was cut off is put aside with `notice`, for all it holds can be asked again.
     ///
     /// # Errors
-    /// When the disk cannot be read.
+    /// When the disk cannot be read; exit 3 when the file holds what no command writes.
     pub fn load(state_folder: &Path, notice: impl FnOnce(String)) -> Result<Self> {
         let path = file(state_folder);
         let Some(text) = files::read_private(&path)? else { return Ok(Self::default()) };
         match serde_json::from_str(&text) {
             Ok(state) => Ok(state),
+            // Whole and still not what `scale` writes: somebody wrote it, so it is judged as the flags are.
+            Err(error) if error.is_data() => {
+                let message = format!("`{}`: {error}", path.display());
+                let hint = format!("correct it, or `rm {}` to return to the stack file", quoted(&path));
+                Err(Failure::new(ExitStatus::Config, message).hint(hint).into())
+            }
             Err(_) => {
                 let aside = path.with_extension("json.broken");
                 files::rename_private(&path, &aside)
@@ -119,6 +125,18 @@ mod tests {
         assert_eq!(replicas(TargetKind::Compose, &stack), None);
         stack.service.replicas = 2;
         assert_eq!(replicas(TargetKind::Local, &stack), None);
+    }
+
+    #[test]
+    fn values_that_no_scale_can_have_are_errors_and_stay_in_the_file() {
+        for value in ["-1", "\"3\"", "1.5", "null", "4294967296", "[]"] {
+            let folder = tempfile::tempdir().unwrap();
+            let text = format!(r#"{{"scaled": {{"local": {{"replicas": {value}, "configured": 1}}}}}}"#);
+            std::fs::write(file(folder.path()), &text).unwrap();
+            let error = State::load(folder.path(), |notice| panic!("{notice}")).unwrap_err();
+            assert_eq!(crate::error::status_of(&error), ExitStatus::Config, "{value}: {error:#}");
+            assert_eq!(std::fs::read_to_string(file(folder.path())).unwrap(), text);
+        }
     }
 
     #[test]

@@ -49,8 +49,9 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     if let Some(tail) = args.tail {
         lines.drain(..lines.len().saturating_sub(tail));
     }
-    if lines.is_empty() && known.is_empty() && !args.follow {
-        context.out.say("no logs yet");
+    if known.is_empty() && !args.follow {
+        // Logs outlive the stack; without any it must be up.
+        target.running().await?;
     }
     let width = known.iter().map(String::len).max().unwrap_or(0);
     let mut there = print(&context.out, &lines, width)?;

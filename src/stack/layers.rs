@@ -299,8 +299,15 @@ fn env_leaves(
         paths.insert(format!("APPFORGE_{}", path.to_uppercase().replace('.', "_")), path);
     });
     for (name, text) in vars {
-        let Some(path) = paths.get(name) else { continue };
         let origin = Origin::Env(name.clone());
+        let Some(path) = paths.get(name) else {
+            if let Some(key) = name.strip_prefix("APPFORGE_SERVICE_ENV_") {
+                let path = join("service.env", key);
+                let message = format!("one variable sets them all: APPFORGE_SERVICE_ENV='{{{key}: \"…\"}}'");
+                problems.push(Problem { origin, path, message });
+            }
+            continue;
+        };
         match yaml::parse_value(text) {
             Ok(Node { content: Content::Mapping(entries), .. }) if path == "service.env" => {
                 for (key, _, value) in entries {

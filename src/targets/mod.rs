@@ -12,6 +12,7 @@ mod machine;
 pub mod outcome;
 pub mod ownership;
 pub mod plan;
+mod port;
 mod proxy;
 pub mod revision;
 pub mod status;

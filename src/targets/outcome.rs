@@ -1,5 +1,6 @@
-//! What bringing a stack to its file did. Data only.
+//! What bringing a stack to its file did, and the one failure of a verb that needs a stack that is up. Data only.
 
+use crate::error::{ExitStatus, Failure};
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
 
@@ -21,4 +22,9 @@ impl Outcome {
     pub fn new(plan: Plan, status: Status) -> Self {
         Self { plan, status, unreachable: Vec::new(), left: Vec::new() }
     }
+}
+
+/// The failure of a verb that needs a stack that is up; `place` follows the name, such as ` on compose`.
+pub fn not_up(stack: &str, place: &str, command: &str) -> Failure {
+    Failure::new(ExitStatus::Unreachable, format!("the stack `{stack}` is not up{place}")).hint(command)
 }

@@ -274,11 +274,11 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let Some(stack) = Stack::new("refused") else { return };
     let quiet = |_: &str| {};
     let compose = stack.web();
-    assert_eq!(status_of(&compose.running().await.unwrap_err()), ExitStatus::Failed);
+    assert_eq!(status_of(&compose.running().await.unwrap_err()), ExitStatus::Unreachable);
 
     let taken = TcpListener::bind(("0.0.0.0", stack.port)).unwrap();
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("the port {} is taken by another program", stack.port));
+    assert_eq!(error.to_string(), format!("port {} is taken by another program", stack.port));
     drop(taken);
 
     let missing = stack.compose("image: 'registry.invalid/nobody/nothing:1'");
@@ -290,7 +290,7 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let text =
         stack.text("image: 'appforge-test-web:1'").replace("compose: {", "compose: {publish_stores: true, ");
     let error = stack.of_file(text).up(1, LONG, &quiet).await.unwrap_err();
-    assert_eq!(error.to_string(), "the port 27017 is taken by another program");
+    assert_eq!(error.to_string(), "port 27017 is taken by another program");
     assert!(hints(&error).any(|hint| hint.ends_with("or change `compose.publish_stores`")), "{error:?}");
 
     // By the program, as whoever else uses the engine meanwhile: this test would be a service image of its own.

@@ -9,7 +9,7 @@ use super::cli::Cli;
 use super::engine::Engine;
 use super::gateway::Gateway;
 use super::observe::{Container, State};
-use super::{Compose, not_running};
+use super::{Compose, not_up};
 use crate::files;
 use crate::render::Document;
 use crate::targets::Say;
@@ -82,19 +82,19 @@ impl Compose {
     /// Whether there is a stack to be scaled.
     ///
     /// # Errors
-    /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
+    /// Exit 4 when the engine cannot be reached or the stack is not up.
     pub async fn running(&self) -> Result<()> {
         let engine = self.engine().await?;
         match engine.containers(self.project()).await?.iter().any(Container::is_up) {
             true => Ok(()),
-            false => Err(not_running(self.project()).into()),
+            false => Err(not_up(self.project()).into()),
         }
     }
 
     /// Replaces every replica, one by one: starts one, waits until the gateway sends it work, drains and stops one.
     ///
     /// # Errors
-    /// As [`Compose::up`]; exit 1 when the stack is not running.
+    /// As [`Compose::up`]; exit 4 when the stack is not up.
     pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let deadline = Instant::now() + timeout;
         let engine = self.engine().await?;
@@ -103,7 +103,7 @@ impl Compose {
         let before = engine.containers(self.project()).await?;
         let running = replicas_of(&before).filter(|container| container.is_up()).count();
         if running == 0 || !self.folder.join("docker-compose.yml").is_file() {
-            return Err(not_running(self.project()).into());
+            return Err(not_up(self.project()).into());
         }
         let replicas = u32::try_from(running).unwrap_or(u32::MAX);
         let mut plan = Plan::default();

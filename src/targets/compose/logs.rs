@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 
 use super::observe::Container;
-use super::{Compose, not_running};
+use super::{Compose, not_up};
 use crate::error::{ExitStatus, Failure};
 use crate::targets::logs::{Line, LogsRequest};
 
@@ -24,7 +24,7 @@ impl Compose {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         if containers.is_empty() {
-            return Err(not_running(self.project()).into());
+            return Err(not_up(self.project()).into());
         }
         let chosen = chosen(&containers, &request.components)?;
         let mut options =

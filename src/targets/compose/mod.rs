@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 pub use subject::{Replica, Subject};
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::Failure;
 use crate::files;
 use crate::render::context::compose::component_key;
 use crate::render::{self, Document, Overrides};
@@ -38,6 +38,7 @@ use crate::targets::Say;
 use crate::targets::compose::cli::Cli;
 use crate::targets::compose::engine::Engine;
 use crate::targets::local::lock::Lock;
+use crate::targets::outcome;
 use crate::targets::ownership::Claim;
 
 /// How long a command waits for another one that changes the same stack.
@@ -155,7 +156,6 @@ impl Compose {
 }
 
 /// The failure of a verb that needs a running stack.
-fn not_running(stack: &str) -> Failure {
-    Failure::new(ExitStatus::Failed, format!("the stack `{stack}` is not running on compose"))
-        .hint("appforge up --target compose")
+fn not_up(stack: &str) -> Failure {
+    outcome::not_up(stack, " on compose", "appforge up --target compose")
 }

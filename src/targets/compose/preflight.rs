@@ -15,6 +15,7 @@ use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
 use crate::stack::yaml;
 use crate::targets::Say;
+use crate::targets::port::taken;
 
 /// Where published stores listen, on 127.0.0.1.
 const MONGODB_PORT: u16 = 27017;
@@ -52,11 +53,7 @@ impl Compose {
         let port = address.port();
         match TcpListener::bind(address) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                Err(Failure::new(ExitStatus::Failed, format!("the port {port} is taken by another program"))
-                    .hint(format!("`ss -ltnp 'sport = :{port}'` names it; or change `{path}`"))
-                    .into())
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
                 Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
                     .hint("`ip address` lists its addresses; change `compose.bind`")

@@ -12,7 +12,7 @@ use super::converge::replicas_of;
 use super::credentials::{Store, mongodb_uri, redis_url};
 use super::engine::Engine;
 use super::observe::Container;
-use super::{Compose, not_running};
+use super::{Compose, not_up};
 use crate::stack::values::Secret;
 use crate::targets::Say;
 pub use crate::targets::subject::{Replica, Subject, Ways};
@@ -24,7 +24,7 @@ impl Compose {
     /// The running stack, of which there should be `desired` replicas.
     ///
     /// # Errors
-    /// Exit 4 when the engine cannot be reached, exit 1 when the stack is not running.
+    /// Exit 4 when the engine cannot be reached or the stack is not up.
     pub async fn subject(&self, desired: u32) -> Result<Subject> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
@@ -37,10 +37,10 @@ impl Compose {
         };
         let replicas = self.replicas(&containers);
         if replicas.is_empty() {
-            return Err(not_running(self.project()).into());
+            return Err(not_up(self.project()).into());
         }
         let credentials = self.credentials()?;
-        let gone = || not_running(self.project());
+        let gone = || not_up(self.project());
         Ok(Subject {
             url: self.url(&engine),
             probe_secret: credentials.probe,
@@ -85,7 +85,7 @@ impl Compose {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let container = containers.into_iter().find(|container| container.component == store);
-        let id = container.map(|container| container.id).ok_or_else(|| not_running(self.project()))?;
+        let id = container.map(|container| container.id).ok_or_else(|| not_up(self.project()))?;
         Ok((engine, id))
     }
 

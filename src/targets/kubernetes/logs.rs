@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::fault::{Doing, explain};
 use super::object::STACK_LABEL;
 use super::status::list;
-use super::{Kubernetes, LOOK, not_running, pods};
+use super::{Kubernetes, LOOK, not_up, pods};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
 use crate::targets::logs::{Line, LogsRequest};
@@ -35,7 +35,7 @@ impl Kubernetes {
         let mut all: Vec<Pod> = list(&cluster, self.name(), "pods").await?;
         all.retain(|pod| !pods::is_trial(pod));
         if all.is_empty() {
-            return Err(not_running(self.name(), &cluster).into());
+            return Err(not_up(self.name(), &cluster).into());
         }
         check(&all, &request.components)?;
         let (mut lines, mut heard) = (Lines::new(), BTreeSet::new());

@@ -48,11 +48,12 @@ pub use announcer::Announcer;
 pub use cluster::{Choice, Cluster};
 pub use converge::{Asking, Options};
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::Failure;
 use crate::files;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::Say;
 use crate::targets::local::lock::Lock;
+use crate::targets::outcome;
 use crate::targets::ownership::Claim;
 
 /// How long a command that only looks tries to reach the cluster.
@@ -129,7 +130,7 @@ impl Kubernetes {
     /// Whether there is a stack to be scaled.
     ///
     /// # Errors
-    /// Exit 4 when the cluster cannot be reached, exit 1 when the stack is not running.
+    /// Exit 4 when the cluster cannot be reached or the stack is not up.
     pub async fn running(&self) -> Result<()> {
         let cluster = self.connect(LOOK).await?;
         self.live(&cluster).await.map(drop)
@@ -150,13 +151,7 @@ impl Kubernetes {
 }
 
 /// The failure of a verb that needs a running stack.
-fn not_running(stack: &str, cluster: &Cluster) -> Failure {
-    Failure::new(
-        ExitStatus::Failed,
-        format!(
-            "the stack `{stack}` is not running in the namespace `{}` of {}",
-            cluster.namespace, cluster.place.context
-        ),
-    )
-    .hint("appforge up --target kubernetes")
+fn not_up(stack: &str, cluster: &Cluster) -> Failure {
+    let place = format!(" in the namespace `{}` of {}", cluster.namespace, cluster.place.context);
+    outcome::not_up(stack, &place, "appforge up --target kubernetes")
 }

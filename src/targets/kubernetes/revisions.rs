@@ -22,7 +22,7 @@ use super::status::{Snapshot, list};
 use super::transition::{Passage, beside, is_policy};
 use super::world::World;
 use super::write::apply;
-use super::{Kubernetes, LOOK, not_running};
+use super::{Kubernetes, LOOK, not_up};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::kubernetes::names;
@@ -42,7 +42,7 @@ impl Kubernetes {
     /// Replaces every replica, as the Deployment's strategy says: a new one is ready before an old one goes.
     ///
     /// # Errors
-    /// As [`Kubernetes::up`]; exit 1 when the stack is not running.
+    /// As [`Kubernetes::up`]; exit 4 when the stack is not up.
     pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
         let cluster = self.connect(timeout).await?;
         let _lock = self.lock("restart", say).await?;
@@ -63,7 +63,7 @@ impl Kubernetes {
     /// The revisions that are remembered, the newest last.
     ///
     /// # Errors
-    /// Exit 4 when the cluster cannot be reached, exit 1 when the stack is not running.
+    /// Exit 4 when the cluster cannot be reached or the stack is not up.
     pub async fn history(&self) -> Result<Vec<Revision>> {
         let cluster = self.connect(LOOK).await?;
         let live = self.live(&cluster).await?;
@@ -188,7 +188,7 @@ impl Kubernetes {
         let wanted = Object::new(kind.clone(), json!({"metadata": {"name": name}}))?;
         let api = wanted.api(cluster);
         let found = cluster.find(wanted.doing("get", cluster), || api.get(&name)).await?;
-        let found = found.ok_or_else(|| not_running(self.name(), cluster))?;
+        let found = found.ok_or_else(|| not_up(self.name(), cluster))?;
         received(&kind, found)
     }
 

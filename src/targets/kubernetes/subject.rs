@@ -18,7 +18,7 @@ use super::secrets::value_of;
 use super::status::Snapshot;
 use super::tunnel::{self, Tunnel};
 use super::write::apply;
-use super::{Kubernetes, LOOK, autoscaler, not_running};
+use super::{Kubernetes, LOOK, autoscaler, not_up};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::compose::{STORE_USER, admin_port, external};
@@ -35,13 +35,13 @@ impl Kubernetes {
     /// The running stack.
     ///
     /// # Errors
-    /// Exit 4 when the cluster cannot be reached, exit 1 when the stack is not running or its Secrets cannot be read.
+    /// Exit 4 when the cluster cannot be reached or the stack is not up or its Secrets cannot be read.
     pub async fn subject(&self) -> Result<Subject> {
         let cluster = self.connect(LOOK).await?;
         let snapshot = Snapshot::take(&cluster, self.name()).await?;
         let replicas: Vec<String> = ready(&snapshot, "service");
         if replicas.is_empty() {
-            return Err(not_running(self.name(), &cluster).into());
+            return Err(not_up(self.name(), &cluster).into());
         }
         let cluster = cluster.until(Instant::now() + LONGEST);
         let stack = &self.stack;

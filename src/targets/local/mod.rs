@@ -25,7 +25,6 @@ use anyhow::Result;
 pub use client::Client;
 pub use stores::on_path;
 
-use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::Stack;
@@ -36,6 +35,7 @@ use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::{Answer, Desired, Setting, build};
+use crate::targets::outcome::not_up;
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
 use crate::targets::status::{ComponentState, Kind, Replicas, Status};
@@ -127,11 +127,7 @@ impl Local {
     /// # Errors
     /// When the stack is down (exit 4).
     pub async fn running(&self) -> Result<Client> {
-        self.find().await?.ok_or_else(|| {
-            Failure::new(ExitStatus::Unreachable, format!("the stack `{}` is not up", self.name))
-                .hint("appforge up")
-                .into()
-        })
+        self.find().await?.ok_or_else(|| not_up(&self.name, "", "appforge up").into())
     }
 
     /// The supervisor, started where there is none. One of another build of this program is replaced first.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
 
 /// What a component tells of itself.
@@ -20,11 +21,20 @@ pub struct View {
     pub version: Option<String>,
     /// Why it ended, while it is down.
     pub trouble: Option<String>,
+    /// What it printed before that.
+    pub last_lines: Vec<String>,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { state: ComponentState::Starting, pid: None, restarts: 0, version: None, trouble: None }
+        Self {
+            state: ComponentState::Starting,
+            pid: None,
+            restarts: 0,
+            version: None,
+            trouble: None,
+            last_lines: Vec::new(),
+        }
     }
 }
 
@@ -39,6 +49,8 @@ pub struct Entry {
     pub program: String,
     /// What it tells; `None` for what others run.
     pub view: Option<watch::Receiver<View>>,
+    /// Its data, when it has any of ours.
+    pub(super) data: Option<Arc<DataFolder>>,
 }
 
 /// All components, readable at any time.
@@ -102,10 +114,17 @@ impl Board {
 fn component(name: &str, entry: &Entry) -> Component {
     let external = View { state: ComponentState::External, ..View::default() };
     let view = entry.view.as_ref().map_or(external, |view| view.borrow().clone());
-    let detail = match view.trouble {
-        Some(trouble) => format!("{}; {trouble}", entry.program),
-        None => entry.program.clone(),
-    };
+    let mut detail = entry.program.clone();
+    // A removed folder is not seen by the store that has its files open.
+    let lost = entry.data.as_ref().and_then(|data| data.path().err());
+    for trouble in view
+        .trouble
+        .into_iter()
+        .chain(lost.map(|error| format!("{error}; `appforge up` starts it with none")))
+    {
+        detail.push_str("; ");
+        detail.push_str(&trouble);
+    }
     Component {
         name: name.to_owned(),
         kind: entry.kind,

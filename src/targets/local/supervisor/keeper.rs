@@ -7,8 +7,9 @@ use std::process::{ExitStatus as ProcessStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use command_fds::{CommandFdExt, FdMapping};
+use futures_util::future::join_all;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const STEADY: Duration = Duration::from_secs(10);
 /// Ended this often before it was ready: it will not become ready.
 const HOPELESS: u32 = 3;
+/// How long the last output of a process that ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long the guard of a program may take to end all that the program started.
 const ALL_GONE: Duration = Duration::from_secs(5);
 
@@ -115,7 +118,11 @@ impl Keeper {
         }
         let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
         let message = format!("`{name}` does not stay up: {trouble}");
-        Err(Failure::new(ExitStatus::Failed, message).hint(hint).into())
+        let mut failure = Failure::new(ExitStatus::Failed, message).hint(hint);
+        if !view.last_lines.is_empty() {
+            failure = failure.caused_by(anyhow!("`{name}` printed:\n  {}", view.last_lines.join("\n  ")));
+        }
+        Err(failure.into())
     }
 
     /// Ends the process in order: SIGTERM, then after its grace SIGKILL, to its whole group.
@@ -152,6 +159,7 @@ impl Task {
                 view.pid = None;
                 view.restarts += 1;
                 view.trouble = Some(trouble);
+                view.last_lines = self.log.last_lines();
             });
             let pause = BACKOFF.0.saturating_mul(1 << self.failures.min(16)).min(BACKOFF.1);
             self.failures += 1;
@@ -168,6 +176,7 @@ impl Task {
     /// Sees one process through; tells how it ended by itself, or nothing when it was told to.
     async fn watch(&mut self, mut child: Child) -> Option<String> {
         let pid = child.id();
+        let captures = self.capture(&mut child);
         self.recorded(pid.and_then(Process::of));
         self.view.send_modify(|view| {
             view.state = ComponentState::Starting;
@@ -194,6 +203,8 @@ impl Task {
             }
         };
         kill_group(pid, Signal::KILL);
+        // What it printed last may still be on its way; a process that left the group can keep the stream open.
+        let _ = timeout(LAST_WORDS, captures).await;
         if ready_at.is_some_and(|since: Instant| since.elapsed() > STEADY) {
             self.failures = 0;
         }
@@ -245,13 +256,16 @@ impl Task {
         }
         let mappings = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).context("two files for one descriptor")?;
-        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            bail!("a child without its streams");
-        };
-        tokio::spawn(self.log.clone().capture(stdout));
-        tokio::spawn(self.log.clone().capture(stderr));
-        Ok(child)
+        command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))
+    }
+
+    /// Writes what the child prints to the log, until its streams end.
+    fn capture(&self, child: &mut Child) -> impl Future<Output = ()> + use<> {
+        let stdout = child.stdout.take().map(|stdout| tokio::spawn(self.log.clone().capture(stdout)));
+        let stderr = child.stderr.take().map(|stderr| tokio::spawn(self.log.clone().capture(stderr)));
+        async {
+            join_all(stdout.into_iter().chain(stderr)).await;
+        }
     }
 
     fn recorded(&self, process: Option<Process>) {

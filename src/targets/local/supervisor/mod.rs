@@ -1,12 +1,13 @@
 //! The supervisor: a process of its own that keeps the stores and the replicas running and answers the control socket.
 //!
-//! It ends when the stack is down, or when its folder was removed. Whatever ends it ends its children too.
+//! It ends when the stack is down, or when its folder was removed or moved out of the project. Whatever ends it ends its children too.
 
 mod board;
 mod control;
 mod data;
 mod keeper;
 mod output;
+mod place;
 mod plan;
 mod probe;
 mod recipes;
@@ -36,6 +37,7 @@ use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::Handshake;
 use crate::targets::local::supervisor::board::Board;
 use crate::targets::local::supervisor::control::{Control, Events};
+use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
 
 /// A supervisor that nobody gave a stack ends after this.
@@ -122,6 +124,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
     // The kernel reports the removal of a folder only once no process is in it.
     let idle = tokio::time::sleep(UNUSED);
     tokio::pin!(idle);
+    let place = Place::now().context("while looking at the state folder")?;
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
@@ -131,6 +134,10 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
             _ = look.tick() => {
                 if !lock.is_at(&layout.supervisor_lock()) {
                     tracing::warn!("the state folder was removed; the stack ends");
+                    break;
+                }
+                if Place::now().is_ok_and(|now| now != place) {
+                    tracing::warn!("the state folder was moved out of its project; the stack ends");
                     break;
                 }
             }

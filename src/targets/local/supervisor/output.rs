@@ -1,9 +1,10 @@
 //! What children print: a line at a time into a log file with rotation. A full disk loses lines, never a child.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
@@ -15,6 +16,9 @@ const MOST_BYTES: u64 = 10 * 1024 * 1024;
 const KEPT: usize = 2;
 /// A longer line is cut.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// Lines of a process that are kept for the error that says why it ended, and the most bytes of one.
+const LAST_LINES: usize = 6;
+const LAST_LINE: usize = 400;
 
 /// The log file of one component.
 #[derive(Clone, Debug)]
@@ -28,19 +32,30 @@ struct Inner {
     file: Option<File>,
     size: u64,
     lost: u64,
+    last: VecDeque<String>,
 }
 
 impl Log {
     /// The log `NAME.log` in `folder`. Opens it with the first line.
     pub fn new(folder: &Path, name: &str) -> Self {
         let path = folder.join(format!("{name}.log"));
-        Self { inner: Arc::new(Mutex::new(Inner { path, file: None, size: 0, lost: 0 })) }
+        let last = VecDeque::new();
+        Self { inner: Arc::new(Mutex::new(Inner { path, file: None, size: 0, lost: 0, last })) }
     }
 
     /// Writes one line with the time before it.
     pub fn line(&self, line: &[u8]) {
+        self.lock().line(line);
+    }
+
+    /// The last lines that were captured, for the error that says why the process ended; forgets them.
+    pub fn last_lines(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().last).into()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic in the midst of a line leaves at most a half line.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).line(line);
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes all that `reader` gives until it ends.
@@ -51,7 +66,11 @@ impl Log {
             line.clear();
             match (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
                 Ok(0) | Err(_) => return,
-                Ok(_) => self.line(line.trim_ascii_end()),
+                Ok(_) => {
+                    let mut inner = self.lock();
+                    inner.line(line.trim_ascii_end());
+                    inner.keep(line.trim_ascii_end());
+                }
             }
         }
     }
@@ -76,6 +95,15 @@ impl Inner {
                 self.lost += 1;
                 self.file = None;
             }
+        }
+    }
+
+    fn keep(&mut self, line: &[u8]) {
+        if !line.is_empty() {
+            while self.last.len() >= LAST_LINES {
+                self.last.pop_front();
+            }
+            self.last.push_back(String::from_utf8_lossy(line.get(..LAST_LINE).unwrap_or(line)).into_owned());
         }
     }
 
@@ -129,6 +157,11 @@ mod tests {
         for _ in 0..25 {
             log.line(&long);
         }
+        assert_eq!(log.last_lines(), ["one", "two"]);
+        for number in 0..=LAST_LINES {
+            log.clone().capture(format!("{number}\n\n").as_bytes()).await;
+        }
+        assert_eq!((log.last_lines().len(), log.last_lines().len()), (LAST_LINES, 0));
         assert!(gone.join("service-1.log.1").exists() && gone.join("service-1.log").exists());
     }
 }

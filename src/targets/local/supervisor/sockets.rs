@@ -9,6 +9,7 @@ use tokio::net::TcpSocket;
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::supervisor::keeper::SharedRecord;
 use crate::targets::local::supervisor::recipes::{store_name, usual_port};
+use crate::targets::port::taken;
 use crate::targets::status::Kind;
 
 /// Connections that may wait while every replica is busy or being replaced.
@@ -21,14 +22,11 @@ const BACKLOG: u32 = 4096;
 pub fn public(port: u16) -> Result<TcpListener> {
     open(port).map_err(|error| {
         let message = match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("port {port} is taken by another program"),
+            std::io::ErrorKind::AddrInUse => return taken(port, "service.port").into(),
             std::io::ErrorKind::PermissionDenied => format!("port {port} may not be used by this user"),
             _ => format!("port {port} cannot be listened on"),
         };
-        Failure::new(ExitStatus::Failed, message)
-            .hint(format!("free it (`ss -ltnp 'sport = :{port}'` names its owner), or set `service.port`"))
-            .caused_by(error)
-            .into()
+        Failure::new(ExitStatus::Failed, message).hint("change `service.port`").caused_by(error).into()
     })
 }
 

@@ -139,13 +139,14 @@ impl Running {
             events.progress(format!("stopping {name}"));
             keeper.stop().await;
         }
-        let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None };
+        let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None, data: None };
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
         if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
             running = self.start_store(kind, store, old_port)?;
             entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
             entry.view = running.keeper().map(Keeper::view);
+            entry.data = running.data.clone();
         }
         self.board.set(0, name, entry);
         self.stores.insert(kind, running);
@@ -282,7 +283,13 @@ impl Running {
                 self.board.set(
                     0,
                     "redis",
-                    Entry { kind: Kind::Redis, endpoint, program: store.described(), view },
+                    Entry {
+                        kind: Kind::Redis,
+                        endpoint,
+                        program: store.described(),
+                        view,
+                        data: fresh.data.clone(),
+                    },
                 );
                 let ready = match fresh.keeper() {
                     Some(keeper) => keeper.ready(limit).await,
@@ -336,6 +343,7 @@ impl Running {
             endpoint: Some(format!("http://{}", replica.admin)),
             program: "bundled".into(),
             view: Some(replica.keeper.view()),
+            data: None,
         };
         self.board.set(number, format!("service-{number}"), entry);
     }
