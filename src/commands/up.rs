@@ -131,7 +131,9 @@ pub async fn converge(
         }
         Target::Compose(compose) => {
             let (plan, status) = interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?;
-            Outcome::new(plan, status)
+            let mut outcome = Outcome::new(plan, status);
+            outcome.unreachable = compose.unreachable(&say).await?;
+            outcome
         }
         Target::Kubernetes(kubernetes) => {
             judge(context, &kubernetes.findings(replicas)?)?;

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Project, free_port};
 
+mod addresses;
 mod edge;
 mod ownership;
 mod verbs;

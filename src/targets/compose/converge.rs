@@ -42,6 +42,7 @@ impl Compose {
             stack.check_port(&engine, &before, port)?;
         }
         stack.check_subnet(&engine, &before).await?;
+        stack.refuse_dead_addresses(&engine, &before, say).await?;
         // A project without the password of the data does not become its owner.
         stack.write_credentials(&engine, stack.is_owner(&engine).await?).await?;
         stack.record_owner(&engine, say).await?;

@@ -40,7 +40,7 @@ pub(super) enum Store {
 }
 
 impl Compose {
-    fn secrets(&self) -> Secrets {
+    pub(super) fn secrets(&self) -> Secrets {
         Secrets::of(&self.folder)
     }
 

@@ -16,6 +16,7 @@ pub mod observe;
 mod owner;
 mod plan;
 mod preflight;
+mod reach;
 mod ready;
 mod status;
 mod subject;

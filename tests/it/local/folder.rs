@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use crate::stack::{Up, eventually, kill, lives};
+use crate::support::Project;
 
 fn up_with_an_item() -> Up {
     let up = Up::new("rate_limit: {requests: 100000}\n");
@@ -119,4 +120,47 @@ fn up_restarts_a_store_whose_data_folder_was_removed() {
     up.done(&["up"]);
     up.connected();
     assert!(up.request("GET /api/items", "").1.contains("new"));
+}
+
+#[test]
+fn state_folder_that_is_moved_away_ends_its_stack() {
+    for elsewhere in [".appforge.old", "other/.appforge"] {
+        let up = up_with_an_item();
+        let path = up.project.path();
+        let processes = processes(&up);
+        std::fs::create_dir(path.join("other")).unwrap();
+        std::fs::rename(path.join(".appforge"), path.join(elsewhere)).unwrap();
+        eventually("the stack ends", || processes.iter().all(|pid| !lives(*pid)));
+        std::fs::rename(path.join(elsewhere), path.join(".appforge")).unwrap();
+        up.done(&["up"]);
+        up.connected();
+        assert!(up.request("GET /api/items", "").1.contains("kept"), "{elsewhere}");
+    }
+}
+
+#[test]
+fn taken_port_names_the_stack_that_has_it() {
+    let up = up_with_an_item();
+    let other = Project::with(&format!("service: {{port: {}}}\n", up.port));
+    let refused = other.run(&["up"]);
+    let folder = up.project.path().canonicalize().unwrap();
+    let message = format!("error: port {} is taken by the stack of `{}`\n", up.port, folder.display());
+    assert!(refused.code == Some(1) && refused.stderr.starts_with(&message), "{refused:#?}");
+    assert!(refused.stderr.contains(&format!("cd {} && appforge down", folder.display())), "{refused:#?}");
+}
+
+#[test]
+fn removed_data_is_seen_in_status_and_diff() {
+    let up = up_with_an_item();
+    std::fs::remove_dir_all(up.project.path().join(".appforge/data/mongodb")).unwrap();
+    let status = up.done(&["status"]).stdout;
+    assert!(
+        status.contains("/.appforge/data/mongodb` was removed; `appforge up` starts it with none"),
+        "{status}"
+    );
+    assert_eq!(up.run(&["diff"]).code, Some(5));
+    up.done(&["up"]);
+    up.connected();
+    assert!(!up.request("GET /api/items", "").1.contains("kept"));
+    assert!(!up.done(&["status"]).stdout.contains("was removed"));
 }
