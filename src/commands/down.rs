@@ -45,7 +45,7 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
         }
     }
     let progress = Progress::new(context);
-    let _lock = target.lock("down", |owner| progress.show(&format!("waiting for {owner}"))).await?;
+    let _lock = target.lock("down", |message| progress.show(message)).await?;
     let work = async {
         match target.find().await? {
             Some(client) => {
@@ -67,6 +67,10 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
         target.forget_addresses(|_| false)?;
     }
     let removed: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
+    if !volumes && volumes_in(&data)?.is_empty() {
+        // Such as after the state folder was removed while the stack ran.
+        return finish(context, stopped, true, &removed);
+    }
     finish(context, stopped, volumes, &removed)
 }
 

@@ -23,7 +23,7 @@ pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
     let (plan, status) = match target(context, &stack)? {
         Target::Local(local) => {
             let client = local.running().await?;
-            let _lock = local.lock("restart", |owner| say(&format!("waiting for {owner}"))).await?;
+            let _lock = local.lock("restart", say).await?;
             interruptible(client.restart(timeout.0, say), GOES_ON).await?
         }
         Target::Compose(compose) => interruptible(compose.restart(timeout.0, &say), STOPS).await?,

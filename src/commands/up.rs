@@ -91,7 +91,7 @@ async fn accept_loss(context: &Context, target: &Target) -> Result<()> {
         let message = "`--accept-loss` is for embedded stores, which only the target local has";
         return Err(Failure::new(ExitStatus::Usage, message).hint("remove `--accept-loss`").into());
     };
-    let _lock = local.lock("up", |owner| context.out.say(format!("waiting for {owner}"))).await?;
+    let _lock = local.lock("up", |message| context.out.say(message)).await?;
     for line in local.accept_loss().await? {
         context.out.say(line);
     }
@@ -112,7 +112,7 @@ pub async fn converge(
     let say = |message: &str| progress.show(message);
     let outcome = match target {
         Target::Local(local) => {
-            let _lock = local.lock(verb, |owner| say(&format!("waiting for {owner}"))).await?;
+            let _lock = local.lock(verb, say).await?;
             let desired = local.desired(stack, replicas)?;
             let addresses = local.addresses(stack, &desired).await?;
             if addresses.iter().any(|address| address.changed) {

@@ -198,6 +198,13 @@ fn store(
         (StoreMode::External, None) => {
             problems.push((uri_at, format!("is needed, since {mode_at} is `external`")));
         }
+        (StoreMode::External, Some(uri)) if uri.reveal().contains("${") => {
+            let variable = format!("APPFORGE_{}", uri_at.to_uppercase().replace('.', "_"));
+            problems.push((
+                uri_at,
+                format!("`${{…}}` is not replaced here; set the variable {variable} instead"),
+            ));
+        }
         (StoreMode::External, Some(uri))
             if !schemes.iter().any(|scheme| uri.reveal().starts_with(scheme)) =>
         {
@@ -354,6 +361,9 @@ mod tests {
         complains("rate_limit.trusted_proxies", |s| s.rate_limit.trusted_proxies.push("10.0.0.0/33".into()));
         complains("mongodb.database", |s| s.mongodb.database = "a b".into());
         complains("mongodb.pool.min", |s| s.mongodb.pool.min = 51);
+        complains("redis.url", |s| {
+            (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new("redis://:${PASSWORD}@h")));
+        });
         complains("mongodb.uri", |s| s.mongodb.mode = StoreMode::External);
         complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
         complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));

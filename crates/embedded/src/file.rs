@@ -82,7 +82,11 @@ impl DataFile {
     ) -> Result<(Self, T, u64)> {
         let (store, path) = (place.store, place.file());
         let shown = path.display().to_string();
-        let way_out = "to start empty, move it away, then `appforge up --accept-loss`";
+        let way_out = if place.accept_loss {
+            "to start empty, move it away and try again"
+        } else {
+            "to start empty, move it away, then `appforge up --accept-loss`"
+        };
         let open = move || {
             make(&place.folder)?;
             let unreadable = || format!("cannot read the {store} data file {}; {way_out}", path.display());

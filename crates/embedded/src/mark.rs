@@ -45,11 +45,11 @@ impl fmt::Display for Loss {
         match self.acknowledged {
             Some(number) => write!(
                 f,
-                "the {store} data in {path} is damaged: it holds commit {holds}, but commit {number} was acknowledged"
+                "the {store} data is damaged: it holds commit {holds}, but commit {number} was acknowledged (recorded in {path})"
             ),
             None => write!(
                 f,
-                "the number of the last acknowledged {store} commit in {path} is damaged; the data holds commit {holds}"
+                "the record of the last acknowledged {store} commit, {path}, is damaged; the data holds commit {holds}"
             ),
         }
     }

@@ -42,9 +42,6 @@ use crate::targets::local::lock::Lock;
 use crate::targets::outcome;
 use crate::targets::ownership::Claim;
 
-/// How long a command waits for another one that changes the same stack.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// A stack on Docker.
 #[derive(Clone, Debug)]
 pub struct Compose {
@@ -98,9 +95,7 @@ impl Compose {
     async fn lock(&self, verb: &str, say: Say<'_>) -> Result<Lock> {
         files::make_private_folder(&self.folder)?;
         files::check_private(&self.folder)?;
-        let owner = format!("appforge {verb} (pid {})", std::process::id());
-        Lock::take(self.folder.join("lock"), &owner, PATIENCE, |holder| say(&format!("waiting for {holder}")))
-            .await
+        Lock::of_command(self.folder.join("lock"), verb, say).await
     }
 
     /// Where the last packing of the service image is remembered.

@@ -58,9 +58,6 @@ use crate::targets::ownership::Claim;
 
 /// How long a command that only looks tries to reach the cluster.
 const LOOK: Duration = Duration::from_secs(30);
-/// How long a command waits for another one of this folder that changes the same stack.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// A stack on a cluster.
 #[derive(Clone, Debug)]
 pub struct Kubernetes {
@@ -144,9 +141,7 @@ impl Kubernetes {
     async fn lock(&self, verb: &str, say: Say<'_>) -> Result<Lock> {
         files::make_private_folder(&self.folder)?;
         files::check_private(&self.folder)?;
-        let owner = format!("appforge {verb} (pid {})", std::process::id());
-        Lock::take(self.folder.join("lock"), &owner, PATIENCE, |holder| say(&format!("waiting for {holder}")))
-            .await
+        Lock::of_command(self.folder.join("lock"), verb, say).await
     }
 }
 

@@ -11,6 +11,9 @@ use anyhow::{Context, Result};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 
+/// How long a command waits for another one that changes the same stack.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -27,6 +30,15 @@ pub enum Attempt {
 }
 
 impl Lock {
+    /// Takes the right to change a stack, for the command `verb`; `say` hears once whom it waits for.
+    ///
+    /// # Errors
+    /// As [`Lock::take`]; five minutes are the limit.
+    pub async fn of_command(path: PathBuf, verb: &str, say: impl FnOnce(&str)) -> Result<Self> {
+        let owner = format!("`appforge {verb}` (pid {})", std::process::id());
+        Self::take(path, &owner, PATIENCE, |holder| say(&format!("waiting for {holder}"))).await
+    }
+
     /// Takes the lock if it is free. `owner` is what others read, such as `appforge up (pid 4711)`.
     ///
     /// # Errors

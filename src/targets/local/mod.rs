@@ -41,9 +41,6 @@ use crate::targets::plan::Plan;
 use crate::targets::status::{ComponentState, Kind, Replicas, Status};
 use crate::targets::subject::{Replica, Subject, Ways};
 
-/// How long a command waits for another one that changes the same stack.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// How long a supervisor that has nothing left to do may take to end.
 const LEAVING: Duration = Duration::from_secs(10);
 
@@ -75,14 +72,13 @@ impl Local {
         &self.layout
     }
 
-    /// Takes the right to change the stack; `waiting` is told once whom for, if another command has it.
+    /// Takes the right to change the stack; `say` hears once whom it waits for, if another command has it.
     ///
     /// # Errors
     /// When the folder cannot be written, or the other command does not end.
-    pub async fn lock(&self, verb: &str, waiting: impl FnOnce(&str)) -> Result<Lock> {
+    pub async fn lock(&self, verb: &str, say: impl FnOnce(&str)) -> Result<Lock> {
         self.layout.make()?;
-        let owner = format!("`appforge {verb}` (pid {})", std::process::id());
-        Lock::take(self.layout.command_lock(), &owner, PATIENCE, waiting).await
+        Lock::of_command(self.layout.command_lock(), verb, say).await
     }
 
     /// What `stack` means here. Makes the probe secret when there is none yet.
