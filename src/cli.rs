@@ -6,6 +6,7 @@ pub mod init;
 pub mod load;
 pub mod render;
 
+use appforge_service::contract;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -156,7 +157,7 @@ pub enum Verb {
     /// Exit 0 when the replica on this host is ready; for images, which have no curl
     Healthcheck {
         /// The admin port
-        #[arg(long, env = "ADMIN_PORT", default_value_t = 9090)]
+        #[arg(long, env = contract::variable::ADMIN_PORT, default_value_t = contract::ADMIN_PORT)]
         port: u16,
     },
     /// Try the stores at MONGODB_URI and REDIS_URL, or the files that MONGODB_URI_FILE and REDIS_URL_FILE name

@@ -1,5 +1,6 @@
 //! The admin side: probes, metrics and the state within. Never published, never limited.
 
+use crate::contract::admin;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,11 +33,11 @@ impl Admin {
     /// The admin routes of `app`.
     pub fn new(app: Arc<App>) -> Self {
         let router = Router::new()
-            .route("/livez", get(async || "ok\n"))
-            .route("/readyz", get(readyz))
-            .route("/metrics", get(metrics))
-            .route("/statusz", get(statusz))
-            .route("/replicas", put(replicas))
+            .route(admin::LIVEZ, get(async || "ok\n"))
+            .route(admin::READYZ, get(readyz))
+            .route(admin::METRICS, get(metrics))
+            .route(admin::STATUSZ, get(statusz))
+            .route(admin::REPLICAS, put(replicas))
             .fallback(async || Problem::not_found())
             .with_state(app);
         Self { router }

@@ -15,11 +15,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::contract::PROBE_HEADER;
 use crate::network::{Network, canonical, masked};
 use crate::probe;
 
 /// Read once, not for each request.
-const PROBE: HeaderName = HeaderName::from_static(probe::HEADER);
+const PROBE: HeaderName = HeaderName::from_static(PROBE_HEADER);
 /// What proxies say of who asked them: a list, each entry added by the one behind it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// No chain of proxies is longer, and a request may carry tens of thousands of entries.

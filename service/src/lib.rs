@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 pub mod cache;
+pub mod contract;
 pub mod identity;
 pub mod items;
 pub mod limiter;

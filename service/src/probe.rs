@@ -8,8 +8,6 @@ use std::fmt::Write as _;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The name of the header.
-pub const HEADER: &str = "x-appforge-probe";
 /// A signature is refused when it ends later than this, in seconds, so that a leaked one does not live on.
 pub const LONGEST_LIFE: u64 = 3600;
 /// Longest name of a client.

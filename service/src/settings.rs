@@ -1,5 +1,6 @@
 //! Settings from the environment. All problems come at once, each with the variable and what would be right.
 
+use crate::contract::{ADMIN_PORT, PORT, variable};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,10 +11,6 @@ use std::time::Duration;
 use crate::network::Network;
 use crate::{identity, limiter, logging, mongodb, redis};
 
-/// The port of the public listener unless told.
-pub const PORT: u16 = 5000;
-/// The port of the admin listener unless told.
-pub const ADMIN_PORT: u16 = 9090;
 /// Shortest probe secret that is accepted, in bytes.
 const SHORTEST_SECRET: usize = 16;
 /// Changed letters up to which an unknown variable is taken for a slip of the pen.
@@ -82,51 +79,53 @@ impl Settings {
         let mut from = Reader { variables, asked: RefCell::default(), problems: Vec::new(), read: &read };
         let seconds = Duration::from_secs;
         // In a container the process has the same number in each replica, while the host name is the container's own.
-        let replica = from.text("REPLICA_ID").or_else(|| from.text("HOSTNAME"));
+        let replica = from.text(variable::REPLICA_ID).or_else(|| from.text("HOSTNAME"));
         let replica = replica.unwrap_or_else(|| format!("replica-{}", std::process::id()));
-        let max_pool_size = from.number("MONGODB_MAX_POOL_SIZE", 50, 1..=10_000);
-        let min_pool_size = from.number("MONGODB_MIN_POOL_SIZE", 10, 0..=10_000);
+        let max_pool_size = from.number(variable::MONGODB_MAX_POOL_SIZE, 50, 1..=10_000);
+        let min_pool_size = from.number(variable::MONGODB_MIN_POOL_SIZE, 10, 0..=10_000);
         if min_pool_size > max_pool_size {
             let message =
                 format!("{min_pool_size} is more than MONGODB_MAX_POOL_SIZE, which is {max_pool_size}");
-            from.problem("MONGODB_MIN_POOL_SIZE", message);
+            from.problem(variable::MONGODB_MIN_POOL_SIZE, message);
         }
         let settings = Self {
-            public: from.address("BIND", "PORT", PORT),
-            admin: from.address("ADMIN_BIND", "ADMIN_PORT", ADMIN_PORT),
+            public: from.address(variable::BIND, variable::PORT, PORT),
+            admin: from.address(variable::ADMIN_BIND, variable::ADMIN_PORT, ADMIN_PORT),
             log: logging::Settings {
-                format: from.choice("LOG_FORMAT", logging::Format::Text),
-                level: from.value("LOG_LEVEL", LEVEL, tracing::Level::INFO),
+                format: from.choice(variable::LOG_FORMAT, logging::Format::Text),
+                level: from.value(variable::LOG_LEVEL, LEVEL, tracing::Level::INFO),
             },
-            shutdown_timeout: from.millis("SHUTDOWN_TIMEOUT_MS", seconds(10)),
+            shutdown_timeout: from.millis(variable::SHUTDOWN_TIMEOUT_MS, seconds(10)),
             mongodb: mongodb::Settings {
                 uri: from
-                    .secret("MONGODB_URI")
+                    .secret(variable::MONGODB_URI)
                     .unwrap_or_else(|| "mongodb://localhost:27017/appforge".into()),
-                database: from.text("MONGODB_DATABASE"),
+                database: from.text(variable::MONGODB_DATABASE),
                 max_pool_size,
                 min_pool_size,
-                max_idle_time: from.millis("MONGODB_MAX_IDLE_TIME_MS", seconds(30)),
-                server_selection_timeout: from.millis("MONGODB_SERVER_SELECTION_TIMEOUT_MS", seconds(5)),
-                socket_timeout: from.millis("MONGODB_SOCKET_TIMEOUT_MS", seconds(45)),
+                max_idle_time: from.millis(variable::MONGODB_MAX_IDLE_TIME_MS, seconds(30)),
+                server_selection_timeout: from
+                    .millis(variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS, seconds(5)),
+                socket_timeout: from.millis(variable::MONGODB_SOCKET_TIMEOUT_MS, seconds(45)),
                 app_name: replica.clone(),
             },
             redis: redis::Settings {
-                url: from.secret("REDIS_URL").unwrap_or_else(|| "redis://localhost:6379".into()),
-                key_prefix: from.text("REDIS_KEY_PREFIX").unwrap_or_else(|| "appforge:".into()),
+                url: from.secret(variable::REDIS_URL).unwrap_or_else(|| "redis://localhost:6379".into()),
+                key_prefix: from.text(variable::REDIS_KEY_PREFIX).unwrap_or_else(|| "appforge:".into()),
             },
             rate_limit: from.rate_limit(),
             identity: identity::Settings {
-                trusted_proxies: from.networks("TRUSTED_PROXIES"),
-                ipv6_prefix: u8::try_from(from.number("RATE_LIMIT_IPV6_PREFIX", 64, 32..=128)).unwrap_or(64),
+                trusted_proxies: from.networks(variable::TRUSTED_PROXIES),
+                ipv6_prefix: u8::try_from(from.number(variable::RATE_LIMIT_IPV6_PREFIX, 64, 32..=128))
+                    .unwrap_or(64),
                 probe_secret: from.probe_secret(),
             },
-            cache_ttl: from.millis("CACHE_TTL_MS", seconds(30)),
+            cache_ttl: from.millis(variable::CACHE_TTL_MS, seconds(30)),
             replica,
             warnings: from.nearly(),
         };
         if settings.public == settings.admin && settings.public.port() != 0 {
-            from.problem("ADMIN_PORT", "the public listener has that address already; see PORT");
+            from.problem(variable::ADMIN_PORT, "the public listener has that address already; see PORT");
         }
         if from.problems.is_empty() { Ok(settings) } else { Err(from.problems) }
     }
@@ -176,18 +175,19 @@ impl Reader<'_> {
     /// What is wrong with a limit is a problem also while it is off.
     fn rate_limit(&mut self) -> Option<limiter::Settings> {
         let settings = limiter::Settings {
-            requests: self.number("RATE_LIMIT_REQUESTS", 100, 1..=1_000_000_000),
-            window: self.millis("RATE_LIMIT_WINDOW_MS", Duration::from_secs(900)),
-            on_redis_failure: self.choice("RATE_LIMIT_ON_REDIS_FAILURE", limiter::OnRedisFailure::Memory),
-            replicas: self.number("RATE_LIMIT_REPLICAS", 1, 1..=1000),
+            requests: self.number(variable::RATE_LIMIT_REQUESTS, 100, 1..=1_000_000_000),
+            window: self.millis(variable::RATE_LIMIT_WINDOW_MS, Duration::from_secs(900)),
+            on_redis_failure: self
+                .choice(variable::RATE_LIMIT_ON_REDIS_FAILURE, limiter::OnRedisFailure::Memory),
+            replicas: self.number(variable::RATE_LIMIT_REPLICAS, 1, 1..=1000),
         };
-        self.value("RATE_LIMIT_ENABLED", "true or false is expected", true).then_some(settings)
+        self.value(variable::RATE_LIMIT_ENABLED, "true or false is expected", true).then_some(settings)
     }
 
     fn probe_secret(&mut self) -> Option<Vec<u8>> {
-        let secret = self.secret("PROBE_SECRET")?;
+        let secret = self.secret(variable::PROBE_SECRET)?;
         if secret.len() < SHORTEST_SECRET {
-            self.problem("PROBE_SECRET", format!("is shorter than {SHORTEST_SECRET} bytes"));
+            self.problem(variable::PROBE_SECRET, format!("is shorter than {SHORTEST_SECRET} bytes"));
         }
         Some(secret.into_bytes())
     }

@@ -1,6 +1,7 @@
 //! `reach`: whether the stores answer at the addresses of the environment, from where this runs. `up` runs it in a pod.
 
 use anyhow::{Context as _, Result};
+use appforge_service::contract::variable;
 use appforge_service::reach::{Addresses, reach};
 
 use crate::commands::Context;
@@ -9,7 +10,8 @@ use crate::stack::values::Span;
 
 /// Tries the addresses and prints why a store does not answer, as one line of JSON.
 pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
-    let addresses = Addresses { mongodb: secret("MONGODB_URI")?, redis: secret("REDIS_URL")? };
+    let addresses =
+        Addresses { mongodb: secret(variable::MONGODB_URI)?, redis: secret(variable::REDIS_URL)? };
     let reached = reach(&addresses, timeout.0).await;
     context.out.text(&(serde_json::to_string(&reached)? + "\n"))?;
     Ok(if reached.all() { ExitStatus::Done } else { ExitStatus::Failed })

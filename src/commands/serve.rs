@@ -1,5 +1,6 @@
 //! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
 
+use appforge_service::contract::admin;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ use crate::targets::local::http;
 /// Asks the replica on this host whether it is ready.
 pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let answer = http::get(address, "/readyz").await.map_err(|error| {
+    let answer = http::get(address, admin::READYZ).await.map_err(|error| {
         Failure::new(ExitStatus::Failed, format!("no replica answers on {address}")).caused_by(error)
     })?;
     if answer.status == http::StatusCode::OK {

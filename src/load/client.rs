@@ -43,7 +43,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The value of [`probe::HEADER`] for the next request; `None` when requests are not signed.
+    /// The value of [`appforge_service::contract::PROBE_HEADER`] for the next request; `None` when requests are not signed.
     pub(super) fn header(&mut self, clients: &Clients) -> Option<&str> {
         let secret = clients.secret.as_deref()?;
         if clients.requests_per_client > 0 && self.sent == clients.requests_per_client {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use appforge_service::probe::HEADER;
+use appforge_service::contract::PROBE_HEADER as HEADER;
 use serde_json::{Map, Value, json};
 
 use crate::load::scenario::{BUILT_IN, built_in_steps};

@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use appforge_service::probe;
+use appforge_service::contract;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -388,7 +388,7 @@ fn check(step: &str, condition: Condition) -> Check {
 
 /// Headers whose value follows from the connection or the body; another one would break the framing or the identity.
 fn reserved(name: &HeaderName) -> bool {
-    ["connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", probe::HEADER]
+    ["connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", contract::PROBE_HEADER]
         .contains(&name.as_str())
 }
 

@@ -3,6 +3,7 @@
 //! What depends on where a stack runs (ports, addresses of the stores, secrets, the replica's name) is the target's.
 
 use crate::stack::model::Stack;
+use appforge_service::contract::variable;
 
 /// One variable of the bundled service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,26 +20,26 @@ pub struct Variable {
 pub fn environment(stack: &Stack) -> Vec<Variable> {
     let (limit, pool) = (&stack.rate_limit, &stack.mongodb.pool);
     let mut variables: Vec<Variable> = [
-        ("RATE_LIMIT_REQUESTS", "rate_limit.requests", limit.requests.to_string()),
-        ("RATE_LIMIT_WINDOW_MS", "rate_limit.window", limit.window.millis().to_string()),
+        (variable::RATE_LIMIT_REQUESTS, "rate_limit.requests", limit.requests.to_string()),
+        (variable::RATE_LIMIT_WINDOW_MS, "rate_limit.window", limit.window.millis().to_string()),
         (
-            "RATE_LIMIT_ON_REDIS_FAILURE",
+            variable::RATE_LIMIT_ON_REDIS_FAILURE,
             "rate_limit.on_redis_failure",
             limit.on_redis_failure.as_str().to_owned(),
         ),
-        ("RATE_LIMIT_IPV6_PREFIX", "rate_limit.ipv6_prefix", limit.ipv6_prefix.to_string()),
-        ("TRUSTED_PROXIES", "rate_limit.trusted_proxies", limit.trusted_proxies.join(",")),
-        ("MONGODB_DATABASE", "mongodb.database", stack.mongodb.database.clone()),
-        ("MONGODB_MAX_POOL_SIZE", "mongodb.pool.max", pool.max.to_string()),
-        ("MONGODB_MIN_POOL_SIZE", "mongodb.pool.min", pool.min.to_string()),
-        ("MONGODB_MAX_IDLE_TIME_MS", "mongodb.pool.max_idle", pool.max_idle.millis().to_string()),
+        (variable::RATE_LIMIT_IPV6_PREFIX, "rate_limit.ipv6_prefix", limit.ipv6_prefix.to_string()),
+        (variable::TRUSTED_PROXIES, "rate_limit.trusted_proxies", limit.trusted_proxies.join(",")),
+        (variable::MONGODB_DATABASE, "mongodb.database", stack.mongodb.database.clone()),
+        (variable::MONGODB_MAX_POOL_SIZE, "mongodb.pool.max", pool.max.to_string()),
+        (variable::MONGODB_MIN_POOL_SIZE, "mongodb.pool.min", pool.min.to_string()),
+        (variable::MONGODB_MAX_IDLE_TIME_MS, "mongodb.pool.max_idle", pool.max_idle.millis().to_string()),
         (
-            "MONGODB_SERVER_SELECTION_TIMEOUT_MS",
+            variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS,
             "mongodb.pool.server_selection_timeout",
             pool.server_selection_timeout.millis().to_string(),
         ),
         (
-            "MONGODB_SOCKET_TIMEOUT_MS",
+            variable::MONGODB_SOCKET_TIMEOUT_MS,
             "mongodb.pool.socket_timeout",
             pool.socket_timeout.millis().to_string(),
         ),

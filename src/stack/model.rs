@@ -337,7 +337,7 @@ impl Default for Stack {
             service: Service {
                 image: literal("bundled"),
                 replicas: 1,
-                port: 5000,
+                port: appforge_service::contract::PORT,
                 resources: Resources { cpu: MilliCpu(500), memory: ByteSize(256 << 20) },
                 env: BTreeMap::new(),
             },

@@ -1,5 +1,6 @@
 //! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
 
+use appforge_service::contract::variable;
 use std::net::{IpAddr, Ipv4Addr};
 
 use rust_decimal::Decimal;
@@ -15,17 +16,17 @@ pub const MAX_REPLICAS: u32 = 1000;
 
 /// Variables that appforge sets for each replica itself.
 const RESERVED: [&str; 11] = [
-    "PORT",
-    "BIND",
-    "ADMIN_PORT",
-    "ADMIN_BIND",
-    "REPLICA_ID",
-    "MONGODB_URI",
-    "MONGODB_URI_FILE",
-    "REDIS_URL",
-    "REDIS_URL_FILE",
-    "PROBE_SECRET",
-    "PROBE_SECRET_FILE",
+    variable::PORT,
+    variable::BIND,
+    variable::ADMIN_PORT,
+    variable::ADMIN_BIND,
+    variable::REPLICA_ID,
+    variable::MONGODB_URI,
+    variable::MONGODB_URI_FILE,
+    variable::REDIS_URL,
+    variable::REDIS_URL_FILE,
+    variable::PROBE_SECRET,
+    variable::PROBE_SECRET_FILE,
 ];
 
 /// Prefixes of the variables with which sockets are handed over.

@@ -1,6 +1,7 @@
 //! The addresses of stores that others run: which of them are new, and what trying them from where replicas run gave.
 //! Data and words only.
 
+use appforge_service::contract::variable;
 use std::time::Duration;
 
 use appforge_service::reach::Reached;
@@ -30,14 +31,14 @@ const MONGODB: Address = Address {
     store: "mongodb",
     path: "mongodb.uri",
     key: names::MONGODB_URI,
-    variable: "MONGODB_URI",
+    variable: variable::MONGODB_URI,
     changed: false,
 };
 const REDIS: Address = Address {
     store: "redis",
     path: "redis.url",
     key: names::REDIS_URL,
-    variable: "REDIS_URL",
+    variable: variable::REDIS_URL,
     changed: false,
 };
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use appforge_service::probe;
 use appforge_service::status::Statusz;
+use appforge_service::{contract, probe};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -54,7 +54,7 @@ pub(super) async fn get(base: &str, path: &str, client: Option<&str>) -> Result<
         tokio::spawn(connection);
         let mut request = Request::get(path).header(http::header::HOST, authority.as_str());
         if let Some(client) = client {
-            request = request.header(probe::HEADER, client);
+            request = request.header(contract::PROBE_HEADER, client);
         }
         let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
         let (head, body) = answer.into_parts();
@@ -67,9 +67,10 @@ pub(super) async fn get(base: &str, path: &str, client: Option<&str>) -> Result<
 
 /// What a replica tells on its admin listener.
 pub(super) async fn statusz(admin: &str) -> Result<Statusz> {
-    let answer = get(admin, "/statusz", None).await?;
+    let answer = get(admin, contract::admin::STATUSZ, None).await?;
     if answer.status != StatusCode::OK {
-        bail!("/statusz answers {}", answer.status);
+        bail!("{} answers {}", contract::admin::STATUSZ, answer.status);
     }
-    serde_json::from_slice(&answer.body).context("/statusz is of another version")
+    serde_json::from_slice(&answer.body)
+        .with_context(|| format!("{} is of another version", contract::admin::STATUSZ))
 }

@@ -291,7 +291,7 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
     let text =
         stack.text("image: 'appforge-test-web:1'").replace("compose: {", "compose: {publish_stores: true, ");
     let error = stack.of_file(text).up(1, LONG, &quiet).await.unwrap_err();
-    assert_eq!(error.to_string(), "port 27017 is taken by another program");
+    assert!(error.to_string().starts_with("port 27017 is taken by "), "{error}");
     assert!(hints(&error).any(|hint| hint.ends_with("or change `compose.publish_stores`")), "{error:?}");
 
     // By the program, as whoever else uses the engine meanwhile: this test would be a service image of its own.

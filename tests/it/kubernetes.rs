@@ -149,7 +149,7 @@ fn a_deployment_is_made_with_the_autoscalers_floor_and_passed_on() {
 #[test]
 fn scale_moves_the_floor_is_remembered_and_keeps_within_the_most() {
     let place = Place::new(STACK);
-    place.exits(1, &["scale", "--replicas", "4"]);
+    place.exits(4, &["scale", "--replicas", "4"]);
     place.exits(0, &["up"]);
     let scaled = place.exits(0, &["scale", "--replicas", "5"]);
     assert!(

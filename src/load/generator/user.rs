@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use appforge_service::probe;
+use appforge_service::contract;
 use bytes::Bytes;
 use http::header::HOST;
 use tokio_util::sync::CancellationToken;
@@ -188,8 +188,10 @@ impl User {
         }
         let Some(connection) = &mut self.connection else { return false };
         let before = self.identity.clients();
-        let identity =
-            self.identity.header(&self.shared.plan.clients).map(|value| (probe::HEADER, value.as_bytes()));
+        let identity = self
+            .identity
+            .header(&self.shared.plan.clients)
+            .map(|value| (contract::PROBE_HEADER, value.as_bytes()));
         self.shared.write(index, identity, &mut self.bytes);
         self.shared.tally.borrow_mut().clients += self.identity.clients() - before;
         let sent = Instant::now();

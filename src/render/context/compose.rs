@@ -3,6 +3,7 @@
 //! The gateway alone publishes the port and alone may tell the replicas who the client is: it has a fixed address in the
 //! edge network, and only that address is in their `TRUSTED_PROXIES`.
 
+use appforge_service::contract::{ADMIN_PORT, variable};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -33,7 +34,7 @@ pub fn component_key(stack: &Stack) -> &str {
 
 /// The admin port of each replica: 9090, unless the service itself has it.
 pub fn admin_port(stack: &Stack) -> u16 {
-    if stack.service.port == 9090 { 9091 } else { 9090 }
+    if stack.service.port == ADMIN_PORT { ADMIN_PORT + 1 } else { ADMIN_PORT }
 }
 
 #[derive(Serialize)]
@@ -248,14 +249,14 @@ fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<
     let mut proxies = vec![format!("{gateway}/32")];
     proxies.extend(stack.rate_limit.trusted_proxies.iter().cloned());
     let own = [
-        ("ADMIN_BIND", "0.0.0.0".to_owned()),
-        ("ADMIN_PORT", admin_port.to_string()),
-        ("BIND", "0.0.0.0".to_owned()),
-        ("MONGODB_URI_FILE", "/run/secrets/mongodb_uri".to_owned()),
-        ("PORT", stack.service.port.to_string()),
-        ("PROBE_SECRET_FILE", "/run/secrets/probe_secret".to_owned()),
-        ("REDIS_URL_FILE", "/run/secrets/redis_url".to_owned()),
-        ("TRUSTED_PROXIES", proxies.join(",")),
+        (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
+        (variable::ADMIN_PORT, admin_port.to_string()),
+        (variable::BIND, "0.0.0.0".to_owned()),
+        (variable::MONGODB_URI_FILE, "/run/secrets/mongodb_uri".to_owned()),
+        (variable::PORT, stack.service.port.to_string()),
+        (variable::PROBE_SECRET_FILE, "/run/secrets/probe_secret".to_owned()),
+        (variable::REDIS_URL_FILE, "/run/secrets/redis_url".to_owned()),
+        (variable::TRUSTED_PROXIES, proxies.join(",")),
     ];
     let mut variables: BTreeMap<String, String> =
         shared(stack).into_iter().map(|variable| (variable.name, variable.value)).collect();

@@ -1,5 +1,6 @@
 //! The rules for the Kubernetes target.
 
+use appforge_service::contract::variable;
 use serde_json::Value;
 
 use super::documents::{Objects, bytes, container, cpu, variable, word_after};
@@ -59,7 +60,7 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
 fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
     let mongodb = &stack.mongodb;
     let most = stack.kubernetes.autoscaling.map_or(stack.service.replicas, |scaling| scaling.max);
-    let pool = variable(container, "MONGODB_MAX_POOL_SIZE").unwrap_or(u64::from(mongodb.pool.max));
+    let pool = variable(container, variable::MONGODB_MAX_POOL_SIZE).unwrap_or(u64::from(mongodb.pool.max));
     let total = (u64::from(most) + 1) * (pool + MONITORING);
     let here = runs_here("mongodb.mode", mongodb.mode).unwrap_or(false);
     let atlas = mongodb.mode == StoreMode::External
@@ -93,7 +94,7 @@ fn ending(deployment: &Value, findings: &mut Findings) {
     let container = container(deployment);
     let grace = pod["terminationGracePeriodSeconds"].as_u64();
     let wait = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
-    let drain = variable(container, "SHUTDOWN_TIMEOUT_MS").map(|millis| millis.div_ceil(1000));
+    let drain = variable(container, variable::SHUTDOWN_TIMEOUT_MS).map(|millis| millis.div_ceil(1000));
     if let (Some(grace), Some(wait), Some(drain)) = (grace, wait, drain)
         && wait + drain + MARGIN > grace
     {

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 
 use super::Compose;
 use super::converge::replicas_of;
-use super::credentials::Store;
 use super::engine::Engine;
 use super::observe::Container;
+use crate::render::context::compose::external;
 use crate::stack::values::Secret;
 use crate::targets::Say;
 use crate::targets::address::{ANSWER, Address, Tried};
@@ -41,12 +41,12 @@ impl Compose {
         say: Say<'_>,
     ) -> Result<()> {
         let Some(replica) = replicas_of(before).find(|container| container.is_up()) else { return Ok(()) };
-        let external = self.external_addresses()?;
-        if !external.iter().any(|(address, _)| address.changed) {
+        let found = self.external_addresses()?;
+        if !found.iter().any(|(address, _)| address.changed) {
             return Ok(());
         }
-        let addresses: Vec<Address> = external.iter().map(|(address, _)| *address).collect();
-        let tried = self.try_addresses(engine, replica, &external, say).await?;
+        let addresses: Vec<Address> = found.iter().map(|(address, _)| *address).collect();
+        let tried = self.try_addresses(engine, replica, &found, say).await?;
         tried.refusal(&addresses, FROM).map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
@@ -55,30 +55,30 @@ impl Compose {
     /// # Errors
     /// When the engine cannot be reached.
     pub async fn unreachable(&self, say: Say<'_>) -> Result<Vec<String>> {
-        let external = self.external_addresses()?;
+        let found = self.external_addresses()?;
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let replica = replicas_of(&containers).find(|container| container.is_up());
-        let (false, Some(replica)) = (external.is_empty(), replica) else { return Ok(Vec::new()) };
-        let addresses: Vec<Address> = external.iter().map(|(address, _)| *address).collect();
-        Ok(self.try_addresses(&engine, replica, &external, say).await?.warnings(&addresses, FROM))
+        let (false, Some(replica)) = (found.is_empty(), replica) else { return Ok(Vec::new()) };
+        let addresses: Vec<Address> = found.iter().map(|(address, _)| *address).collect();
+        Ok(self.try_addresses(&engine, replica, &found, say).await?.warnings(&addresses, FROM))
     }
 
     /// The addresses of the external stores, and whether the files of the running stack hold others.
     fn external_addresses(&self) -> Result<Vec<(Address, Secret)>> {
-        let credentials = self.credentials()?;
+        let (mongodb, redis) = (&self.stack.mongodb, &self.stack.redis);
         let stores = [
-            (Address::all(true, false), credentials.mongodb, "mongodb_uri"),
-            (Address::all(false, true), credentials.redis, "redis_url"),
+            (Address::all(true, false), external(mongodb.mode, mongodb.uri.as_ref()), "mongodb_uri"),
+            (Address::all(false, true), external(redis.mode, redis.url.as_ref()), "redis_url"),
         ];
-        let mut external = Vec::new();
-        for (address, store, file) in stores {
-            if let (Some(mut address), Store::External(uri)) = (address.first().copied(), store) {
+        let mut found = Vec::new();
+        for (address, uri, file) in stores {
+            if let (Some(mut address), Some(uri)) = (address.first().copied(), uri.cloned()) {
                 address.changed = self.secrets().get(file)?.is_none_or(|kept| kept.reveal() != uri.reveal());
-                external.push((address, uri));
+                found.push((address, uri));
             }
         }
-        Ok(external)
+        Ok(found)
     }
 
     async fn try_addresses(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use appforge_service::contract::admin;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -110,7 +111,7 @@ impl Compose {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
         for replica in self.replicas(containers) {
             let body = format!("{{\"replicas\":{count}}}");
-            let request = http::Request::put(format!("{}/replicas", replica.admin))
+            let request = http::Request::put(format!("{}{}", replica.admin, admin::REPLICAS))
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(Full::new(Bytes::from(body)));
             let Ok(request) = request else { continue };

@@ -1,6 +1,7 @@
 //! Tells each replica over how many the rate limit is shared while Redis is away. An autoscaler changes that number
 //! without a word; what counts then is what was told last. The limit in Redis does not depend on it.
 
+use appforge_service::contract::admin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -50,7 +51,7 @@ async fn tell(cluster: &Cluster, pod: &str, port: u16, count: usize) -> Result<(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its errors come back through the request.
     let connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::put("/replicas")
+    let request = Request::put(admin::REPLICAS)
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(format!("{{\"replicas\":{count}}}"))))?;

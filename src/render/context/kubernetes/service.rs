@@ -1,5 +1,6 @@
 //! The service: Deployment, Service, autoscaler, disruption budget. Pure.
 
+use appforge_service::contract::{admin, variable};
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -180,14 +181,14 @@ fn image(settings: &Settings<'_>) -> Image {
 fn variables(stack: &Stack) -> Result<Vec<Pair>> {
     let file = |key: &str| format!("{CREDENTIALS}/{key}");
     let own = [
-        ("ADMIN_BIND", "0.0.0.0".to_owned()),
-        ("ADMIN_PORT", admin_port(stack).to_string()),
-        ("BIND", "0.0.0.0".to_owned()),
-        ("MONGODB_URI_FILE", file(names::MONGODB_URI)),
-        ("PORT", names::container_port(stack).to_string()),
-        ("PROBE_SECRET_FILE", file(names::PROBE_SECRET)),
-        ("REDIS_URL_FILE", file(names::REDIS_URL)),
-        ("SHUTDOWN_TIMEOUT_MS", drain_millis(stack).to_string()),
+        (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
+        (variable::ADMIN_PORT, admin_port(stack).to_string()),
+        (variable::BIND, "0.0.0.0".to_owned()),
+        (variable::MONGODB_URI_FILE, file(names::MONGODB_URI)),
+        (variable::PORT, names::container_port(stack).to_string()),
+        (variable::PROBE_SECRET_FILE, file(names::PROBE_SECRET)),
+        (variable::REDIS_URL_FILE, file(names::REDIS_URL)),
+        (variable::SHUTDOWN_TIMEOUT_MS, drain_millis(stack).to_string()),
     ];
     let mut variables: BTreeMap<String, String> =
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -216,7 +217,7 @@ fn probes(stack: &Stack) -> Probes {
     if stack.service.image.is_bundled() {
         let admin =
             |path: &str| Handler { path: Some(path.to_owned()), port: PortRef::Name(names::ADMIN_PORT) };
-        return Probes { ready: admin("/readyz"), live: Some(admin("/livez")) };
+        return Probes { ready: admin(admin::READYZ), live: Some(admin(admin::LIVEZ)) };
     }
     let probes = &stack.kubernetes.probes;
     let port = probes.port.map_or(PortRef::Name(names::PUBLIC_PORT), PortRef::Number);

@@ -1,5 +1,6 @@
 //! Whether a component is ready: asked over its own protocol, each question bounded.
 
+use appforge_service::contract::admin;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -44,9 +45,9 @@ impl Probe {
     pub async fn ask(self) -> Result<String> {
         match self {
             Self::Service(admin) => {
-                let answer = http::get(admin, "/readyz").await?;
+                let answer = http::get(admin, admin::READYZ).await?;
                 if answer.status != http::StatusCode::OK {
-                    bail!("/readyz answers {}", answer.status);
+                    bail!("{} answers {}", admin::READYZ, answer.status);
                 }
                 Ok(env!("CARGO_PKG_VERSION").to_owned())
             }

@@ -1,5 +1,6 @@
 //! How each component is run: the program, its arguments, its environment. Starts nothing.
 
+use appforge_service::contract::variable;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -92,21 +93,21 @@ pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) 
     let mut set = |name: &str, value: String, path: &str| {
         all.insert(name.to_owned(), Setting { value, path: path.to_owned() });
     };
-    set("PROBE_SECRET_FILE", desired.probe_secret.display().to_string(), "the probe secret");
+    set(variable::PROBE_SECRET_FILE, desired.probe_secret.display().to_string(), "the probe secret");
     match (&desired.mongodb, mongodb) {
         (Store::External { uri, fingerprint }, _) => {
-            set("MONGODB_URI_FILE", uri.display().to_string(), "mongodb.mode");
+            set(variable::MONGODB_URI_FILE, uri.display().to_string(), "mongodb.mode");
             set("APPFORGE_MONGODB_FINGERPRINT", fingerprint.clone(), "mongodb.uri");
         }
-        (_, Some(port)) => set("MONGODB_URI", format!("mongodb://127.0.0.1:{port}/"), "mongodb.mode"),
+        (_, Some(port)) => set(variable::MONGODB_URI, format!("mongodb://127.0.0.1:{port}/"), "mongodb.mode"),
         (_, None) => {}
     }
     match (&desired.redis, redis) {
         (Store::External { uri, fingerprint }, _) => {
-            set("REDIS_URL_FILE", uri.display().to_string(), "redis.mode");
+            set(variable::REDIS_URL_FILE, uri.display().to_string(), "redis.mode");
             set("APPFORGE_REDIS_FINGERPRINT", fingerprint.clone(), "redis.url");
         }
-        (_, Some(port)) => set("REDIS_URL", format!("redis://127.0.0.1:{port}/"), "redis.mode"),
+        (_, Some(port)) => set(variable::REDIS_URL, format!("redis://127.0.0.1:{port}/"), "redis.mode"),
         (_, None) => {}
     }
     all
@@ -127,10 +128,10 @@ pub(super) fn replica(
     let address = public.local_addr()?.to_string();
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
-    variables.insert("REPLICA_ID".into(), name.clone());
+    variables.insert(variable::REPLICA_ID.into(), name.clone());
     // The log adds the time.
-    variables.entry("LOG_FORMAT".into()).or_insert_with(|| "bare".into());
-    variables.insert("RATE_LIMIT_REPLICAS".into(), replicas.to_string());
+    variables.entry(variable::LOG_FORMAT.into()).or_insert_with(|| "bare".into());
+    variables.insert(variable::RATE_LIMIT_REPLICAS.into(), replicas.to_string());
     Ok(Recipe {
         name,
         program: [SELF, "serve", "--public", &address, "--admin", &admin.1.to_string()]

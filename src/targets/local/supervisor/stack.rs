@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::contract::admin;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
@@ -334,7 +335,8 @@ impl Running {
     /// number it started with, which only matters then.
     async fn tell_replicas(&self, replicas: u32) {
         let body = serde_json::json!({"replicas": replicas});
-        join_all(self.replicas.values().map(|replica| http::put(replica.admin, "/replicas", &body))).await;
+        join_all(self.replicas.values().map(|replica| http::put(replica.admin, admin::REPLICAS, &body)))
+            .await;
     }
 
     fn show(&self, number: u32, replica: &Replica) {

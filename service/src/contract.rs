@@ -1,0 +1,85 @@
+//! The contract between the service and whatever runs it: names of variables, admin paths, ports, defaults and ranges, once.
+//! Data only.
+
+/// Names of environment variables.
+pub mod variable {
+    /// The address of the public listener.
+    pub const BIND: &str = "BIND";
+    /// The port of the public listener.
+    pub const PORT: &str = "PORT";
+    /// The address of the admin listener.
+    pub const ADMIN_BIND: &str = "ADMIN_BIND";
+    /// The port of the admin listener.
+    pub const ADMIN_PORT: &str = "ADMIN_PORT";
+    /// The replica's name; `HOSTNAME` where it is unset.
+    pub const REPLICA_ID: &str = "REPLICA_ID";
+    /// `text` or `json`.
+    pub const LOG_FORMAT: &str = "LOG_FORMAT";
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub const LOG_LEVEL: &str = "LOG_LEVEL";
+    /// Milliseconds that requests have to finish after SIGTERM.
+    pub const SHUTDOWN_TIMEOUT_MS: &str = "SHUTDOWN_TIMEOUT_MS";
+    /// The address of MongoDB with its credentials.
+    pub const MONGODB_URI: &str = "MONGODB_URI";
+    /// The file that holds the address of MongoDB.
+    pub const MONGODB_URI_FILE: &str = "MONGODB_URI_FILE";
+    /// The database; that of the address where it is unset.
+    pub const MONGODB_DATABASE: &str = "MONGODB_DATABASE";
+    /// Most connections of the pool.
+    pub const MONGODB_MAX_POOL_SIZE: &str = "MONGODB_MAX_POOL_SIZE";
+    /// Connections that the pool keeps open.
+    pub const MONGODB_MIN_POOL_SIZE: &str = "MONGODB_MIN_POOL_SIZE";
+    /// Milliseconds after which an unused connection is closed.
+    pub const MONGODB_MAX_IDLE_TIME_MS: &str = "MONGODB_MAX_IDLE_TIME_MS";
+    /// Milliseconds that an operation waits for a server.
+    pub const MONGODB_SERVER_SELECTION_TIMEOUT_MS: &str = "MONGODB_SERVER_SELECTION_TIMEOUT_MS";
+    /// Milliseconds that an operation waits for an answer.
+    pub const MONGODB_SOCKET_TIMEOUT_MS: &str = "MONGODB_SOCKET_TIMEOUT_MS";
+    /// The address of Redis with its credentials.
+    pub const REDIS_URL: &str = "REDIS_URL";
+    /// The file that holds the address of Redis.
+    pub const REDIS_URL_FILE: &str = "REDIS_URL_FILE";
+    /// What every key in Redis begins with.
+    pub const REDIS_KEY_PREFIX: &str = "REDIS_KEY_PREFIX";
+    /// `true` or `false`.
+    pub const RATE_LIMIT_ENABLED: &str = "RATE_LIMIT_ENABLED";
+    /// Requests that a client has in a window.
+    pub const RATE_LIMIT_REQUESTS: &str = "RATE_LIMIT_REQUESTS";
+    /// Milliseconds of a window.
+    pub const RATE_LIMIT_WINDOW_MS: &str = "RATE_LIMIT_WINDOW_MS";
+    /// `memory`, `open` or `closed`: what counts while Redis is away.
+    pub const RATE_LIMIT_ON_REDIS_FAILURE: &str = "RATE_LIMIT_ON_REDIS_FAILURE";
+    /// Bits of an IPv6 address that make a client.
+    pub const RATE_LIMIT_IPV6_PREFIX: &str = "RATE_LIMIT_IPV6_PREFIX";
+    /// Replicas that share the budget while Redis is away.
+    pub const RATE_LIMIT_REPLICAS: &str = "RATE_LIMIT_REPLICAS";
+    /// Networks whose `X-Forwarded-For` counts, separated by commas.
+    pub const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
+    /// The key of simulated clients.
+    pub const PROBE_SECRET: &str = "PROBE_SECRET";
+    /// The file that holds the key of simulated clients.
+    pub const PROBE_SECRET_FILE: &str = "PROBE_SECRET_FILE";
+    /// Milliseconds that an answer stays in the cache.
+    pub const CACHE_TTL_MS: &str = "CACHE_TTL_MS";
+}
+
+/// Paths of the admin listener.
+pub mod admin {
+    /// 200 while the process works.
+    pub const LIVEZ: &str = "/livez";
+    /// 200 while the replica takes requests.
+    pub const READYZ: &str = "/readyz";
+    /// Metrics in the text format of Prometheus.
+    pub const METRICS: &str = "/metrics";
+    /// [`crate::status::Statusz`] as JSON.
+    pub const STATUSZ: &str = "/statusz";
+    /// Takes `{"replicas": N}` by PUT.
+    pub const REPLICAS: &str = "/replicas";
+}
+
+/// The port of the public listener by default.
+pub const PORT: u16 = 5000;
+/// The port of the admin listener by default.
+pub const ADMIN_PORT: u16 = 9090;
+/// The header that names a simulated client.
+pub const PROBE_HEADER: &str = "x-appforge-probe";
