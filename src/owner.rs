@@ -18,9 +18,11 @@ pub fn caller() -> Owner {
 
 /// The user that ran `sudo`, while the effective user is root.
 pub fn sudo_user() -> Option<Owner> {
-    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
-    let user = Owner { uid: number("SUDO_UID")?, gid: number("SUDO_GID")? };
-    (caller().uid == 0).then_some(user)
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let uid = number("SUDO_UID").filter(|_| caller().uid == 0)?;
+    // `sudo` sets both; a script may pass on one.
+    let group = || entry(&fs::read_to_string("/etc/passwd").unwrap_or_default(), uid).map(|(_, gid)| gid);
+    Some(Owner { uid, gid: number("SUDO_GID").or_else(group).unwrap_or(uid) })
 }
 
 /// Whether `uid` is the caller, or the user that the caller acts for.

@@ -45,8 +45,13 @@ impl State {
             Ok(state) => Ok(state),
             // Whole and still not what `scale` writes: somebody wrote it, so it is judged as the flags are.
             Err(error) if error.is_data() => {
-                let message = format!("`{}`: {error}", path.display());
-                let hint = format!("correct it, or `rm {}` to return to the stack file", quoted(&path));
+                let (path, line) = (path.display(), error.line());
+                let message =
+                    format!("`{path}` line {line}: not a number of replicas as `appforge scale` writes it");
+                let hint = format!(
+                    "correct it, or `rm {}` to return to the stack file",
+                    quoted(&file(state_folder))
+                );
                 Err(Failure::new(ExitStatus::Config, message).hint(hint).into())
             }
             Err(_) => {

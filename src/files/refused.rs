@@ -45,7 +45,11 @@ impl Refused {
     pub(super) fn hint(&self) -> String {
         match self {
             Self::Link(path) => format!("rm {}", quoted(path)),
-            Self::Owner(path, 0) => format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(path)),
+            // What a killed `sudo appforge` left behind is more than this one file.
+            Self::Owner(path, 0) => {
+                let whole = path.ancestors().find(|above| above.ends_with(crate::state_folder::NAME));
+                format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(whole.unwrap_or(path)))
+            }
             Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {
                 format!("look at what it holds, then move it away: mv {0} {0}.foreign", quoted(path))
             }

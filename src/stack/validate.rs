@@ -187,6 +187,11 @@ fn compose(stack: &Stack, problems: &mut Problems) {
     }
 }
 
+/// The variable that sets a path of the stack.
+fn variable_of(path: &str) -> String {
+    format!("APPFORGE_{}", path.to_uppercase().replace('.', "_"))
+}
+
 type Modes<'a> = (&'static str, &'static str, StoreMode, Option<&'a Secret>);
 
 fn store(
@@ -197,10 +202,13 @@ fn store(
 ) {
     match (mode, uri) {
         (StoreMode::External, None) => {
-            problems.push((uri_at, format!("is needed, since {mode_at} is `external`")));
+            problems.push((
+                uri_at,
+                format!("must be set when {mode_at} is `external`, here or by {}", variable_of(uri_at)),
+            ));
         }
         (StoreMode::External, Some(uri)) if uri.reveal().contains("${") => {
-            let variable = format!("APPFORGE_{}", uri_at.to_uppercase().replace('.', "_"));
+            let variable = variable_of(uri_at);
             problems.push((
                 uri_at,
                 format!("`${{…}}` is not replaced here; set the variable {variable} instead"),

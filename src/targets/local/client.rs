@@ -173,7 +173,10 @@ impl Client {
             }
             let frame = tokio::time::timeout(silence, answer.body_mut().frame());
             let frame = frame.await.context("the supervisor fell silent")?;
-            let frame = frame.context("the supervisor ended in the midst of it")??;
+            let frame = frame.and_then(Result::ok).ok_or_else(|| {
+                Failure::new(ExitStatus::Failed, "the supervisor ended before the change was complete")
+                    .hint("appforge up")
+            })?;
             if let Ok(data) = frame.into_data() {
                 buffer.extend_from_slice(&data);
             }

@@ -198,7 +198,7 @@ impl Cursors {
         let held = view.held();
         if self.open.len() >= MOST_CURSORS || self.held + held > MOST_HELD {
             let message = format!(
-                "{} cursors are open and hold {} bytes; the embedded store has {MOST_CURSORS} cursors of {MOST_HELD} bytes in all",
+                "{} cursors are open and hold {} bytes; the limits are {MOST_CURSORS} cursors and {MOST_HELD} bytes together",
                 self.open.len(),
                 self.held
             );
