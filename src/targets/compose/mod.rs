@@ -20,6 +20,7 @@ mod reach;
 mod ready;
 mod status;
 mod subject;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -5,16 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use appforge_service::reach::Reached;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
-};
-use futures_util::StreamExt;
 
 use super::Compose;
 use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
+use super::trial::{Outcome, Trial};
 use crate::render::context::compose::external;
 use crate::stack::values::Secret;
 use crate::targets::Say;
@@ -93,72 +89,38 @@ impl Compose {
         }
         let paths: Vec<&str> = external.iter().map(|(address, _)| address.path).collect();
         say(&format!("trying {} from {FROM}", paths.join(" and ")));
-        // A fixed name, so that what a killed command left behind is removed here.
-        let name = format!("{}-reach", self.project());
-        engine.stop_and_remove(&name, Duration::ZERO).await?;
-        let network = format!("{}_edge", self.project());
-        let work = run(engine, &name, &replica.image_id, &network, external);
-        let outcome = tokio::time::timeout(ANSWER * 2 + LIFE, work).await;
-        engine.stop_and_remove(&name, Duration::ZERO).await?;
-        outcome.unwrap_or_else(|_| Ok(Tried::Not("the container that tries them did not end".into())))
+        let variable = |address: &Address| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key);
+        let trial = Trial {
+            name: format!("{}-reach", self.project()),
+            image: &replica.image_id,
+            entrypoint: Some("/appforge"),
+            arguments: vec!["reach".into(), "--timeout".into(), format!("{}s", ANSWER.as_secs())],
+            environment: external.iter().map(|(address, _)| variable(address)).collect(),
+            user: USER,
+            network: &format!("{}_edge", self.project()),
+            files: archive(external)?,
+            limit: ANSWER * 2 + LIFE,
+        };
+        Ok(match trial.run(engine).await.context("while trying the addresses of the stores")? {
+            Outcome::Ended(code, said) => tried(code, &said),
+            Outcome::NotStarted(error) => Tried::Not(error.to_string()),
+            Outcome::Late => Tried::Not("the container that tries them did not end".into()),
+        })
     }
 }
 
-/// Runs `appforge reach` in a container. Its last line is the answer.
-async fn run(
-    engine: &Engine,
-    name: &str,
-    image: &str,
-    network: &str,
-    external: &[(Address, Secret)],
-) -> Result<Tried> {
-    let docker = &engine.docker;
-    let owned = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    let environment = external
-        .iter()
-        .map(|(address, _)| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key))
-        .collect();
-    let body = ContainerCreateBody {
-        image: Some(image.to_owned()),
-        entrypoint: owned(&["/appforge"]),
-        cmd: owned(&["reach", "--timeout", &format!("{}s", ANSWER.as_secs())]),
-        env: Some(environment),
-        user: Some(format!("{USER}:{USER}")),
-        host_config: Some(HostConfig {
-            network_mode: Some(network.to_owned()),
-            extra_hosts: owned(&["host.docker.internal:host-gateway"]),
-            cap_drop: owned(&["ALL"]),
-            security_opt: owned(&["no-new-privileges:true"]),
-            memory: Some(256 << 20),
-            pids_limit: Some(64),
-            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    };
-    let options = CreateContainerOptionsBuilder::default().name(name).build();
-    docker.create_container(Some(options), body).await.context("while trying the addresses of the stores")?;
-    let place = UploadToContainerOptionsBuilder::default().path("/").build();
-    docker.upload_to_container(name, Some(place), bollard::body_full(archive(external)?.into())).await?;
-    docker.start_container(name, None).await?;
-    // The exit code is read below; an error of the stream carries the same code.
-    let _ = docker.wait_container(name, None::<WaitContainerOptions>).next().await;
-    let code = docker.inspect_container(name, None).await?.state.unwrap_or_default().exit_code;
-    let mut said = String::new();
-    let mut log = docker.logs(name, Some(LogsOptionsBuilder::default().stdout(true).build()));
-    while let Some(part) = log.next().await {
-        said.push_str(&part?.to_string());
-    }
-    let answer = said.lines().last().and_then(|line| serde_json::from_str::<Reached>(line).ok());
-    Ok(match (code, answer) {
+/// What `appforge reach` printed: the last line that is an answer counts.
+fn tried(code: Option<i64>, said: &str) -> Tried {
+    let answer = said.lines().rev().find_map(|line| serde_json::from_str::<Reached>(line).ok());
+    match (code, answer) {
         (Some(0), _) => Tried::Done(Reached::default()),
         (Some(1), Some(reached)) => Tried::Done(reached),
         (code, _) => Tried::Not(format!("its image ended with exit code {}", code.unwrap_or(-1))),
-    })
+    }
 }
 
 /// The addresses as the engine takes files, for the user of the container alone.
-fn archive(external: &[(Address, Secret)]) -> Result<Vec<u8>> {
+fn archive(external: &[(Address, Secret)]) -> Result<tar::Builder<Vec<u8>>> {
     let mut archive = tar::Builder::new(Vec::new());
     for (address, uri) in external {
         let mut header = tar::Header::new_ustar();
@@ -168,5 +130,5 @@ fn archive(external: &[(Address, Secret)]) -> Result<Vec<u8>> {
         header.set_gid(USER);
         archive.append_data(&mut header, format!("{FOLDER}/{}", address.key), uri.reveal().as_bytes())?;
     }
-    Ok(archive.into_inner()?)
+    Ok(archive)
 }
