@@ -6,10 +6,10 @@ pub mod init;
 pub mod load;
 pub mod render;
 
-use appforge_service::contract;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use appforge_service::contract;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 

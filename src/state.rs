@@ -43,11 +43,12 @@ impl State {
         let Some(text) = files::read_private(&path)? else { return Ok(Self::default()) };
         match serde_json::from_str(&text) {
             Ok(state) => Ok(state),
-            // Whole and still not what `scale` writes: somebody wrote it, so it is judged as the flags are.
+            // The file is complete but holds what `scale` never writes, so a person edited it: judged as the flags are.
             Err(error) if error.is_data() => {
                 let (path, line) = (path.display(), error.line());
-                let message =
-                    format!("`{path}` line {line}: not a number of replicas as `appforge scale` writes it");
+                let message = format!(
+                    "`{path}` line {line}: expected whole numbers of replicas, as `appforge scale` writes them"
+                );
                 let hint = format!(
                     "correct it, or `rm {}` to return to the stack file",
                     quoted(&file(state_folder))

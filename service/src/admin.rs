@@ -1,6 +1,5 @@
 //! The admin side: probes, metrics and the state within. Never published, never limited.
 
-use crate::contract::admin;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use serde::Deserialize;
 use tower::Service;
 
 use crate::app::App;
+use crate::contract::admin;
 use crate::problem::Problem;
 use crate::server::Handler;
 use crate::status::Statusz;

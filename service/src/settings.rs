@@ -1,6 +1,5 @@
 //! Settings from the environment. All problems come at once, each with the variable and what would be right.
 
-use crate::contract::{ADMIN_PORT, PORT, variable};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::contract::{ADMIN_PORT, PORT, variable};
 use crate::network::Network;
 use crate::{identity, limiter, logging, mongodb, redis};
 

@@ -67,11 +67,9 @@ pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
         target.forget_addresses(|_| false)?;
     }
     let removed: Vec<String> = found.iter().map(|(path, _)| path.display().to_string()).collect();
-    if !volumes && volumes_in(&data)?.is_empty() {
-        // Such as after the state folder was removed while the stack ran.
-        return finish(context, stopped, true, &removed);
-    }
-    finish(context, stopped, volumes, &removed)
+    // The state folder may have been removed while the stack ran.
+    let kept = !volumes && !volumes_in(&data)?.is_empty();
+    finish(context, stopped, kept, &removed)
 }
 
 /// The same for containers; the engine has their volumes.
@@ -91,7 +89,7 @@ async fn containers(context: &Context, compose: &Compose, volumes: bool) -> Resu
     let stopped =
         interruptible(compose.down(volumes, PATIENCE, &say), "`appforge down` goes on from there").await?;
     drop(progress);
-    finish(context, stopped, volumes, &found)
+    finish(context, stopped, !volumes, &found)
 }
 
 /// The same for objects of a cluster. What it would take there may be production's: the stack's name has to be typed.
@@ -114,15 +112,15 @@ async fn objects(context: &Context, kubernetes: &Kubernetes, volumes: bool) -> R
     let work = kubernetes.down(&remains, volumes, &say);
     let stopped = interruptible(work, "`appforge down` goes on from there").await?;
     drop(progress);
-    finish(context, stopped, volumes, &found)
+    finish(context, stopped, !volumes, &found)
 }
 
 /// Says what was done.
-fn finish(context: &Context, stopped: usize, volumes: bool, removed: &[String]) -> Result<ExitStatus> {
+fn finish(context: &Context, stopped: usize, kept: bool, removed: &[String]) -> Result<ExitStatus> {
     context.out.say(match (stopped, removed.len()) {
         (0, 0) => "nothing to stop: the stack is down",
-        (_, 0) if volumes => "the stack is down; there was no data",
-        (_, 0) => "the stack is down; its data is kept",
+        (_, 0) if kept => "the stack is down; its data is kept",
+        (_, 0) => "the stack is down; there was no data",
         _ => "the stack is down; its data is removed",
     });
     context.out.data(&json!({"stopped": stopped, "removed": removed}), String::new)?;

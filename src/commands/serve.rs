@@ -1,9 +1,9 @@
 //! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
 
-use appforge_service::contract::admin;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
+use appforge_service::contract::admin;
 use appforge_service::listen::HandOver;
 
 use crate::cli::ServeArgs;

@@ -130,10 +130,13 @@ pub async fn converge(
             outcome
         }
         Target::Compose(compose) => {
-            let (plan, status) = interruptible(compose.up(replicas, options.timeout, &say), STOPS).await?;
-            let mut outcome = Outcome::new(plan, status);
-            outcome.unreachable = compose.unreachable(&say).await?;
-            outcome
+            let work = async {
+                let (plan, status) = compose.up(replicas, options.timeout, &say).await?;
+                let mut outcome = Outcome::new(plan, status);
+                outcome.unreachable = compose.unreachable(options.strict, &say).await?;
+                Ok(outcome)
+            };
+            interruptible(work, STOPS).await?
         }
         Target::Kubernetes(kubernetes) => {
             judge(context, &kubernetes.findings(replicas)?)?;

@@ -2,8 +2,9 @@
 //!
 //! What depends on where a stack runs (ports, addresses of the stores, secrets, the replica's name) is the target's.
 
-use crate::stack::model::Stack;
 use appforge_service::contract::variable;
+
+use crate::stack::model::Stack;
 
 /// One variable of the bundled service.
 #[derive(Clone, Debug, PartialEq, Eq)]

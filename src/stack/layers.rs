@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::stack::model::Stack;
-use crate::stack::validate::{validate, validate_running};
+use crate::stack::validate::{validate, validate_running, variable_of};
 pub use crate::stack::yaml::nearest;
 use crate::stack::yaml::{self, Content, Node, shown, shown_value};
 
@@ -296,7 +296,7 @@ fn env_leaves(
 ) {
     let mut paths = BTreeMap::new();
     flatten(defaults, String::new(), &mut |path, _| {
-        paths.insert(format!("APPFORGE_{}", path.to_uppercase().replace('.', "_")), path);
+        paths.insert(variable_of(&path), path);
     });
     for (name, text) in vars {
         let origin = Origin::Env(name.clone());

@@ -1,8 +1,8 @@
 //! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
 
-use appforge_service::contract::variable;
 use std::net::{IpAddr, Ipv4Addr};
 
+use appforge_service::contract::variable;
 use rust_decimal::Decimal;
 
 use crate::stack::kubernetes::{CpuLimit, RouteApi, is_object_name};
@@ -187,8 +187,8 @@ fn compose(stack: &Stack, problems: &mut Problems) {
     }
 }
 
-/// The variable that sets a path of the stack.
-fn variable_of(path: &str) -> String {
+/// The environment variable that sets a path of the stack.
+pub(super) fn variable_of(path: &str) -> String {
     format!("APPFORGE_{}", path.to_uppercase().replace('.', "_"))
 }
 

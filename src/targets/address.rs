@@ -1,9 +1,9 @@
 //! The addresses of stores that others run: which of them are new, and what trying them from where replicas run gave.
 //! Data and words only.
 
-use appforge_service::contract::variable;
 use std::time::Duration;
 
+use appforge_service::contract::variable;
 use appforge_service::reach::Reached;
 
 use crate::error::{ExitStatus, Failure};
@@ -93,6 +93,17 @@ impl Tried {
         )
     }
 
+    /// What is known to be wrong with addresses that replicas have already, one sentence each. That they could not be tried,
+    /// such as with an image of the user's own, only `say` hears, unless that is asked for strictly.
+    pub fn faults(&self, addresses: &[Address], from: &str, strict: bool, say: impl Fn(&str)) -> Vec<String> {
+        let warnings = self.warnings(addresses, from);
+        if matches!(self, Self::Not(_)) && !strict {
+            warnings.iter().for_each(|line| say(line));
+            return Vec::new();
+        }
+        warnings
+    }
+
     /// What the user should know of addresses that are not the cause of a refusal, one sentence each.
     pub fn warnings(&self, addresses: &[Address], from: &str) -> Vec<String> {
         match self {
@@ -145,5 +156,17 @@ mod tests {
             tried.warnings(&addresses(true, true), "the cluster"),
             ["mongodb.uri and redis.url could not be tried from the cluster: ImagePullBackOff"]
         );
+    }
+
+    #[test]
+    fn image_that_cannot_try_is_a_fault_only_when_strict() {
+        let (tried, addresses) = (Tried::Not("no `appforge reach`".into()), addresses(false, false));
+        let said = std::cell::RefCell::new(Vec::new());
+        let faults = |strict| {
+            tried.faults(&addresses, "the containers", strict, |line| said.borrow_mut().push(line.to_owned()))
+        };
+        assert_eq!(faults(false), Vec::<String>::new());
+        assert_eq!(faults(true), *said.borrow());
+        assert_eq!(said.borrow().len(), 1, "only what is no fault is said");
     }
 }

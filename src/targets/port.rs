@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{ExitStatus, Failure, quoted};
+use crate::state_folder;
 
 /// The failure; `setting` is where another port is chosen.
 pub fn taken(port: u16, setting: &str) -> Failure {
     match stack_at(port) {
         Some(folder) => {
-            let message = format!("port {port} is taken by the stack of `{}`", folder.display());
+            let message = format!("port {port} is taken by the stack in `{}`", folder.display());
             let hint =
                 format!("stop it with `cd {} && appforge down`, or change `{setting}`", quoted(&folder));
             Failure::new(ExitStatus::Failed, message).hint(hint)
@@ -26,9 +27,9 @@ fn stack_at(port: u16) -> Option<PathBuf> {
         let open = std::fs::read_dir(process.join("fd")).ok()?.flatten();
         let mut links = open.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
         let listens = links.any(|link| sockets.contains(&link));
-        // It works in its state folder, also after that was moved.
+        // It works in its state folder. One that lies elsewhere, on a file system without modes, does not name the project.
         let folder = std::fs::read_link(process.join("cwd")).ok().filter(|_| listens)?;
-        folder.parent().map(Path::to_owned)
+        folder.parent().filter(|_| folder.ends_with(state_folder::NAME)).map(Path::to_owned)
     })
 }
 

@@ -3,11 +3,11 @@
 //! The gateway alone publishes the port and alone may tell the replicas who the client is: it has a fixed address in the
 //! edge network, and only that address is in their `TRUSTED_PROXIES`.
 
-use appforge_service::contract::{ADMIN_PORT, variable};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
+use appforge_service::contract::{ADMIN_PORT, variable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

@@ -8,7 +8,7 @@ use super::Compose;
 use super::engine::Engine;
 use super::observe::{Container, State};
 use super::plan::Wanted;
-use super::trial::{Outcome, Trial};
+use super::trial::{GATEWAY_CHECK, Outcome, Trial};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::stack::yaml;
@@ -42,7 +42,7 @@ impl Compose {
             return Ok(());
         }
         let trial = Trial {
-            name: format!("{}-gateway-check", self.project()),
+            name: self.trial_name(GATEWAY_CHECK),
             image,
             entrypoint: None,
             arguments: [PROGRAM, "-c", "-f", &format!("/{FILE}")].map(str::to_owned).to_vec(),

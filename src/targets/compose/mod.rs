@@ -129,6 +129,7 @@ impl Compose {
         let engine = self.engine().await?;
         let cli = self.cli(&engine).await?;
         let _lock = self.lock("down", say).await?;
+        self.remove_trials(&engine).await?;
         let there = engine.containers(self.project()).await?.len();
         let mut arguments = vec!["down", "--remove-orphans"];
         if volumes {

@@ -10,7 +10,7 @@ use super::Compose;
 use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
-use super::trial::{Outcome, Trial};
+use super::trial::{Outcome, REACH, Trial};
 use crate::render::context::compose::external;
 use crate::stack::values::Secret;
 use crate::targets::Say;
@@ -50,14 +50,14 @@ impl Compose {
     ///
     /// # Errors
     /// When the engine cannot be reached.
-    pub async fn unreachable(&self, say: Say<'_>) -> Result<Vec<String>> {
+    pub async fn unreachable(&self, strict: bool, say: Say<'_>) -> Result<Vec<String>> {
         let found = self.external_addresses()?;
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let replica = replicas_of(&containers).find(|container| container.is_up());
         let (false, Some(replica)) = (found.is_empty(), replica) else { return Ok(Vec::new()) };
         let addresses: Vec<Address> = found.iter().map(|(address, _)| *address).collect();
-        Ok(self.try_addresses(&engine, replica, &found, say).await?.warnings(&addresses, FROM))
+        Ok(self.try_addresses(&engine, replica, &found, say).await?.faults(&addresses, FROM, strict, say))
     }
 
     /// The addresses of the external stores, and whether the files of the running stack hold others.
@@ -91,7 +91,7 @@ impl Compose {
         say(&format!("trying {} from {FROM}", paths.join(" and ")));
         let variable = |address: &Address| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key);
         let trial = Trial {
-            name: format!("{}-reach", self.project()),
+            name: self.trial_name(REACH),
             image: &replica.image_id,
             entrypoint: Some("/appforge"),
             arguments: vec!["reach".into(), "--timeout".into(), format!("{}s", ANSWER.as_secs())],

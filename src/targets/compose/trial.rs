@@ -10,7 +10,12 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
+use super::Compose;
 use super::engine::Engine;
+
+/// What trials are for, as their containers are called.
+pub(super) const GATEWAY_CHECK: &str = "gateway-check";
+pub(super) const REACH: &str = "reach";
 
 /// What to run.
 pub(super) struct Trial<'a> {
@@ -40,6 +45,24 @@ pub(super) enum Outcome {
     NotStarted(Error),
     /// It did not end in time.
     Late,
+}
+
+impl Compose {
+    /// The name of the container of a trial.
+    pub(super) fn trial_name(&self, purpose: &str) -> String {
+        format!("{}-{purpose}", self.project())
+    }
+
+    /// Removes what a killed command left: the containers of trials hold addresses with their credentials.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(super) async fn remove_trials(&self, engine: &Engine) -> Result<()> {
+        for purpose in [GATEWAY_CHECK, REACH] {
+            engine.stop_and_remove(&self.trial_name(purpose), Duration::ZERO).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Trial<'_> {

@@ -91,13 +91,7 @@ impl Kubernetes {
             }
             other => other?,
         };
-        let warnings = tried.warnings(&addresses, FROM);
-        if matches!(tried, Tried::Not(_)) && !strict {
-            // An image of the user's own cannot try it. Nothing is known to be wrong.
-            warnings.iter().for_each(|line| say(line));
-            return Ok(Vec::new());
-        }
-        Ok(warnings)
+        Ok(tried.faults(&addresses, FROM, strict, say))
     }
 
     pub(super) async fn carry_out(

@@ -1,10 +1,10 @@
 //! Tells each replica over how many the rate limit is shared while Redis is away. An autoscaler changes that number
 //! without a word; what counts then is what was told last. The limit in Redis does not depend on it.
 
-use appforge_service::contract::admin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use appforge_service::contract::admin;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Request;

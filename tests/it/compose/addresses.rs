@@ -1,5 +1,7 @@
 //! Addresses of external stores are tried before and after replicas depend on them.
 
+use std::process::Command;
+
 use super::{Stack, ask};
 use crate::support::Project;
 
@@ -34,10 +36,16 @@ fn new_address_that_does_not_answer_changes_nothing() {
     let first = project.done(&["up"]);
     assert!(first.stderr.contains("redis.url does not answer from the containers: "), "{first:#?}");
     assert_eq!(project.run(&["up", "--strict"]).code, Some(1));
+    // As a command leaves it that is killed while it tries an address.
+    let left = format!("{}-reach", stack.name);
+    let docker =
+        |arguments: &[&str]| Command::new("docker").args(arguments).output().unwrap().status.success();
+    assert!(docker(&["create", "--name", &left, "appforge-test-web:1"]));
     for verb in [&["down"][..], &["logs"]] {
         let run = project.run(verb);
         assert_eq!(run.code, Some(if verb == ["down"] { 0 } else { 4 }), "{run:#?}");
     }
+    assert!(!docker(&["inspect", &left]), "it holds an address with its credentials");
     for verb in [&["restart"][..], &["scale", "--replicas", "2"], &["verify"], &["load"]] {
         let run = project.run(verb);
         let message = format!("the stack `{}` is not up on compose", stack.name);

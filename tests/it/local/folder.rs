@@ -144,7 +144,7 @@ fn taken_port_names_the_stack_that_has_it() {
     let other = Project::with(&format!("service: {{port: {}}}\n", up.port));
     let refused = other.run(&["up"]);
     let folder = up.project.path().canonicalize().unwrap();
-    let message = format!("error: port {} is taken by the stack of `{}`\n", up.port, folder.display());
+    let message = format!("error: port {} is taken by the stack in `{}`\n", up.port, folder.display());
     assert!(refused.code == Some(1) && refused.stderr.starts_with(&message), "{refused:#?}");
     assert!(refused.stderr.contains(&format!("cd {} && appforge down", folder.display())), "{refused:#?}");
 }
@@ -155,7 +155,7 @@ fn removed_data_is_seen_in_status_and_diff() {
     std::fs::remove_dir_all(up.project.path().join(".appforge/data/mongodb")).unwrap();
     let status = up.done(&["status"]).stdout;
     assert!(
-        status.contains("/.appforge/data/mongodb` was removed; `appforge up` starts it with none"),
+        status.contains("/.appforge/data/mongodb` was removed; `appforge up` starts the store empty"),
         "{status}"
     );
     assert_eq!(up.run(&["diff"]).code, Some(5));

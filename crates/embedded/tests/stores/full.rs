@@ -143,7 +143,10 @@ fn refused_redis_write_is_neither_visible_nor_durable() {
         let replies =
             client.all(&["GET a", "PING", "SET a 9", "GET a", "PING", "MULTI", "INCR n", "EXEC", "PING"]);
         let kinds: Vec<&str> = replies.iter().map(|reply| reply.split(' ').next().unwrap()).collect();
-        assert_eq!(kinds, ["1", "+PONG", MISCONF, MISCONF, "+PONG", "+OK", "+QUEUED", MISCONF, "+PONG"]);
+        let undone = ["1", "+PONG", MISCONF, MISCONF, "+PONG", "+OK", "+QUEUED", MISCONF, "+PONG"];
+        // Once the sync of each second has failed too, a write is refused before it is made, and a read sees what was there.
+        let not_made = ["1", "+PONG", MISCONF, "1", "+PONG", "+OK", "+QUEUED", "*1", "+PONG"];
+        assert!(kinds == undone || kinds == not_made, "{kinds:?}");
         assert_eq!(client.all(&look), before);
         assert!(client.one("INFO persistence").contains("aof_last_write_status:err"));
         if round == 1 {

@@ -1,9 +1,9 @@
 //! The service: Deployment, Service, autoscaler, disruption budget. Pure.
 
-use appforge_service::contract::{admin, variable};
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use appforge_service::contract::{admin, variable};
 use serde::Serialize;
 
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources};

@@ -120,7 +120,7 @@ fn component(name: &str, entry: &Entry) -> Component {
     for trouble in view
         .trouble
         .into_iter()
-        .chain(lost.map(|error| format!("{error}; `appforge up` starts it with none")))
+        .chain(lost.map(|error| format!("{error}; `appforge up` starts the store empty")))
     {
         detail.push_str("; ");
         detail.push_str(&trouble);

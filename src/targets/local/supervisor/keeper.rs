@@ -34,7 +34,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Ended this often before it was ready: it will not become ready.
 const HOPELESS: u32 = 3;
 /// How long the last output of a process that ended may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const TRAILING_OUTPUT: Duration = Duration::from_millis(200);
 /// How long the guard of a program may take to end all that the program started.
 const ALL_GONE: Duration = Duration::from_secs(5);
 
@@ -204,7 +204,7 @@ impl Task {
         };
         kill_group(pid, Signal::KILL);
         // What it printed last may still be on its way; a process that left the group can keep the stream open.
-        let _ = timeout(LAST_WORDS, captures).await;
+        let _ = timeout(TRAILING_OUTPUT, captures).await;
         if ready_at.is_some_and(|since: Instant| since.elapsed() > STEADY) {
             self.failures = 0;
         }

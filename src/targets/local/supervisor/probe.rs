@@ -1,10 +1,10 @@
 //! Whether a component is ready: asked over its own protocol, each question bounded.
 
-use appforge_service::contract::admin;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use appforge_service::contract::admin;
 
 use crate::targets::local::http;
 

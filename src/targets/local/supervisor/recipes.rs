@@ -1,10 +1,11 @@
 //! How each component is run: the program, its arguments, its environment. Starts nothing.
 
-use appforge_service::contract::variable;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+
+use appforge_service::contract::variable;
 
 use crate::targets::local::lifeline::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
