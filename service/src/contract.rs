@@ -1,5 +1,13 @@
-//! The contract between the service and whatever runs it: names of variables, admin paths, ports, defaults and ranges, once.
-//! Data only.
+//! The contract between the service and whatever runs it: names of variables, admin paths, ports, defaults and ranges, once, and
+//! the typed [`Environment`]. Reads and writes nothing.
+
+mod environment;
+mod reader;
+
+use std::time::Duration;
+
+pub use environment::{Environment, Given, LogFormat, OnRedisFailure, Parsed};
+pub use reader::Problem;
 
 /// Names of environment variables.
 pub mod variable {
@@ -11,8 +19,10 @@ pub mod variable {
     pub const ADMIN_BIND: &str = "ADMIN_BIND";
     /// The port of the admin listener.
     pub const ADMIN_PORT: &str = "ADMIN_PORT";
-    /// The replica's name; `HOSTNAME` where it is unset.
+    /// The replica's name.
     pub const REPLICA_ID: &str = "REPLICA_ID";
+    /// The replica's name where `REPLICA_ID` is unset; container engines set it.
+    pub const HOSTNAME: &str = "HOSTNAME";
     /// `text` or `json`.
     pub const LOG_FORMAT: &str = "LOG_FORMAT";
     /// `error`, `warn`, `info`, `debug` or `trace`.
@@ -61,6 +71,66 @@ pub mod variable {
     pub const PROBE_SECRET_FILE: &str = "PROBE_SECRET_FILE";
     /// Milliseconds that an answer stays in the cache.
     pub const CACHE_TTL_MS: &str = "CACHE_TTL_MS";
+}
+
+/// A whole number that a variable carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The name of the variable.
+    pub variable: &'static str,
+    /// The value when the variable is unset.
+    pub default: u32,
+    /// The smallest value.
+    pub least: u32,
+    /// The largest value.
+    pub most: u32,
+}
+
+impl Number {
+    /// The default of a variable that carries milliseconds.
+    pub const fn default_time(self) -> Duration {
+        Duration::from_millis(self.default as u64)
+    }
+}
+
+/// The whole numbers, with their defaults and ranges. The brief names the defaults of the pool and of the limit.
+pub mod number {
+    use super::{Number, variable};
+
+    /// 31 days, the longest time in milliseconds.
+    const LONGEST: u32 = 2_678_400_000;
+
+    const fn of(variable: &'static str, default: u32, least: u32, most: u32) -> Number {
+        Number { variable, default, least, most }
+    }
+
+    const fn millis(variable: &'static str, default: u32) -> Number {
+        of(variable, default, 1, LONGEST)
+    }
+
+    /// See [`variable::SHUTDOWN_TIMEOUT_MS`].
+    pub const SHUTDOWN_TIMEOUT_MS: Number = millis(variable::SHUTDOWN_TIMEOUT_MS, 10_000);
+    /// See [`variable::MONGODB_MAX_POOL_SIZE`].
+    pub const MONGODB_MAX_POOL_SIZE: Number = of(variable::MONGODB_MAX_POOL_SIZE, 50, 1, 10_000);
+    /// See [`variable::MONGODB_MIN_POOL_SIZE`].
+    pub const MONGODB_MIN_POOL_SIZE: Number = of(variable::MONGODB_MIN_POOL_SIZE, 10, 0, 10_000);
+    /// See [`variable::MONGODB_MAX_IDLE_TIME_MS`].
+    pub const MONGODB_MAX_IDLE_TIME_MS: Number = millis(variable::MONGODB_MAX_IDLE_TIME_MS, 30_000);
+    /// See [`variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS`].
+    pub const MONGODB_SERVER_SELECTION_TIMEOUT_MS: Number =
+        millis(variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS, 5_000);
+    /// See [`variable::MONGODB_SOCKET_TIMEOUT_MS`].
+    pub const MONGODB_SOCKET_TIMEOUT_MS: Number = millis(variable::MONGODB_SOCKET_TIMEOUT_MS, 45_000);
+    /// See [`variable::RATE_LIMIT_REQUESTS`].
+    pub const RATE_LIMIT_REQUESTS: Number = of(variable::RATE_LIMIT_REQUESTS, 100, 1, 1_000_000_000);
+    /// See [`variable::RATE_LIMIT_WINDOW_MS`].
+    pub const RATE_LIMIT_WINDOW_MS: Number = millis(variable::RATE_LIMIT_WINDOW_MS, 900_000);
+    /// See [`variable::RATE_LIMIT_IPV6_PREFIX`].
+    pub const RATE_LIMIT_IPV6_PREFIX: Number = of(variable::RATE_LIMIT_IPV6_PREFIX, 64, 32, 128);
+    /// See [`variable::RATE_LIMIT_REPLICAS`].
+    pub const RATE_LIMIT_REPLICAS: Number = of(variable::RATE_LIMIT_REPLICAS, 1, 1, 1000);
+    /// See [`variable::CACHE_TTL_MS`].
+    pub const CACHE_TTL_MS: Number = millis(variable::CACHE_TTL_MS, 30_000);
 }
 
 /// Paths of the admin listener.

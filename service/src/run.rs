@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::Admin;
 use crate::app::{App, Public};
 use crate::cache::Cache;
+use crate::contract::Problem;
 use crate::identity::Identities;
 use crate::limiter::Limiter;
 use crate::listen::{HandOver, Listeners};
@@ -21,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
 use crate::redis::Redis;
 use crate::server::Connections;
-use crate::settings::{self, Problem, Settings};
+use crate::settings::{self, Settings};
 
 /// The stack of the thread that the service runs on. The driver of MongoDB decodes replies by recursion, without a limit; this
 /// is room for tens of thousands of levels, where a server makes 200. Only what is used takes memory.

@@ -1,22 +1,13 @@
-//! Settings from the environment. All problems come at once, each with the variable and what would be right.
+//! The settings of the service: its environment with the defaults and with the secrets that files hold. All problems come at once.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::contract::{ADMIN_PORT, PORT, variable};
-use crate::network::Network;
+use crate::contract::{ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, number, variable};
 use crate::{identity, limiter, logging, mongodb, redis};
 
 /// Shortest probe secret that is accepted, in bytes.
 const SHORTEST_SECRET: usize = 16;
-/// Changed letters up to which an unknown variable is taken for a slip of the pen.
-const NEAR: usize = 2;
-/// Shorter names are near to too many others.
-const SHORTEST_NEAR: usize = 8;
 
 /// All settings of the service.
 pub struct Settings {
@@ -44,21 +35,6 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// A variable that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Its name.
-    pub variable: String,
-    /// What is wrong, and what would be right. Never its value, which may be a secret.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable, self.message)
-    }
-}
-
 /// All problems in one text, one a line.
 pub fn report(problems: &[Problem]) -> String {
     let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
@@ -70,198 +46,127 @@ impl Settings {
     /// Reads the variables; `read` gives the text of a file that a `*_FILE` variable names.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// Everything that is wrong.
     pub fn from_env(
         variables: impl IntoIterator<Item = (String, String)>,
         read: impl Fn(&str) -> std::io::Result<String>,
     ) -> Result<Self, Vec<Problem>> {
-        let variables = variables.into_iter().collect();
-        let mut from = Reader { variables, asked: RefCell::default(), problems: Vec::new(), read: &read };
-        let seconds = Duration::from_secs;
-        // In a container the process has the same number in each replica, while the host name is the container's own.
-        let replica = from.text(variable::REPLICA_ID).or_else(|| from.text("HOSTNAME"));
-        let replica = replica.unwrap_or_else(|| format!("replica-{}", std::process::id()));
-        let max_pool_size = from.number(variable::MONGODB_MAX_POOL_SIZE, 50, 1..=10_000);
-        let min_pool_size = from.number(variable::MONGODB_MIN_POOL_SIZE, 10, 0..=10_000);
-        if min_pool_size > max_pool_size {
-            let message =
-                format!("{min_pool_size} is more than MONGODB_MAX_POOL_SIZE, which is {max_pool_size}");
-            from.problem(variable::MONGODB_MIN_POOL_SIZE, message);
-        }
+        let read: Read<'_> = &read;
+        let Parsed { environment, warnings, mut problems } = Environment::parse(variables);
+        let replica =
+            environment.replica_id.clone().unwrap_or_else(|| format!("replica-{}", std::process::id()));
         let settings = Self {
-            public: from.address(variable::BIND, variable::PORT, PORT),
-            admin: from.address(variable::ADMIN_BIND, variable::ADMIN_PORT, ADMIN_PORT),
+            public: address(environment.bind, environment.port.unwrap_or(PORT)),
+            admin: address(environment.admin_bind, environment.admin_port.unwrap_or(ADMIN_PORT)),
             log: logging::Settings {
-                format: from.choice(variable::LOG_FORMAT, logging::Format::Text),
-                level: from.value(variable::LOG_LEVEL, LEVEL, tracing::Level::INFO),
+                format: environment.log_format.unwrap_or_default(),
+                level: environment.log_level.unwrap_or(tracing::Level::INFO),
             },
-            shutdown_timeout: from.millis(variable::SHUTDOWN_TIMEOUT_MS, seconds(10)),
-            mongodb: mongodb::Settings {
-                uri: from
-                    .secret(variable::MONGODB_URI)
-                    .unwrap_or_else(|| "mongodb://localhost:27017/appforge".into()),
-                database: from.text(variable::MONGODB_DATABASE),
-                max_pool_size,
-                min_pool_size,
-                max_idle_time: from.millis(variable::MONGODB_MAX_IDLE_TIME_MS, seconds(30)),
-                server_selection_timeout: from
-                    .millis(variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS, seconds(5)),
-                socket_timeout: from.millis(variable::MONGODB_SOCKET_TIMEOUT_MS, seconds(45)),
-                app_name: replica.clone(),
-            },
+            shutdown_timeout: time(environment.shutdown_timeout, number::SHUTDOWN_TIMEOUT_MS),
+            mongodb: mongodb(&environment, &replica, read, &mut problems),
             redis: redis::Settings {
-                url: from.secret(variable::REDIS_URL).unwrap_or_else(|| "redis://localhost:6379".into()),
-                key_prefix: from.text(variable::REDIS_KEY_PREFIX).unwrap_or_else(|| "appforge:".into()),
+                url: secret(environment.redis_url.as_ref(), variable::REDIS_URL_FILE, read, &mut problems)
+                    .unwrap_or_else(|| "redis://localhost:6379".into()),
+                key_prefix: environment.redis_key_prefix.clone().unwrap_or_else(|| "appforge:".into()),
             },
-            rate_limit: from.rate_limit(),
-            identity: identity::Settings {
-                trusted_proxies: from.networks(variable::TRUSTED_PROXIES),
-                ipv6_prefix: u8::try_from(from.number(variable::RATE_LIMIT_IPV6_PREFIX, 64, 32..=128))
-                    .unwrap_or(64),
-                probe_secret: from.probe_secret(),
-            },
-            cache_ttl: from.millis(variable::CACHE_TTL_MS, seconds(30)),
+            rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
+            identity: identity(&environment, read, &mut problems),
+            cache_ttl: time(environment.cache_ttl, number::CACHE_TTL_MS),
             replica,
-            warnings: from.nearly(),
+            warnings,
         };
         if settings.public == settings.admin && settings.public.port() != 0 {
-            from.problem(variable::ADMIN_PORT, "the public listener has that address already; see PORT");
+            let message = "the public listener has that address already; see PORT";
+            problems.push(Problem::new(variable::ADMIN_PORT, message));
         }
-        if from.problems.is_empty() { Ok(settings) } else { Err(from.problems) }
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 }
 
-/// What `LOG_LEVEL` takes.
-const LEVEL: &str = "a level is expected: error, warn, info, debug or trace";
+/// Gives the text of a file.
+type Read<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
-struct Reader<'a> {
-    variables: BTreeMap<String, String>,
-    /// The names that are settings.
-    asked: RefCell<BTreeSet<String>>,
-    problems: Vec<Problem>,
-    read: &'a dyn Fn(&str) -> std::io::Result<String>,
+fn address(bind: Option<IpAddr>, port: u16) -> SocketAddr {
+    SocketAddr::new(bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
 }
 
-impl Reader<'_> {
-    fn problem(&mut self, variable: &str, message: impl Into<String>) {
-        self.problems.push(Problem { variable: variable.to_owned(), message: message.into() });
-    }
+fn time(set: Option<Duration>, number: Number) -> Duration {
+    set.unwrap_or(number.default_time())
+}
 
-    /// An empty variable counts as unset.
-    fn text(&self, name: &str) -> Option<String> {
-        self.asked.borrow_mut().insert(name.to_owned());
-        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
+fn mongodb(
+    environment: &Environment,
+    replica: &str,
+    read: Read<'_>,
+    problems: &mut Vec<Problem>,
+) -> mongodb::Settings {
+    let max_pool_size = environment.mongodb_max_pool_size.unwrap_or(number::MONGODB_MAX_POOL_SIZE.default);
+    let min_pool_size = environment.mongodb_min_pool_size.unwrap_or(number::MONGODB_MIN_POOL_SIZE.default);
+    if min_pool_size > max_pool_size {
+        let message = format!("{min_pool_size} is more than MONGODB_MAX_POOL_SIZE, which is {max_pool_size}");
+        problems.push(Problem::new(variable::MONGODB_MIN_POOL_SIZE, message));
     }
+    mongodb::Settings {
+        uri: secret(environment.mongodb_uri.as_ref(), variable::MONGODB_URI_FILE, read, problems)
+            .unwrap_or_else(|| "mongodb://localhost:27017/appforge".into()),
+        database: environment.mongodb_database.clone(),
+        max_pool_size,
+        min_pool_size,
+        max_idle_time: time(environment.mongodb_max_idle_time, number::MONGODB_MAX_IDLE_TIME_MS),
+        server_selection_timeout: time(
+            environment.mongodb_server_selection_timeout,
+            number::MONGODB_SERVER_SELECTION_TIMEOUT_MS,
+        ),
+        socket_timeout: time(environment.mongodb_socket_timeout, number::MONGODB_SOCKET_TIMEOUT_MS),
+        app_name: replica.to_owned(),
+    }
+}
 
-    fn secret(&mut self, name: &str) -> Option<String> {
-        let file_variable = format!("{name}_FILE");
-        let (value, file) = (self.text(name), self.text(&file_variable));
-        match (value, file) {
-            (Some(_), Some(_)) => {
-                self.problem(name, format!("is set, and so is {file_variable}; set one of them"));
+fn rate_limit(environment: &Environment) -> limiter::Settings {
+    limiter::Settings {
+        requests: environment.rate_limit_requests.unwrap_or(number::RATE_LIMIT_REQUESTS.default),
+        window: time(environment.rate_limit_window, number::RATE_LIMIT_WINDOW_MS),
+        on_redis_failure: environment.rate_limit_on_redis_failure.unwrap_or_default(),
+        replicas: environment.rate_limit_replicas.unwrap_or(number::RATE_LIMIT_REPLICAS.default),
+    }
+}
+
+fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Problem>) -> identity::Settings {
+    let mut trusted_proxies = Vec::new();
+    for entry in environment.trusted_proxies.iter().flatten() {
+        match entry.parse() {
+            Ok(network) => trusted_proxies.push(network),
+            Err(message) => problems.push(Problem::new(variable::TRUSTED_PROXIES, message)),
+        }
+    }
+    let probe_secret = secret(environment.probe_secret.as_ref(), variable::PROBE_SECRET_FILE, read, problems);
+    if probe_secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_SECRET) {
+        let message = format!("is shorter than {SHORTEST_SECRET} bytes");
+        problems.push(Problem::new(variable::PROBE_SECRET, message));
+    }
+    let prefix = environment.rate_limit_ipv6_prefix.unwrap_or(number::RATE_LIMIT_IPV6_PREFIX.default);
+    identity::Settings {
+        trusted_proxies,
+        ipv6_prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
+        probe_secret: probe_secret.map(String::into_bytes),
+    }
+}
+
+fn secret(
+    given: Option<&Given>,
+    file_variable: &str,
+    read: Read<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    match given? {
+        Given::Text(text) => Some(text.clone()),
+        Given::File(path) => match read(path) {
+            Ok(text) => Some(text.trim_end().to_owned()),
+            Err(error) => {
+                problems.push(Problem::new(file_variable, format!("cannot read `{path}`: {error}")));
                 None
             }
-            (None, Some(file)) => match (self.read)(&file) {
-                Ok(text) => Some(text.trim_end().to_owned()),
-                Err(error) => {
-                    self.problem(&file_variable, format!("`{file}` cannot be read: {error}"));
-                    None
-                }
-            },
-            (value, None) => value,
-        }
-    }
-
-    /// What is wrong with a limit is a problem also while it is off.
-    fn rate_limit(&mut self) -> Option<limiter::Settings> {
-        let settings = limiter::Settings {
-            requests: self.number(variable::RATE_LIMIT_REQUESTS, 100, 1..=1_000_000_000),
-            window: self.millis(variable::RATE_LIMIT_WINDOW_MS, Duration::from_secs(900)),
-            on_redis_failure: self
-                .choice(variable::RATE_LIMIT_ON_REDIS_FAILURE, limiter::OnRedisFailure::Memory),
-            replicas: self.number(variable::RATE_LIMIT_REPLICAS, 1, 1..=1000),
-        };
-        self.value(variable::RATE_LIMIT_ENABLED, "true or false is expected", true).then_some(settings)
-    }
-
-    fn probe_secret(&mut self) -> Option<Vec<u8>> {
-        let secret = self.secret(variable::PROBE_SECRET)?;
-        if secret.len() < SHORTEST_SECRET {
-            self.problem(variable::PROBE_SECRET, format!("is shorter than {SHORTEST_SECRET} bytes"));
-        }
-        Some(secret.into_bytes())
-    }
-
-    /// A value whose own error says what would be right.
-    fn choice<T: FromStr<Err = String>>(&mut self, name: &str, default: T) -> T {
-        match self.text(name).map(|text| text.parse()) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(message)) => {
-                self.problem(name, message);
-                default
-            }
-        }
-    }
-
-    fn value<T: FromStr + fmt::Display>(&mut self, name: &str, expected: &str, default: T) -> T {
-        match self.text(name).map(|text| text.parse()) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(_)) => {
-                self.problem(name, format!("{expected}, such as {default}"));
-                default
-            }
-        }
-    }
-
-    fn address(&mut self, bind: &str, port: &str, default: u16) -> SocketAddr {
-        let anywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let ip = self.value(bind, "an IP address of this host is expected", anywhere);
-        SocketAddr::new(ip, self.value(port, "a port is expected", default))
-    }
-
-    fn number(&mut self, name: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
-        let number = self.value(name, "a whole number is expected", default);
-        if !range.contains(&number) {
-            self.problem(name, format!("{number} is not within {} to {}", range.start(), range.end()));
-        }
-        number
-    }
-
-    fn millis(&mut self, name: &str, default: Duration) -> Duration {
-        let default = u32::try_from(default.as_millis()).unwrap_or(u32::MAX);
-        Duration::from_millis(u64::from(self.number(name, default, 1..=2_678_400_000)))
-    }
-
-    fn networks(&mut self, name: &str) -> Vec<Network> {
-        let text = self.text(name).unwrap_or_default();
-        let mut networks = Vec::new();
-        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            match entry.parse() {
-                Ok(network) => networks.push(network),
-                Err(message) => self.problem(name, message),
-            }
-        }
-        networks
-    }
-
-    /// What may be a slip of the pen. Not a problem: other programs' variables, and those that Kubernetes sets for
-    /// services, are in the same environment.
-    fn nearly(&self) -> Vec<String> {
-        let asked = self.asked.borrow();
-        let unknown = self.variables.keys().filter(|name| !asked.contains(*name));
-        let near = |name: &str, setting: &&String| {
-            setting.len() >= SHORTEST_NEAR
-                && !self.variables.contains_key(*setting)
-                && strsim::damerau_levenshtein(name, setting) <= NEAR
-        };
-        unknown
-            .filter_map(|name| {
-                let setting = asked.iter().find(|setting| near(name, setting))?;
-                Some(format!("{name} is no setting; did you mean {setting}?"))
-            })
-            .collect()
+        },
     }
 }
 

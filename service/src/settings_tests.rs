@@ -59,9 +59,9 @@ fn a_problem_says_what_would_be_right() {
     assert_eq!(
         report(&problems),
         "the settings have 3 problems\n  \
-         PORT: a port is expected, such as 5000\n  \
-         ADMIN_PORT: a port is expected, such as 9090\n  \
-         LOG_LEVEL: a level is expected: error, warn, info, debug or trace, such as INFO"
+         PORT: expected a port, such as 5000\n  \
+         ADMIN_PORT: expected a port, such as 9090\n  \
+         LOG_LEVEL: expected `error`, `warn`, `info`, `debug` or `trace`"
     );
     let problems = of(&[("PORT", "9090")]).err().unwrap_or_default();
     assert_eq!(
@@ -72,14 +72,14 @@ fn a_problem_says_what_would_be_right() {
 }
 
 #[test]
-fn a_name_that_is_nearly_right_is_told_and_a_stranger_is_not() {
+fn misspelt_name_is_a_warning_and_a_foreign_one_is_not() {
     let settings = of(&[("RATE_LIMIT_REQEUSTS", "5"), ("REDIS_URI", "x"), ("REDIS_PORT", "y"), ("PWD", "/")]);
     let warnings = settings.unwrap_or_else(|_| panic!("valid")).warnings;
     assert_eq!(
         warnings,
         [
-            "RATE_LIMIT_REQEUSTS is no setting; did you mean RATE_LIMIT_REQUESTS?",
-            "REDIS_URI is no setting; did you mean REDIS_URL?",
+            "unknown setting RATE_LIMIT_REQEUSTS; did you mean RATE_LIMIT_REQUESTS?",
+            "unknown setting REDIS_URI; did you mean REDIS_URL?",
         ]
     );
     let both = of(&[("REDIS_URI", "x"), ("REDIS_URL", "redis://h")]).unwrap_or_else(|_| panic!("valid"));

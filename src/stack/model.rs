@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use appforge_service::contract::{self, number};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use appforge_service::contract::OnRedisFailure;
 
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
@@ -107,30 +110,7 @@ pub struct RateLimit {
     /// Networks (CIDR) of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
     /// IPv6 clients are counted by this prefix, 32 to 128.
-    pub ipv6_prefix: u8,
-}
-
-/// What replicas do while Redis is away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnRedisFailure {
-    /// Count locally, each replica its share.
-    Memory,
-    /// Let all pass.
-    Open,
-    /// Answer 503.
-    Closed,
-}
-
-impl OnRedisFailure {
-    /// The word of the file and of `RATE_LIMIT_ON_REDIS_FAILURE`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Open => "open",
-            Self::Closed => "closed",
-        }
-    }
+    pub ipv6_prefix: u32,
 }
 
 /// Who runs a store.
@@ -337,16 +317,16 @@ impl Default for Stack {
             service: Service {
                 image: literal("bundled"),
                 replicas: 1,
-                port: appforge_service::contract::PORT,
+                port: contract::PORT,
                 resources: Resources { cpu: MilliCpu(500), memory: ByteSize(256 << 20) },
                 env: BTreeMap::new(),
             },
             rate_limit: RateLimit {
-                requests: 100,
-                window: seconds(900),
-                on_redis_failure: OnRedisFailure::Memory,
+                requests: number::RATE_LIMIT_REQUESTS.default,
+                window: Span(number::RATE_LIMIT_WINDOW_MS.default_time()),
+                on_redis_failure: OnRedisFailure::default(),
                 trusted_proxies: Vec::new(),
-                ipv6_prefix: 64,
+                ipv6_prefix: number::RATE_LIMIT_IPV6_PREFIX.default,
             },
             mongodb: Mongodb {
                 mode: StoreMode::Auto,
@@ -357,11 +337,13 @@ impl Default for Stack {
                 max_connections: None,
                 storage: ByteSize(10 * GIB),
                 pool: Pool {
-                    max: 50,
-                    min: 10,
-                    max_idle: seconds(30),
-                    server_selection_timeout: seconds(5),
-                    socket_timeout: seconds(45),
+                    max: number::MONGODB_MAX_POOL_SIZE.default,
+                    min: number::MONGODB_MIN_POOL_SIZE.default,
+                    max_idle: Span(number::MONGODB_MAX_IDLE_TIME_MS.default_time()),
+                    server_selection_timeout: Span(
+                        number::MONGODB_SERVER_SELECTION_TIMEOUT_MS.default_time(),
+                    ),
+                    socket_timeout: Span(number::MONGODB_SOCKET_TIMEOUT_MS.default_time()),
                 },
             },
             redis: Redis {

@@ -113,7 +113,7 @@ fn rate_limit(stack: &Stack, problems: &mut Problems) {
     if !(1.0..=2_678_400.0).contains(&seconds) {
         problems.push(("rate_limit.window", format!("{} is not within 1s to 744h", limit.window)));
     }
-    within("rate_limit.ipv6_prefix", u32::from(limit.ipv6_prefix), 32, 128, problems);
+    within("rate_limit.ipv6_prefix", limit.ipv6_prefix, 32, 128, problems);
     for network in &limit.trusted_proxies {
         if !is_network(network) {
             let message = format!("`{network}` is no network such as `10.0.0.0/8` or `fd00::/8`");

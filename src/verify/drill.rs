@@ -60,7 +60,7 @@ pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) 
         observed.push_str(&format!("; shared again {:.1}s after its return", back.as_secs_f64()));
         let expected = format!(
             "no errors, fallback `{}`, shared again within {}s",
-            stack.rate_limit.on_redis_failure.as_str(),
+            stack.rate_limit.on_redis_failure,
             within.as_secs()
         );
         Ok(Finding::of(good && back <= within, expected, observed).with("back_ms", back.as_millis() as u64))

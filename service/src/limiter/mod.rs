@@ -15,7 +15,6 @@ mod settle;
 mod table;
 mod writer;
 
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +32,7 @@ use ledger::{Asked, Ledger, Mode, Verdict};
 use metrics::Metrics;
 use table::MOST_CLIENTS;
 
+pub use crate::contract::OnRedisFailure;
 pub use decision::{Decision, Outcome};
 
 /// How long the writer may take to end.
@@ -50,31 +50,6 @@ pub struct Settings {
     /// Over how many replicas a client's requests are spread, for the share of each while Redis is away. Holds until they are
     /// counted in Redis.
     pub replicas: u32,
-}
-
-/// What to do while Redis is away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnRedisFailure {
-    /// Count in this replica, its share of the limit.
-    #[default]
-    Memory,
-    /// Let all pass; they are counted all the same, for Redis's return.
-    Open,
-    /// Let none pass.
-    Closed,
-}
-
-impl FromStr for OnRedisFailure {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "memory" => Ok(Self::Memory),
-            "open" => Ok(Self::Open),
-            "closed" => Ok(Self::Closed),
-            _ => Err("it is `memory`, `open` or `closed`".into()),
-        }
-    }
 }
 
 /// The rate limiter of this replica.

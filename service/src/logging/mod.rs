@@ -4,7 +4,6 @@ mod queue;
 mod redact;
 
 use std::io;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 use self::queue::Queue;
+use crate::contract::LogFormat;
 
 /// How long the last lines may take at the end.
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
@@ -19,36 +19,11 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 /// The lines of this process: tracing has one subscriber, which lives as long as the process.
 static LINES: OnceLock<Arc<Queue>> = OnceLock::new();
 
-/// How a line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// Text without the time, for a collector that adds it.
-    Bare,
-    /// One JSON object a line.
-    Json,
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "bare" => Ok(Self::Bare),
-            "json" => Ok(Self::Json),
-            _ => Err("it is `text`, `bare` or `json`".into()),
-        }
-    }
-}
-
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How a line looks.
-    pub format: Format,
+    pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: tracing::Level,
 }
@@ -68,9 +43,9 @@ pub fn start(settings: &Settings) -> io::Result<()> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone()).with_ansi(false);
     let lines = lines.with_target(false).with_timer(SystemTime);
     let started = match settings.format {
-        Format::Text => lines.try_init(),
-        Format::Bare => lines.without_time().try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Bare => lines.without_time().try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     // Another part of the program may log already; its lines are not ours to wait for.
     if started.is_ok() {

@@ -28,9 +28,9 @@ fn settings_that_are_wrong_are_all_named_and_end_it_with_3() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "error: the settings have 3 problems\n  \
-         PORT: a port is expected, such as 5000\n  \
-         RATE_LIMIT_ON_REDIS_FAILURE: it is `memory`, `open` or `closed`\n  \
-         CACHE_TTL_MS: a whole number is expected, such as 30000\n"
+         PORT: expected a port, such as 5000\n  \
+         RATE_LIMIT_ON_REDIS_FAILURE: expected `memory`, `open` or `closed`\n  \
+         CACHE_TTL_MS: expected a whole number, such as 30000\n"
     );
 }
 
