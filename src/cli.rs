@@ -1,6 +1,7 @@
-//! The command line: clap types only. What a verb does stands in `commands/`.
+//! The command line: clap types only. `commands/` runs the verbs.
 
 pub mod cost;
+pub mod help;
 pub mod image;
 pub mod init;
 pub mod load;
@@ -20,47 +21,55 @@ use crate::output::Format;
 use crate::stack::TargetKind;
 use crate::stack::values::Span;
 
-/// Takes a MongoDB + Redis backed HTTP service from a laptop to Kubernetes, and proves each step.
+/// Run a MongoDB + Redis backed HTTP service on a laptop, on Docker Compose and on Kubernetes, and prove that it works
 #[derive(Debug, Parser)]
-#[command(name = "appforge", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "appforge", version, max_term_width = 80)]
+#[command(disable_help_subcommand = true, disable_help_flag = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
     pub verb: Verb,
+    /// What help says about this verb.
+    #[arg(skip)]
+    pub topic: Option<&'static help::Topic>,
 }
 
-/// What every verb takes.
+/// The options that every verb takes.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Common options")]
 pub struct Global {
-    /// What stdout carries
+    /// Output format of stdout
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
-    /// No colours; the variable NO_COLOR does the same
+    /// Disable colours; the variable NO_COLOR does the same
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more
+    /// Print details
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Answer every question with its default
+    /// Confirm every question, also the one before data is removed
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// The stack file [default: appforge.yaml here or in the nearest folder above]
-    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG")]
+    /// Stack file [default: appforge.yaml in this folder or the nearest above]
+    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
-    /// Lay appforge.NAME.yaml over the stack file
-    #[arg(long, global = true, value_name = "NAME", env = "APPFORGE_ENV")]
+    /// Overlay appforge.NAME.yaml on the stack file
+    #[arg(long, global = true, value_name = "NAME", env = "APPFORGE_ENV", hide_env_values = true)]
     pub env: Option<String>,
-    /// Where the stack runs [default: the file's `target`]
-    #[arg(long, global = true, value_enum, value_name = "TARGET")]
+    /// Target that runs the stack [default: `target` of the stack file]
+    #[arg(short, long, global = true, value_enum, value_name = "TARGET")]
     pub target: Option<TargetChoice>,
-    /// The kubeconfig context; a remote cluster is named here or in the stack file
+    /// Context of the kubeconfig; a remote cluster must be named here or in the
+    /// stack file
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
+    /// Print help
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 /// What `--target` takes.
@@ -88,31 +97,32 @@ impl TargetChoice {
     }
 }
 
-/// The verbs, in the order of a stack's life.
+/// The verbs; help lists them by task.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Write appforge.yaml from questions, flags and defaults
+    /// Write appforge.yaml from answers, flags and defaults
     Init(InitArgs),
     /// Write the documents of a target: compose file, manifests
     Render(RenderArgs),
-    /// Make the service image from this very program: no registry, no build
+    /// Make the service image from this program; needs no build and no registry
     #[command(subcommand)]
     Image(ImageVerb),
-    /// Load the service, judge it, report
+    /// Run a load test and check its thresholds
     Load(Box<load::LoadArgs>),
-    /// Start the stack, or bring it to what the file says, and wait until it is ready
+    /// Start or update the stack and wait until it is ready
     Up(UpArgs),
     /// Set the number of replicas; the next `up` keeps it
     Scale(ScaleArgs),
-    /// Show what runs
+    /// Show the components of the stack and their state
+    #[command(alias = "ps")]
     Status {
-        /// Show it again and again until Ctrl-C
+        /// Refresh until interrupted
         #[arg(short, long)]
         watch: bool,
     },
-    /// Print what the components said
+    /// Show the logs of components
     Logs(LogsArgs),
-    /// Replace every replica, one after the other, without a failed request
+    /// Replace every replica in turn, without a failed request
     Restart {
         /// How long a component may take to become ready
         #[arg(long, value_name = "TIME", default_value = "120s")]
@@ -120,47 +130,55 @@ pub enum Verb {
     },
     /// List the revisions of the service (kubernetes)
     History,
-    /// Go back to an earlier revision and wait for it; without a number, list them (kubernetes)
+    /// Roll back to an earlier revision; without one, list them (kubernetes)
     Rollback {
-        /// The revision
+        /// Number of the revision, as `appforge history` lists it
         revision: Option<u64>,
-        /// How long it may take
+        /// How long a component may take to become ready
         #[arg(long, value_name = "TIME", default_value = "120s")]
         timeout: Span,
     },
-    /// Show what `up` would create, change, restart and remove; exit 5 when there is something
+    /// Show what `up` would change; exit 5 if there are changes
     Diff,
-    /// Prove that the running stack is what the file says; exit 6 when it is not
+    /// Check that the running stack is what the file says; exit 6 if not
     Verify(VerifyArgs),
-    /// Stop the stack; the data stays
+    /// Stop the stack and keep its data
     Down {
-        /// Also remove the data of the stores, after asking
+        /// Also remove the data of the stores, after confirmation
         #[arg(long)]
         volumes: bool,
     },
-    /// What N users a day cost a month, why, and what binds
+    /// Estimate the monthly cost for N daily users; name the limiting factor
     Cost(Box<cost::CostArgs>),
-    /// Look at what the target needs of this machine, with a fix for what it lacks; exit 1 when it cannot work
+    /// Check this machine's prerequisites and suggest fixes; exit 1 if one fails
     Doctor,
-    /// Show, describe or check the configuration
+    /// Show, describe or validate the configuration
     #[command(subcommand)]
     Config(ConfigVerb),
-    /// Print a completion script, for example `appforge completions bash`
+    /// Print a completion script
     Completions {
-        /// The shell
+        /// Shell that runs the script
         shell: Shell,
     },
     /// Print the manual page
     Man,
-    /// Run the bundled service; replicas and images do this
+    /// Print help about a verb, or about `options`
+    Help {
+        /// Verb, such as `up` or `config show`
+        topic: Vec<String>,
+    },
+    /// Print the version
+    #[command(hide = true)]
+    Version,
+    /// Run the bundled service, as replicas and images do
     Serve(ServeArgs),
-    /// Exit 0 when the replica on this host is ready; for images, which have no curl
+    /// Exit 0 if the replica on this host is ready; images have no curl
     Healthcheck {
-        /// The admin port
-        #[arg(long, env = contract::variable::ADMIN_PORT, default_value_t = contract::ADMIN_PORT)]
+        /// Admin port
+        #[arg(long, env = contract::variable::ADMIN_PORT, hide_env_values = true, default_value_t = contract::ADMIN_PORT)]
         port: u16,
     },
-    /// Try the stores at MONGODB_URI and REDIS_URL, or the files that MONGODB_URI_FILE and REDIS_URL_FILE name
+    /// Connect to the stores at MONGODB_URI and REDIS_URL, or in the files that MONGODB_URI_FILE and REDIS_URL_FILE name
     #[command(hide = true)]
     Reach {
         /// How long a store may take to answer
@@ -173,67 +191,74 @@ pub enum Verb {
     /// Run the supervisor of a stack
     #[command(hide = true)]
     Supervise {
-        /// The state folder
+        /// State folder
         #[arg(long)]
         state: PathBuf,
     },
     /// Become a program that ends with its supervisor
     #[command(hide = true)]
     Supervised {
-        /// The supervisor's process
+        /// Process number of the supervisor
         #[arg(long)]
         parent: u32,
         /// Stay as the parent of the program, and give the processes that it leaves behind this many milliseconds to end
         #[arg(long, value_name = "MS")]
         guard: Option<u64>,
-        /// The program and its arguments
+        /// Program and its arguments
         #[arg(last = true, required = true)]
         program: Vec<String>,
     },
 }
 
-/// How `up` is done.
+/// Options of `up`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct UpArgs {
-    /// How many replicas, as `scale` sets it
+    /// Number of replicas, as `scale` sets it
     #[arg(long, value_name = "N")]
     pub replicas: Option<u32>,
     /// How long a component may take to become ready
     #[arg(long, value_name = "TIME", default_value = "120s")]
     pub timeout: Span,
-    /// Only show what would be done; on Kubernetes judged by the server, or only read from it
+    /// Show the changes and make none; `server` (the default) asks the cluster
+    /// to validate them, `client` only reads it
     #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
     pub dry_run: Option<DryRun>,
-    /// Take over fields that somebody else manages (kubernetes)
+    /// Take over fields that another field manager owns (kubernetes)
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Exit 1 when an external store does not answer at its address, even if the address is not new
+    /// Exit 1 if an external store is unreachable, even at an unchanged address
     #[arg(long)]
     pub strict: bool,
-    /// Make the stack of another project this project's; data and passwords stay as they are
+    /// Adopt the stack of another project; data and passwords stay as they are
     #[arg(long)]
     pub take_over: bool,
-    /// Continue with embedded data that is less than what was acknowledged (local)
+    /// Continue with less embedded data than was acknowledged (local)
     #[arg(long)]
     pub accept_loss: bool,
+    /// Accepted for users of Docker Compose: `up` always runs in the background.
+    #[arg(short, long, hide = true)]
+    pub detach: bool,
 }
 
-/// Who judges what would be done.
+/// Who validates the changes of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DryRun {
-    /// This program, from what it may read
+    /// This program, from what it can read
     Client,
-    /// The server, with all its rules and defaults
+    /// The API server, with its admission rules and defaults
     Server,
 }
 
-/// How `scale` is done.
+/// Options of `scale`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ScaleArgs {
-    /// How many replicas; with autoscaling, the fewest
-    #[arg(long, value_name = "N")]
-    pub replicas: u32,
-    /// The most that autoscaling may make of it (kubernetes)
+    /// Number of replicas; with autoscaling, the minimum
+    #[arg(long, value_name = "N", required_unless_present = "count")]
+    pub replicas: Option<u32>,
+    /// Accepted in place of `--replicas`.
+    #[arg(value_name = "N", hide = true, conflicts_with = "replicas")]
+    count: Option<u32>,
+    /// Maximum number of replicas with autoscaling (kubernetes)
     #[arg(long, value_name = "M")]
     pub max: Option<u32>,
     /// How long a component may take to become ready
@@ -241,33 +266,43 @@ pub struct ScaleArgs {
     pub timeout: Span,
 }
 
-/// Which lines `logs` prints.
+impl ScaleArgs {
+    /// The number of replicas; clap requires one of the two forms.
+    pub fn number(&self) -> u32 {
+        self.replicas.or(self.count).unwrap_or_default()
+    }
+}
+
+/// Options of `logs`.
 #[derive(Clone, Debug, Args)]
 pub struct LogsArgs {
-    /// The components, such as `service-1` or `redis`; `service` is every replica [default: all]
+    /// Components, such as `service-1` or `redis`; `service` is every replica
+    /// [default: all]
     pub components: Vec<String>,
-    /// Go on with what comes, until Ctrl-C
+    /// Follow the output until interrupted
     #[arg(short, long)]
     pub follow: bool,
-    /// Only what is younger, such as `10m`, or than a time, such as `2026-01-31T12:00:00Z`
+    /// Lines since an age such as `10m` or a time such as `2026-01-31T12:00:00Z`
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only the last lines
-    #[arg(long, value_name = "N")]
+    /// Number of last lines
+    #[arg(short = 'n', long, value_name = "N")]
     pub tail: Option<usize>,
-    /// Only lines with this text
+    /// Lines that contain TEXT
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
 }
 
-/// What `verify` looks at.
+/// Options of `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// Only this check; may be given again [possible: service-health, mongodb-connections, redis-ping, rate-limit, replicas, autoscaler]
+    /// Run only this check; may be repeated [possible: service-health,
+    /// mongodb-connections, redis-ping, rate-limit, replicas, autoscaler]
     #[arg(long, value_name = "NAME")]
     pub check: Vec<String>,
-    /// Also take something away and see what the service does: `redis-down` stops Redis for a moment
-    #[arg(long, value_name = "DRILL", value_parser = ["redis-down"])]
+    /// Also inject a failure and check how the service responds: `redis-down`
+    /// stops Redis for a moment
+    #[arg(long, value_name = "DRILL", value_parser = ["redis-down"], hide_possible_values = true)]
     pub drill: Option<String>,
 }
 
@@ -305,24 +340,14 @@ pub struct StoreArgs {
 /// What `config` can do.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Print the stack as it results from all sources
+    /// Print the effective configuration
     Show {
-        /// Also print where each value came from
+        /// Also print the source of each value
         #[arg(long)]
         origin: bool,
     },
     /// Print the JSON schema of appforge.yaml
     Schema,
-    /// Check the configuration; exit 3 when it is invalid
+    /// Validate the configuration; exit 3 if it is invalid
     Validate,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
-    }
 }

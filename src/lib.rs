@@ -19,14 +19,12 @@ pub mod targets;
 pub mod trust;
 pub mod verify;
 
-use clap::Parser;
-
 use crate::error::{ExitStatus, Failure};
 use crate::output::{Output, Talk};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitStatus {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::help::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };

@@ -12,15 +12,15 @@ use serde::Serialize;
 
 use crate::error::{ExitStatus, Failure};
 
-/// What stdout carries.
+/// The output format of stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Table,
-    /// One JSON document.
+    /// JSON.
     Json,
-    /// One YAML document.
+    /// YAML.
     Yaml,
     /// JUnit XML, for CI (`verify`).
     Junit,

@@ -22,31 +22,36 @@ use crate::stack::values::Amount;
   appforge cost --chart=cost.svg")]
 #[command(group = clap::ArgGroup::new("view").args(["compare", "explain", "chart"]))]
 pub struct CostArgs {
-    /// Users a day, such as 10000, 10,000 or 10k; without it all tiers stand side by side
+    /// Daily users, such as 10000, 10,000 or 10k [default: a table of all tiers]
     #[arg(long, value_name = "N", value_parser = users, allow_hyphen_values = true)]
     pub users: Option<u64>,
-    /// Exit 8 when the high end of the estimate is above this amount a month [default: the file's `cost.budget`]
+    /// Exit 8 if the high end of the estimate exceeds this amount a month
+    /// [default: `cost.budget` of the stack file]
     #[arg(long, value_name = "AMOUNT", requires = "users", allow_hyphen_values = true)]
     pub max: Option<Amount>,
-    /// Show how one number comes about: an item such as `nodes`, or `replicas`, `tier`, `total`
+    /// Explain one number: a line item such as `nodes`, or `replicas`, `tier`,
+    /// `total`
     #[arg(long, value_name = "ITEM", requires = "users")]
     pub explain: Option<String>,
-    /// Compare at the users given, or at 10,000: `tiers`, `providers`, or two of tiers and stack files
+    /// Compare `tiers`, `providers`, or two tiers or stack files, at the given
+    /// users or at 10,000
     #[arg(long, value_name = "WHAT", num_args = 1..=2)]
     pub compare: Vec<String>,
-    /// Draw cost over users from 100 to 1,000,000 a day; with FILE as SVG (`-` for stdout)
+    /// Draw the cost for 100 to 1,000,000 daily users; with FILE as SVG (`-` for
+    /// stdout)
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with_all = ["users", "max"])]
     pub chart: Option<Option<PathBuf>>,
-    /// Requests of one user a day [default: the file's `cost.requests_per_user`]
+    /// Daily requests of one user [default: `cost.requests_per_user`]
     #[arg(long, value_name = "N")]
     pub requests_per_user: Option<u32>,
-    /// Peak over average [default: the file's `cost.peak_factor`]
+    /// Peak load divided by average load [default: `cost.peak_factor`]
     #[arg(long, value_name = "FACTOR")]
     pub peak_factor: Option<Amount>,
-    /// Prices of your own; with `extends: default` they change the embedded ones [default: the file's `cost.catalogue`]
+    /// Price catalogue; with `extends: default` it changes the embedded one
+    /// [default: `cost.catalogue`]
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
-    /// The day that prices are judged old by [default: today]
+    /// Date against which the age of prices is measured [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub as_of: Option<Date>,
 }

@@ -9,20 +9,21 @@ use crate::targets::image::RemoteName;
 /// What `image` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ImageVerb {
-    /// Load the image into the Docker engine; `up` does it by itself
+    /// Load the image into the Docker engine, as `up` does
     Build,
-    /// Write the image to a file, for `docker load` on another host
+    /// Write the image to a file for `docker load`
     Save {
-        /// The file
+        /// Path of the file
         #[arg(long, value_name = "FILE", default_value = "appforge-service.tar")]
         out: PathBuf,
     },
-    /// Bring the image to a registry, with the credentials of `docker login`; no Docker engine is needed
+    /// Push the image to a registry, with the credentials of `docker login`
     Push {
-        /// Where to; without a tag the version's [example: registry.example.com/team/appforge-service]
+        /// Name in the registry, such as
+        /// `registry.example.com/team/appforge-service:1.2` [default tag: the version]
         #[arg(value_name = "NAME", value_parser = clap::value_parser!(RemoteName))]
         name: RemoteName,
-        /// Without TLS, for a registry in a network of your own
+        /// Use HTTP, for a registry in your own network
         #[arg(long)]
         plain_http: bool,
     },

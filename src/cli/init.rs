@@ -5,35 +5,35 @@ use clap::Args;
 use crate::stack::model::{Autoscaling, StoreMode};
 use crate::stack::values::{Name, Percent, Span};
 
-/// What `init` takes. A flag answers its question.
+/// Options of `init`. A flag answers its question.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   appforge init
   appforge init --yes --target compose --replicas 3
   appforge init --yes --rate-limit 100/15m --autoscaling 3..10")]
 pub struct InitArgs {
-    /// The stack's name: a DNS label
+    /// Name of the stack, a DNS label
     #[arg(long)]
     pub name: Option<Name>,
-    /// The published port
+    /// Published port
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// Running instances of the service
+    /// Number of replicas
     #[arg(long, value_name = "N")]
     pub replicas: Option<u32>,
-    /// Requests per window and client, such as `100/15m`
+    /// Rate limit per client: requests and window, such as `100/15m`
     #[arg(long, value_name = "REQUESTS/WINDOW", value_parser = rate)]
     pub rate_limit: Option<Rate>,
-    /// Who runs MongoDB; an external one is told by APPFORGE_MONGODB_URI
+    /// Who runs MongoDB; `external` reads its address from APPFORGE_MONGODB_URI
     #[arg(long, value_enum, value_name = "MODE")]
     pub mongodb: Option<StoreMode>,
-    /// Who runs Redis; an external one is told by APPFORGE_REDIS_URL
+    /// Who runs Redis; `external` reads its address from APPFORGE_REDIS_URL
     #[arg(long, value_enum, value_name = "MODE")]
     pub redis: Option<StoreMode>,
-    /// Fewest and most replicas on Kubernetes, such as `3..10`, or `off`
+    /// Autoscaling on Kubernetes: minimum and maximum, such as `3..10`, or `off`
     #[arg(long, value_name = "MIN..MAX|off", value_parser = autoscaling)]
     pub autoscaling: Option<Scaling>,
-    /// Replace an existing file
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::load::thresholds::Threshold;
 use crate::stack::values::Span;
 
-/// Load the service and judge what it does.
+/// Options of `load`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,49 +18,55 @@ Examples:
   appforge load --scenario shop.yaml --report run.html your own steps, a page with charts
   appforge load --url http://localhost:8080/health     any other service")]
 pub struct LoadArgs {
-    /// `normal` (100 users), `peak` (200), `stress` (350), `capacity`, or a scenario file
+    /// `normal` (100 virtual users), `peak` (200), `stress` (350), `capacity`, or
+    /// a scenario file
     #[arg(long, value_name = "NAME|FILE", default_value = "normal")]
     pub scenario: String,
-    /// Load this instead of the running stack; with a path, only that path
+    /// Send requests to URL instead of the running stack; a path limits them to
+    /// that path
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// With --url: the file that holds the service's probe secret, so that users count as different clients
+    /// With --url: file with the probe secret of the service, so that virtual
+    /// users count as different clients
     #[arg(long, value_name = "FILE", requires = "url")]
     pub probe_secret_file: Option<PathBuf>,
-    /// With --url: how many replicas serve it, to state the capacity of one
+    /// With --url: number of replicas behind it, to compute the capacity of one
     #[arg(long, value_name = "N", requires = "url", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub replicas: Option<u32>,
-    /// How long to send [default: 1m; with `capacity`, 5s a step]
+    /// Duration of the test [default: 1m; with `capacity`, 5s a step]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<Span>,
-    /// Virtual users; with --rate, most connections
+    /// Number of virtual users; with --rate, the maximum number of connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub vus: Option<u32>,
-    /// Send this many requests per second, whatever the answers take
+    /// Requests per second, independent of response times (open model)
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub rate: Option<f64>,
-    /// How long a user waits between requests [default: the stack's]
+    /// Pause of a virtual user between requests [default: `load.think_time`]
     #[arg(long, value_name = "TIME", conflicts_with = "rate")]
     pub think_time: Option<Span>,
-    /// How long one request may take
+    /// Time limit of one request
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub timeout: Span,
-    /// What must hold, such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100`, `p99{items}<1s`
+    /// Threshold, such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100`,
+    /// `p99{items}<1s`; may be repeated
     #[arg(long = "threshold", value_name = "EXPRESSION")]
     pub thresholds: Vec<Threshold>,
-    /// End the run as soon as a threshold cannot be believed to hold any more
+    /// Abort once a threshold can no longer be met
     #[arg(long)]
     pub abort_on_fail: bool,
-    /// Compare with the last run of this scenario or with a result file; `none` does not
+    /// Compare with `last` (of this scenario), a result file, or `none`
     #[arg(long, value_name = "last|FILE", default_value = "last")]
     pub compare: String,
-    /// Also write a report: FILE.html, FILE.md or FILE.json
+    /// Also write a report to FILE.html, FILE.md or FILE.json
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
-    /// Requests of one simulated client before another takes its place; 0 for ever [default: the stack's]
+    /// Requests of a simulated client before a new one replaces it; 0 is no limit
+    /// [default: the rate limit of the stack]
     #[arg(long, value_name = "N")]
     pub requests_per_client: Option<u64>,
-    /// Threads of the generator [default: what the scenario needs, one a core at most]
+    /// Threads of the generator [default: as the scenario needs, at most one a
+    /// core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
 }

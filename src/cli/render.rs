@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What `render` takes.
+/// Options of `render`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   appforge render --target compose --out deploy
@@ -12,19 +12,19 @@ use clap::Args;
   appforge render --target all --check
   appforge render --eject compose/haproxy.cfg")]
 pub struct RenderArgs {
-    /// The folder that the documents go to; with `--target all` each target gets a folder in it
+    /// Output folder; with `--target all` it has a subfolder for each target
     #[arg(long, value_name = "DIR", default_value = "deploy")]
     pub out: PathBuf,
-    /// Print the documents instead
+    /// Print the documents to stdout
     #[arg(long, conflicts_with_all = ["check", "eject"])]
     pub stdout: bool,
-    /// Write nothing; print a unified diff and exit 5 when the folder holds anything else
+    /// Write nothing; print a unified diff and exit 5 if the folder differs
     #[arg(long, conflicts_with = "eject")]
     pub check: bool,
-    /// Write the embedded template NAME to `templates/`, to be changed there
+    /// Copy the embedded template NAME to `templates/` to customise it
     #[arg(long, value_name = "NAME")]
     pub eject: Option<String>,
-    /// Replace files that appforge did not render
+    /// Overwrite files that appforge did not render
     #[arg(long)]
     pub force: bool,
 }

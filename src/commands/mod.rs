@@ -6,6 +6,7 @@ mod context;
 mod cost;
 mod doctor;
 mod down;
+mod help;
 mod image;
 mod init;
 mod load;
@@ -36,6 +37,9 @@ use crate::targets::local::{guard, lifeline, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
+    if let Some(topic) = cli.topic.filter(|topic| !topic.formats.is_empty()) {
+        out.supports(topic.formats)?;
+    }
     let file = cli.global.config.clone();
     let context = Context::new(cli.global, out)?;
     if context.every_target && !matches!(cli.verb, Verb::Render(_)) {
@@ -73,5 +77,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Config(verb) => config::run(&context, verb),
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),
+        Verb::Help { topic } => help::help(&context, &topic),
+        Verb::Version => help::version(&context),
     }
 }

@@ -16,7 +16,7 @@ use crate::targets::kubernetes::Options;
 /// Sets the number of replicas and remembers it.
 pub async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let (mut resolved, replicas) = wanted(context, Some(args.replicas), "--replicas")?;
+    let (mut resolved, replicas) = wanted(context, Some(args.number()), "--replicas")?;
     if args.max.is_some() {
         kubernetes_only(&resolved.stack, "`--max`")?;
     }
