@@ -5,13 +5,14 @@ use serde_json::json;
 
 use crate::cli::image::ImageVerb;
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible};
 use crate::error::ExitStatus;
 use crate::files;
 use crate::output::Format;
 use crate::targets::compose::engine::Engine;
 use crate::targets::compose::image as loading;
 use crate::targets::image;
+use crate::targets::interrupt::interruptible;
+use crate::targets::progress::Progress;
 
 /// Runs `image`.
 pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
@@ -39,7 +40,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
         }
         ImageVerb::Push { name, plain_http } => {
             let packed = image::pack()?;
-            let progress = Progress::new(context);
+            let progress = Progress::new(context.out);
             progress.show(&format!("pushing {}", name.shown()));
             let tell = |done: u64, total: u64| {
                 let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

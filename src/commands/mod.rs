@@ -10,6 +10,7 @@ mod image;
 mod init;
 mod load;
 mod logs;
+mod plan;
 mod reach;
 mod render;
 mod restart;
@@ -53,7 +54,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::History => revisions::history(&context).await,
         Verb::Rollback { revision, timeout } => revisions::rollback(&context, revision, timeout).await,
-        Verb::Diff => up::diff(&context).await,
+        Verb::Diff => plan::diff(&context).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve(args) => serve::serve(args).await,

@@ -1,26 +1,22 @@
 //! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use appforge_service::contract::admin;
 use appforge_service::listen::HandOver;
 
 use crate::cli::ServeArgs;
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::http;
+use crate::targets::admin;
 
 /// Asks the replica on this host whether it is ready.
 pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let answer = http::get(address, admin::READYZ).await.map_err(|error| {
-        Failure::new(ExitStatus::Failed, format!("no replica answers on {address}")).caused_by(error)
+    let address = format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    let ready = admin::ready(admin::connect(format!("http://{address}")));
+    ready.await.map_err(|error| {
+        Failure::new(ExitStatus::Failed, format!("the replica on {address} is not ready")).caused_by(error)
     })?;
-    if answer.status == http::StatusCode::OK {
-        return Ok(ExitStatus::Done);
-    }
-    Err(Failure::new(ExitStatus::Failed, format!("the replica on {address} is not ready: {}", answer.status))
-        .into())
+    Ok(ExitStatus::Done)
 }
 
 /// Lines of the supervisor and of the embedded stores: the log file adds the time.

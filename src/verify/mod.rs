@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-pub use drill::{Switch, redis_down};
+pub use drill::redis_down;
 pub use report::{Check, Report, Verdict};
 
 use crate::error::{ExitStatus, Failure};

@@ -69,6 +69,19 @@ const RULES: &[Rule] = &[
         words: &["crate::commands", "crate::cli::"],
         why: "targets know no verb",
     },
+    Rule {
+        within: "src/",
+        except: &["src/targets/"],
+        words: &[
+            "Target::Local",
+            "Target::Compose",
+            "Target::Kubernetes",
+            "targets::local::Local",
+            "targets::compose::Compose",
+            "targets::kubernetes::Kubernetes",
+        ],
+        why: "commands see the façade, not the targets behind it",
+    },
     Rule { within: "src/verify/", except: &[], words: &["crate::commands"], why: "checks know no verb" },
     Rule {
         within: "src/",
@@ -200,6 +213,7 @@ mod tests {
             ("src/stack/x.rs", "use crate::targets::plan::Plan;"),
             ("src/targets/x.rs", "use crate::commands::Context;"),
             ("src/targets/local/x.rs", "use bollard::Docker;"),
+            ("src/commands/x.rs", "Target::Local(local) => local.status().await,"),
             ("src/commands/x.rs", "dialoguer::Confirm::new();"),
             ("src/commands/x.rs", "anstream::stdout();"),
             ("src/targets/x.rs", "let file = std::fs::OpenOptions::new();"),

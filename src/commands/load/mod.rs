@@ -20,7 +20,6 @@ use crate::load::generator::Ended;
 use crate::load::history::{self, History};
 use crate::load::report::Report;
 use crate::output::Format;
-use crate::stack::TargetKind;
 
 /// Runs `load`.
 pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
@@ -33,11 +32,6 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     let mut choice = Choice::read(&args, &stack)?;
     let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
     let subject = subject(context, &stack, &args).await?;
-    if args.url.is_none() && stack.target == TargetKind::Kubernetes {
-        context.out.warn(
-            "the load goes through the API server to the pods, which takes its time too; `--url` loads the public address",
-        );
-    }
     let endpoint = Endpoint::prepare(&subject.url).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder()?);

@@ -20,6 +20,7 @@ use crate::load::report::{self, About, Report};
 use crate::load::scenario::{Model, Scenario, Step};
 use crate::load::thresholds::Threshold;
 use crate::stack::Stack;
+use crate::targets::interrupt::Interrupts;
 
 /// A threshold is not held against the first moments of a run.
 const ABORT_AFTER: Duration = Duration::from_secs(2);
@@ -136,11 +137,10 @@ pub fn writer(path: &Path) -> Result<Writer> {
 
 /// Resolves when the user wants the run to end.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => if outcome.is_err() { std::future::pending().await },
-        _ = term.recv() => {}
+    match Interrupts::listen() {
+        Ok(mut interrupts) => interrupts.next().await,
+        // Without a handler a signal ends the process.
+        Err(_) => std::future::pending().await,
     }
 }
 

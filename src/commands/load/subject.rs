@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
-use crate::commands::{Context, target};
+use crate::commands::Context;
+use crate::commands::target::{open, wanted};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::Stack;
@@ -31,8 +32,10 @@ pub struct Subject {
 /// `--url`, or the running stack.
 pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        let (_, wanted) = target::wanted(&context.quietly(), None, "")?;
-        let running = target::target(context, stack)?.subject(stack, wanted).await?;
+        let running = open(context, wanted(&context.quietly(), None, "")?.scaled(), false)?.subject().await?;
+        if let Some(detour) = running.detour {
+            context.out.warn(detour);
+        }
         let replicas = u32::try_from(running.replicas.len()).ok();
         return Ok(Subject {
             url: running.url,

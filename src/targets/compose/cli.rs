@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::Say;
+use crate::targets::progress::Say;
 
 /// The oldest Compose that reads the documents.
 const OLDEST: (u32, u32) = (2, 20);

@@ -14,7 +14,7 @@ const NO_ROOM: u64 = 1 << 30;
 
 impl Compose {
     /// Looks at the engine, Compose, disk, port, addresses, and the processor where MongoDB needs more of it.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(super) async fn conditions(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let engine = match Engine::connect().await {
             Ok(engine) => engine,

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::Compose;
-use super::engine::Engine;
 use super::observe::{Container, State};
 use super::plan::Wanted;
+use super::session::Session;
 use super::trial::{GATEWAY_CHECK, Outcome, Trial};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
@@ -22,14 +21,13 @@ const CHECK: Duration = Duration::from_secs(30);
 /// How many of its lines an error shows at most.
 const LINES: usize = 8;
 
-impl Compose {
+impl Session<'_> {
     /// Refuses a configuration that the gateway would not start with. Runs only when `up` will create or replace the gateway.
     ///
     /// # Errors
     /// Exit 3 with the lines of HAProxy when it refuses; exit 1 when the image has no HAProxy.
     pub(super) async fn check_gateway(
         &self,
-        engine: &Engine,
         wanted: &Wanted,
         containers: &[Container],
         documents: &[Document],
@@ -42,7 +40,7 @@ impl Compose {
             return Ok(());
         }
         let trial = Trial {
-            name: self.trial_name(GATEWAY_CHECK),
+            name: self.compose.trial_name(GATEWAY_CHECK),
             image,
             entrypoint: None,
             arguments: [PROGRAM, "-c", "-f", &format!("/{FILE}")].map(str::to_owned).to_vec(),
@@ -52,7 +50,7 @@ impl Compose {
             files: archive(text)?,
             limit: CHECK,
         };
-        let refusal = match trial.run(engine).await.context("while checking haproxy.cfg")? {
+        let refusal = match trial.run(&self.engine).await.context("while checking haproxy.cfg")? {
             Outcome::Ended(Some(0), _) => None,
             Outcome::Ended(_, said) => Some(said),
             Outcome::Late => bail!("`{PROGRAM} -c` did not end within 30s"),

@@ -9,18 +9,14 @@ use futures_util::stream::SelectAll;
 use super::observe::Container;
 use super::{Compose, not_up};
 use crate::error::{ExitStatus, Failure};
-use crate::targets::logs::{Line, LogsRequest};
+use crate::targets::logs::{Line, LogsRequest, Sink};
 
 impl Compose {
     /// Hands each line to `sink` until that says `false`; without `follow` in the order of time.
     ///
     /// # Errors
     /// When the engine cannot be reached, the stack has no containers, or none of that name.
-    pub async fn logs(
-        &self,
-        request: &LogsRequest,
-        mut sink: impl FnMut(Line) -> Result<bool>,
-    ) -> Result<()> {
+    pub(super) async fn read_logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         if containers.is_empty() {
@@ -43,10 +39,8 @@ impl Compose {
         let wanted = |line: &Line| request.since.is_none_or(|since| line.time >= since);
         if request.follow {
             while let Some(lines) = streams.next().await {
-                for line in lines?.into_iter().filter(wanted) {
-                    if !sink(line)? {
-                        return Ok(());
-                    }
+                if !sink(lines?.into_iter().filter(|line| request.fits(line)).collect())? {
+                    return Ok(());
                 }
             }
             return Ok(());
@@ -57,12 +51,7 @@ impl Compose {
         }
         all.sort_by_key(|line| line.time);
         let skipped = request.tail.map_or(0, |tail| all.len().saturating_sub(tail));
-        for line in all.into_iter().skip(skipped) {
-            if !sink(line)? {
-                return Ok(());
-            }
-        }
-        Ok(())
+        sink(all.into_iter().skip(skipped).filter(|line| request.fits(line)).collect()).map(drop)
     }
 }
 

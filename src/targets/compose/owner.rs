@@ -9,8 +9,8 @@ use bollard::query_parameters::RemoveVolumeOptions;
 
 use super::Compose;
 use super::engine::{Engine, is_missing};
-use crate::targets::Say;
 use crate::targets::ownership::{Owner, Scope};
+use crate::targets::progress::Say;
 
 const STACK: &str = "appforge.stack";
 const ID: &str = "appforge.id";

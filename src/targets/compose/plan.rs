@@ -2,23 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
-use tokio::time::Instant;
 
-use super::cli::Cli;
 use super::converge::replicas_of;
-use super::engine::Engine;
 use super::observe::Container;
+use super::session::Session;
 use super::{Compose, image};
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
 use crate::stack::yaml;
 use crate::targets::plan::{Action, Plan};
-
-/// How long Compose may take to hash the documents.
-const HASHING: Duration = Duration::from_secs(30);
 
 /// What each component should be.
 pub(super) struct Wanted {
@@ -92,30 +86,59 @@ impl Component {
     }
 }
 
-impl Compose {
-    /// What `up` with `replicas` would do; changes nothing.
+impl Session<'_> {
+    /// What `up` would do; changes nothing.
     ///
     /// # Errors
-    /// When engine or Compose cannot be reached, or the stack cannot be rendered.
-    pub async fn diff(&self, replicas: u32) -> Result<Plan> {
-        let stack = self.with_replicas(replicas);
-        let documents = stack.documents()?;
-        let engine = self.engine().await?;
-        let cli = stack.cli(&engine).await?;
-        let mut wanted = stack.wanted(&engine, &cli, &documents, Instant::now() + HASHING).await?;
+    /// When engine or Compose cannot be reached.
+    pub(super) async fn diff(&self, documents: &[Document]) -> Result<Plan> {
+        let (compose, engine) = (self.compose, &self.engine);
+        let mut wanted = self.wanted(documents).await?;
         if let Some(service) = wanted.components.get_mut("service")
             && service.image == BUNDLED_IMAGE
         {
             // The version's name may still mean an earlier build; `up` will move it.
-            let id = image::current(&engine, &stack.memory()).await?;
+            let id = image::current(engine, &compose.memory()).await?;
             service.image_id = Some(id.unwrap_or_else(|| "not loaded yet".to_owned()));
         }
-        let containers = engine.containers(stack.project()).await?;
-        Ok(stack.plan(&wanted, &containers, replicas))
+        let containers = engine.containers(compose.project()).await?;
+        Ok(compose.plan_of(&wanted, &containers))
     }
 
-    pub(super) fn plan(&self, wanted: &Wanted, containers: &[Container], replicas: u32) -> Plan {
-        let mut plan = Plan::default();
+    /// What each component should be, by the documents and Compose's own hashes of them.
+    pub(super) async fn wanted(&self, documents: &[Document]) -> Result<Wanted> {
+        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        let hashes = self.cli.hashes(text, self.deadline).await?;
+        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let mut components = BTreeMap::new();
+        for (key, hash) in hashes {
+            let service = &value["services"][&key];
+            let component = service["labels"]["appforge.component"].as_str().unwrap_or(&key).to_owned();
+            let image = service["image"].as_str().unwrap_or_default().to_owned();
+            let environment = service["environment"].as_object().into_iter().flatten();
+            components.insert(
+                component,
+                Component {
+                    hash,
+                    image_id: self.engine.image_id(&image).await?,
+                    image,
+                    environment: environment
+                        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.replace("$$", "$"))))
+                        .collect(),
+                },
+            );
+        }
+        let folder =
+            std::fs::canonicalize(&self.compose.folder).unwrap_or_else(|_| self.compose.folder.clone());
+        Ok(Wanted { components, folder })
+    }
+}
+
+impl Compose {
+    /// What differs between the containers and what they should be.
+    pub(super) fn plan_of(&self, wanted: &Wanted, containers: &[Container]) -> Plan {
+        let (mut plan, replicas) = (Plan::default(), self.stack.service.replicas);
         for (name, component) in &wanted.components {
             let there: Vec<&Container> =
                 containers.iter().filter(|container| container.component == *name).collect();
@@ -156,39 +179,5 @@ impl Compose {
             plan.push(Action::Remove, component, vec!["no longer in the stack".to_owned()]);
         }
         plan
-    }
-
-    /// What each component should be, by the documents and Compose's own hashes of them.
-    pub(super) async fn wanted(
-        &self,
-        engine: &Engine,
-        cli: &Cli,
-        documents: &[Document],
-        deadline: Instant,
-    ) -> Result<Wanted> {
-        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
-        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
-        let hashes = cli.hashes(text, deadline).await?;
-        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
-        let mut components = BTreeMap::new();
-        for (key, hash) in hashes {
-            let service = &value["services"][&key];
-            let component = service["labels"]["appforge.component"].as_str().unwrap_or(&key).to_owned();
-            let image = service["image"].as_str().unwrap_or_default().to_owned();
-            let environment = service["environment"].as_object().into_iter().flatten();
-            components.insert(
-                component,
-                Component {
-                    hash,
-                    image_id: engine.image_id(&image).await?,
-                    image,
-                    environment: environment
-                        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.replace("$$", "$"))))
-                        .collect(),
-                },
-            );
-        }
-        let folder = std::fs::canonicalize(&self.folder).unwrap_or_else(|_| self.folder.clone());
-        Ok(Wanted { components, folder })
     }
 }

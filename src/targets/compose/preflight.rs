@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::Result;
-use tokio::time::Instant;
 
-use super::cli::Cli;
 use super::engine::Engine;
 use super::observe::Container;
+use super::session::Session;
 use super::{Compose, image};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
 use crate::stack::yaml;
-use crate::targets::Say;
 use crate::targets::port::taken;
 
 /// Where published stores listen, on 127.0.0.1.
@@ -91,27 +89,23 @@ impl Compose {
         }
         Ok(())
     }
+}
 
+impl Session<'_> {
     /// Every image is in the engine: the service's own is made, others are pulled.
-    pub(super) async fn provide_images(
-        &self,
-        engine: &Engine,
-        cli: &Cli,
-        documents: &[Document],
-        deadline: Instant,
-        say: Say<'_>,
-    ) -> Result<()> {
+    pub(super) async fn provide_images(&self, documents: &[Document]) -> Result<()> {
+        let engine = &self.engine;
         let file = documents.iter().find(|document| document.path == "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
         for (service, reference) in images(text) {
             if reference == BUNDLED_IMAGE {
-                let loaded = image::ensure(engine, Some(&self.memory())).await?;
+                let loaded = image::ensure(engine, Some(&self.compose.memory())).await?;
                 if loaded.fresh {
-                    say(&format!("loaded the service image {}", loaded.reference));
+                    (self.say)(&format!("loaded the service image {}", loaded.reference));
                 }
             } else if engine.image_id(&reference).await?.is_none() {
-                say(&format!("pulling {reference}"));
-                cli.pull(text, &service, deadline, say).await.map_err(|error| {
+                (self.say)(&format!("pulling {reference}"));
+                self.cli.pull(text, &service, self.deadline, self.say).await.map_err(|error| {
                     Failure::new(
                         crate::error::status_of(&error),
                         format!("the image `{reference}` is not on this machine and cannot be pulled"),

@@ -10,11 +10,12 @@ use super::Compose;
 use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
+use super::session::Session;
 use super::trial::{Outcome, REACH, Trial};
 use crate::render::context::compose::external;
 use crate::stack::values::Secret;
-use crate::targets::Say;
 use crate::targets::address::{ANSWER, Address, Tried};
+use crate::targets::progress::Say;
 
 /// Where the addresses are tried from, in a sentence.
 const FROM: &str = "the containers";
@@ -25,32 +26,29 @@ const USER: u64 = 65532;
 /// The folder of the files.
 const FOLDER: &str = "addresses";
 
-impl Compose {
+impl Session<'_> {
     /// Refuses new addresses that do not answer while a stack runs with others.
     ///
     /// # Errors
     /// Exit 1 when one does not answer; nothing was changed then.
-    pub(super) async fn refuse_dead_addresses(
-        &self,
-        engine: &Engine,
-        before: &[Container],
-        say: Say<'_>,
-    ) -> Result<()> {
+    pub(super) async fn refuse_dead_addresses(&self, before: &[Container]) -> Result<()> {
         let Some(replica) = replicas_of(before).find(|container| container.is_up()) else { return Ok(()) };
-        let found = self.external_addresses()?;
+        let found = self.compose.external_addresses()?;
         if !found.iter().any(|(address, _)| address.changed) {
             return Ok(());
         }
         let addresses: Vec<Address> = found.iter().map(|(address, _)| *address).collect();
-        let tried = self.try_addresses(engine, replica, &found, say).await?;
+        let tried = self.compose.try_addresses(&self.engine, replica, &found, self.say).await?;
         tried.refusal(&addresses, FROM).map_or(Ok(()), |refusal| Err(refusal.into()))
     }
+}
 
+impl Compose {
     /// What the user should know of the addresses with which the stack runs, one sentence each.
     ///
     /// # Errors
     /// When the engine cannot be reached.
-    pub async fn unreachable(&self, strict: bool, say: Say<'_>) -> Result<Vec<String>> {
+    pub(super) async fn unreachable(&self, strict: bool, say: Say<'_>) -> Result<Vec<String>> {
         let found = self.external_addresses()?;
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;

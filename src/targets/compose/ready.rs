@@ -14,8 +14,8 @@ use super::converge::replicas_of;
 use super::engine::Engine;
 use super::gateway::{Gateway, Slot};
 use super::observe::{Container, State};
+use super::session::Session;
 use crate::error::{ExitStatus, Failure};
-use crate::targets::Say;
 
 /// Looks again at least this often; an event makes it earlier.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,26 +27,21 @@ const HOPELESS: u32 = 3;
 /// Lines of its log that a stuck component is shown with.
 const LAST_WORDS: usize = 8;
 
-impl Compose {
+impl Session<'_> {
     /// Waits until every component is healthy and the gateway sends work to `replicas` of them.
     ///
     /// # Errors
     /// Exit 1 when a component ends again and again, exit 9 at `deadline`; either names each component that is not ready.
-    pub(super) async fn wait_until_ready(
-        &self,
-        engine: &Engine,
-        replicas: u32,
-        deadline: Instant,
-        say: Say<'_>,
-    ) -> Result<Vec<Container>> {
-        let mut events = engine.events(self.project());
-        let mut wanted: BTreeMap<&str, u32> = self.stores().into_iter().map(|store| (store, 1)).collect();
+    pub(super) async fn wait_until_ready(&self, replicas: u32) -> Result<Vec<Container>> {
+        let (compose, engine, say, deadline) = (self.compose, &self.engine, self.say, self.deadline);
+        let mut events = engine.events(compose.project());
+        let mut wanted: BTreeMap<&str, u32> = compose.stores().into_iter().map(|store| (store, 1)).collect();
         wanted.insert("gateway", 1);
         wanted.insert("service", replicas);
         let mut told = String::new();
         let mut revived = BTreeSet::new();
         loop {
-            let mut containers = engine.containers(self.project()).await?;
+            let mut containers = engine.containers(compose.project()).await?;
             // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
             // removed the replica, nobody would; once is enough to mend that.
             for stopped in containers.iter().filter(|container| container.state == State::Ended) {
@@ -60,7 +55,7 @@ impl Compose {
                 // One that cannot be asked yet is asked again.
                 let slots = gateway.slots().await.unwrap_or_default();
                 gateway.heal(&slots, &replicas_of(&containers).collect::<Vec<_>>()).await?;
-                self.mark_unreached(&mut containers, &slots);
+                compose.mark_unreached(&mut containers, &slots);
                 waiting = missing(&containers, &wanted);
                 if waiting.is_empty() {
                     return Ok(containers);
@@ -80,7 +75,7 @@ impl Compose {
             });
             if hopeless || Instant::now() >= deadline {
                 let status = if hopeless { ExitStatus::Failed } else { ExitStatus::TimedOut };
-                return Err(self.stuck(engine, &containers, &waiting, status).await.into());
+                return Err(self.stuck(&containers, &waiting, status).await.into());
             }
             let until = (Instant::now() + LOOK).min(deadline);
             if let Ok(None) = tokio::time::timeout_at(until, events.next()).await {
@@ -90,6 +85,43 @@ impl Compose {
         }
     }
 
+    /// Adds to a failure of Compose what its containers say.
+    pub(super) async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let Ok(containers) = self.engine.containers(self.compose.project()).await else { return error };
+        let guilty: Vec<Container> = containers.into_iter().filter(Container::is_guilty).collect();
+        if guilty.is_empty() {
+            return error;
+        }
+        let names: Vec<String> = guilty.iter().map(|container| container.component.clone()).collect();
+        let status = crate::error::status_of(&error);
+        self.stuck(&guilty, &names, status).await.caused_by(error).into()
+    }
+
+    async fn stuck(&self, containers: &[Container], waiting: &[String], status: ExitStatus) -> Failure {
+        let mut message = format!("not ready: {}", waiting.join(", "));
+        let mut stuck: Vec<&Container> =
+            containers.iter().filter(|container| container.state != State::Healthy).collect();
+        // Those that only had no time yet come last, and without their words when others are to blame.
+        stuck.sort_by_key(|container| !container.is_guilty());
+        let first = stuck.first().map(|container| container.component.clone());
+        let blamed = stuck.first().is_some_and(|container| container.is_guilty());
+        for container in stuck {
+            message.push_str(&format!("\n  {}: {}", container.name, container.complaint()));
+            if blamed && !container.is_guilty() {
+                continue;
+            }
+            for line in last_words(&self.engine, &container.id).await {
+                message.push_str(&format!("\n    | {line}"));
+            }
+        }
+        let component = first.unwrap_or_else(|| "gateway".to_owned());
+        Failure::new(status, message)
+            .hint(format!("appforge logs {component}"))
+            .hint("what is ready keeps running; `appforge up` goes on from here")
+    }
+}
+
+impl Compose {
     /// Marks the replicas to which the gateway, whose places are `slots`, sends no work.
     ///
     /// HAProxy marks a place as up as soon as it has an address, before its first check. The bundled service has a health check
@@ -116,47 +148,6 @@ impl Compose {
         use crate::stack::model::StoreMode::External;
         let stores = [("mongodb", self.stack.mongodb.mode), ("redis", self.stack.redis.mode)];
         stores.into_iter().filter(|(_, mode)| *mode != External).map(|(name, _)| name).collect()
-    }
-
-    /// Adds to a failure of Compose what its containers say.
-    pub(super) async fn explain(&self, engine: &Engine, error: anyhow::Error) -> anyhow::Error {
-        let Ok(containers) = engine.containers(self.project()).await else { return error };
-        let guilty: Vec<Container> = containers.into_iter().filter(Container::is_guilty).collect();
-        if guilty.is_empty() {
-            return error;
-        }
-        let names: Vec<String> = guilty.iter().map(|container| container.component.clone()).collect();
-        let status = crate::error::status_of(&error);
-        self.stuck(engine, &guilty, &names, status).await.caused_by(error).into()
-    }
-
-    async fn stuck(
-        &self,
-        engine: &Engine,
-        containers: &[Container],
-        waiting: &[String],
-        status: ExitStatus,
-    ) -> Failure {
-        let mut message = format!("not ready: {}", waiting.join(", "));
-        let mut stuck: Vec<&Container> =
-            containers.iter().filter(|container| container.state != State::Healthy).collect();
-        // Those that only had no time yet come last, and without their words when others are to blame.
-        stuck.sort_by_key(|container| !container.is_guilty());
-        let first = stuck.first().map(|container| container.component.clone());
-        let blamed = stuck.first().is_some_and(|container| container.is_guilty());
-        for container in stuck {
-            message.push_str(&format!("\n  {}: {}", container.name, container.complaint()));
-            if blamed && !container.is_guilty() {
-                continue;
-            }
-            for line in last_words(engine, &container.id).await {
-                message.push_str(&format!("\n    | {line}"));
-            }
-        }
-        let component = first.unwrap_or_else(|| "gateway".to_owned());
-        Failure::new(status, message)
-            .hint(format!("appforge logs {component}"))
-            .hint("what is ready keeps running; `appforge up` goes on from here")
     }
 }
 

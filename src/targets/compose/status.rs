@@ -11,11 +11,11 @@ use crate::stack::model::StoreMode;
 use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
 
 impl Compose {
-    /// What runs now; `replicas` is how many were asked for.
+    /// What runs now.
     ///
     /// # Errors
     /// Exit 4 when the engine cannot be reached.
-    pub async fn status(&self, replicas: u32) -> Result<Status> {
+    pub(super) async fn observed(&self) -> Result<Status> {
         let engine = self.engine().await?;
         let mut containers = engine.containers(self.project()).await?;
         if let Some(gateway) = Gateway::of(&engine, &containers) {
@@ -24,7 +24,7 @@ impl Compose {
                 self.mark_unreached(&mut containers, &slots);
             }
         }
-        Ok(self.status_of(&engine, &containers, replicas))
+        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
     }
 
     pub(super) fn status_of(&self, engine: &Engine, containers: &[Container], replicas: u32) -> Status {

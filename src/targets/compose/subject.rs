@@ -1,32 +1,23 @@
 //! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use appforge_service::contract::admin;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 
 use super::converge::replicas_of;
 use super::credentials::{Store, mongodb_uri, redis_url};
 use super::engine::Engine;
 use super::observe::Container;
+use super::session::Session;
 use super::{Compose, not_up};
 use crate::stack::values::Secret;
-use crate::targets::Say;
-pub use crate::targets::subject::{Replica, Subject, Ways};
-
-/// How long a replica may take to take a number.
-const TELLING: Duration = Duration::from_secs(3);
+use crate::targets::admin;
+use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
 
 impl Compose {
-    /// The running stack, of which there should be `desired` replicas.
+    /// The running stack.
     ///
     /// # Errors
     /// Exit 4 when the engine cannot be reached or the stack is not up.
-    pub async fn subject(&self, desired: u32) -> Result<Subject> {
+    pub(super) async fn running(&self) -> Result<Subject> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let address = |component: &str, port: u16| {
@@ -45,7 +36,7 @@ impl Compose {
         Ok(Subject {
             url: self.url(&engine),
             probe_secret: credentials.probe,
-            desired,
+            desired: self.stack.service.replicas,
             replicas,
             mongodb_uri: match credentials.mongodb {
                 Store::Managed(password) => mongodb_uri(
@@ -60,29 +51,17 @@ impl Compose {
                 Store::External(url) => from_here(&engine, &url),
             },
             autoscaler: None,
+            detour: None,
+            redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways::default(),
         })
     }
 
-    /// Stops one store's container, for a drill; [`Compose::start_store`] undoes it.
+    /// The container of a store.
     ///
     /// # Errors
     /// When the engine cannot be reached or the stack does not run that store.
-    pub async fn stop_store(&self, store: &str) -> Result<()> {
-        let (engine, id) = self.store(store).await?;
-        Ok(engine.docker.stop_container(&id, None).await?)
-    }
-
-    /// Starts a store's container again.
-    ///
-    /// # Errors
-    /// As [`Compose::stop_store`].
-    pub async fn start_store(&self, store: &str) -> Result<()> {
-        let (engine, id) = self.store(store).await?;
-        Ok(engine.docker.start_container(&id, None).await?)
-    }
-
-    async fn store(&self, store: &str) -> Result<(Engine, String)> {
+    pub(super) async fn container_of(&self, store: &str) -> Result<(Engine, String)> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
         let container = containers.into_iter().find(|container| container.component == store);
@@ -101,24 +80,15 @@ impl Compose {
             })
             .collect()
     }
+}
 
-    /// Tells each replica over how many the budget is shared while Redis is away. One that cannot be told keeps the number
-    /// that it has, which is said; the limit in Redis does not depend on it.
-    pub(super) async fn tell_replicas(&self, containers: &[Container], count: u32, say: Say<'_>) {
-        if !self.stack.service.image.is_bundled() {
-            return;
-        }
-        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        for replica in self.replicas(containers) {
-            let body = format!("{{\"replicas\":{count}}}");
-            let request = http::Request::put(format!("{}{}", replica.admin, admin::REPLICAS))
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(Full::new(Bytes::from(body)));
-            let Ok(request) = request else { continue };
-            let answer = tokio::time::timeout(TELLING, client.request(request)).await;
-            if !matches!(&answer, Ok(Ok(answer)) if answer.status().is_success()) {
-                say(&format!("{} could not be told the number of replicas", replica.name));
-            }
+impl Session<'_> {
+    /// Sets over how many replicas the limit is shared while Redis is away.
+    pub(super) async fn share_limit(&self, containers: &[Container], count: u32) {
+        if self.compose.stack.service.image.is_bundled() {
+            let replicas = self.compose.replicas(containers).into_iter();
+            let replicas = replicas.map(|replica| (replica.name, admin::connect(replica.admin))).collect();
+            admin::share_limit(replicas, count).await.iter().for_each(|line| (self.say)(line));
         }
     }
 }

@@ -24,7 +24,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When the cluster cannot be reached or forbids to look.
-    pub async fn settled_autoscaler(&self) -> Result<Option<Autoscaler>> {
+    pub(super) async fn watch_autoscaler(&self) -> Result<Option<Autoscaler>> {
         let cluster = self.connect(YOUNG).await?;
         let resource = "horizontalpodautoscalers.autoscaling";
         let all: Vec<HorizontalPodAutoscaler> = list(&cluster, self.name(), resource).await?;

@@ -4,56 +4,41 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use super::Kubernetes;
-use super::changes::{Change, Changes};
-use super::cluster::{Cluster, MANAGER};
-use super::converge::{Wanted, is_service};
+use super::changes::ObjectChange;
+use super::cluster::MANAGER;
+use super::documents::is_service;
 use super::fault::is_forbidden;
-use super::mounted;
 use super::object::Object;
+use super::prepared::{Prepared, Wanted};
 use super::reach::{running_values, template_of};
 use super::replicas::{HANDOVER, Handover};
 use super::rollout::Waiting;
+use super::session::Session;
 use super::transition::{FROM, Passage, is_policy};
 use super::write::{apply, remove, set_replicas};
 use crate::error::{ExitStatus, status_of};
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 use crate::targets::address::Tried;
 use crate::targets::plan::Action;
 
 /// How long addresses may be tried after the rollout, whatever is left of the command's own time.
 const LAST: Duration = Duration::from_secs(30);
 
-/// All that is known before the first change.
-pub(super) struct Prepared {
-    /// What is applied and removed.
-    pub changes: Changes,
-    /// Who sets the number of replicas from now on.
-    pub handover: Handover,
-    /// What the user should know before it begins.
-    pub notes: Vec<String>,
-    /// The network policy of the service changes while replicas run: until the old ones are gone, this one is added.
-    pub beside: Option<Object>,
-}
-
-impl Kubernetes {
+impl Session<'_> {
     /// Tries new addresses before a replica gets them; `None` when there are none.
     pub(super) async fn try_first(
         &self,
-        cluster: &Cluster,
         wanted: &Wanted,
         prepared: &Prepared,
         strict: bool,
-        say: Say<'_>,
     ) -> Result<Option<Vec<String>>> {
-        let service = names::service(&self.stack);
-        let world = &wanted.world;
-        let Some(running) = running_values(world, &service)? else { return Ok(None) };
+        let service = names::service(self.stack);
+        let inventory = &wanted.inventory;
+        let Some(running) = running_values(inventory, &service)? else { return Ok(None) };
         let values = wanted.credentials.contents.get(&service).context("the service has a Secret")?;
-        let addresses = self.addresses(values, Some(&running));
+        let addresses = self.kubernetes.addresses(values, Some(&running));
         let changed = addresses.iter().any(|address| address.changed);
-        let there = |object: &Object| world.find(&object.kind, &object.name).is_some();
+        let there = |object: &Object| inventory.find(&object.kind, &object.name).is_some();
         let secret = prepared.copy(&service, &wanted.credentials.digest)?;
         let passage = Passage {
             policy: prepared.beside.clone().map(|policy| (policy.clone(), there(&policy))),
@@ -62,29 +47,28 @@ impl Kubernetes {
             addresses,
             strict,
         };
-        let warnings = self.pass(cluster, &passage, say).await?;
+        let warnings = self.pass(&passage).await?;
         Ok(changed.then_some(warnings))
     }
 
     /// Tries addresses that are the first ones or the old ones: what does not answer is a warning, since replicas have them.
     pub(super) async fn try_last(
         &self,
-        cluster: &Cluster,
         wanted: &Wanted,
         prepared: &Prepared,
         strict: bool,
-        say: Say<'_>,
     ) -> Result<Vec<String>> {
-        let service = names::service(&self.stack);
+        let say = self.say;
+        let service = names::service(self.stack);
         let values = wanted.credentials.contents.get(&service).context("the service has a Secret")?;
-        let addresses = self.addresses(values, None);
+        let addresses = self.kubernetes.addresses(values, None);
         if addresses.is_empty() {
             return Ok(Vec::new());
         }
         let secret = &prepared.copy(&service, &wanted.credentials.digest)?.name;
         let template = template_of(prepared.deployment(&service)?)?;
-        let cluster = cluster.until(cluster.deadline().max(Instant::now() + LAST));
-        let tried = match self.try_addresses(&cluster, template, secret, &addresses, say).await {
+        let late = self.until(self.cluster.deadline().max(Instant::now() + LAST));
+        let tried = match late.try_addresses(template, secret, &addresses).await {
             // The stack is up, so a missing right or a lack of time to try an address does not fail the command.
             Err(error) if is_forbidden(&error) || status_of(&error) == ExitStatus::TimedOut => {
                 Tried::Not(error.to_string())
@@ -94,14 +78,9 @@ impl Kubernetes {
         Ok(tried.faults(&addresses, FROM, strict, say))
     }
 
-    pub(super) async fn carry_out(
-        &self,
-        cluster: &Cluster,
-        prepared: &Prepared,
-        force: bool,
-        say: Say<'_>,
-    ) -> Result<()> {
-        let name = names::service(&self.stack);
+    pub(super) async fn carry_out(&self, prepared: &Prepared, force: bool) -> Result<()> {
+        let (cluster, say) = (&self.cluster, self.say);
+        let name = names::service(self.stack);
         for gone in prepared.changes.prunes.iter().filter(|object| is_scaler(object)) {
             // An autoscaler that has to go must not answer to what comes.
             say(&format!("removing {}", gone.title()));
@@ -116,26 +95,21 @@ impl Kubernetes {
             if service && !new_stores.is_empty() {
                 // Replicas that run have the old store until the new one answers.
                 let meant = Waiting { only: Some(&new_stores), ..Waiting::default() };
-                self.wait_for_rollout(cluster, meant, say).await?;
+                self.wait_for_rollout(meant).await?;
             }
             let handover = if service { prepared.handover } else { Handover::None };
             if change.action.is_some() || matches!(handover, Handover::Give(_)) {
                 say(&format!("applying {}", change.object.title()));
-                self.apply_change(cluster, change, handover, force).await?;
+                self.apply_change(change, handover, force).await?;
             }
         }
         Ok(())
     }
 
     /// What waits until no replica needs the old any more.
-    pub(super) async fn conclude(
-        &self,
-        cluster: &Cluster,
-        prepared: &Prepared,
-        force: bool,
-        say: Say<'_>,
-    ) -> Result<()> {
-        let name = names::service(&self.stack);
+    pub(super) async fn conclude(&self, prepared: &Prepared, force: bool) -> Result<()> {
+        let (cluster, say) = (&self.cluster, self.say);
+        let name = names::service(self.stack);
         if let Some(beside) = &prepared.beside {
             for change in prepared.changes.changes.iter().filter(|change| is_policy(&change.object, &name)) {
                 say(&format!("applying {}", change.object.title()));
@@ -151,11 +125,12 @@ impl Kubernetes {
     }
 
     /// An autoscaler raises the number of replicas to its floor within some seconds; this is sooner, and works without one.
-    pub(super) async fn lift(&self, cluster: &Cluster, floor: u32) -> Result<()> {
+    pub(super) async fn lift(&self, floor: u32) -> Result<()> {
+        let cluster = &self.cluster;
         if self.stack.kubernetes.autoscaling.is_none() {
             return Ok(());
         }
-        let live = self.live(cluster).await?;
+        let live = self.live().await?;
         match live.at("/spec/replicas").and_then(Value::as_u64) {
             Some(running) if running < u64::from(floor) => {
                 set_replicas(cluster, &live, floor, HANDOVER).await
@@ -164,13 +139,8 @@ impl Kubernetes {
         }
     }
 
-    async fn apply_change(
-        &self,
-        cluster: &Cluster,
-        change: &Change,
-        handover: Handover,
-        force: bool,
-    ) -> Result<()> {
+    async fn apply_change(&self, change: &ObjectChange, handover: Handover, force: bool) -> Result<()> {
+        let cluster = &self.cluster;
         let object = &change.object;
         match handover {
             Handover::Give(count) => {
@@ -198,34 +168,6 @@ impl Kubernetes {
             Handover::None | Handover::Keep(_) => {}
         }
         apply(cluster, object, MANAGER, force).await.map(drop)
-    }
-}
-
-impl Prepared {
-    /// The Deployment of the service, as it will be sent.
-    fn deployment(&self, name: &str) -> Result<&Object> {
-        let mut objects = self.changes.changes.iter().map(|change| &change.object);
-        objects.find(|object| is_service(object, name)).context("the stack has no Deployment")
-    }
-
-    /// The immutable Secret with the content of this digest.
-    fn copy(&self, service: &str, digest: &str) -> Result<&Object> {
-        let name = mounted::copy_name(service, digest);
-        let mut objects = self.changes.changes.iter().map(|change| &change.object);
-        objects
-            .find(|object| object.kind.name() == "Secret" && object.name == name)
-            .context("the service's Secret has a copy")
-    }
-
-    /// The stores that are made beside a service that is there already.
-    fn new_stores(&self, service: &str) -> Vec<&Object> {
-        let changes = &self.changes.changes;
-        let created = |change: &&Change| change.action == Some(Action::Create);
-        if changes.iter().any(|change| is_service(&change.object, service) && created(&change)) {
-            return Vec::new();
-        }
-        let sets = changes.iter().filter(created).map(|change| &change.object);
-        sets.filter(|object| object.kind.name() == "StatefulSet").collect()
     }
 }
 

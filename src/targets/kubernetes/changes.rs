@@ -7,19 +7,40 @@ use futures_util::{StreamExt, TryStreamExt};
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
-use super::cluster::{Cluster, MANAGER};
+use super::cluster::{AT_ONCE, Cluster, MANAGER};
 use super::compare::{differences, missing};
-use super::converge::Asking;
 use super::immutable;
+use super::inventory::{Inventory, NamespaceState};
 use super::leftovers::{claims, described};
 use super::object::{Object, STACK_LABEL, received};
-use super::world::{AT_ONCE, NamespaceState, World};
 use crate::error::{ExitStatus, Failure};
 use crate::targets::plan::{Action, Plan};
 
+/// How a plan is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// The server judges each object; else it is only read, and what it would say is not known.
+    pub server: bool,
+    /// Whether the user asked for the number of replicas just now.
+    pub explicit: bool,
+    /// Take over fields that other managers own.
+    pub force: bool,
+}
+
+/// Whom to ask about a stack, and how.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub cluster: &'a Cluster,
+    /// The stack's name.
+    pub stack: &'a str,
+    /// What the cluster has of it.
+    pub inventory: &'a Inventory,
+    pub asking: Asking,
+}
+
 /// One document and what applying it does.
 #[derive(Debug)]
-pub struct Change {
+pub struct ObjectChange {
     /// As it will be sent.
     pub object: Object,
     /// What it does; `None` when it does nothing.
@@ -32,7 +53,7 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// The documents, in the order of application.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ObjectChange>,
     /// Objects of the stack that no document names, in the order of deletion.
     pub prunes: Vec<Object>,
     /// The volumes that stay when these objects go, by the object's title.
@@ -42,36 +63,6 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Asks the server what each object would become. Nothing is kept.
-    ///
-    /// # Errors
-    /// The first objection of the server, before anything is applied: a field of somebody else, an immutable field, a
-    /// value that is not valid, a quota, a verb that is forbidden; and an object of another stack.
-    pub async fn ask(
-        cluster: &Cluster,
-        stack: &str,
-        world: &World,
-        objects: Vec<Object>,
-        asking: Asking,
-    ) -> Result<Self> {
-        let prunes = prunes(world, &objects);
-        let claims = prunes
-            .iter()
-            .map(|object| (object.title(), claims(world, object)))
-            .filter(|(_, claims): &(String, Vec<Object>)| !claims.is_empty())
-            .collect();
-        let there = world.namespace != NamespaceState::Missing || !asking.server;
-        let asked = objects.into_iter().map(|object| async move {
-            if !there {
-                // The server judges only what goes into a namespace that exists.
-                return Ok(Change { object, action: Some(Action::Create), causes: Vec::new() });
-            }
-            Change::ask(cluster, stack, world, object, asking).await
-        });
-        let changes = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-        Ok(Self { changes, prunes, claims, quiet: BTreeSet::new() })
-    }
-
     /// The data that stays when stores go, and how to remove it, one sentence a volume.
     pub fn left(&self, cluster: &Cluster) -> Vec<String> {
         let kubectl = format!("kubectl --context {} -n {}", cluster.place.context, cluster.namespace);
@@ -95,7 +86,7 @@ impl Changes {
             Action::Change | Action::Restart => 1,
             Action::Remove => 2,
         };
-        let mut steps: Vec<(Action, &Change)> =
+        let mut steps: Vec<(Action, &ObjectChange)> =
             self.changes.iter().filter_map(|change| Some((change.action?, change))).collect();
         steps.retain(|(_, change)| !self.quiet.contains(&change.object.title()));
         steps.sort_by_key(|(action, _)| order(action));
@@ -113,65 +104,85 @@ impl Changes {
     }
 }
 
-impl Change {
-    /// Asks what one object would become, as [`Changes::ask`] does for all.
+impl Asked<'_> {
+    /// Asks what each object would become. Nothing is kept.
     ///
     /// # Errors
-    /// As [`Changes::ask`].
-    pub async fn ask(
-        cluster: &Cluster,
-        stack: &str,
-        world: &World,
-        object: Object,
-        asking: Asking,
-    ) -> Result<Self> {
-        match asking.server {
-            true => ask(cluster, stack, world, object, asking.force).await,
-            false => Ok(guess(world, object)),
+    /// The first objection of the server, before anything is applied: a field of another manager, an immutable field, a
+    /// value that is not valid, a quota, a verb that is forbidden; and an object of another stack.
+    pub async fn changes(&self, objects: Vec<Object>) -> Result<Changes> {
+        let prunes = prunes(self.inventory, &objects);
+        let claims = prunes
+            .iter()
+            .map(|object| (object.title(), claims(self.inventory, object)))
+            .filter(|(_, claims): &(String, Vec<Object>)| !claims.is_empty())
+            .collect();
+        let there = self.inventory.namespace != NamespaceState::Missing || !self.asking.server;
+        let asked = objects.into_iter().map(|object| async move {
+            if !there {
+                // The server judges only what goes into a namespace that exists.
+                return Ok(ObjectChange { object, action: Some(Action::Create), causes: Vec::new() });
+            }
+            self.change(object).await
+        });
+        let changes = futures_util::stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        Ok(Changes { changes, prunes, claims, quiet: BTreeSet::new() })
+    }
+
+    /// Asks what one object would become.
+    ///
+    /// # Errors
+    /// As [`Asked::changes`].
+    pub async fn change(&self, object: Object) -> Result<ObjectChange> {
+        match self.asking.server {
+            true => self.dry_run(object).await,
+            false => Ok(guess(self.inventory, object)),
         }
+    }
+
+    async fn dry_run(&self, object: Object) -> Result<ObjectChange> {
+        let cluster = self.cluster;
+        let api = object.api(cluster);
+        let mut parameters = PatchParams::apply(MANAGER).dry_run().validation_strict();
+        parameters.force = self.asking.force;
+        let patch = Patch::Apply(&object.value);
+        let known = self.inventory.find(&object.kind, &object.name);
+        let answer = cluster
+            .call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch))
+            .await;
+        let answer = match (answer, known) {
+            (Err(error), Some(live)) => return Err(immutable::explain(error, &object, live, cluster)),
+            (answer, _) => answer?,
+        };
+        let result = received(&object.kind, answer)?;
+        let found;
+        let live = match known {
+            Some(live) => live,
+            // What a dry run would make has no version in the store yet.
+            None if result.at("/metadata/resourceVersion").is_none() => {
+                return Ok(ObjectChange { object, action: Some(Action::Create), causes: Vec::new() });
+            }
+            None => {
+                let live = cluster.call(object.doing("get", cluster), || api.get(&object.name)).await?;
+                found = received(&object.kind, live)?;
+                refuse_stranger(&found, self.stack)?;
+                &found
+            }
+        };
+        let causes = differences(object.kind.name(), &live.value, &result.value);
+        let action = match causes.is_empty() {
+            true => None,
+            false if live.at("/spec/template") != result.at("/spec/template") => Some(Action::Restart),
+            false => Some(Action::Change),
+        };
+        Ok(ObjectChange { object, action, causes })
     }
 }
 
-async fn ask(cluster: &Cluster, stack: &str, world: &World, object: Object, force: bool) -> Result<Change> {
-    let api = object.api(cluster);
-    let mut parameters = PatchParams::apply(MANAGER).dry_run().validation_strict();
-    parameters.force = force;
-    let patch = Patch::Apply(&object.value);
-    let known = world.find(&object.kind, &object.name);
-    let answer =
-        cluster.call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch)).await;
-    let answer = match (answer, known) {
-        (Err(error), Some(live)) => return Err(immutable::explain(error, &object, live, cluster)),
-        (answer, _) => answer?,
-    };
-    let result = received(&object.kind, answer)?;
-    let found;
-    let live = match known {
-        Some(live) => live,
-        // What a dry run would make has no version in the store yet.
-        None if result.at("/metadata/resourceVersion").is_none() => {
-            return Ok(Change { object, action: Some(Action::Create), causes: Vec::new() });
-        }
-        None => {
-            let live = cluster.call(object.doing("get", cluster), || api.get(&object.name)).await?;
-            found = received(&object.kind, live)?;
-            refuse_stranger(&found, stack)?;
-            &found
-        }
-    };
-    let causes = differences(object.kind.name(), &live.value, &result.value);
-    let action = match causes.is_empty() {
-        true => None,
-        false if live.at("/spec/template") != result.at("/spec/template") => Some(Action::Restart),
-        false => Some(Action::Change),
-    };
-    Ok(Change { object, action, causes })
-}
-
 /// What applying an object changes, as far as it can be told without the server: values that are not there yet.
-fn guess(world: &World, object: Object) -> Change {
-    let Some(live) = world.find(&object.kind, &object.name) else {
-        return Change { object, action: Some(Action::Create), causes: Vec::new() };
+fn guess(inventory: &Inventory, object: Object) -> ObjectChange {
+    let Some(live) = inventory.find(&object.kind, &object.name) else {
+        return ObjectChange { object, action: Some(Action::Create), causes: Vec::new() };
     };
     let causes = missing(object.kind.name(), &live.value, &object.value);
     let template = causes.iter().any(|cause| cause.starts_with("spec.template."));
@@ -179,7 +190,7 @@ fn guess(world: &World, object: Object) -> Change {
         true => Some(Action::Restart),
         false => (!causes.is_empty()).then_some(Action::Change),
     };
-    Change { object, action, causes }
+    ObjectChange { object, action, causes }
 }
 
 /// An object that another stack made is not ours to change.
@@ -195,13 +206,13 @@ fn refuse_stranger(live: &Object, stack: &str) -> Result<()> {
     }
 }
 
-fn prunes(world: &World, objects: &[Object]) -> Vec<Object> {
+fn prunes(inventory: &Inventory, objects: &[Object]) -> Vec<Object> {
     let wanted =
         |live: &Object| objects.iter().any(|object| object.kind == live.kind && object.name == live.name);
     // What a controller made of another object goes with that one.
     let owned =
         |live: &Object| live.at("/metadata/ownerReferences").is_some_and(|owners| owners != &Value::Null);
-    let mut prunes: Vec<Object> = world
+    let mut prunes: Vec<Object> = inventory
         .objects
         .iter()
         .filter(|live| live.kind.pruned && !wanted(live) && !owned(live) && !live.is_leaving())

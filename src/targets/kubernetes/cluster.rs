@@ -12,15 +12,17 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 
-use super::announcer::Announcer;
 use super::client;
 use super::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
+use super::once::Once;
 use crate::error::{ExitStatus, Failure};
 use crate::stack::layers::nearest;
 use crate::targets::proxy::Proxies;
 
 /// The manager of the fields that we set.
 pub const MANAGER: &str = "appforge";
+/// Requests that are under way at once.
+pub const AT_ONCE: usize = 8;
 /// How long one request may take before it is tried again.
 const REQUEST: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two tries.
@@ -41,7 +43,7 @@ pub struct Cluster {
     pub local: bool,
     deadline: Instant,
     reached: Arc<AtomicBool>,
-    patience: Announcer,
+    slow: Once,
 }
 
 /// Which cluster is meant.
@@ -56,12 +58,12 @@ pub struct Choice {
 }
 
 impl Cluster {
-    /// Picks the context and makes the client. No request is sent yet; those to come are tried for `patience`, and `announcer`
-    /// says so once.
+    /// Picks the context and makes the client. No request is sent yet; those to come are tried for `patience`, and the
+    /// user learns once that the server is slow.
     ///
     /// # Errors
     /// Exit 4 without a kubeconfig or a context, exit 2 for a context that is not there, or for a remote one that nobody named.
-    pub async fn connect(choice: &Choice, patience: Duration, announcer: &Announcer) -> Result<Self> {
+    pub async fn connect(choice: &Choice, patience: Duration, once: &Once) -> Result<Self> {
         let named = choice.flag.clone().or_else(|| choice.file.clone());
         let (config, mut place, proxies) = match read_kubeconfig()? {
             Some(kubeconfig) => pick(kubeconfig, named.as_deref()).await?,
@@ -93,7 +95,7 @@ impl Cluster {
             local,
             deadline: Instant::now() + patience,
             reached: Arc::new(AtomicBool::new(false)),
-            patience: announcer.again(),
+            slow: once.another(),
         })
     }
 
@@ -172,7 +174,7 @@ impl Cluster {
             if !is_transient(&error, reached) || Instant::now() + pause >= self.deadline {
                 return Ok(Err(error));
             }
-            self.patience.announce("the API server is slow or restarting; trying again");
+            self.slow.print("the API server is slow or restarting; trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }

@@ -10,10 +10,10 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
+use super::cluster::AT_ONCE;
 use super::cluster::Cluster;
 use super::fault::Doing;
-use super::world::AT_ONCE;
-use super::{Kubernetes, LOOK};
+use super::session::{Kubernetes, LOOK};
 use crate::render::context::compose::external;
 use crate::targets::finding::{Finding, Verdict};
 
@@ -37,7 +37,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 impl Kubernetes {
     /// The conditions under which this target can work; changes nothing.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(super) async fn conditions(&self) -> Vec<Finding> {
         let cluster = match self.reach(LOOK).await {
             Ok(cluster) => cluster,
             Err(error) => return vec![Finding::bad("kubeconfig", &error)],
@@ -99,7 +99,7 @@ impl Kubernetes {
             let annotations = class.metadata.annotations.as_ref();
             annotations.is_some_and(|all| all.get(DEFAULT_CLASS).is_some_and(|value| value == "true"))
         });
-        Some(match (self.storage_class(), default) {
+        Some(match (self.stack.kubernetes.storage_class.clone(), default) {
             (Some(wanted), _) if names.contains(&wanted) => Finding::good("storage class", wanted),
             (Some(wanted), _) => Finding::not_good(
                 "storage class",

@@ -7,24 +7,22 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::wait::{await_condition, conditions};
 use kube::runtime::watcher::{self, Event, watcher};
 
-use super::Kubernetes;
 use super::cluster::Cluster;
 use super::fault::{Doing, timed_out};
+use super::inventory::{Inventory, NamespaceState};
 use super::kind::Kind;
 use super::leftovers::{described, is_copy};
 use super::object::{self, Object, STACK_LABEL, received};
-use super::world::{NamespaceState, World};
-use super::write::remove;
+use super::session::{Kubernetes, Session};
+use super::write::{remove, wait_until_deleted};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 
 /// What `down` finds.
 pub struct Remains {
-    cluster: Cluster,
+    pub(super) cluster: Cluster,
     /// Everything that is deleted without a question.
     objects: Vec<Object>,
     /// What holds data, and what opens it.
@@ -48,13 +46,13 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When the cluster cannot be reached or forbids to look.
-    pub async fn remains(&self, timeout: Duration) -> Result<Remains> {
+    pub(super) async fn look_for_remains(&self, timeout: Duration) -> Result<Remains> {
         let cluster = self.connect(timeout).await?;
-        let mut world = World::look(&cluster, self.name()).await?;
+        let mut inventory = Inventory::look(&cluster, self.name()).await?;
         let workloads: Vec<Kind> =
             ["Deployment", "StatefulSet"].iter().filter_map(|kind| Kind::find("apps/v1", kind)).collect();
-        world.require(workloads.iter())?;
-        let ours = world.namespace == NamespaceState::Ours;
+        inventory.require(workloads.iter())?;
+        let ours = inventory.namespace == NamespaceState::Ours;
         let service = names::service(&self.stack);
         // A copy of the credentials is of use to a ReplicaSet only.
         let holds = |object: &Object| {
@@ -67,31 +65,32 @@ impl Kubernetes {
                 || kind.name() != "Namespace"
                     && object.label(names::NAMESPACE_LABEL) == Some(cluster.namespace.as_str())
         };
-        let (data, mut objects): (Vec<Object>, Vec<Object>) = world.objects.into_iter().partition(holds);
+        let (data, mut objects): (Vec<Object>, Vec<Object>) = inventory.objects.into_iter().partition(holds);
         objects.retain(|object| mine(object) && object.at("/metadata/ownerReferences").is_none());
         objects.sort_by_key(|object| std::cmp::Reverse(object.kind.rank));
         Ok(Remains { cluster, objects, data, ours })
     }
+}
 
+impl Session<'_> {
     /// Deletes the stack and waits until its pods are gone. Data and passwords stay, and so does the namespace, unless
     /// `volumes`. Doing it again goes on where it stopped. Returns how many objects were deleted.
     ///
     /// # Errors
     /// When the cluster cannot be reached, forbids it, or the pods are not gone in time.
-    pub async fn down(&self, remains: &Remains, volumes: bool, say: Say<'_>) -> Result<usize> {
-        let cluster = &remains.cluster;
-        let _lock = self.lock("down", say).await?;
+    pub(super) async fn down(&self, remains: &Remains, volumes: bool) -> Result<usize> {
+        let (cluster, say) = (&self.cluster, self.say);
         let mut count = 0;
-        self.sweep(cluster).await?;
+        self.sweep().await?;
         for object in &remains.objects {
             if object.kind.name() == "StatefulSet" {
                 // Requests that are under way still need the stores.
-                self.wait_until_gone(cluster, &format!(",{}=service", names::COMPONENT_LABEL), say).await?;
+                self.wait_until_gone(&format!(",{}=service", names::COMPONENT_LABEL)).await?;
             }
             say(&format!("removing {}", object.title()));
             count += usize::from(remove(cluster, object).await?);
         }
-        self.wait_until_gone(cluster, "", say).await?;
+        self.wait_until_gone("").await?;
         for object in &remains.objects {
             wait_until_deleted(cluster, object).await?;
         }
@@ -102,15 +101,16 @@ impl Kubernetes {
             }
             if remains.ours {
                 say(&format!("removing namespace/{}", cluster.namespace));
-                self.remove_namespace(cluster).await?;
+                self.remove_namespace().await?;
             }
-            self.forget_owner(cluster).await?;
-            self.forget_copies(cluster)?;
+            self.kubernetes.forget_owner(cluster).await?;
+            self.kubernetes.forget_copies(cluster)?;
         }
         Ok(count)
     }
 
-    pub(super) async fn wait_until_gone(&self, cluster: &Cluster, more: &str, say: Say<'_>) -> Result<()> {
+    pub(super) async fn wait_until_gone(&self, more: &str) -> Result<()> {
+        let (cluster, say) = (&self.cluster, self.say);
         let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}{more}", self.name()));
         let mut events = watcher(cluster.api::<Pod>(), config).default_backoff().boxed();
         let (mut left, mut complete, mut told) = (BTreeSet::new(), false, 0);
@@ -155,7 +155,8 @@ impl Kubernetes {
         }
     }
 
-    async fn remove_namespace(&self, cluster: &Cluster) -> Result<()> {
+    async fn remove_namespace(&self) -> Result<()> {
+        let cluster = &self.cluster;
         let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
         let (api, name) = (object::api(cluster, &kind), cluster.namespace.as_str());
         let Some(found) = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await?
@@ -165,29 +166,5 @@ impl Kubernetes {
         let namespace = received(&kind, found)?;
         remove(cluster, &namespace).await?;
         wait_until_deleted(cluster, &namespace).await
-    }
-}
-
-/// Waits until an object that is being deleted is no longer there.
-///
-/// # Errors
-/// Exit 9 when it is still there at the deadline.
-pub(super) async fn wait_until_deleted(cluster: &Cluster, object: &Object) -> Result<()> {
-    let Some(uid) = object.at("/metadata/uid").and_then(|uid| uid.as_str()) else { return Ok(()) };
-    let gone = await_condition(object.api(cluster), &object.name, conditions::is_deleted(uid));
-    match tokio::time::timeout_at(cluster.deadline(), gone).await {
-        // A watch that cannot be begun says nothing; the next request to the server will.
-        Ok(_) => Ok(()),
-        Err(_) => {
-            Err(Failure::new(ExitStatus::TimedOut, format!("`{}` is still being deleted", object.title()))
-                .hint(format!(
-                    "kubectl --context {} -n {} get {} {} -o yaml shows which finalizer holds it",
-                    cluster.place.context,
-                    cluster.namespace,
-                    object.kind.qualified(),
-                    object.name
-                ))
-                .into())
-        }
     }
 }

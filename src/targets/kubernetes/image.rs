@@ -10,12 +10,11 @@ use kube::api::ListParams;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use super::Kubernetes;
 use super::cluster::Cluster;
 use super::fault::{Doing, is_forbidden};
+use super::session::{Kubernetes, Session};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::targets::Say;
 use crate::targets::image::{Fingerprint, architecture, fingerprint, is_packed_name, pack};
 
 /// Where a node's containerd listens, when the node is this machine: containerd's own, k3s's, MicroK8s's.
@@ -68,11 +67,18 @@ impl Kubernetes {
         Ok(Some(reference))
     }
 
+    fn memory(&self) -> PathBuf {
+        self.folder.join("image.json")
+    }
+}
+
+impl Session<'_> {
     /// Loads the image into the nodes unless they have it.
     ///
     /// # Errors
     /// When the nodes run another architecture, or the program that loads images is not there or fails.
-    pub(super) async fn load_image(&self, cluster: &Cluster, reference: &str, say: Say<'_>) -> Result<()> {
+    pub(super) async fn load_image(&self, reference: &str) -> Result<()> {
+        let (cluster, say) = (&self.cluster, self.say);
         let nodes = nodes(cluster).await?;
         refuse_other_machines(&nodes)?;
         if !nodes.is_empty() && nodes.iter().all(|node| has(node, reference)) {
@@ -80,16 +86,12 @@ impl Kubernetes {
         }
         let loader = Loader::of(cluster)?;
         say(&format!("loading the service image {reference} ({})", loader.program));
-        let archive = self.folder.join("image.tar");
+        let archive = self.kubernetes.folder.join("image.tar");
         files::write_private(&archive, &pack()?.archive()?, 0o600)?;
         let outcome = loader.run(&archive, cluster).await;
         let removed = files::remove_private(&archive);
         outcome?;
         removed
-    }
-
-    fn memory(&self) -> PathBuf {
-        self.folder.join("image.json")
     }
 }
 

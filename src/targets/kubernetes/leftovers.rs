@@ -10,27 +10,26 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
-use super::Kubernetes;
-use super::cluster::Cluster;
 use super::fault::{Doing, is_forbidden};
+use super::inventory::Inventory;
 use super::mounted::{Mounted, copy_name};
 use super::object::{Object, STACK_LABEL};
 use super::pods;
+use super::session::Session;
 use super::status::list;
-use super::world::World;
 use super::write::remove;
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 
 /// A copy this young may be that of a colleague's `up`, whose Deployment does not name it yet.
 const YOUNG: SignedDuration = SignedDuration::from_mins(10);
 
-impl Kubernetes {
+impl Session<'_> {
     /// Removes pods that tried addresses for a command that was cut off.
     ///
     /// # Errors
     /// When the cluster cannot be reached or forbids it.
-    pub(super) async fn sweep(&self, cluster: &Cluster) -> Result<()> {
+    pub(super) async fn sweep(&self) -> Result<()> {
+        let cluster = &self.cluster;
         let api = cluster.api::<Pod>();
         let labels = format!("{STACK_LABEL}={},{}={}", self.name(), names::REACH_LABEL, names::REACH_STORES);
         let parameters = ListParams::default().labels(&labels);
@@ -49,15 +48,10 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When the cluster cannot be reached.
-    pub(super) async fn prune_copies(
-        &self,
-        cluster: &Cluster,
-        world: &World,
-        wanted: &str,
-        say: Say<'_>,
-    ) -> Result<Vec<String>> {
-        let service = names::service(&self.stack);
-        let old: Vec<&Object> = world
+    pub(super) async fn prune_copies(&self, inventory: &Inventory, wanted: &str) -> Result<Vec<String>> {
+        let (cluster, say) = (&self.cluster, self.say);
+        let service = names::service(self.stack);
+        let old: Vec<&Object> = inventory
             .objects
             .iter()
             .filter(|object| is_copy(object, &service) && is_old(object))
@@ -105,11 +99,11 @@ fn is_old(object: &Object) -> bool {
 }
 
 /// The volume claims that a StatefulSet leaves behind.
-pub fn claims(world: &World, set: &Object) -> Vec<Object> {
+pub fn claims(inventory: &Inventory, set: &Object) -> Vec<Object> {
     if set.kind.name() != "StatefulSet" {
         return Vec::new();
     }
-    let claims = world.objects.iter().filter(|object| {
+    let claims = inventory.objects.iter().filter(|object| {
         object.kind.name() == "PersistentVolumeClaim"
             && object.label(names::INSTANCE_LABEL) == Some(&set.name)
     });

@@ -13,11 +13,12 @@ use kube::runtime::watcher::{self, watcher};
 use super::cluster::Cluster;
 use super::fault::{Doing, explain};
 use super::object::STACK_LABEL;
+use super::pods;
+use super::session::{Kubernetes, LOOK, not_up};
 use super::status::list;
-use super::{Kubernetes, LOOK, not_up, pods};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::logs::{Line, LogsRequest};
+use crate::targets::logs::{Line, LogsRequest, Sink};
 
 type Lines = SelectAll<BoxStream<'static, Line>>;
 
@@ -26,11 +27,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When the cluster cannot be reached, the stack has no pods, or none of that name.
-    pub async fn logs(
-        &self,
-        request: &LogsRequest,
-        mut sink: impl FnMut(Line) -> Result<bool>,
-    ) -> Result<()> {
+    pub(super) async fn read_logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
         let cluster = self.connect(LOOK).await?;
         let mut all: Vec<Pod> = list(&cluster, self.name(), "pods").await?;
         all.retain(|pod| !pods::is_trial(pod));
@@ -38,100 +35,95 @@ impl Kubernetes {
             return Err(not_up(self.name(), &cluster).into());
         }
         check(&all, &request.components)?;
-        let (mut lines, mut heard) = (Lines::new(), BTreeSet::new());
+        let mut open = OpenLogs { cluster: &cluster, request, known: BTreeSet::new(), lines: Lines::new() };
         for pod in all.iter().filter(|pod| is_meant(pod, &request.components)) {
-            listen(&cluster, pod, request, &mut heard, &mut lines).await?;
+            open.add(pod, request.tail).await?;
         }
         if request.follow {
-            return self.follow(&cluster, request, heard, lines, sink).await;
+            return open.follow(self.name(), sink).await;
         }
+        let mut lines = open.lines;
         let mut said = Vec::new();
         while let Some(line) = lines.next().await {
             said.push(line);
         }
         said.sort_by_key(|line| line.time);
         let skipped = request.tail.map_or(0, |tail| said.len().saturating_sub(tail));
-        for line in said.into_iter().skip(skipped) {
-            if !sink(line)? {
-                return Ok(());
-            }
-        }
-        Ok(())
+        sink(said.into_iter().skip(skipped).filter(|line| request.fits(line)).collect()).map(drop)
     }
+}
 
-    async fn follow(
-        &self,
-        cluster: &Cluster,
-        request: &LogsRequest,
-        mut heard: BTreeSet<String>,
-        mut lines: Lines,
-        mut sink: impl FnMut(Line) -> Result<bool>,
-    ) -> Result<()> {
-        let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}", self.name()));
-        let mut pods = watcher(cluster.api::<Pod>(), config).default_backoff().applied_objects().boxed();
-        // A pod that comes later is heard from its beginning.
-        let whole = LogsRequest { tail: None, ..request.clone() };
+/// The logs that are read.
+struct OpenLogs<'a> {
+    cluster: &'a Cluster,
+    request: &'a LogsRequest,
+    /// Runs of containers whose logs are open.
+    known: BTreeSet<String>,
+    lines: Lines,
+}
+
+impl OpenLogs<'_> {
+    /// Reads on, also from pods that come later.
+    async fn follow(mut self, stack: &str, sink: Sink<'_>) -> Result<()> {
+        let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={stack}"));
+        let mut pods = watcher(self.cluster.api::<Pod>(), config).default_backoff().applied_objects().boxed();
         loop {
             tokio::select! {
-                Some(line) = lines.next(), if !lines.is_empty() => {
-                    if !sink(line)? {
+                Some(line) = self.lines.next(), if !self.lines.is_empty() => {
+                    if self.request.fits(&line) && !sink(vec![line])? {
                         return Ok(());
                     }
                 }
                 pod = pods.next() => match pod {
-                    Some(Ok(pod)) if is_meant(&pod, &request.components) => {
-                        listen(cluster, &pod, &whole, &mut heard, &mut lines).await?;
-                    }
+                    // A pod that comes later is read from its beginning.
+                    Some(Ok(pod)) if is_meant(&pod, &self.request.components) => self.add(&pod, None).await?,
                     Some(_) => {}
                     None => return Ok(()),
                 },
             }
         }
     }
-}
 
-/// Opens the logs of a pod's containers that have started and are not heard yet.
-async fn listen(
-    cluster: &Cluster,
-    pod: &Pod,
-    request: &LogsRequest,
-    heard: &mut BTreeSet<String>,
-    lines: &mut Lines,
-) -> Result<()> {
-    let name = pods::name(pod).to_owned();
-    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let several = pod.spec.as_ref().is_some_and(|spec| spec.containers.len() > 1);
-    for container in statuses {
-        let state = container.state.clone().unwrap_or_default();
-        let started = state.running.is_some() || state.terminated.is_some() || container.last_state.is_some();
-        let run = format!("{name}/{}/{}", container.name, container.container_id.clone().unwrap_or_default());
-        if !started || !heard.insert(run) {
-            continue;
+    /// Opens the logs of a pod's containers that have started and are not open yet.
+    async fn add(&mut self, pod: &Pod, tail: Option<usize>) -> Result<()> {
+        let (cluster, request) = (self.cluster, self.request);
+        let name = pods::name(pod).to_owned();
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let several = pod.spec.as_ref().is_some_and(|spec| spec.containers.len() > 1);
+        for container in statuses {
+            let state = container.state.clone().unwrap_or_default();
+            let started =
+                state.running.is_some() || state.terminated.is_some() || container.last_state.is_some();
+            let run =
+                format!("{name}/{}/{}", container.name, container.container_id.clone().unwrap_or_default());
+            if !started || !self.known.insert(run) {
+                continue;
+            }
+            let parameters = LogParams {
+                container: Some(container.name.clone()),
+                follow: request.follow,
+                since_time: request.since,
+                tail_lines: tail.and_then(|tail| i64::try_from(tail).ok()),
+                timestamps: true,
+                ..LogParams::default()
+            };
+            let api = cluster.api::<Pod>();
+            let doing = Doing::one("get", "pods/log", &name, Some(&cluster.namespace));
+            let stream = match api.log_stream(&name, &parameters).await {
+                Ok(stream) => stream,
+                // A pod that went meanwhile, or whose container did not start yet, has nothing to say.
+                Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => continue,
+                Err(error) => return Err(explain(error, &doing, &cluster.place)),
+            };
+            let component = if several { format!("{name}/{}", container.name) } else { name.clone() };
+            let read = move |line: std::io::Result<String>| {
+                let component = component.clone();
+                async move { parse(&component, &line.ok()?) }
+            };
+            self.lines.push(stream.lines().filter_map(read).boxed());
         }
-        let parameters = LogParams {
-            container: Some(container.name.clone()),
-            follow: request.follow,
-            since_time: request.since,
-            tail_lines: request.tail.and_then(|tail| i64::try_from(tail).ok()),
-            timestamps: true,
-            ..LogParams::default()
-        };
-        let api = cluster.api::<Pod>();
-        let doing = Doing::one("get", "pods/log", &name, Some(&cluster.namespace));
-        let stream = match api.log_stream(&name, &parameters).await {
-            Ok(stream) => stream,
-            // A pod that went meanwhile, or whose container did not start yet, has nothing to say.
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => continue,
-            Err(error) => return Err(explain(error, &doing, &cluster.place)),
-        };
-        let component = if several { format!("{name}/{}", container.name) } else { name.clone() };
-        let read = move |line: std::io::Result<String>| {
-            let component = component.clone();
-            async move { parse(&component, &line.ok()?) }
-        };
-        lines.push(stream.lines().filter_map(read).boxed());
+        Ok(())
     }
-    Ok(())
 }
 
 /// A line, which starts with its time.

@@ -5,31 +5,31 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::Kubernetes;
 use super::cluster::Cluster;
 use super::fault::is_forbidden;
+use super::inventory::Inventory;
 use super::kind::Kind;
 use super::mounted::{self, TEMPLATE};
 use super::object::{Object, api, received};
 use super::secrets::{Credentials, keyed_digest};
-use super::world::World;
+use super::session::Session;
 use crate::render::context::kubernetes::names;
 use crate::stack::values::Secret;
 
-impl Kubernetes {
+impl Session<'_> {
     /// Notes on each workload what the user's own Secrets hold that its pods see: another content replaces the pods.
     ///
     /// # Errors
     /// When the cluster cannot be reached. A Secret that may not be read leaves the note as it is.
     pub(super) async fn watch_own_secrets(
         &self,
-        cluster: &Cluster,
-        world: &World,
+        inventory: &Inventory,
         credentials: &Credentials,
         objects: &mut [Object],
     ) -> Result<()> {
+        let cluster = &self.cluster;
         let ours: BTreeSet<String> = credentials.contents.keys().cloned().collect();
-        let service = credentials.contents.get(&names::service(&self.stack));
+        let service = credentials.contents.get(&names::service(self.stack));
         let key = service.and_then(|values| values.get(names::PROBE_SECRET)).map(Secret::reveal);
         for object in objects {
             let names = mounted::foreign(object, &ours);
@@ -39,7 +39,7 @@ impl Kubernetes {
             let note = match contents(cluster, names).await? {
                 Some(parts) => Some(keyed_digest(key.unwrap_or_default(), parts.iter().map(String::as_str))?),
                 None => {
-                    world.find(&object.kind, &object.name).and_then(mounted::noted_own).map(str::to_owned)
+                    inventory.find(&object.kind, &object.name).and_then(mounted::noted_own).map(str::to_owned)
                 }
             };
             if let (Some(note), Some(template)) = (note, object.value.pointer_mut(TEMPLATE)) {

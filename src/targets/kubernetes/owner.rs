@@ -11,8 +11,8 @@ use super::kind::Kind;
 use super::object::{self, Object, received};
 use super::write::{apply, remove};
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 use crate::targets::ownership::{Owner, Scope};
+use crate::targets::progress::Say;
 
 const ID: &str = "appforge.dev/id";
 const FOLDER: &str = "appforge.dev/folder";

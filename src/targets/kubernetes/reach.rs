@@ -13,18 +13,17 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::Kubernetes;
-use super::cluster::{Cluster, MANAGER};
+use super::cluster::MANAGER;
 use super::fault::{Doing, is_there_already, timed_out};
+use super::inventory::Inventory;
 use super::mounted::{self, Mounted};
 use super::object::{Object, STACK_LABEL};
 use super::pods;
 use super::rollout::fatal;
 use super::secrets::{Values, service_values};
-use super::world::World;
+use super::session::Session;
 use crate::render::context::kubernetes::names;
 use crate::secrets::random;
-use crate::targets::Say;
 use crate::targets::address::{ANSWER, Address, Tried};
 
 /// How long the pod may live: to be scheduled, to pull its image, to try. The cluster ends it then, whatever became of us.
@@ -61,31 +60,30 @@ const KEPT: [&str; 16] = [
 ///
 /// # Errors
 /// When a value is not UTF-8.
-pub(super) fn running_values(world: &World, service: &str) -> Result<Option<Values>> {
-    let Some(live) = world.named("Deployment", service) else { return Ok(None) };
+pub(super) fn running_values(inventory: &Inventory, service: &str) -> Result<Option<Values>> {
+    let Some(live) = inventory.named("Deployment", service) else { return Ok(None) };
     let mounted =
         live.at(mounted::TEMPLATE).map(|template| Mounted::of(template, service)).unwrap_or_default();
-    Ok(Some(service_values(world, &mounted.name(service))?.unwrap_or_default()))
+    Ok(Some(service_values(inventory, &mounted.name(service))?.unwrap_or_default()))
 }
 
-impl Kubernetes {
+impl Session<'_> {
     /// Tries `addresses`, which the Secret `secret` holds, from a pod like those of `template`.
     ///
     /// # Errors
     /// When the cluster forbids the pod, or the command's deadline passes. The pod is removed in any case.
     pub(super) async fn try_addresses(
         &self,
-        cluster: &Cluster,
         template: &Value,
         secret: &str,
         addresses: &[Address],
-        say: Say<'_>,
     ) -> Result<Tried> {
+        let (cluster, say) = (&self.cluster, self.say);
         let paths: Vec<&str> = addresses.iter().map(|address| address.path).collect();
         say(&format!("trying {} from the cluster", paths.join(" and ")));
         let random = random()?;
         let digits = random.reveal().get(..8).context("a random name is longer")?;
-        let name = format!("{}-reach-{digits}", names::service(&self.stack));
+        let name = format!("{}-reach-{digits}", names::service(self.stack));
         let pod: Pod = serde_json::from_value(pod(&name, template, secret, addresses))?;
         let api = cluster.api::<Pod>();
         let doing = Doing::one("create", "pods", &name, Some(&cluster.namespace));
@@ -96,7 +94,7 @@ impl Kubernetes {
             Err(error) if !is_there_already(&error) => return Err(error),
             _ => {}
         }
-        let tried = self.tried(cluster, &name).await;
+        let tried = self.tried(&name).await;
         let late = cluster.until(cluster.deadline().max(Instant::now() + REMOVAL));
         let doing = Doing::one("delete", "pods", &name, Some(&cluster.namespace));
         let parameters = DeleteParams::default();
@@ -107,7 +105,8 @@ impl Kubernetes {
     }
 
     /// Waits for what the pod says.
-    async fn tried(&self, cluster: &Cluster, name: &str) -> Result<Tried> {
+    async fn tried(&self, name: &str) -> Result<Tried> {
+        let cluster = &self.cluster;
         let labels = format!("{STACK_LABEL}={},{}={}", self.name(), names::REACH_LABEL, names::REACH_STORES);
         let config = watcher::Config::default().labels(&labels);
         let mut events = watcher(cluster.api::<Pod>(), config).default_backoff().boxed();

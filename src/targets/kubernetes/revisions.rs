@@ -1,16 +1,15 @@
 //! `restart`, `history`, `rollback`: the revisions of the service's Deployment, which its ReplicaSets remember.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, MANAGER};
+use super::cluster::MANAGER;
 use super::compare::missing;
-use super::converge::is_service;
+use super::documents::is_service;
+use super::inventory::Inventory;
 use super::kind::Kind;
 use super::mounted::{self, Mounted};
 use super::object::{Object, received};
@@ -18,56 +17,51 @@ use super::reach::running_values;
 use super::replicas;
 use super::rollout::{REVISION, Waiting};
 use super::secrets::service_values;
+use super::session::{Session, not_up};
 use super::status::{Snapshot, list};
 use super::transition::{Passage, beside, is_policy};
-use super::world::World;
 use super::write::apply;
-use super::{Kubernetes, LOOK, not_up};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 use crate::targets::address::Address;
-use crate::targets::outcome::Outcome;
+use crate::targets::change::Outcome;
 use crate::targets::plan::{Action, Plan};
 use crate::targets::revision::Revision;
-use crate::targets::status::Status;
 
 /// The annotation by which kubectl, too, makes a Deployment replace its pods.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 /// What the Deployment controller adds to a ReplicaSet's pods.
 const HASH: &str = "pod-template-hash";
 
-impl Kubernetes {
+impl Session<'_> {
     /// Replaces every replica, as the Deployment's strategy says: a new one is ready before an old one goes.
     ///
     /// # Errors
-    /// As [`Kubernetes::up`]; exit 4 when the stack is not up.
-    pub async fn restart(&self, timeout: Duration, say: Say<'_>) -> Result<(Plan, Status)> {
-        let cluster = self.connect(timeout).await?;
-        let _lock = self.lock("restart", say).await?;
-        let live = self.live(&cluster).await?;
+    /// As [`Session::up`]; exit 4 when the stack is not up.
+    pub(super) async fn restart(&self) -> Result<Outcome> {
+        let cluster = &self.cluster;
+        let live = self.live().await?;
         let mut plan = Plan::default();
-        let snapshot = Snapshot::take(&cluster, self.name()).await?;
+        let snapshot = Snapshot::take(cluster, self.name()).await?;
         for pod in snapshot.pods_of("service") {
             plan.push(Action::Restart, super::pods::name(pod), Vec::new());
         }
         let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED: Timestamp::now().to_string()}}}}});
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let (api, patch) = (live.api(&cluster), Patch::Merge(&patch));
-        cluster.call(live.doing("patch", &cluster), || api.patch(&live.name, &parameters, &patch)).await?;
-        self.wait_for_rollout(&cluster, Waiting::default(), say).await?;
-        Ok((plan, self.finish(&cluster, say).await?))
+        let (api, patch) = (live.api(cluster), Patch::Merge(&patch));
+        cluster.call(live.doing("patch", cluster), || api.patch(&live.name, &parameters, &patch)).await?;
+        self.wait_for_rollout(Waiting::default()).await?;
+        Ok(Outcome::new(plan, self.finish().await?))
     }
 
     /// The revisions that are remembered, the newest last.
     ///
     /// # Errors
     /// Exit 4 when the cluster cannot be reached or the stack is not up.
-    pub async fn history(&self) -> Result<Vec<Revision>> {
-        let cluster = self.connect(LOOK).await?;
-        let live = self.live(&cluster).await?;
-        let sets = self.replica_sets(&cluster, &live).await?;
+    pub(super) async fn history(&self) -> Result<Vec<Revision>> {
+        let live = self.live().await?;
+        let sets = self.replica_sets(&live).await?;
         Ok(sets.iter().map(|(number, set)| revision(*number, set, &live)).collect())
     }
 
@@ -75,13 +69,12 @@ impl Kubernetes {
     ///
     /// # Errors
     /// Exit 2 when there is no such revision, exit 1 when its addresses are not known any more or do not answer; else as
-    /// [`Kubernetes::up`].
-    pub async fn rollback(&self, number: u64, timeout: Duration, say: Say<'_>) -> Result<Outcome> {
-        let cluster = self.connect(timeout).await?;
-        let _lock = self.lock("rollback", say).await?;
-        self.sweep(&cluster).await?;
-        let live = self.live(&cluster).await?;
-        let sets = self.replica_sets(&cluster, &live).await?;
+    /// [`Session::up`].
+    pub(super) async fn rollback(&self, number: u64) -> Result<Outcome> {
+        let cluster = &self.cluster;
+        self.sweep().await?;
+        let live = self.live().await?;
+        let sets = self.replica_sets(&live).await?;
         let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
             let known: Vec<String> = sets.iter().map(|(number, _)| number.to_string()).collect();
             return Err(Failure::new(ExitStatus::Usage, format!("there is no revision {number}"))
@@ -90,7 +83,7 @@ impl Kubernetes {
         };
         let mut plan = Plan::default();
         if live.annotation(REVISION) == Some(number.to_string().as_str()) {
-            return Ok(Outcome::new(plan, self.finish(&cluster, say).await?));
+            return Ok(Outcome::new(plan, self.finish().await?));
         }
         let mut template = serde_json::to_value(&set.spec.template)?;
         if let Some(labels) =
@@ -98,30 +91,31 @@ impl Kubernetes {
         {
             labels.remove(HASH);
         }
-        let world = World::look(&cluster, self.name()).await?;
-        let secret = self.bring_back(&world, &mut template, number, say)?;
-        let unreachable = self.pass_back(&cluster, &world, &template, &secret, say).await?;
-        let documents = self.documents(&cluster, Overrides::default()).await?;
+        let inventory = Inventory::look(cluster, self.name()).await?;
+        let secret = self.bring_back(&inventory, &mut template, number)?;
+        let unreachable = self.pass_back(&inventory, &template, &secret).await?;
+        let documents = self.kubernetes.documents(cluster, Overrides::default()).await?;
         let deployment = documents.into_iter().find(|object| is_service(object, &live.name));
         let mut object = deployment.context("the stack has no Deployment")?;
         // Going back changes what runs, never how many.
         replicas::leave(&mut object, &live);
         object.set(&["spec", "template"], template);
-        let result = apply(&cluster, &object, MANAGER, false).await?;
+        let result = apply(cluster, &object, MANAGER, false).await?;
         let causes = super::compare::differences("Deployment", &live.value, &result.value);
         plan.push(Action::Restart, live.title(), causes);
-        self.wait_for_rollout(&cluster, Waiting::default(), say).await?;
-        let mut outcome = Outcome::new(plan, self.finish(&cluster, say).await?);
+        self.wait_for_rollout(Waiting::default()).await?;
+        let mut outcome = Outcome::new(plan, self.finish().await?);
         outcome.unreachable = unreachable;
         Ok(outcome)
     }
 
     /// Lets the pod template of an earlier revision name the Secret with the content that it was made with, and returns that.
-    fn bring_back(&self, world: &World, template: &mut Value, number: u64, say: Say<'_>) -> Result<Object> {
-        let service = names::service(&self.stack);
+    fn bring_back(&self, inventory: &Inventory, template: &mut Value, number: u64) -> Result<Object> {
+        let say = self.say;
+        let service = names::service(self.stack);
         let before = Mounted::of(template, &service);
         let copy = before.digest.as_deref().map(|digest| (digest, mounted::copy_name(&service, digest)));
-        let found = copy.as_ref().and_then(|(_, name)| world.named("Secret", name));
+        let found = copy.as_ref().and_then(|(_, name)| inventory.named("Secret", name));
         match (found, copy) {
             (Some(found), Some((digest, _))) => {
                 mounted::point(template, &service, digest);
@@ -139,7 +133,7 @@ impl Kubernetes {
                 "revision {number} names the Secret `{service}` itself: it comes back with the addresses of today"
             )),
         }
-        world.named("Secret", &service).cloned().ok_or_else(|| {
+        inventory.named("Secret", &service).cloned().ok_or_else(|| {
             Failure::new(ExitStatus::Failed, format!("the Secret `{service}` is gone"))
                 .hint("appforge up")
                 .into()
@@ -150,27 +144,27 @@ impl Kubernetes {
     /// beside the other one until the next `up`, which knows what the file says.
     async fn pass_back(
         &self,
-        cluster: &Cluster,
-        world: &World,
+        inventory: &Inventory,
         template: &Value,
         secret: &Object,
-        say: Say<'_>,
     ) -> Result<Vec<String>> {
-        let service = names::service(&self.stack);
-        let values = service_values(world, &secret.name)?.unwrap_or_default();
-        let running = running_values(world, &service)?.unwrap_or_default();
+        let cluster = &self.cluster;
+        let service = names::service(self.stack);
+        let values = service_values(inventory, &secret.name)?.unwrap_or_default();
+        let running = running_values(inventory, &service)?.unwrap_or_default();
         let mut addresses = Address::all(true, true);
         for address in &mut addresses {
             address.changed = values.get(address.key) != running.get(address.key);
         }
         addresses.retain(|address| address.changed);
-        let documents = self.with_addresses(&values).documents(cluster, Overrides::default()).await?;
+        let documents =
+            self.kubernetes.with_addresses(&values).documents(cluster, Overrides::default()).await?;
         let policy = documents.iter().find(|object| is_policy(object, &service));
-        let policy = policy.zip(world.named("NetworkPolicy", &service));
+        let policy = policy.zip(inventory.named("NetworkPolicy", &service));
         let policy = policy
             .filter(|(policy, live)| !missing("NetworkPolicy", &live.value, &policy.value).is_empty())
             .map(|(policy, _)| beside(policy, &service));
-        let there = |policy: &Object| world.find(&policy.kind, &policy.name).is_some();
+        let there = |policy: &Object| inventory.find(&policy.kind, &policy.name).is_some();
         let passage = Passage {
             policy: policy.map(|policy| (policy.clone(), there(&policy))),
             secret: (secret, true),
@@ -178,13 +172,14 @@ impl Kubernetes {
             addresses,
             strict: false,
         };
-        self.pass(cluster, &passage, say).await
+        self.pass(&passage).await
     }
 
     /// The service's Deployment as it is.
-    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Object> {
+    pub(super) async fn live(&self) -> Result<Object> {
+        let cluster = &self.cluster;
         let kind = Kind::find("apps/v1", "Deployment").context("Deployments are a known kind")?;
-        let name = names::service(&self.stack);
+        let name = names::service(self.stack);
         let wanted = Object::new(kind.clone(), json!({"metadata": {"name": name}}))?;
         let api = wanted.api(cluster);
         let found = cluster.find(wanted.doing("get", cluster), || api.get(&name)).await?;
@@ -193,7 +188,8 @@ impl Kubernetes {
     }
 
     /// The Deployment's ReplicaSets by revision, the newest last.
-    async fn replica_sets(&self, cluster: &Cluster, live: &Object) -> Result<Vec<(u64, ReplicaSet)>> {
+    async fn replica_sets(&self, live: &Object) -> Result<Vec<(u64, ReplicaSet)>> {
+        let cluster = &self.cluster;
         let sets: Vec<ReplicaSet> = list(cluster, self.name(), "replicasets.apps").await?;
         let ours = |set: &ReplicaSet| {
             set.metadata.owner_references.iter().flatten().any(|owner| owner.name == live.name)

@@ -17,15 +17,14 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::Kubernetes;
 use super::cluster::Cluster;
 use super::fault::{Doing, explain, is_transient};
 use super::object::{Object, STACK_LABEL};
 use super::pods::{self, trouble};
+use super::session::Session;
 use super::workload::{self, Progress};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::Say;
 
 /// A refusal to make pods has to last this long before it counts: a quota may be about to be freed.
 const REFUSAL: Duration = Duration::from_secs(10);
@@ -123,24 +122,20 @@ fn keep<K: Resource>(objects: &mut BTreeMap<String, K>, event: Event<K>) -> Opti
     }
 }
 
-impl Kubernetes {
+impl Session<'_> {
     /// Waits until each workload that is meant runs its newest revision with all its replicas.
     ///
     /// # Errors
     /// Exit 1 when a pod cannot start or the rollout's own deadline has passed, exit 9 at the deadline of the command;
     /// either names each pod that is not ready, with its events and last log lines.
-    pub(super) async fn wait_for_rollout(
-        &self,
-        cluster: &Cluster,
-        meant: Waiting<'_>,
-        say: Say<'_>,
-    ) -> Result<()> {
+    pub(super) async fn wait_for_rollout(&self, meant: Waiting<'_>) -> Result<()> {
+        let (cluster, say) = (&self.cluster, self.say);
         let mut scene = Scene::default();
         let mut events = watches(cluster, self.name());
         let (mut told, mut refused_since) = (String::new(), None);
         loop {
             if scene.is_complete() {
-                let progress = scene.progress(meant, &names::service(&self.stack));
+                let progress = scene.progress(meant, &names::service(self.stack));
                 let waiting: Vec<&Progress> = progress.iter().filter(|progress| !progress.done).collect();
                 if waiting.is_empty() {
                     return Ok(());
@@ -156,7 +151,7 @@ impl Kubernetes {
                 };
                 let refused = refused_since.is_some_and(|since: Instant| since.elapsed() >= REFUSAL);
                 let expired = waiting.iter().any(|progress| progress.expired);
-                if refused || expired || self.is_hopeless(cluster, &mut scene, meant, say).await? {
+                if refused || expired || self.is_hopeless(&mut scene, meant).await? {
                     return Err(autopsy(cluster, &scene, &waiting, ExitStatus::Failed).await.into());
                 }
                 if Instant::now() >= cluster.deadline() {
@@ -179,13 +174,8 @@ impl Kubernetes {
 
     /// Whether a pod of the newest revision cannot start. A pod of an older revision of a StatefulSet that does not get
     /// ready would hold up the newer one for ever; it is deleted, and its data stays.
-    async fn is_hopeless(
-        &self,
-        cluster: &Cluster,
-        scene: &mut Scene,
-        meant: Waiting<'_>,
-        say: Say<'_>,
-    ) -> Result<bool> {
+    async fn is_hopeless(&self, scene: &mut Scene, meant: Waiting<'_>) -> Result<bool> {
+        let (cluster, say) = (&self.cluster, self.say);
         let now = Instant::now();
         let troubled: BTreeMap<String, bool> = scene
             .pods

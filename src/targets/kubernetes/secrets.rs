@@ -15,10 +15,10 @@ use sha2::Sha256;
 
 use super::Kubernetes;
 use super::cluster::Cluster;
+use super::inventory::Inventory;
 use super::kind::Kind;
 use super::mounted::{self, Mounted};
 use super::object::Object;
-use super::world::World;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::external;
@@ -66,11 +66,11 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When a store's volume is there and its password is nowhere, or the system has no randomness.
-    pub(super) fn credentials(&self, cluster: &Cluster, world: &World) -> Result<Credentials> {
+    pub(super) fn credentials(&self, cluster: &Cluster, inventory: &Inventory) -> Result<Credentials> {
         let stack = &self.stack;
         let copies = self.copies(cluster);
         let known = |object: &str, key: &'static str| -> Result<Option<Secret>> {
-            match of_cluster(world, object, key)? {
+            match of_cluster(inventory, object, key)? {
                 Some(secret) => Ok(Some(secret)),
                 None => copies
                     .get(&file(object, key))
@@ -89,7 +89,7 @@ impl Kubernetes {
             None => {
                 let password = known(&mongodb, names::ROOT_PASSWORD)?;
                 if password.is_none() {
-                    refuse_lost_password(world, cluster, &mongodb)?;
+                    refuse_lost_password(inventory, cluster, &mongodb)?;
                 }
                 let password = password.map_or_else(random, Ok)?;
                 put(&mongodb, names::ROOT_PASSWORD, password.clone());
@@ -116,18 +116,22 @@ impl Kubernetes {
     ///
     /// # Errors
     /// When a value of the cluster is not UTF-8.
-    pub(super) fn secret_objects(&self, credentials: &Credentials, world: &World) -> Result<Vec<Object>> {
+    pub(super) fn secret_objects(
+        &self,
+        credentials: &Credentials,
+        inventory: &Inventory,
+    ) -> Result<Vec<Object>> {
         let service = names::service(&self.stack);
         let mut objects = Vec::new();
         for (name, values) in &credentials.contents {
             objects.push(self.secret_object(name, values)?);
         }
-        let mounts_stable = world
+        let mounts_stable = inventory
             .named("Deployment", &service)
             .and_then(|live| live.at(mounted::TEMPLATE))
             .is_some_and(|template| Mounted::of(template, &service).stable);
         let mut copied = BTreeMap::new();
-        if mounts_stable && let Some(values) = service_values(world, &service)? {
+        if mounts_stable && let Some(values) = service_values(inventory, &service)? {
             copied.insert(digest(&values)?, values);
         }
         if let Some(values) = credentials.contents.get(&service) {
@@ -221,10 +225,10 @@ pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Resu
 ///
 /// # Errors
 /// When a value is not UTF-8.
-pub fn service_values(world: &World, name: &str) -> Result<Option<Values>> {
+pub fn service_values(inventory: &Inventory, name: &str) -> Result<Option<Values>> {
     let mut values = Values::new();
     for key in SERVICE_KEYS {
-        let Some(value) = of_cluster(world, name, key)? else { return Ok(None) };
+        let Some(value) = of_cluster(inventory, name, key)? else { return Ok(None) };
         values.insert(key, value);
     }
     Ok(Some(values))
@@ -235,8 +239,8 @@ fn file(object: &str, key: &str) -> String {
 }
 
 /// A value that the cluster has; an empty one is none.
-pub fn of_cluster(world: &World, object: &str, key: &str) -> Result<Option<Secret>> {
-    let Some(secret) = world.named("Secret", object) else { return Ok(None) };
+pub fn of_cluster(inventory: &Inventory, object: &str, key: &str) -> Result<Option<Secret>> {
+    let Some(secret) = inventory.named("Secret", object) else { return Ok(None) };
     value_of(&secret.value, key)
 }
 
@@ -250,8 +254,8 @@ pub fn value_of(secret: &Value, key: &str) -> Result<Option<Secret>> {
 }
 
 /// MongoDB takes its password once, when its data is made. A new one would lock everybody out.
-fn refuse_lost_password(world: &World, cluster: &Cluster, mongodb: &str) -> Result<()> {
-    let claim = world.objects.iter().find(|object| {
+fn refuse_lost_password(inventory: &Inventory, cluster: &Cluster, mongodb: &str) -> Result<()> {
+    let claim = inventory.objects.iter().find(|object| {
         object.kind.name() == "PersistentVolumeClaim" && object.label(names::INSTANCE_LABEL) == Some(mongodb)
     });
     let Some(claim) = claim else { return Ok(()) };

@@ -14,10 +14,12 @@ use super::cluster::Cluster;
 use super::fault::Doing;
 use super::object::STACK_LABEL;
 use super::pods::{self, trouble};
-use super::{Kubernetes, LOOK, autoscaler, workload};
+use super::session::{Kubernetes, LOOK, Session};
+use super::{autoscaler, tunnel, workload};
+use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
 use crate::stack::model::StoreMode;
-use crate::targets::Say;
+use crate::targets::admin;
 use crate::targets::status::{
     Budget, ClusterStatus, Component, ComponentState, Condition, Kind, Replicas, Status,
 };
@@ -75,17 +77,10 @@ impl Kubernetes {
     ///
     /// # Errors
     /// Exit 4 when the cluster cannot be reached, exit 1 when it forbids to look.
-    pub async fn status(&self) -> Result<Status> {
+    pub(super) async fn observed(&self) -> Result<Status> {
         let cluster = self.connect(LOOK).await?;
         let snapshot = Snapshot::take(&cluster, self.name()).await?;
         Ok(self.status_of(&cluster, &snapshot))
-    }
-
-    /// What runs after a change, of which the replicas are told.
-    pub(super) async fn finish(&self, cluster: &Cluster, say: Say<'_>) -> Result<Status> {
-        let snapshot = Snapshot::take(cluster, self.name()).await?;
-        self.tell_replicas(cluster, &snapshot, say).await;
-        Ok(self.status_of(cluster, &snapshot))
     }
 
     fn status_of(&self, cluster: &Cluster, snapshot: &Snapshot) -> Status {
@@ -139,6 +134,25 @@ impl Kubernetes {
                 self.stack.service.port
             ),
         }
+    }
+}
+
+impl Session<'_> {
+    /// What runs after a change. Sets over how many replicas the limit is shared while Redis is away; an autoscaler changes
+    /// that number later without a notice.
+    pub(super) async fn finish(&self) -> Result<Status> {
+        let snapshot = Snapshot::take(&self.cluster, self.name()).await?;
+        if self.stack.service.image.is_bundled() {
+            let ready: Vec<&Pod> = snapshot.pods_of("service").filter(|pod| pods::is_ready(pod)).collect();
+            let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
+            let links = ready.into_iter().map(|pod| {
+                let name = pods::name(pod).to_owned();
+                (name.clone(), tunnel::connect(self.cluster.api(), name, admin_port(self.stack)))
+            });
+            let links = links.collect();
+            admin::share_limit(links, count).await.iter().for_each(|line| (self.say)(line));
+        }
+        Ok(self.kubernetes.status_of(&self.cluster, &snapshot))
     }
 }
 

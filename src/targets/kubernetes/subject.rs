@@ -7,6 +7,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Secret as SecretObject};
 use tokio::time::Instant;
 
+use super::autoscaler;
 use super::cluster::Cluster;
 use super::cluster::MANAGER;
 use super::fault::Doing;
@@ -15,10 +16,10 @@ use super::object::Object;
 use super::pods::{self, is_ready};
 use super::rollout::Waiting;
 use super::secrets::value_of;
+use super::session::{Kubernetes, LOOK, not_up};
 use super::status::Snapshot;
 use super::tunnel::{self, Tunnel};
 use super::write::apply;
-use super::{Kubernetes, LOOK, autoscaler, not_up};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::compose::{STORE_USER, admin_port, external};
@@ -28,6 +29,10 @@ use crate::targets::subject::{Replica, Subject, Ways};
 
 /// How long a subject may be looked at; the tunnels' own look-ups stop after that.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Once Redis takes connections, replicas reach it again within this; they may remember the address of its old pod.
+const REDIS_BACK_WITHIN: Duration = Duration::from_secs(10);
+/// What a load passes through, as a warning.
+const DETOUR: &str = "the load goes through the API server to the pods, which takes its time too; `--url` loads the public address";
 /// How long Redis may take to go or to come back in a drill.
 const DRILL: Duration = Duration::from_secs(60);
 
@@ -36,7 +41,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// Exit 4 when the cluster cannot be reached or the stack is not up or its Secrets cannot be read.
-    pub async fn subject(&self) -> Result<Subject> {
+    pub(super) async fn running(&self) -> Result<Subject> {
         let cluster = self.connect(LOOK).await?;
         let snapshot = Snapshot::take(&cluster, self.name()).await?;
         let replicas: Vec<String> = ready(&snapshot, "service");
@@ -110,6 +115,8 @@ impl Kubernetes {
             mongodb_uri,
             redis_url,
             autoscaler: snapshot.autoscalers.first().map(autoscaler::read),
+            detour: Some(DETOUR),
+            redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways(Arc::new(ways)),
         })
     }
@@ -147,16 +154,16 @@ impl Kubernetes {
     /// Takes Redis away or gives it back, for a drill, and waits until that is done.
     ///
     /// # Errors
-    /// When Redis is somebody else's, or the cluster does not do it in time.
-    pub async fn switch_redis(&self, on: bool) -> Result<()> {
+    /// When Redis is external, or the cluster does not do it in time.
+    pub(super) async fn scale_redis(&self, on: bool) -> Result<()> {
         if external(self.stack.redis.mode, self.stack.redis.url.as_ref()).is_some() {
             return Err(Failure::new(ExitStatus::Failed, "Redis is run by somebody else and stays up")
                 .hint("do the drill on a stack with `redis: {mode: managed}`")
                 .into());
         }
-        let cluster = self.connect(DRILL).await?;
+        let session = self.session(self.connect(DRILL).await?, &|_| ());
         let name = names::redis(&self.stack);
-        let objects = self.documents(&cluster, Overrides::default()).await?;
+        let objects = self.documents(&session.cluster, Overrides::default()).await?;
         let set =
             objects.into_iter().find(|object| object.kind.name() == "StatefulSet" && object.name == name);
         let Some(mut set): Option<Object> = set else {
@@ -165,13 +172,10 @@ impl Kubernetes {
         if !on {
             set.set(&["spec", "replicas"], 0);
         }
-        apply(&cluster, &set, MANAGER, true).await?;
+        apply(&session.cluster, &set, MANAGER, true).await?;
         match on {
-            true => self.wait_for_rollout(&cluster, Waiting::default(), &|_| {}).await,
-            false => {
-                let redis = format!(",{}=redis", names::COMPONENT_LABEL);
-                self.wait_until_gone(&cluster, &redis, &|_| {}).await
-            }
+            true => session.wait_for_rollout(Waiting::default()).await,
+            false => session.wait_until_gone(&format!(",{}=redis", names::COMPONENT_LABEL)).await,
         }
     }
 }

@@ -5,17 +5,16 @@ use anyhow::Result;
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
-use super::Kubernetes;
-use super::cluster::{Cluster, MANAGER};
+use super::cluster::MANAGER;
 use super::object::Object;
 use super::secrets::Values;
+use super::session::{Kubernetes, Session};
 use super::write::{apply, remove};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
 use crate::stack::model::StoreMode;
 use crate::stack::values::Secret;
-use crate::targets::Say;
 use crate::targets::address::{Address, Tried};
 
 /// Where addresses are tried, for messages.
@@ -79,18 +78,16 @@ impl Kubernetes {
         }
         other
     }
+}
 
+impl Session<'_> {
     /// Opens the network for the next revision and tries its new addresses. Returns what the user should know of the others.
     ///
     /// # Errors
     /// Exit 1 when a new address does not answer; then all is as it was.
-    pub(super) async fn pass(
-        &self,
-        cluster: &Cluster,
-        passage: &Passage<'_>,
-        say: Say<'_>,
-    ) -> Result<Vec<String>> {
-        let outcome = self.attempt(cluster, passage, say).await;
+    pub(super) async fn pass(&self, passage: &Passage<'_>) -> Result<Vec<String>> {
+        let cluster = &self.cluster;
+        let outcome = self.attempt(passage).await;
         if outcome.is_err() {
             let late = cluster.until(cluster.deadline().max(Instant::now() + TAKING_BACK));
             let made = [
@@ -107,7 +104,8 @@ impl Kubernetes {
         outcome
     }
 
-    async fn attempt(&self, cluster: &Cluster, passage: &Passage<'_>, say: Say<'_>) -> Result<Vec<String>> {
+    async fn attempt(&self, passage: &Passage<'_>) -> Result<Vec<String>> {
+        let cluster = &self.cluster;
         if let Some((policy, _)) = &passage.policy {
             apply(cluster, policy, MANAGER, true).await?;
         }
@@ -118,8 +116,7 @@ impl Kubernetes {
         if !there {
             apply(cluster, secret, MANAGER, false).await?;
         }
-        let tried =
-            self.try_addresses(cluster, passage.template, &secret.name, &passage.addresses, say).await?;
+        let tried = self.try_addresses(passage.template, &secret.name, &passage.addresses).await?;
         if let Some(refusal) = tried.refusal(&passage.addresses, FROM) {
             return Err(refusal.into());
         }
@@ -154,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::stack::Stack;
-    use crate::targets::kubernetes::Announcer;
+    use crate::targets::ownership::Claim;
 
     #[test]
     fn addresses_of_a_revision_say_who_ran_its_stores() {
@@ -164,8 +161,8 @@ mod tests {
             (names::MONGODB_URI, own),
             (names::REDIS_URL, Secret::new("redis://u:p@cache.example:6380")),
         ]);
-        let kubernetes =
-            Kubernetes::new(Path::new("/p"), &stack, Default::default(), None, Announcer::new(|_| ()));
+        let claim = Claim::new(Path::new("/"), Path::new("/p"), None, true);
+        let kubernetes = Kubernetes::new(Path::new("/p"), stack, Default::default(), claim);
         let other = kubernetes.with_addresses(&values);
         assert_eq!(
             (other.stack.mongodb.mode, other.stack.redis.mode),

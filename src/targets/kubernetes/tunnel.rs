@@ -41,6 +41,21 @@ struct Exit {
     next: AtomicUsize,
 }
 
+/// A connection to a port of a pod.
+///
+/// # Errors
+/// When the API server opens none in time.
+pub async fn connect(
+    api: Api<Pod>,
+    pod: String,
+    port: u16,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
+    let ports = [port];
+    let opening = tokio::time::timeout(OPENING, api.portforward(&pod, &ports));
+    let mut forward = opening.await.context("the API server opens no connection to the pod")??;
+    forward.take_stream(port).context("the API server gave no connection to the pod")
+}
+
 /// Opens a port that leads to `port` of `pods`, in turns. With a `component` pods that are gone are looked up again.
 ///
 /// # Errors
@@ -100,10 +115,8 @@ impl Exit {
             for _ in 0..pods.len() {
                 let turn = self.next.fetch_add(1, Ordering::Relaxed);
                 let Some(pod) = pods.get(turn % pods.len()) else { continue };
-                let ports = [self.port];
-                let opening = tokio::time::timeout(OPENING, self.api.portforward(pod, &ports)).await;
-                if let Ok(Ok(mut way)) = opening {
-                    return way.take_stream(self.port);
+                if let Ok(link) = connect(self.api.clone(), pod.clone(), self.port).await {
+                    return Some(link);
                 }
             }
         }

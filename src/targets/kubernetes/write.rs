@@ -1,12 +1,14 @@
-//! Requests that change one object: apply, scale, delete.
+//! Requests that change one object: apply, scale, delete, and the wait for its end.
 
 use anyhow::Result;
 use futures_util::future::BoxFuture;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::wait::{await_condition, conditions};
 use serde_json::json;
 
 use super::cluster::Cluster;
 use super::object::{Object, received};
+use crate::error::{ExitStatus, Failure};
 
 /// Applies an object server-side.
 pub(super) async fn apply(cluster: &Cluster, object: &Object, manager: &str, force: bool) -> Result<Object> {
@@ -43,4 +45,28 @@ pub(super) fn remove<'a>(cluster: &'a Cluster, object: &'a Object) -> BoxFuture<
             cluster.find(object.doing("delete", cluster), || api.delete(&object.name, &parameters)).await?;
         Ok(found.is_some())
     })
+}
+
+/// Waits until an object that is being deleted is no longer there.
+///
+/// # Errors
+/// Exit 9 when it is still there at the deadline.
+pub(super) async fn wait_until_deleted(cluster: &Cluster, object: &Object) -> Result<()> {
+    let Some(uid) = object.at("/metadata/uid").and_then(|uid| uid.as_str()) else { return Ok(()) };
+    let gone = await_condition(object.api(cluster), &object.name, conditions::is_deleted(uid));
+    match tokio::time::timeout_at(cluster.deadline(), gone).await {
+        // A watch that cannot be begun says nothing; the next request to the server will.
+        Ok(_) => Ok(()),
+        Err(_) => {
+            Err(Failure::new(ExitStatus::TimedOut, format!("`{}` is still being deleted", object.title()))
+                .hint(format!(
+                    "kubectl --context {} -n {} get {} {} -o yaml shows which finalizer holds it",
+                    cluster.place.context,
+                    cluster.namespace,
+                    object.kind.qualified(),
+                    object.name
+                ))
+                .into())
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::targets::local::http::{self, StatusCode};
+use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event};
 use crate::targets::ownership::Owner;
@@ -59,7 +60,7 @@ impl Client {
                     return Err(files::told(&layout.run(), error, "while connecting to the supervisor in"));
                 }
             };
-            match client.exchange(stream, "GET", "/status", &()).await {
+            match client.exchange(stream, Method::GET, "/status", &()).await {
                 Ok(answer) => return Ok(Some((client, answer))),
                 Err(error) if Instant::now() > until => return Err(error),
                 // One that is about to end hangs up; that gives no event but the next attempt.
@@ -73,7 +74,7 @@ impl Client {
     /// # Errors
     /// When the supervisor does not answer.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
-        self.exchange(self.connect().await?, "POST", "/plan", desired).await
+        self.exchange(self.connect().await?, Method::POST, "/plan", desired).await
     }
 
     /// Brings the stack to `desired`; `progress` hears what is done. `None` when the supervisor is about to end and does not
@@ -128,14 +129,13 @@ impl Client {
     async fn exchange<T: DeserializeOwned>(
         &self,
         stream: UnixStream,
-        method: &str,
+        method: Method,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
-        let answer = tokio::time::timeout(LIMIT, async {
-            http::read(http::send(stream, method, path, body).await?).await
-        });
+        let request = admin::json(method, path, Bytes::from(serde_json::to_vec(body)?))?;
+        let answer =
+            tokio::time::timeout(LIMIT, async { admin::read(admin::send(stream, request).await?).await });
         let answer = answer.await.context("the supervisor is busy and does not answer")??;
         if answer.status != StatusCode::OK {
             bail!("the supervisor answers {path} with {}", answer.status);
@@ -151,10 +151,10 @@ impl Client {
         mut progress: impl FnMut(&str),
     ) -> Result<Option<(Plan, Status)>> {
         let silence = timeout + SILENCE;
-        let body = Bytes::from(serde_json::to_vec(body)?);
+        let request = admin::json(Method::POST, path, Bytes::from(serde_json::to_vec(body)?))?;
         // It answered a moment ago. One that hangs up before it says a word is about to end, as one that says so.
         let Ok(stream) = self.connect().await else { return Ok(None) };
-        let answer = tokio::time::timeout(silence, http::send(stream, "POST", path, body));
+        let answer = tokio::time::timeout(silence, admin::send(stream, request));
         let mut answer = match answer.await.context("the supervisor does not answer")? {
             Ok(answer) if answer.status() == StatusCode::OK => answer,
             Ok(answer) if answer.status() != StatusCode::GONE => {

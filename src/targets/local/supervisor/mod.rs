@@ -33,12 +33,12 @@ use crate::error::{ExitStatus, Failure, Report};
 use crate::files;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::Record;
-use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::Handshake;
 use crate::targets::local::supervisor::board::Board;
 use crate::targets::local::supervisor::control::{Control, Events};
 use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
+use crate::targets::lock::Lock;
 
 /// A supervisor that nobody gave a stack ends after this.
 const UNUSED: Duration = Duration::from_secs(30);

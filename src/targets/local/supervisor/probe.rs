@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use appforge_service::contract::admin;
 
-use crate::targets::local::http;
+use crate::targets::admin;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -44,11 +43,8 @@ impl Probe {
     /// When it is not ready.
     pub async fn ask(self) -> Result<String> {
         match self {
-            Self::Service(admin) => {
-                let answer = http::get(admin, admin::READYZ).await?;
-                if answer.status != http::StatusCode::OK {
-                    bail!("{} answers {}", admin::READYZ, answer.status);
-                }
+            Self::Service(address) => {
+                admin::ready(admin::connect(format!("http://{address}"))).await?;
                 Ok(env!("CARGO_PKG_VERSION").to_owned())
             }
             Self::Redis(address) => redis_version(address).await,

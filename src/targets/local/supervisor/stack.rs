@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use appforge_service::contract::admin;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::http;
+use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::board::{Board, Entry};
@@ -111,7 +110,7 @@ impl Running {
         let extra: Vec<u32> =
             self.replicas.keys().copied().filter(|number| *number > wanted.replicas).collect();
         self.remove_replicas(&extra, events).await;
-        self.tell_replicas(wanted.replicas).await;
+        self.share_limit(wanted.replicas).await;
         Ok(())
     }
 
@@ -331,12 +330,15 @@ impl Running {
         Ok(Replica { keeper: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
-    /// Tells each replica among how many the budget is shared while Redis is away. One that does not hear it keeps the
-    /// number it started with, which only matters then.
-    async fn tell_replicas(&self, replicas: u32) {
-        let body = serde_json::json!({"replicas": replicas});
-        join_all(self.replicas.values().map(|replica| http::put(replica.admin, admin::REPLICAS, &body)))
-            .await;
+    /// Sets over how many replicas the limit is shared while Redis is away.
+    async fn share_limit(&self, replicas: u32) {
+        let links = self.replicas.values().map(|replica| {
+            (replica.keeper.recipe().name.clone(), admin::connect(format!("http://{}", replica.admin)))
+        });
+        let links = links.collect();
+        for line in admin::share_limit(links, replicas).await {
+            tracing::warn!("{line}");
+        }
     }
 
     fn show(&self, number: u32, replica: &Replica) {

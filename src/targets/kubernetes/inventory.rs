@@ -4,18 +4,15 @@ use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
 use kube::api::ListParams;
 
-use super::cluster::Cluster;
+use super::cluster::{AT_ONCE, Cluster};
 use super::fault::{Doing, is_forbidden};
 use super::kind::Kind;
 use super::object::{Object, STACK_LABEL, api, received};
 use crate::error::{ExitStatus, Failure};
 
-/// Requests that are under way at once.
-pub const AT_ONCE: usize = 8;
-
 /// What the cluster has of a stack.
 #[derive(Debug)]
-pub struct World {
+pub struct Inventory {
     /// The namespace.
     pub namespace: NamespaceState,
     /// The stack's own objects, by label.
@@ -37,8 +34,8 @@ pub enum NamespaceState {
     Hidden,
 }
 
-impl World {
-    /// Looks. Kinds that we may not list are taken to have no objects: see [`World::require`].
+impl Inventory {
+    /// Looks. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
     ///
     /// # Errors
     /// When the cluster cannot be reached, or the namespace is on its way out.
