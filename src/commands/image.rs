@@ -8,8 +8,7 @@ use crate::commands::Context;
 use crate::error::ExitStatus;
 use crate::files;
 use crate::output::Format;
-use crate::targets::compose::engine::Engine;
-use crate::targets::compose::image as loading;
+use crate::targets::compose;
 use crate::targets::image;
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
@@ -19,8 +18,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     match verb {
         ImageVerb::Build => {
-            let engine = Engine::connect().await?;
-            let loaded = loading::ensure(&engine, None).await?;
+            let loaded = compose::load().await?;
             let answer = json!({"id": loaded.id, "reference": loaded.reference, "loaded": loaded.fresh});
             context.out.data(&answer, || loaded.reference.clone() + "\n")?;
             if !loaded.fresh {

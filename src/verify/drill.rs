@@ -7,8 +7,7 @@ use appforge_service::status::LimitMode;
 use http::StatusCode;
 
 use super::client::{fresh_client, get, statusz};
-use super::judged;
-use super::report::{Check, Finding};
+use super::report::{Check, Finding, judged};
 use crate::stack::Stack;
 use crate::stack::model::OnRedisFailure;
 use crate::targets::Target;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Compose;
-use super::observe::Container;
-use super::session::not_up;
 use crate::files;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
+use crate::targets::compose::observe::container::Container;
+use crate::targets::compose::session::Compose;
+use crate::targets::compose::session::not_up;
 use crate::targets::finding::Finding;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;

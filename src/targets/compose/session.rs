@@ -7,34 +7,34 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::cli::Cli;
-use super::engine::Engine;
 use crate::error::Failure;
 use crate::render::context::compose::component_key;
 use crate::render::{self, Document, Overrides};
 use crate::stack::{Stack, TargetKind};
 use crate::targets::change;
+use crate::targets::compose::apply::cli::Cli;
+use crate::targets::compose::observe::engine::Engine;
 use crate::targets::ownership::Claim;
 use crate::targets::progress::Say;
 
 /// A stack on Docker.
 #[derive(Clone, Debug)]
 pub struct Compose {
-    pub(super) stack: Stack,
+    pub(crate) stack: Stack,
     /// Where the documents lie that run.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     templates: BTreeMap<String, String>,
-    pub(super) claim: Claim,
+    pub(crate) claim: Claim,
 }
 
 /// What the change of a stack needs all along.
-pub(super) struct Session<'a> {
-    pub(super) compose: &'a Compose,
-    pub(super) engine: Engine,
-    pub(super) cli: Cli,
+pub(crate) struct Session<'a> {
+    pub(crate) compose: &'a Compose,
+    pub(crate) engine: Engine,
+    pub(crate) cli: Cli,
     /// When the command has to be done.
-    pub(super) deadline: Instant,
-    pub(super) say: Say<'a>,
+    pub(crate) deadline: Instant,
+    pub(crate) say: Say<'a>,
 }
 
 impl Compose {
@@ -44,26 +44,26 @@ impl Compose {
     }
 
     /// The name of the Compose project, which is the stack's.
-    pub(super) fn project(&self) -> &str {
+    pub(crate) fn project(&self) -> &str {
         self.stack.name.as_str()
     }
 
     /// The key of the service in the compose file.
-    pub(super) fn service(&self) -> &str {
+    pub(crate) fn service(&self) -> &str {
         component_key(&self.stack)
     }
 
     /// Where the last packing of the service image is remembered.
-    pub(super) fn memory(&self) -> PathBuf {
+    pub(crate) fn memory(&self) -> PathBuf {
         self.folder.join("image.json")
     }
 
-    pub(super) fn documents(&self) -> Result<Vec<Document>> {
+    pub(crate) fn documents(&self) -> Result<Vec<Document>> {
         let overrides = Overrides { templates: self.templates.clone(), ..Overrides::default() };
         render::render(&self.stack, TargetKind::Compose, &overrides)
     }
 
-    pub(super) async fn cli(&self, engine: &Engine) -> Result<Cli> {
+    pub(crate) async fn cli(&self, engine: &Engine) -> Result<Cli> {
         Cli::find(&engine.host, self.project(), &self.folder).await
     }
 
@@ -71,7 +71,7 @@ impl Compose {
     ///
     /// # Errors
     /// Exit 4 when engine or Compose cannot be reached.
-    pub(super) async fn session<'a>(&'a self, timeout: Duration, say: Say<'a>) -> Result<Session<'a>> {
+    pub(crate) async fn session<'a>(&'a self, timeout: Duration, say: Say<'a>) -> Result<Session<'a>> {
         let deadline = Instant::now() + timeout;
         let engine = self.engine().await?;
         let cli = self.cli(&engine).await?;
@@ -80,6 +80,6 @@ impl Compose {
 }
 
 /// The failure of a verb that needs a running stack.
-pub(super) fn not_up(stack: &str) -> Failure {
+pub(crate) fn not_up(stack: &str) -> Failure {
     change::not_up(stack, " on compose", "appforge up --target compose")
 }

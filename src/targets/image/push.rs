@@ -4,10 +4,10 @@ use anyhow::Result;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::Image;
 use super::archive::{MANIFEST, digest, manifest};
 use super::credentials;
 use super::name::RemoteName;
+use super::packed::Image;
 use super::registry::{Answer, Payload, Registry, Tell};
 use crate::error::{ExitStatus, Failure};
 

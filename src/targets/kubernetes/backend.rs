@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::down::Remains;
-use super::session::{Kubernetes, LOOK};
 use crate::files;
 use crate::render::lint;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
+use crate::targets::kubernetes::apply::down::Remains;
+use crate::targets::kubernetes::session::{Kubernetes, LOOK};
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;

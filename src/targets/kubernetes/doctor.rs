@@ -10,12 +10,12 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
-use super::cluster::AT_ONCE;
-use super::cluster::Cluster;
-use super::fault::Doing;
-use super::session::{Kubernetes, LOOK};
 use crate::render::context::compose::external;
 use crate::targets::finding::{Finding, Verdict};
+use crate::targets::kubernetes::client::cluster::AT_ONCE;
+use crate::targets::kubernetes::client::cluster::Cluster;
+use crate::targets::kubernetes::client::fault::Doing;
+use crate::targets::kubernetes::session::{Kubernetes, LOOK};
 
 /// The oldest version whose API has all that documents say.
 const OLDEST: u32 = 30;
@@ -37,7 +37,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 impl Kubernetes {
     /// The conditions under which this target can work; changes nothing.
-    pub(super) async fn conditions(&self) -> Vec<Finding> {
+    pub(crate) async fn conditions(&self) -> Vec<Finding> {
         let cluster = match self.reach(LOOK).await {
             Ok(cluster) => cluster,
             Err(error) => return vec![Finding::bad("kubeconfig", &error)],

@@ -7,34 +7,34 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use super::cluster::{Choice, Cluster};
-use super::once::Once;
 use crate::error::Failure;
 use crate::stack::Stack;
 use crate::targets::change;
+use crate::targets::kubernetes::client::cluster::{Choice, Cluster};
+use crate::targets::kubernetes::client::once::Once;
 use crate::targets::ownership::Claim;
 use crate::targets::progress::Say;
 
 /// How long a command that only looks tries to reach the cluster.
-pub(super) const LOOK: Duration = Duration::from_secs(30);
+pub(crate) const LOOK: Duration = Duration::from_secs(30);
 
 /// A stack on a cluster.
 #[derive(Clone, Debug)]
 pub struct Kubernetes {
-    pub(super) stack: Stack,
-    pub(super) folder: PathBuf,
-    pub(super) templates: BTreeMap<String, String>,
-    pub(super) claim: Claim,
+    pub(crate) stack: Stack,
+    pub(crate) folder: PathBuf,
+    pub(crate) templates: BTreeMap<String, String>,
+    pub(crate) claim: Claim,
     context: Option<String>,
     once: Once,
 }
 
 /// What a change of a stack needs all along.
-pub(super) struct Session<'a> {
-    pub(super) kubernetes: &'a Kubernetes,
-    pub(super) stack: &'a Stack,
-    pub(super) cluster: Cluster,
-    pub(super) say: Say<'a>,
+pub(crate) struct Session<'a> {
+    pub(crate) kubernetes: &'a Kubernetes,
+    pub(crate) stack: &'a Stack,
+    pub(crate) cluster: Cluster,
+    pub(crate) say: Say<'a>,
 }
 
 impl Kubernetes {
@@ -51,7 +51,7 @@ impl Kubernetes {
     }
 
     /// The stack's name, which is the value of the label that all its objects carry.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.stack.name.as_str()
     }
 
@@ -60,14 +60,14 @@ impl Kubernetes {
     ///
     /// # Errors
     /// See [`Cluster::connect`]; exit 1 when the stack is another project's.
-    pub(super) async fn connect(&self, patience: Duration) -> Result<Cluster> {
+    pub(crate) async fn connect(&self, patience: Duration) -> Result<Cluster> {
         let cluster = self.reach(patience).await?;
         self.check_owner(&cluster).await?;
         Ok(cluster)
     }
 
     /// The cluster, whoever owns the stack. Prints which cluster it is, unless that was printed before.
-    pub(super) async fn reach(&self, patience: Duration) -> Result<Cluster> {
+    pub(crate) async fn reach(&self, patience: Duration) -> Result<Cluster> {
         let choice = Choice {
             flag: self.context.clone(),
             file: self.stack.kubernetes.context.clone(),
@@ -79,26 +79,26 @@ impl Kubernetes {
     }
 
     /// Begins work on `cluster`.
-    pub(super) fn session<'a>(&'a self, cluster: Cluster, say: Say<'a>) -> Session<'a> {
+    pub(crate) fn session<'a>(&'a self, cluster: Cluster, say: Say<'a>) -> Session<'a> {
         Session { kubernetes: self, stack: &self.stack, cluster, say }
     }
 }
 
 impl Session<'_> {
     /// The stack's name.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.kubernetes.name()
     }
 
     /// The same work with more or less time.
-    pub(super) fn until(&self, deadline: Instant) -> Self {
+    pub(crate) fn until(&self, deadline: Instant) -> Self {
         let (kubernetes, stack, say) = (self.kubernetes, self.stack, self.say);
         Self { kubernetes, stack, cluster: self.cluster.until(deadline), say }
     }
 }
 
 /// The failure of a verb that needs a running stack.
-pub(super) fn not_up(stack: &str, cluster: &Cluster) -> Failure {
+pub(crate) fn not_up(stack: &str, cluster: &Cluster) -> Failure {
     let place = format!(" in the namespace `{}` of {}", cluster.namespace, cluster.place.context);
     change::not_up(stack, &place, "appforge up --target kubernetes")
 }

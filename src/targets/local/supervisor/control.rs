@@ -19,37 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Report;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event, build};
 use crate::targets::local::supervisor::board::Board;
+use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 
 /// How long a store may take to be ready again after the drill.
 const DRILL_LIMIT: Duration = Duration::from_secs(60);
-
-/// Where a change tells what it does. Nobody need listen.
-#[derive(Clone, Debug)]
-pub struct Events {
-    sender: mpsc::UnboundedSender<Event>,
-}
-
-impl Events {
-    /// Says what is done now.
-    pub fn progress(&self, message: impl Into<String>) {
-        let message = message.into();
-        tracing::info!("{message}");
-        self.send(Event::Progress { message });
-    }
-
-    /// For changes that nobody asked for over the socket.
-    pub fn unheard() -> Self {
-        Self { sender: mpsc::unbounded_channel().0 }
-    }
-
-    fn send(&self, event: Event) {
-        // A command line that went away does not stop the change.
-        let _ = self.sender.send(event);
-    }
-}
 
 /// What the routes work on.
 #[derive(Clone, Debug)]
@@ -130,7 +106,7 @@ where
     F: Future<Output = Result<Plan>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let events = Events { sender };
+    let events = Events::to(sender);
     let board = control.board.clone();
     let work = work(control, events.clone());
     tokio::spawn(async move {

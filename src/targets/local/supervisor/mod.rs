@@ -5,6 +5,7 @@
 mod board;
 mod control;
 mod data;
+mod events;
 mod keeper;
 mod output;
 mod place;
@@ -35,7 +36,8 @@ use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::Record;
 use crate::targets::local::protocol::Handshake;
 use crate::targets::local::supervisor::board::Board;
-use crate::targets::local::supervisor::control::{Control, Events};
+use crate::targets::local::supervisor::control::Control;
+use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::lock::Lock;
