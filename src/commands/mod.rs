@@ -33,7 +33,7 @@ pub use render::own_templates;
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::targets::local::{guard, lifeline, supervisor};
+use crate::targets::local::{guard, parent_death, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
@@ -65,7 +65,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
             serve::log_to_stderr();
             supervisor::run(&state).await
         }
-        Verb::Supervised { parent, guard: None, program } => lifeline::become_program(parent, &program),
+        Verb::Supervised { parent, guard: None, program } => parent_death::become_program(parent, &program),
         Verb::Supervised { parent, guard: Some(grace), program } => {
             guard::run(parent, Duration::from_millis(grace), &program).await
         }

@@ -75,11 +75,12 @@ impl Lock {
         });
         match tokio::time::timeout(limit, wait).await {
             Ok(outcome) => outcome.context("the thread that waits for a lock ended")?,
-            Err(_) => {
-                Err(Failure::new(ExitStatus::TimedOut, format!("{holder} is still at work on this stack"))
-                    .hint("wait for it, or end it")
-                    .into())
-            }
+            Err(_) => Err(Failure::new(
+                ExitStatus::TimedOut,
+                format!("another command ({holder}) is still running on this stack"),
+            )
+            .hint("wait for it, or end it")
+            .into()),
         }
     }
 
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_held_lock_names_its_owner_and_is_free_once_that_ends() {
+    async fn held_lock_names_its_owner_and_is_free_once_that_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let Attempt::Taken(first) = Lock::attempt(&path, "appforge up (pid 1)").unwrap() else {
@@ -129,7 +130,10 @@ mod tests {
         let Attempt::Held(owner) = Lock::attempt(&path, "x").unwrap() else { panic!("held") };
         assert_eq!(owner, "appforge up (pid 1)");
         let error = Lock::take(path.clone(), "x", Duration::from_millis(20), |_| ()).await.unwrap_err();
-        assert!(error.to_string().contains("appforge up (pid 1) is still at work"), "{error}");
+        assert!(
+            error.to_string().contains("another command (appforge up (pid 1)) is still running"),
+            "{error}"
+        );
         drop(first);
         Lock::take(path, "x", Duration::from_secs(10), |_| ()).await.unwrap();
     }

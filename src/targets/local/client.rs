@@ -98,7 +98,7 @@ impl Client {
     /// # Errors
     /// As [`Client::apply`].
     pub async fn restart(&self, timeout: Duration, progress: impl FnMut(&str)) -> Result<(Plan, Status)> {
-        self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(leaving)
+        self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(shutting_down)
     }
 
     /// Stops everything; the supervisor ends. One that is about to end has nothing left to stop.
@@ -116,7 +116,7 @@ impl Client {
     /// As [`Client::apply`]; also when Redis is external.
     pub async fn switch_redis(&self, on: bool) -> Result<()> {
         let path = if on { "/redis/start" } else { "/redis/stop" };
-        self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(leaving)
+        self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(shutting_down)
     }
 
     async fn connect(&self) -> std::io::Result<UnixStream> {
@@ -184,8 +184,8 @@ impl Client {
     }
 }
 
-fn leaving() -> anyhow::Error {
-    Failure::new(ExitStatus::Unreachable, "the stack is on its way down").hint("appforge up").into()
+fn shutting_down() -> anyhow::Error {
+    Failure::new(ExitStatus::Unreachable, "the stack is shutting down").hint("appforge up").into()
 }
 
 fn millis(span: Duration) -> u64 {

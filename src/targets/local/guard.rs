@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::ExitStatus;
 use crate::targets::local::leftovers::children;
-use crate::targets::local::lifeline::{SELF, tie_to};
+use crate::targets::local::parent_death::{SELF, tie_to};
 
 /// Asks a guard to end everything at once; the kernel sends it when the supervisor dies.
 pub const END_ALL: Signal = Signal::USR1;

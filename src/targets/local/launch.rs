@@ -11,7 +11,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::local::client::Client;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::lifeline::{SELF, inherited};
+use crate::targets::local::parent_death::{SELF, inherited};
 use crate::targets::local::protocol::Handshake;
 
 /// How long a supervisor may take to come up, clearing away what a crash left included.

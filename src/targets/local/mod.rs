@@ -9,8 +9,8 @@ mod holders;
 mod launch;
 pub mod layout;
 pub mod leftovers;
-pub mod lifeline;
 mod logs;
+pub mod parent_death;
 pub mod protocol;
 mod stores;
 pub mod supervisor;
@@ -76,8 +76,8 @@ impl Local {
             replicas: stack.service.replicas,
             environment: settings.collect::<BTreeMap<_, _>>(),
             probe_secret: self.layout.within(&secrets.path("probe")),
-            mongodb: stores::mongodb(stack, &self.layout, &secrets)?,
-            redis: stores::redis(stack, &self.layout, &secrets)?,
+            mongodb: stores::mongodb(stack, &self.layout)?,
+            redis: stores::redis(stack, &self.layout)?,
         })
     }
 

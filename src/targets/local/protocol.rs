@@ -153,7 +153,7 @@ pub enum Handshake {
 /// Which program this is: where its file lies, its size and its age.
 pub fn build() -> String {
     use std::os::unix::fs::MetadataExt;
-    match std::fs::metadata(crate::targets::local::lifeline::SELF) {
+    match std::fs::metadata(crate::targets::local::parent_death::SELF) {
         Ok(meta) => {
             format!("{}-{}-{}-{}", meta.dev(), meta.ino(), meta.size(), meta.mtime_nsec() + meta.mtime())
         }

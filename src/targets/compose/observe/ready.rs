@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// that times out; HAProxy reports whole seconds.
 const CHECKED: SignedDuration = SignedDuration::from_secs(3);
 /// A container that ended this often will not come by waiting.
-const HOPELESS: u32 = 3;
+const MOST_RESTARTS: u32 = 3;
 /// Lines of its log that a stuck component is shown with.
 const LAST_WORDS: usize = 8;
 
@@ -69,12 +69,12 @@ impl Session<'_> {
                 say(&line);
                 told = line;
             }
-            let hopeless = containers.iter().any(|container| {
-                container.restarts >= HOPELESS
+            let failed = containers.iter().any(|container| {
+                container.restarts >= MOST_RESTARTS
                     && !matches!(container.state, State::Healthy | State::Unreached)
             });
-            if hopeless || Instant::now() >= deadline {
-                let status = if hopeless { ExitStatus::Failed } else { ExitStatus::TimedOut };
+            if failed || Instant::now() >= deadline {
+                let status = if failed { ExitStatus::Failed } else { ExitStatus::TimedOut };
                 return Err(self.stuck(&containers, &waiting, status).await.into());
             }
             let until = (Instant::now() + LOOK).min(deadline);

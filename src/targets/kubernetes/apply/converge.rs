@@ -9,7 +9,7 @@ use crate::targets::change::{Change, Judge, Outcome};
 use crate::targets::kubernetes::apply::changes::{Asked, Asking, ObjectChange};
 use crate::targets::kubernetes::apply::documents::{is_service, known_kind};
 use crate::targets::kubernetes::apply::leftovers::is_copy;
-use crate::targets::kubernetes::apply::mounted::{self, Mounted};
+use crate::targets::kubernetes::apply::mounted::{self, Content, Mounted};
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::secrets::{digest, service_values};
 use crate::targets::kubernetes::apply::transition::{beside, is_policy};
@@ -19,7 +19,7 @@ use crate::targets::kubernetes::client::object::{self, Object};
 use crate::targets::kubernetes::client::write::{apply, wait_until_deleted};
 use crate::targets::kubernetes::observe::inventory::{Inventory, NamespaceState};
 use crate::targets::kubernetes::observe::rollout::Waiting;
-use crate::targets::kubernetes::scale::replicas::{self, Handover};
+use crate::targets::kubernetes::scale::replicas::{self, Handover, Request};
 use crate::targets::kubernetes::session::Session;
 use crate::targets::plan::{Action, Plan, Step};
 
@@ -119,7 +119,11 @@ impl Session<'_> {
         let stable = service_values(&inventory, &service)?.map(|values| digest(&values)).transpose()?;
         let deployment = objects.iter_mut().find(|object| is_service(object, &service));
         let alike = deployment.is_some_and(|deployment| {
-            mounted::settle(deployment, live.as_ref(), &service, &credentials.digest, stable.as_deref())
+            mounted::settle(
+                deployment,
+                live.as_ref(),
+                Content { stable: &service, digest: &credentials.digest, stable_digest: stable.as_deref() },
+            )
         });
         objects.extend(self.kubernetes.secret_objects(&credentials, &inventory)?);
         objects.sort_by_key(|object| object.kind.rank);
@@ -150,7 +154,11 @@ impl Session<'_> {
         let name = names::service(self.stack);
         if let Some(deployment) = objects.iter_mut().find(|object| is_service(object, &name)) {
             let live = inventory.named("Deployment", &name);
-            handover = replicas::prepare(deployment, live, floor, autoscaled, asking.explicit);
+            handover = replicas::prepare(
+                deployment,
+                live,
+                Request { replicas: floor, autoscaled, explicit: asking.explicit },
+            );
             if let (Handover::Keep(running), Some(live)) = (handover, live) {
                 let owner = replicas::owner(live).unwrap_or("somebody");
                 notes.push(format!(

@@ -56,15 +56,21 @@ fn is_digest(text: &str) -> bool {
     text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// What the service's Secret holds and should hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// The name of the stable Secret.
+    pub stable: &'a str,
+    /// The digest of what the service should mount.
+    pub digest: &'a str,
+    /// The digest of what the stable Secret holds.
+    pub stable_digest: Option<&'a str>,
+}
+
 /// Lets the Deployment name the content of this digest. One that runs and names the stable Secret, which holds this content
 /// (`stable_digest`), means the same and is left so: it needs no new pods. Whether that is so.
-pub fn settle(
-    deployment: &mut Object,
-    live: Option<&Mounted>,
-    stable: &str,
-    digest: &str,
-    stable_digest: Option<&str>,
-) -> bool {
+pub fn settle(deployment: &mut Object, live: Option<&Mounted>, content: Content<'_>) -> bool {
+    let Content { stable, digest, stable_digest } = content;
     let Some(template) = deployment.value.pointer_mut(TEMPLATE) else { return false };
     let alike = live.filter(|live| {
         live.stable
@@ -214,7 +220,11 @@ mod tests {
         let wanted = Object::new(kind, value).unwrap();
         let settled = |live: Option<Mounted>, stable: &str| {
             let mut object = wanted.clone();
-            let alike = settle(&mut object, live.as_ref(), "shop-app", DIGEST, Some(stable));
+            let alike = settle(
+                &mut object,
+                live.as_ref(),
+                Content { stable: "shop-app", digest: DIGEST, stable_digest: Some(stable) },
+            );
             let mounted = Mounted::of(object.at(TEMPLATE).unwrap(), "shop-app");
             assert_eq!(alike, mounted.stable);
             mounted

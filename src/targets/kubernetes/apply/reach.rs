@@ -159,7 +159,7 @@ fn outcome(pod: &Pod) -> Option<Tried> {
     }
     let trouble = pods::trouble(pod)?;
     let failed = status.phase.as_deref() == Some("Failed");
-    (trouble.hopeless || failed).then(|| Tried::Not(trouble.line()))
+    (trouble.permanent || failed).then(|| Tried::Not(trouble.line()))
 }
 
 /// The pod. It never becomes ready, so that it serves no requests, and ends by itself.

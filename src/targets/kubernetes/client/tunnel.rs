@@ -56,17 +56,21 @@ pub async fn connect(
     forward.take_stream(port).context("the API server gave no connection to the pod")
 }
 
-/// Opens a port that leads to `port` of `pods`, in turns. With a `component` pods that are gone are looked up again.
+/// Where a tunnel leads.
+pub struct Destination {
+    /// With a component, pods that are gone are looked up again.
+    pub component: Option<&'static str>,
+    /// Taken in turns.
+    pub pods: Vec<String>,
+    pub port: u16,
+}
+
+/// Opens a port that leads to pods.
 ///
 /// # Errors
 /// When this machine gives no port.
-pub async fn open(
-    cluster: &Cluster,
-    stack: &str,
-    component: Option<&'static str>,
-    pods: Vec<String>,
-    port: u16,
-) -> Result<Tunnel> {
+pub async fn open(cluster: &Cluster, stack: &str, destination: Destination) -> Result<Tunnel> {
+    let Destination { component, pods, port } = destination;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .context("this machine gives no port to listen on")?;

@@ -9,7 +9,7 @@ use crate::render::context::kubernetes::names;
 use crate::targets::kubernetes::client::cluster::Cluster;
 
 /// Reasons of a waiting container that do not pass by waiting.
-const HOPELESS: [&str; 7] = [
+const PERMANENT: [&str; 7] = [
     "ImagePullBackOff",
     "InvalidImageName",
     "ErrImageNeverPull",
@@ -35,7 +35,7 @@ pub struct Trouble {
     /// What there is to say about it.
     pub message: String,
     /// Waiting will not mend it.
-    pub hopeless: bool,
+    pub permanent: bool,
     /// The container that is to blame.
     pub container: Option<String>,
     /// It ended and was started again, so that its last words are in the log of the run before.
@@ -102,10 +102,10 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
         }
     }
     let status = pod.status.as_ref();
-    let plain = |reason: &str, message: String, hopeless: bool| Trouble {
+    let plain = |reason: &str, message: String, permanent: bool| Trouble {
         reason: reason.to_owned(),
         message,
-        hopeless,
+        permanent,
         container: None,
         ended: false,
     };
@@ -139,10 +139,10 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             container.name, end.exit_code, container.restart_count
         )
     });
-    let blame = |reason: &str, message: String, hopeless: bool| Trouble {
+    let blame = |reason: &str, message: String, permanent: bool| Trouble {
         reason: reason.to_owned(),
         message,
-        hopeless,
+        permanent,
         container: Some(container.name.clone()),
         ended: ended.is_some() && state.terminated.is_none(),
     };
@@ -160,7 +160,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             return None;
         }
         let message = waiting.message.clone().unwrap_or_else(|| format!("`{}` waits", container.name));
-        return Some(blame(reason, message, HOPELESS.contains(&reason)));
+        return Some(blame(reason, message, PERMANENT.contains(&reason)));
     }
     match &state.terminated {
         Some(end) if end.exit_code != 0 => {
@@ -171,7 +171,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
 }
 
 /// A pod that is not ready as lines for people: why, its last warnings, its last log lines.
-pub async fn last_words(cluster: &Cluster, pod: &Pod) -> String {
+pub async fn last_lines(cluster: &Cluster, pod: &Pod) -> String {
     let Some(trouble) = trouble(pod) else { return String::new() };
     let mut text = format!("\n  {}: {}", name(pod), trouble.line());
     for line in warnings(cluster, "Pod", name(pod)).await {
@@ -234,20 +234,20 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_cannot_be_pulled_is_hopeless_and_a_first_crash_is_not() {
+    fn an_image_that_cannot_be_pulled_is_permanent_and_a_first_crash_is_not() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "why"}});
         let found = trouble(&with_container(waiting("ImagePullBackOff"), 0, json!({}))).unwrap();
-        assert!(found.hopeless);
+        assert!(found.permanent);
         assert_eq!((found.reason.as_str(), found.message.as_str()), ("ImagePullBackOff", "why"));
         let ended = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
         let crash = |restarts| {
             trouble(&with_container(waiting("CrashLoopBackOff"), restarts, ended.clone())).unwrap()
         };
-        assert!(!crash(1).hopeless);
-        assert!(crash(3).hopeless && crash(3).ended);
+        assert!(!crash(1).permanent);
+        assert!(crash(3).permanent && crash(3).ended);
         assert_eq!(crash(3).message, "`app` ended with exit code 3 (Error), 3 restarts");
         let creating = trouble(&with_container(waiting("ContainerCreating"), 0, json!({}))).unwrap();
-        assert_eq!((creating.reason.as_str(), creating.hopeless), ("Pending", false));
+        assert_eq!((creating.reason.as_str(), creating.permanent), ("Pending", false));
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
         let found = trouble(&pod(json!({"phase": "Pending", "conditions": conditions}))).unwrap();
         assert_eq!(
-            (found.reason.as_str(), found.message.as_str(), found.hopeless),
+            (found.reason.as_str(), found.message.as_str(), found.permanent),
             ("Unschedulable", "0/1 nodes", false)
         );
         let ready = pod(json!({"conditions": [{"type": "Ready", "status": "True"}]}));

@@ -33,7 +33,7 @@ const STUCK: Duration = Duration::from_secs(10);
 /// Looks again at least this often, for what changes without an event.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long the search for the cause of a failure may take.
-const AUTOPSY: Duration = Duration::from_secs(15);
+const DIAGNOSIS: Duration = Duration::from_secs(15);
 /// So many pods are shown with their last words.
 const SHOWN: usize = 3;
 
@@ -60,7 +60,7 @@ pub const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// What the watches have told so far.
 #[derive(Default)]
-pub(crate) struct Scene {
+pub(crate) struct Observed {
     deployments: BTreeMap<String, Deployment>,
     sets: BTreeMap<String, StatefulSet>,
     pods: BTreeMap<String, Pod>,
@@ -74,7 +74,7 @@ enum Seen {
     Pod(Event<Pod>),
 }
 
-impl Scene {
+impl Observed {
     fn take(&mut self, seen: Seen) {
         let done = match seen {
             Seen::Deployment(event) => (0, keep(&mut self.deployments, event)),
@@ -130,12 +130,12 @@ impl Session<'_> {
     /// either names each pod that is not ready, with its events and last log lines.
     pub(crate) async fn wait_for_rollout(&self, meant: Waiting<'_>) -> Result<()> {
         let (cluster, say) = (&self.cluster, self.say);
-        let mut scene = Scene::default();
+        let mut observed = Observed::default();
         let mut events = watches(cluster, self.name());
         let (mut told, mut refused_since) = (String::new(), None);
         loop {
-            if scene.is_complete() {
-                let progress = scene.progress(meant, &names::service(self.stack));
+            if observed.is_complete() {
+                let progress = observed.progress(meant, &names::service(self.stack));
                 let waiting: Vec<&Progress> = progress.iter().filter(|progress| !progress.done).collect();
                 if waiting.is_empty() {
                     return Ok(());
@@ -151,19 +151,19 @@ impl Session<'_> {
                 };
                 let refused = refused_since.is_some_and(|since: Instant| since.elapsed() >= REFUSAL);
                 let expired = waiting.iter().any(|progress| progress.expired);
-                if refused || expired || self.is_hopeless(&mut scene, meant).await? {
-                    return Err(autopsy(cluster, &scene, &waiting, ExitStatus::Failed).await.into());
+                if refused || expired || self.has_failed(&mut observed, meant).await? {
+                    return Err(diagnosis(cluster, &observed, &waiting, ExitStatus::Failed).await.into());
                 }
                 if Instant::now() >= cluster.deadline() {
-                    return Err(autopsy(cluster, &scene, &waiting, ExitStatus::TimedOut).await.into());
+                    return Err(diagnosis(cluster, &observed, &waiting, ExitStatus::TimedOut).await.into());
                 }
             }
             let until = cluster.deadline().min(Instant::now() + LOOK);
             match tokio::time::timeout_at(until, events.next()).await {
-                Ok(Some(Ok(seen))) => scene.take(seen),
+                Ok(Some(Ok(seen))) => observed.take(seen),
                 Ok(Some(Err(error))) => fatal(cluster, error)?,
                 Ok(None) => tokio::time::sleep_until(until).await,
-                Err(_) if !scene.is_complete() && Instant::now() >= cluster.deadline() => {
+                Err(_) if !observed.is_complete() && Instant::now() >= cluster.deadline() => {
                     let doing = Doing::all("watch", "pods", Some(&cluster.namespace));
                     return Err(
                         crate::targets::kubernetes::client::fault::timed_out(&doing, &cluster.place).into()
@@ -176,38 +176,38 @@ impl Session<'_> {
 
     /// Whether a pod of the newest revision cannot start. A pod of an older revision of a StatefulSet that does not get
     /// ready would hold up the newer one for ever; it is deleted, and its data stays.
-    async fn is_hopeless(&self, scene: &mut Scene, meant: Waiting<'_>) -> Result<bool> {
+    async fn has_failed(&self, observed: &mut Observed, meant: Waiting<'_>) -> Result<bool> {
         let (cluster, say) = (&self.cluster, self.say);
         let now = Instant::now();
-        let troubled: BTreeMap<String, bool> = scene
+        let troubled: BTreeMap<String, bool> = observed
             .pods
             .iter()
-            .filter(|(_, pod)| scene.is_meant(pod, meant))
-            .filter_map(|(name, pod)| Some((name.clone(), trouble(pod)?.hopeless)))
+            .filter(|(_, pod)| observed.is_meant(pod, meant))
+            .filter_map(|(name, pod)| Some((name.clone(), trouble(pod)?.permanent)))
             .collect();
-        scene.troubled_since.retain(|name, _| troubled.contains_key(name));
-        let mut hopeless = Vec::new();
-        for (name, is_hopeless) in troubled {
-            let since = *scene.troubled_since.entry(name.clone()).or_insert(now);
-            let Some(pod) = scene.pods.get(&name) else { continue };
-            match scene.standing(pod) {
-                Standing::Older if is_hopeless || now - since >= STUCK => {
+        observed.troubled_since.retain(|name, _| troubled.contains_key(name));
+        let mut permanent = Vec::new();
+        for (name, has_failed) in troubled {
+            let since = *observed.troubled_since.entry(name.clone()).or_insert(now);
+            let Some(pod) = observed.pods.get(&name) else { continue };
+            match observed.standing(pod) {
+                Standing::Older if has_failed || now - since >= STUCK => {
                     say(&format!("replacing {name}, which holds up its newer revision"));
                     let doing = Doing::one("delete", "pods", &name, Some(&cluster.namespace));
                     let (api, parameters) = (cluster.api::<Pod>(), DeleteParams::default());
                     cluster.find(doing, || api.delete(&name, &parameters)).await?;
-                    scene.troubled_since.remove(&name);
+                    observed.troubled_since.remove(&name);
                 }
-                Standing::Newest if is_hopeless => return Ok(true),
-                Standing::Replica if is_hopeless => hopeless.push(owner(pod)),
+                Standing::Newest if has_failed => return Ok(true),
+                Standing::Replica if has_failed => permanent.push(owner(pod)),
                 _ => {}
             }
         }
-        if hopeless.is_empty() {
+        if permanent.is_empty() {
             return Ok(false);
         }
-        let newest = newest_replica_sets(cluster, self.name(), scene).await?;
-        Ok(hopeless.iter().any(|set| newest.contains(set)))
+        let newest = newest_replica_sets(cluster, self.name(), observed).await?;
+        Ok(permanent.iter().any(|set| newest.contains(set)))
     }
 }
 
@@ -223,7 +223,7 @@ enum Standing {
     Unknown,
 }
 
-impl Scene {
+impl Observed {
     /// Whether a pod is of a workload that is waited for. A ReplicaSet's is, unless only StatefulSets are meant.
     fn is_meant(&self, pod: &Pod, meant: Waiting<'_>) -> bool {
         let owner = owner(pod);
@@ -253,7 +253,7 @@ fn owner(pod: &Pod) -> String {
 }
 
 /// The ReplicaSets that Deployments are rolling out.
-async fn newest_replica_sets(cluster: &Cluster, stack: &str, scene: &Scene) -> Result<Vec<String>> {
+async fn newest_replica_sets(cluster: &Cluster, stack: &str, observed: &Observed) -> Result<Vec<String>> {
     let api = cluster.api::<ReplicaSet>();
     let doing = Doing::all("list", "replicasets.apps", Some(&cluster.namespace));
     let parameters = ListParams::default().labels(&format!("{STACK_LABEL}={stack}"));
@@ -262,7 +262,7 @@ async fn newest_replica_sets(cluster: &Cluster, stack: &str, scene: &Scene) -> R
         |annotations: &Option<BTreeMap<String, String>>| annotations.as_ref()?.get(REVISION).cloned();
     let newest = |set: &&ReplicaSet| {
         let owner = set.metadata.owner_references.iter().flatten().next();
-        let deployment = owner.and_then(|owner| scene.deployments.get(&owner.name));
+        let deployment = owner.and_then(|owner| observed.deployments.get(&owner.name));
         deployment.is_some_and(|deployment| {
             let seen = deployment.status.as_ref().and_then(|status| status.observed_generation);
             if seen < deployment.metadata.generation {
@@ -323,8 +323,13 @@ fn list(waiting: &[&Progress]) -> String {
 }
 
 /// Why a rollout does not end: what the workloads say, and the pods that are not ready.
-async fn autopsy(cluster: &Cluster, scene: &Scene, waiting: &[&Progress], status: ExitStatus) -> Failure {
-    let cluster = cluster.until(Instant::now() + AUTOPSY);
+async fn diagnosis(
+    cluster: &Cluster,
+    observed: &Observed,
+    waiting: &[&Progress],
+    status: ExitStatus,
+) -> Failure {
+    let cluster = cluster.until(Instant::now() + DIAGNOSIS);
     let mut message = format!("not ready: {}", list(waiting));
     for progress in waiting {
         for complaint in &progress.complaints {
@@ -336,8 +341,8 @@ async fn autopsy(cluster: &Cluster, scene: &Scene, waiting: &[&Progress], status
             }
         }
     }
-    let mut worst: Vec<&Pod> = scene.pods.values().filter(|pod| trouble(pod).is_some()).collect();
-    worst.sort_by_key(|pod| trouble(pod).is_none_or(|trouble| !trouble.hopeless));
+    let mut worst: Vec<&Pod> = observed.pods.values().filter(|pod| trouble(pod).is_some()).collect();
+    worst.sort_by_key(|pod| trouble(pod).is_none_or(|trouble| !trouble.permanent));
     let all = worst.len();
     // Replicas have their troubles in common; one of each speaks for all.
     let mut heard = BTreeSet::new();
@@ -348,7 +353,7 @@ async fn autopsy(cluster: &Cluster, scene: &Scene, waiting: &[&Progress], status
     worst.truncate(SHOWN);
     let left = all - worst.len();
     for pod in &worst {
-        message.push_str(&pods::last_words(&cluster, pod).await);
+        message.push_str(&pods::last_lines(&cluster, pod).await);
     }
     if left > 0 {
         message.push_str(&format!("\n  and {left} more pods that are not ready"));

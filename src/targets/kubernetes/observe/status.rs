@@ -150,7 +150,7 @@ fn component(pod: &Pod) -> Option<Component> {
     let state = match &trouble {
         _ if pods::is_leaving(pod) => ComponentState::Stopping,
         None => ComponentState::Ready,
-        Some(trouble) if trouble.hopeless || trouble.ended => ComponentState::Crashed,
+        Some(trouble) if trouble.permanent || trouble.ended => ComponentState::Crashed,
         Some(_) => ComponentState::Starting,
     };
     let spec = pod.spec.as_ref();

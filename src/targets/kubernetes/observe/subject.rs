@@ -18,7 +18,7 @@ use crate::targets::kubernetes::client::cluster::Cluster;
 use crate::targets::kubernetes::client::cluster::MANAGER;
 use crate::targets::kubernetes::client::fault::Doing;
 use crate::targets::kubernetes::client::object::Object;
-use crate::targets::kubernetes::client::tunnel::{self, Tunnel};
+use crate::targets::kubernetes::client::tunnel::{self, Destination, Tunnel};
 use crate::targets::kubernetes::client::write::apply;
 use crate::targets::kubernetes::observe::pods::{self, is_ready};
 use crate::targets::kubernetes::observe::rollout::Waiting;
@@ -62,18 +62,16 @@ impl Kubernetes {
         let secret = self.secret(&cluster, &mounted).await?;
         let probe_secret = self.required(&secret, &mounted, names::PROBE_SECRET)?;
         let mut ways = Vec::new();
-        let url = tunnel::open(
-            &cluster,
-            self.name(),
-            Some("service"),
-            replicas.clone(),
-            names::container_port(stack),
-        )
-        .await?;
+        let public = Destination {
+            component: Some("service"),
+            pods: replicas.clone(),
+            port: names::container_port(stack),
+        };
+        let url = tunnel::open(&cluster, self.name(), public).await?;
         let mut admins = Vec::new();
         for name in replicas {
-            let way =
-                tunnel::open(&cluster, self.name(), None, vec![name.clone()], admin_port(stack)).await?;
+            let admin = Destination { component: None, pods: vec![name.clone()], port: admin_port(stack) };
+            let way = tunnel::open(&cluster, self.name(), admin).await?;
             admins.push(Replica { name, admin: format!("http://{}", way.address) });
             ways.push(way.task);
         }
@@ -134,7 +132,7 @@ impl Kubernetes {
                 .hint("appforge status")
                 .into());
         }
-        tunnel::open(cluster, self.name(), Some(component), pods, port).await
+        tunnel::open(cluster, self.name(), Destination { component: Some(component), pods, port }).await
     }
 
     async fn secret(&self, cluster: &Cluster, name: &str) -> Result<serde_json::Value> {

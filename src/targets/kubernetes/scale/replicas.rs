@@ -26,15 +26,19 @@ pub enum Handover {
     Keep(u32),
 }
 
-/// Prepares the wanted Deployment. `wanted` is the autoscaler's floor or the fixed number; `explicit` says that the user
-/// asked for it just now.
-pub fn prepare(
-    deployment: &mut Object,
-    live: Option<&Object>,
-    wanted: u32,
-    autoscaled: bool,
-    explicit: bool,
-) -> Handover {
+/// How many replicas are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// The autoscaler's floor, or the fixed number.
+    pub replicas: u32,
+    pub autoscaled: bool,
+    /// Whether the user asked for the number just now.
+    pub explicit: bool,
+}
+
+/// Prepares the wanted Deployment.
+pub fn prepare(deployment: &mut Object, live: Option<&Object>, request: Request) -> Handover {
+    let Request { replicas: wanted, autoscaled, explicit } = request;
     let running =
         live.and_then(|live| live.at("/spec/replicas")?.as_u64()).and_then(|n| u32::try_from(n).ok());
     let ours = live.is_some_and(owns_replicas);
@@ -94,6 +98,10 @@ mod tests {
     use crate::targets::kubernetes::client::kind::Kind;
     use serde_json::json;
 
+    fn request(replicas: u32, autoscaled: bool, explicit: bool) -> Request {
+        Request { replicas, autoscaled, explicit }
+    }
+
     fn deployment(value: Value) -> Object {
         let mut object =
             Object::new(Kind::find("apps/v1", "Deployment").unwrap(), json!({"metadata": {"name": "a"}}))
@@ -116,13 +124,13 @@ mod tests {
     #[test]
     fn an_autoscaler_gets_the_number_that_runs_and_never_a_default_of_one() {
         let mut wanted = deployment(json!({}));
-        assert_eq!(prepare(&mut wanted, None, 3, true, false), Handover::Give(3));
+        assert_eq!(prepare(&mut wanted, None, request(3, true, false)), Handover::Give(3));
         assert_eq!(
-            prepare(&mut wanted, Some(&live(5, MANAGER, "Apply", None)), 3, true, false),
+            prepare(&mut wanted, Some(&live(5, MANAGER, "Apply", None)), request(3, true, false)),
             Handover::Give(5)
         );
         let scaled = live(7, "kube-controller-manager", "Update", None);
-        assert_eq!(prepare(&mut wanted, Some(&scaled), 3, true, false), Handover::None);
+        assert_eq!(prepare(&mut wanted, Some(&scaled), request(3, true, false)), Handover::None);
         assert_eq!(wanted.at("/spec/replicas"), None);
     }
 
@@ -131,7 +139,7 @@ mod tests {
         let scaled = live(5, "kubectl", "Update", Some("3"));
         let prepared = |wanted: u32, explicit: bool| {
             let mut object = deployment(json!({"replicas": wanted}));
-            let handover = prepare(&mut object, Some(&scaled), wanted, false, explicit);
+            let handover = prepare(&mut object, Some(&scaled), request(wanted, false, explicit));
             (handover, object.at("/spec/replicas").cloned())
         };
         assert_eq!(prepared(3, false), (Handover::Keep(5), None));
@@ -145,7 +153,7 @@ mod tests {
     fn our_own_number_is_simply_applied() {
         let mut object = deployment(json!({"replicas": 4}));
         let before = live(3, MANAGER, "Apply", Some("3"));
-        assert_eq!(prepare(&mut object, Some(&before), 4, false, false), Handover::None);
+        assert_eq!(prepare(&mut object, Some(&before), request(4, false, false)), Handover::None);
         assert_eq!((object.at("/spec/replicas"), object.annotation(ASKED)), (Some(&json!(4)), Some("4")));
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Report;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event, build};
-use crate::targets::local::supervisor::board::Board;
+use crate::targets::local::supervisor::components::Components;
 use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::ownership::Owner;
@@ -33,7 +33,7 @@ pub struct Control {
     /// The stack; whoever holds it changes it.
     pub running: Arc<Mutex<Running>>,
     /// What is shown at any time.
-    pub board: Board,
+    pub components: Components,
     /// Whose stack it is, by the last change.
     pub owner: watch::Sender<Option<Owner>>,
     /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
@@ -55,7 +55,7 @@ pub fn router(control: Control) -> Router {
 
 async fn status(State(control): State<Control>) -> Json<Answer> {
     let owner = control.owner.borrow().clone();
-    Json(Answer { build: build(), pid: std::process::id(), owner, status: control.board.status() })
+    Json(Answer { build: build(), pid: std::process::id(), owner, status: control.components.status() })
 }
 
 async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {
@@ -107,12 +107,12 @@ where
 {
     let (sender, receiver) = mpsc::unbounded_channel();
     let events = Events::to(sender);
-    let board = control.board.clone();
+    let components = control.components.clone();
     let work = work(control, events.clone());
     tokio::spawn(async move {
         let outcome = work.await;
         events.send(match outcome {
-            Ok(plan) => Event::Done { plan, status: board.status() },
+            Ok(plan) => Event::Done { plan, status: components.status() },
             Err(error) => Event::Failed { report: Report::from(&error) },
         });
     });

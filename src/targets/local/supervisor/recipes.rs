@@ -1,16 +1,16 @@
 //! How each component is run: the program, its arguments, its environment. Starts nothing.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use appforge_service::contract::variable;
 
-use crate::targets::local::lifeline::SELF;
+use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::data::DataFolder;
-use crate::targets::local::supervisor::keeper::Recipe;
+use crate::targets::local::supervisor::managed::Recipe;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::status::Kind;
 
@@ -114,19 +114,18 @@ pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) 
     all
 }
 
-/// How to run a replica.
+/// How to run a replica on its public and its admin socket.
 ///
 /// # Errors
-/// When the public socket has no address.
+/// When a socket has no address.
 pub(super) fn replica(
     number: u32,
     replicas: u32,
     environment: &BTreeMap<String, Setting>,
-    public: Arc<TcpListener>,
-    admin: (Arc<TcpListener>, SocketAddr),
+    [public, admin]: [Arc<TcpListener>; 2],
 ) -> std::io::Result<Recipe> {
     let name = format!("service-{number}");
-    let address = public.local_addr()?.to_string();
+    let (address, admin_address) = (public.local_addr()?, admin.local_addr()?);
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     variables.insert(variable::REPLICA_ID.into(), name.clone());
@@ -135,13 +134,13 @@ pub(super) fn replica(
     variables.insert(variable::RATE_LIMIT_REPLICAS.into(), replicas.to_string());
     Ok(Recipe {
         name,
-        program: [SELF, "serve", "--public", &address, "--admin", &admin.1.to_string()]
+        program: [SELF, "serve", "--public", &address.to_string(), "--admin", &admin_address.to_string()]
             .map(Into::into)
             .into(),
         environment: variables,
-        sockets: vec![("public", public), ("admin", admin.0)],
+        sockets: vec![("public", public), ("admin", admin)],
         data: None,
-        probe: Probe::Service(admin.1),
+        probe: Probe::Service(admin_address),
         grace: SERVICE_GRACE,
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpSocket;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::supervisor::keeper::SharedRecord;
+use crate::targets::local::supervisor::managed::SharedRecord;
 use crate::targets::local::supervisor::recipes::{store_name, usual_port};
 use crate::targets::port::taken;
 use crate::targets::status::Kind;

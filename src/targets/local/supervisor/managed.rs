@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::guard;
 use crate::targets::local::leftovers::{MARK, Process, Record};
-use crate::targets::local::lifeline::{SELF, inherited};
-use crate::targets::local::supervisor::board::View;
+use crate::targets::local::parent_death::{SELF, inherited};
+use crate::targets::local::supervisor::components::View;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
@@ -32,7 +32,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// A process that was ready as long as this starts again with the first pause.
 const STEADY: Duration = Duration::from_secs(10);
 /// Ended this often before it was ready: it will not become ready.
-const HOPELESS: u32 = 3;
+const MOST_ENDS: u32 = 3;
 /// How long the last output of a process that ended may take to arrive.
 const TRAILING_OUTPUT: Duration = Duration::from_millis(200);
 /// How long the guard of a program may take to end all that the program started.
@@ -65,19 +65,19 @@ impl Recipe {
     }
 }
 
-/// A process that is kept running until [`Keeper::stop`]. Dropped without it, the process is killed.
+/// A process that is kept running until [`ManagedProcess::stop`]. Dropped without it, the process is killed.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct ManagedProcess {
     recipe: Recipe,
     view: watch::Receiver<View>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// The record of processes, shared by all keepers.
+/// The record of processes, shared by all processes.
 pub type SharedRecord = Arc<Mutex<Record>>;
 
-impl Keeper {
+impl ManagedProcess {
     /// Starts keeping the process of `recipe`.
     pub fn start(recipe: Recipe, log: Log, record: SharedRecord) -> Self {
         let (sender, view) = watch::channel(View::default());
@@ -105,7 +105,7 @@ impl Keeper {
         let name = &self.recipe.name;
         let hint = format!("appforge logs {name}");
         let mut view = self.view.clone();
-        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= HOPELESS);
+        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= MOST_ENDS);
         let view = match timeout(limit, wait).await {
             Err(_) => {
                 let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
 
-/// What a component tells of itself.
+/// What a component reports of itself.
 #[derive(Clone, Debug)]
 pub struct View {
     /// What it does now.
@@ -38,7 +38,7 @@ impl Default for View {
     }
 }
 
-/// One line of the board.
+/// One component.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What it is.
@@ -47,7 +47,7 @@ pub struct Entry {
     pub endpoint: Option<String>,
     /// Which program it is.
     pub program: String,
-    /// What it tells; `None` for what others run.
+    /// What it reports; `None` for what others run.
     pub view: Option<watch::Receiver<View>>,
     /// Its data, when it has any of ours.
     pub(super) data: Option<Arc<DataFolder>>,
@@ -55,7 +55,7 @@ pub struct Entry {
 
 /// All components, readable at any time.
 #[derive(Clone, Debug, Default)]
-pub struct Board {
+pub struct Components {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -67,8 +67,8 @@ struct Inner {
     entries: BTreeMap<(Kind, u32), (String, Entry)>,
 }
 
-impl Board {
-    /// Sets the head of the board.
+impl Components {
+    /// Sets what the stack is called, where it answers and how many replicas it should have.
     pub fn head(&self, name: &str, url: Option<String>, desired: u32) {
         let mut inner = self.lock();
         inner.name = name.to_owned();
@@ -76,12 +76,12 @@ impl Board {
         inner.desired = desired;
     }
 
-    /// Puts a component on the board; `number` orders those of one kind.
+    /// Adds or replaces a component; `number` orders those of one kind.
     pub fn set(&self, number: u32, name: impl Into<String>, entry: Entry) {
         self.lock().entries.insert((entry.kind, number), (name.into(), entry));
     }
 
-    /// Takes a component off the board.
+    /// Removes a component.
     pub fn remove(&self, kind: Kind, number: u32) {
         self.lock().entries.remove(&(kind, number));
     }
