@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ use crate::targets::interrupt::interruptible;
 use crate::targets::kubernetes::Kubernetes;
 use crate::targets::local::Local;
 use crate::targets::lock::Lock;
-use crate::targets::logs::LogsRequest;
+use crate::targets::logs::{Line, LogsRequest};
 use crate::targets::ownership::Claim;
 use crate::targets::plan::Plan;
 use crate::targets::progress::{Progress, Say};
@@ -96,34 +96,22 @@ impl Target {
     }
 
     /// What does not fit in the documents, as `render` reports it too.
-    ///
-    /// # Errors
-    /// When they cannot be rendered.
     pub fn findings(&self) -> Result<Vec<lint::Finding>> {
         with!(self, backend => backend.findings())
     }
 
     /// What `up` would do; changes nothing.
-    ///
-    /// # Errors
-    /// When the target cannot be reached, or refuses the stack.
     pub async fn plan(&self, change: &Change, judge: Judge) -> Result<Plan> {
         with!(self, backend => backend.plan(change, judge, &|line| self.out.say(line)).await)
     }
 
     /// Brings the stack to what the file says and waits until it is ready. After a failure or an interruption, the next call
-    /// continues where this one stopped.
-    ///
-    /// # Errors
-    /// Each obstacle by its own exit status and next command.
+    /// continues where this one stopped. Each obstacle is an error with its own exit status and next command.
     pub async fn up(&self, change: &Change) -> Result<Outcome> {
         self.converge(Verb::Up, change).await
     }
 
-    /// The same for a stack that is up.
-    ///
-    /// # Errors
-    /// Exit 4 when it is not; else as [`Target::up`].
+    /// The same for a stack that is up; exit 4 when it is not.
     pub async fn scale(&self, change: &Change) -> Result<Outcome> {
         with!(self, backend => backend.require_up().await)?;
         self.converge(Verb::Scale, change).await
@@ -139,49 +127,33 @@ impl Target {
                 }
                 backend.up(change, say).await
             };
-            let (outcome, took) = self.change(verb, &**backend, work).await?;
-            Ok(Outcome { took, ..outcome })
+            self.timed(verb, &**backend, work).await
         })
     }
 
-    /// Replaces every replica, one after the other.
-    ///
-    /// # Errors
-    /// Exit 4 when the stack is not up; else as [`Target::up`].
+    /// Replaces every replica, one after the other; exit 4 when the stack is not up.
     pub async fn restart(&self, change: &Change) -> Result<Outcome> {
         with!(self, backend => {
             backend.require_up().await?;
-            let work = async |say: Say<'_>| backend.restart(change, say).await;
-            let (outcome, took) = self.change(Verb::Restart, &**backend, work).await?;
-            Ok(Outcome { took, ..outcome })
+            self.timed(Verb::Restart, &**backend, async |say| backend.restart(change, say).await).await
         })
     }
 
-    /// The revisions that the target keeps, the newest last.
-    ///
-    /// # Errors
-    /// Exit 2 on a target that keeps none, exit 4 when the stack is not up.
+    /// The revisions that the target keeps, the newest last; exit 2 on a target that keeps none.
     pub async fn history(&self) -> Result<Vec<Revision>> {
         with!(self, backend => backend.history().await)
     }
 
-    /// Returns to an earlier revision.
-    ///
-    /// # Errors
-    /// Exit 2 when there is no such revision; else as [`Target::up`].
+    /// Returns to an earlier revision; exit 2 when there is no such one.
     pub async fn rollback(&self, revision: u64, change: &Change) -> Result<Outcome> {
         with!(self, backend => {
             let work = async |say: Say<'_>| backend.rollback(revision, change, say).await;
-            let (outcome, took) = self.change(Verb::Rollback, &**backend, work).await?;
-            Ok(Outcome { took, ..outcome })
+            self.timed(Verb::Rollback, &**backend, work).await
         })
     }
 
     /// Stops the stack. With `volumes` its data is removed once `confirm` has agreed to the loss; `None` when it has not, and
     /// then nothing is changed.
-    ///
-    /// # Errors
-    /// When the target cannot be reached, or the stack does not end in time.
     pub async fn down(
         &self,
         volumes: bool,
@@ -194,68 +166,59 @@ impl Target {
                 return Ok(None);
             }
             let work = async |say: Say<'_>| backend.down(&remains, volumes, say).await;
-            Ok(Some(self.change(Verb::Down, &**backend, work).await?.0))
+            self.change(Verb::Down, &**backend, work).await.map(Some)
         })
     }
 
     /// What runs now, also while the stack is down.
-    ///
-    /// # Errors
-    /// When the target cannot be reached.
     pub async fn status(&self) -> Result<Status> {
         with!(self, backend => backend.status().await)
     }
 
     /// Processes that a crash left behind, with their ids; the next `up` ends them.
-    ///
-    /// # Errors
-    /// When they cannot be looked for.
     pub fn leftovers(&self) -> Result<Vec<(String, u32)>> {
         with!(self, backend => backend.leftovers())
     }
 
-    /// Hands log lines to `sink` until that returns `false`.
-    ///
-    /// # Errors
-    /// Exit 4 when there are no logs and the stack is not up, exit 2 for an unknown component.
+    /// Hands log lines to `sink` until that returns `false`. Exit 4 when there are no logs and the stack is not up, exit 2 for an
+    /// unknown component.
     pub async fn logs(
         &self,
         request: &LogsRequest,
-        mut sink: impl FnMut(Vec<crate::targets::logs::Line>) -> Result<bool>,
+        mut sink: impl FnMut(Vec<Line>) -> Result<bool>,
     ) -> Result<()> {
         with!(self, backend => backend.logs(request, &mut sink).await)
     }
 
-    /// The running stack, for `verify` and `load`.
-    ///
-    /// # Errors
-    /// Exit 4 when it is not up, or its target cannot be reached.
+    /// The running stack, for `verify` and `load`; exit 4 when it is not up.
     pub async fn subject(&self) -> Result<Subject> {
         with!(self, backend => backend.subject().await)
     }
 
     /// The autoscaler, where there is one; one that was just created is given time to look first.
-    ///
-    /// # Errors
-    /// When the target cannot be reached.
     pub async fn settled_autoscaler(&self, say: Say<'_>) -> Result<Option<Autoscaler>> {
         with!(self, backend => backend.settled_autoscaler(say).await)
     }
 
     /// Stops or starts Redis alone and waits until that is done, for a drill.
-    ///
-    /// # Errors
-    /// When the stack is not up, or Redis is external.
     pub async fn switch_redis(&self, on: bool) -> Result<()> {
         with!(self, backend => backend.switch_redis(on).await)
     }
 
     /// What the target requires, with a fix for what is missing.
-    ///
-    /// # Errors
-    /// When the machine cannot be looked at.
     pub async fn doctor(&self) -> Result<Vec<Finding>> {
         with!(self, backend => backend.doctor().await)
+    }
+
+    async fn timed<B: Backend>(
+        &self,
+        verb: Verb,
+        backend: &B,
+        work: impl AsyncFnOnce(Say<'_>) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let since = Instant::now();
+        let outcome = self.change(verb, backend, work).await?;
+        Ok(Outcome { took: since.elapsed(), ..outcome })
     }
 
     /// Runs one change: no other command changes the stack meanwhile, a signal ends the wait, and progress is shown.
@@ -264,13 +227,11 @@ impl Target {
         verb: Verb,
         backend: &B,
         work: impl AsyncFnOnce(Say<'_>) -> Result<T>,
-    ) -> Result<(T, Duration)> {
-        let since = Instant::now();
+    ) -> Result<T> {
         let progress = Progress::new(self.out);
         let say = |message: &str| progress.show(message);
         let lock = async { Lock::of_command(backend.lock_file()?, verb.as_str(), say).await };
         let _lock = interruptible(lock, "nothing was changed").await?;
-        let done = interruptible(work(&say), backend.when_interrupted(verb)).await?;
-        Ok((done, since.elapsed()))
+        interruptible(work(&say), backend.when_interrupted(verb)).await
     }
 }

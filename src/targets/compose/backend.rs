@@ -9,7 +9,7 @@ use crate::files;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
-use crate::targets::compose::observe::container::Container;
+use crate::targets::compose::observe::Container;
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::not_up;
 use crate::targets::finding::Finding;

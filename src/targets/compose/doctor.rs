@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::machine;

@@ -13,7 +13,7 @@ use crate::render::{self, Document, Overrides};
 use crate::stack::{Stack, TargetKind};
 use crate::targets::change;
 use crate::targets::compose::apply::cli::Cli;
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::Engine;
 use crate::targets::ownership::Claim;
 use crate::targets::progress::Say;
 

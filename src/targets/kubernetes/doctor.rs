@@ -12,9 +12,7 @@ use kube::api::{ListParams, PostParams};
 
 use crate::render::context::compose::external;
 use crate::targets::finding::{Finding, Verdict};
-use crate::targets::kubernetes::client::cluster::AT_ONCE;
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::Doing;
+use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing};
 use crate::targets::kubernetes::session::{Kubernetes, LOOK};
 
 /// The oldest version whose API has all that documents say.

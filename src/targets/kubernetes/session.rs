@@ -10,8 +10,7 @@ use tokio::time::Instant;
 use crate::error::Failure;
 use crate::stack::Stack;
 use crate::targets::change;
-use crate::targets::kubernetes::client::cluster::{Choice, Cluster};
-use crate::targets::kubernetes::client::once::Once;
+use crate::targets::kubernetes::client::{Choice, Cluster, Once};
 use crate::targets::ownership::Claim;
 use crate::targets::progress::Say;
 

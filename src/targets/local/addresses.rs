@@ -21,9 +21,6 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 impl Local {
     /// The external addresses of the stack, and which of them are new to replicas that run.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
     pub(super) async fn addresses(&self, desired: &Desired) -> Result<Vec<Address>> {
         let wanted = external(&self.stack);
         let mut addresses = Address::all(wanted.mongodb.is_some(), wanted.redis.is_some());
@@ -39,9 +36,6 @@ impl Local {
     }
 
     /// Writes the external addresses of the stack to where replicas read them.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub(super) fn keep_addresses(&self) -> Result<()> {
         stores::keep_addresses(&self.stack, &Secrets::of(self.layout.root()))
     }

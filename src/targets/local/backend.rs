@@ -6,15 +6,17 @@ use anyhow::Result;
 
 use super::{Local, addresses, stores};
 use crate::files;
+use crate::secrets::Secrets;
 use crate::stack::Stack;
+use crate::stack::values::Secret;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
-use crate::targets::status::Status;
-use crate::targets::subject::Subject;
+use crate::targets::status::{ComponentState, Kind, Replicas, Status};
+use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
 
 impl Backend for Local {
     /// The data of the stores, each with its size in bytes.
@@ -97,7 +99,17 @@ impl Backend for Local {
     }
 
     async fn status(&self) -> Result<Status> {
-        self.current_status().await
+        Ok(match self.answering().await? {
+            Some((_, answer)) => answer.status,
+            None => Status {
+                stack: self.stack.name.to_string(),
+                target: "local".into(),
+                url: None,
+                replicas: Replicas { desired: self.stack.service.replicas, ready: 0 },
+                components: Vec::new(),
+                cluster: None,
+            },
+        })
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
@@ -105,7 +117,34 @@ impl Backend for Local {
     }
 
     async fn subject(&self) -> Result<Subject> {
-        self.running_subject().await
+        self.running().await?;
+        let (stack, status) = (&self.stack, self.status().await?);
+        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
+            let component = status.components.iter().find(|component| component.kind == kind);
+            match component.and_then(|component| component.endpoint.as_ref()) {
+                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
+                None => external.cloned().unwrap_or_else(|| Secret::new("")),
+            }
+        };
+        let replicas = status
+            .components
+            .iter()
+            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
+        let replicas = replicas.filter_map(|component| {
+            Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
+        });
+        Ok(Subject {
+            url: status.url.clone().unwrap_or_default(),
+            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
+            desired: stack.service.replicas,
+            replicas: replicas.collect(),
+            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
+            redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
+            autoscaler: None,
+            detour: None,
+            redis_back_within: REDIS_BACK_WITHIN,
+            ways: Ways::default(),
+        })
     }
 
     async fn switch_redis(&self, on: bool) -> Result<()> {

@@ -28,7 +28,6 @@ use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::environment::environment;
-use crate::stack::values::Secret;
 use crate::targets::change::not_up;
 use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
@@ -36,8 +35,7 @@ use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::protocol::{Answer, Desired, Setting, build};
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
-use crate::targets::status::{ComponentState, Kind, Replicas, Status};
-use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
+use crate::targets::status::{Kind, Status};
 
 /// How long a supervisor that has nothing left to do may take to end.
 const LEAVING: Duration = Duration::from_secs(10);
@@ -147,9 +145,6 @@ impl Local {
     }
 
     /// Stops everything and waits until the supervisor is gone.
-    ///
-    /// # Errors
-    /// When it does not end.
     async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
         let plan = client.down(progress).await?;
         self.gone("appforge down").await?;
@@ -165,9 +160,6 @@ impl Local {
     }
 
     /// What `up` would do; with the stack down, everything.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
     async fn plan_of(&self, desired: &Desired) -> Result<Plan> {
         match self.answering().await? {
             Some((client, answer)) if answer.build == build() => client.plan(desired).await,
@@ -176,63 +168,7 @@ impl Local {
         }
     }
 
-    /// The status, also while the stack is down.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
-    async fn current_status(&self) -> Result<Status> {
-        Ok(match self.answering().await? {
-            Some((_, answer)) => answer.status,
-            None => Status {
-                stack: self.stack.name.to_string(),
-                target: "local".into(),
-                url: None,
-                replicas: Replicas { desired: self.stack.service.replicas, ready: 0 },
-                components: Vec::new(),
-                cluster: None,
-            },
-        })
-    }
-
-    /// The running stack.
-    ///
-    /// # Errors
-    /// Exit 4 when it is down.
-    async fn running_subject(&self) -> Result<Subject> {
-        self.running().await?;
-        let (stack, status) = (&self.stack, self.current_status().await?);
-        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
-            let component = status.components.iter().find(|component| component.kind == kind);
-            match component.and_then(|component| component.endpoint.as_ref()) {
-                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
-                None => external.cloned().unwrap_or_else(|| Secret::new("")),
-            }
-        };
-        let replicas = status
-            .components
-            .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
-        let replicas = replicas.filter_map(|component| {
-            Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
-        });
-        Ok(Subject {
-            url: status.url.clone().unwrap_or_default(),
-            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
-            desired: stack.service.replicas,
-            replicas: replicas.collect(),
-            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
-            redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
-            autoscaler: None,
-            detour: None,
-            redis_back_within: REDIS_BACK_WITHIN,
-            ways: Ways::default(),
-        })
-    }
-
     /// Processes that a crash left behind, by component; the next `up` clears them away.
-    ///
-    /// # Errors
-    /// When the record cannot be read.
     fn left_processes(&self) -> Result<Vec<(String, u32)>> {
         let record = Record::load(&self.layout.processes())?;
         let root = self.layout.root();
@@ -260,9 +196,6 @@ impl Local {
     }
 
     /// Ends supervisors whose folder was removed while they ran, and returns how many there were.
-    ///
-    /// # Errors
-    /// When one does not end.
     async fn end_lost(&self, mut progress: impl FnMut(&str)) -> Result<usize> {
         let lost = self.lost()?;
         for process in &lost {
@@ -295,9 +228,6 @@ impl Local {
     }
 
     /// Ends what a crash left behind.
-    ///
-    /// # Errors
-    /// When one does not end.
     async fn reap(&self) -> Result<Vec<String>> {
         let mut record = Record::load(&self.layout.processes())?;
         let mut ended = record.reap().await?;

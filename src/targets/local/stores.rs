@@ -63,9 +63,6 @@ pub(super) fn secret_name(kind: Kind) -> String {
 }
 
 /// Writes the addresses of external stores to the files that replicas read when they start.
-///
-/// # Errors
-/// When a file cannot be written.
 pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
     let stores = [
         (Kind::Mongodb, stack.mongodb.mode, &stack.mongodb.uri),

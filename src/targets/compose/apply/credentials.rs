@@ -14,7 +14,7 @@ use crate::render::context::compose::{STORE_USER, external};
 use crate::render::hex;
 use crate::secrets::Secrets;
 use crate::stack::values::Secret;
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 
 const MONGODB: &str = "mongodb_password";

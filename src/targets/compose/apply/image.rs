@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::Engine;
 use crate::targets::image::{Fingerprint, REPOSITORY, architecture, fingerprint, is_packed_name, pack};
 
 /// The image in the engine.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
 
-use crate::targets::compose::observe::engine::{Engine, is_missing};
+use crate::targets::compose::observe::{Engine, is_missing};
 use crate::targets::compose::session::Compose;
 use crate::targets::ownership::{Owner, Scope};
 use crate::targets::progress::Say;
@@ -76,9 +76,6 @@ impl Compose {
     }
 
     /// Removes the record, with the data that it is about.
-    ///
-    /// # Errors
-    /// When the engine refuses.
     pub(crate) async fn forget_owner(&self, engine: &Engine) -> Result<()> {
         match engine.docker.remove_volume(&self.marker(), None::<RemoveVolumeOptions>).await {
             Err(error) if !is_missing(&error) => Err(error.into()),

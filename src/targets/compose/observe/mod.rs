@@ -7,3 +7,7 @@ pub(crate) mod logs;
 pub(crate) mod ready;
 pub(crate) mod status;
 pub(crate) mod subject;
+
+pub(crate) use container::{Container, State};
+pub(crate) use engine::{Engine, is_missing};
+pub(crate) use gateway::Gateway;

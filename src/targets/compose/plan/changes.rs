@@ -10,7 +10,7 @@ use crate::render::context::compose::BUNDLED_IMAGE;
 use crate::stack::yaml;
 use crate::targets::compose::apply::converge::replicas_of;
 use crate::targets::compose::apply::image;
-use crate::targets::compose::observe::container::Container;
+use crate::targets::compose::observe::Container;
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::plan::{Action, Plan};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::stack::yaml;
-use crate::targets::compose::observe::container::{Container, State};
+use crate::targets::compose::observe::{Container, State};
 use crate::targets::compose::plan::changes::Wanted;
 use crate::targets::compose::plan::trial::{GATEWAY_CHECK, Outcome, Trial};
 use crate::targets::compose::session::Session;

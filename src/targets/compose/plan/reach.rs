@@ -10,8 +10,7 @@ use crate::render::context::compose::external;
 use crate::stack::values::Secret;
 use crate::targets::address::{ANSWER, Address, Tried};
 use crate::targets::compose::apply::converge::replicas_of;
-use crate::targets::compose::observe::container::Container;
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::{Container, Engine};
 use crate::targets::compose::plan::trial::{Outcome, REACH, Trial};
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
@@ -45,9 +44,6 @@ impl Session<'_> {
 
 impl Compose {
     /// What the user should know of the addresses with which the stack runs, one sentence each.
-    ///
-    /// # Errors
-    /// When the engine cannot be reached.
     pub(crate) async fn unreachable(&self, strict: bool, say: Say<'_>) -> Result<Vec<String>> {
         let found = self.external_addresses()?;
         let engine = self.engine().await?;

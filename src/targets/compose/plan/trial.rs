@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 
 /// What trials are for, as their containers are called.
@@ -54,9 +54,6 @@ impl Compose {
     }
 
     /// Removes what a killed command left: the containers of trials hold addresses with their credentials.
-    ///
-    /// # Errors
-    /// When the engine refuses.
     pub(crate) async fn remove_trials(&self, engine: &Engine) -> Result<()> {
         for purpose in [GATEWAY_CHECK, REACH] {
             engine.stop_and_remove(&self.trial_name(purpose), Duration::ZERO).await?;

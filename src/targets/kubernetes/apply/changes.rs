@@ -11,9 +11,8 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::kubernetes::apply::compare::{differences, missing};
 use crate::targets::kubernetes::apply::immutable;
 use crate::targets::kubernetes::apply::leftovers::{claims, described};
-use crate::targets::kubernetes::client::cluster::{AT_ONCE, Cluster, MANAGER};
-use crate::targets::kubernetes::client::object::{Object, STACK_LABEL, received};
-use crate::targets::kubernetes::observe::inventory::{Inventory, NamespaceState};
+use crate::targets::kubernetes::client::{AT_ONCE, Cluster, MANAGER, Object, STACK_LABEL, received};
+use crate::targets::kubernetes::observe::{Inventory, NamespaceState};
 use crate::targets::plan::{Action, Plan};
 
 /// How a plan is made.

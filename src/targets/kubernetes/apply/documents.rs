@@ -7,17 +7,11 @@ use serde_json::Value;
 use crate::render::lint::{Finding, lint};
 use crate::render::{self, Document, Overrides};
 use crate::stack::TargetKind;
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::Doing;
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::object::{self, Object};
+use crate::targets::kubernetes::client::{Cluster, Doing, Kind, Object, object};
 use crate::targets::kubernetes::session::Kubernetes;
 
 impl Kubernetes {
     /// What does not fit in the documents, as `render` reports it too.
-    ///
-    /// # Errors
-    /// When they cannot be rendered.
     pub(crate) fn unfit(&self) -> Result<Vec<Finding>> {
         Ok(lint(&self.stack, TargetKind::Kubernetes, &self.rendered(Overrides::default())?))
     }

@@ -12,12 +12,10 @@ use kube::runtime::watcher::{self, Event, watcher};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
 use crate::targets::kubernetes::apply::leftovers::{described, is_copy};
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::{Doing, timed_out};
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::object::{self, Object, STACK_LABEL, received};
-use crate::targets::kubernetes::client::write::{remove, wait_until_deleted};
-use crate::targets::kubernetes::observe::inventory::{Inventory, NamespaceState};
+use crate::targets::kubernetes::client::{
+    Cluster, Doing, Kind, Object, STACK_LABEL, object, received, remove, timed_out, wait_until_deleted,
+};
+use crate::targets::kubernetes::observe::{Inventory, NamespaceState};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
 
 /// What `down` finds.
@@ -43,9 +41,6 @@ impl Remains {
 
 impl Kubernetes {
     /// Looks for what `down` would delete.
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached or forbids to look.
     pub(crate) async fn look_for_remains(&self, timeout: Duration) -> Result<Remains> {
         let cluster = self.connect(timeout).await?;
         let mut inventory = Inventory::look(&cluster, self.name()).await?;

@@ -13,8 +13,7 @@ use tokio::process::Command;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::image::{Fingerprint, architecture, fingerprint, is_packed_name, pack};
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::{Doing, is_forbidden};
+use crate::targets::kubernetes::client::{Cluster, Doing, is_forbidden};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
 
 /// Where a node's containerd listens, when the node is this machine: containerd's own, k3s's, MicroK8s's.

@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::is_invalid;
-use crate::targets::kubernetes::client::object::Object;
+use crate::targets::kubernetes::client::{Cluster, Object, is_invalid};
 
 /// The fields of a StatefulSet that stay what they were made as.
 const STATEFUL_SET: [&str; 4] = ["serviceName", "podManagementPolicy", "selector", "volumeClaimTemplates"];

@@ -12,12 +12,8 @@ use serde_json::Value;
 
 use crate::render::context::kubernetes::names;
 use crate::targets::kubernetes::apply::mounted::{Mounted, copy_name};
-use crate::targets::kubernetes::client::fault::{Doing, is_forbidden};
-use crate::targets::kubernetes::client::list::list;
-use crate::targets::kubernetes::client::object::{Object, STACK_LABEL};
-use crate::targets::kubernetes::client::write::remove;
-use crate::targets::kubernetes::observe::inventory::Inventory;
-use crate::targets::kubernetes::observe::pods;
+use crate::targets::kubernetes::client::{Doing, Object, STACK_LABEL, is_forbidden, list, remove};
+use crate::targets::kubernetes::observe::{Inventory, pods};
 use crate::targets::kubernetes::session::Session;
 
 /// A copy this young may be that of a colleague's `up`, whose Deployment does not name it yet.
@@ -25,9 +21,6 @@ const YOUNG: SignedDuration = SignedDuration::from_mins(10);
 
 impl Session<'_> {
     /// Removes pods that tried addresses for a command that was cut off.
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached or forbids it.
     pub(crate) async fn sweep(&self) -> Result<()> {
         let cluster = &self.cluster;
         let api = cluster.api::<Pod>();
@@ -45,9 +38,6 @@ impl Session<'_> {
 
     /// Removes the copies of credentials that neither a ReplicaSet nor `wanted` (a digest) names. Returns what could not be
     /// removed, for people.
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached.
     pub(crate) async fn prune_copies(&self, inventory: &Inventory, wanted: &str) -> Result<Vec<String>> {
         let (cluster, say) = (&self.cluster, self.say);
         let service = names::service(self.stack);

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::render::context::kubernetes::names::{CREDENTIALS, OWN_SECRETS};
-use crate::targets::kubernetes::client::object::Object;
+use crate::targets::kubernetes::client::Object;
 
 /// Digits of the digest that names a content of the service's Secret.
 pub const DIGITS: usize = 16;

@@ -9,11 +9,8 @@ use crate::render::context::kubernetes::names;
 use crate::stack::values::Secret;
 use crate::targets::kubernetes::apply::mounted::{self, TEMPLATE};
 use crate::targets::kubernetes::apply::secrets::{Credentials, keyed_digest};
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::is_forbidden;
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::object::{Object, api, received};
-use crate::targets::kubernetes::observe::inventory::Inventory;
+use crate::targets::kubernetes::client::{Cluster, Kind, Object, api, is_forbidden, received};
+use crate::targets::kubernetes::observe::Inventory;
 use crate::targets::kubernetes::session::Session;
 
 impl Session<'_> {

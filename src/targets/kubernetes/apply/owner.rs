@@ -5,11 +5,9 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::client::cluster::{Cluster, MANAGER};
-use crate::targets::kubernetes::client::fault::{Doing, is_forbidden};
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::object::{self, Object, received};
-use crate::targets::kubernetes::client::write::{apply, remove};
+use crate::targets::kubernetes::client::{
+    Cluster, Doing, Kind, MANAGER, Object, apply, is_forbidden, object, received, remove,
+};
 use crate::targets::kubernetes::session::Kubernetes;
 use crate::targets::ownership::{Owner, Scope};
 use crate::targets::progress::Say;

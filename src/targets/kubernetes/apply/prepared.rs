@@ -6,8 +6,8 @@ use crate::targets::kubernetes::apply::changes::{Changes, ObjectChange};
 use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::Credentials;
-use crate::targets::kubernetes::client::object::Object;
-use crate::targets::kubernetes::observe::inventory::Inventory;
+use crate::targets::kubernetes::client::Object;
+use crate::targets::kubernetes::observe::Inventory;
 use crate::targets::kubernetes::scale::replicas::Handover;
 use crate::targets::plan::Action;
 

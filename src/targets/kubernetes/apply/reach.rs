@@ -18,12 +18,8 @@ use crate::secrets::random;
 use crate::targets::address::{ANSWER, Address, Tried};
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
 use crate::targets::kubernetes::apply::secrets::{Values, service_values};
-use crate::targets::kubernetes::client::cluster::MANAGER;
-use crate::targets::kubernetes::client::fault::{Doing, is_there_already, timed_out};
-use crate::targets::kubernetes::client::object::{Object, STACK_LABEL};
-use crate::targets::kubernetes::observe::inventory::Inventory;
-use crate::targets::kubernetes::observe::pods;
-use crate::targets::kubernetes::observe::rollout::fatal;
+use crate::targets::kubernetes::client::{Doing, MANAGER, Object, STACK_LABEL, is_there_already, timed_out};
+use crate::targets::kubernetes::observe::{Inventory, fatal, pods};
 use crate::targets::kubernetes::session::Session;
 
 /// How long the pod may live: to be scheduled, to pull its image, to try. The cluster ends it then, whatever became of us.
@@ -57,9 +53,6 @@ const KEPT: [&str; 16] = [
 ];
 
 /// What the service of the cluster runs with; empty when its Secret is gone, `None` before the first `up`.
-///
-/// # Errors
-/// When a value is not UTF-8.
 pub(crate) fn running_values(inventory: &Inventory, service: &str) -> Result<Option<Values>> {
     let Some(live) = inventory.named("Deployment", service) else { return Ok(None) };
     let mounted =

@@ -21,10 +21,8 @@ use crate::render::hex;
 use crate::secrets::{Secrets, random};
 use crate::stack::values::Secret;
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::object::Object;
-use crate::targets::kubernetes::observe::inventory::Inventory;
+use crate::targets::kubernetes::client::{Cluster, Kind, Object};
+use crate::targets::kubernetes::observe::Inventory;
 use crate::targets::kubernetes::session::Kubernetes;
 
 /// The keys of the service's Secret.
@@ -111,9 +109,6 @@ impl Kubernetes {
 
     /// The secrets as objects, with the immutable copy of what the service mounts. A Deployment that still names
     /// `NAME-app` itself gets a copy of what that holds now, so that its revision can be brought back later.
-    ///
-    /// # Errors
-    /// When a value of the cluster is not UTF-8.
     pub(crate) fn secret_objects(
         &self,
         credentials: &Credentials,

@@ -12,9 +12,7 @@ use crate::stack::model::StoreMode;
 use crate::stack::values::Secret;
 use crate::targets::address::{Address, Tried};
 use crate::targets::kubernetes::apply::secrets::Values;
-use crate::targets::kubernetes::client::cluster::MANAGER;
-use crate::targets::kubernetes::client::object::Object;
-use crate::targets::kubernetes::client::write::{apply, remove};
+use crate::targets::kubernetes::client::{MANAGER, Object, apply, remove};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
 
 /// Where addresses are tried, for messages.

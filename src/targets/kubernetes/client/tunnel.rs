@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::render::context::kubernetes::names;
 use crate::targets::kubernetes::client::cluster::Cluster;
 use crate::targets::kubernetes::client::list::list;
-use crate::targets::kubernetes::observe::pods::is_ready;
+use crate::targets::kubernetes::observe::is_ready;
 
 /// How long the API server may take to open a way to a pod.
 const OPENING: Duration = Duration::from_secs(10);

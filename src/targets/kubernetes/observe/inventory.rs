@@ -4,11 +4,9 @@ use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::kubernetes::client::cluster::{AT_ONCE, Cluster};
-use crate::targets::kubernetes::client::fault::{Doing, is_forbidden};
-use crate::targets::kubernetes::client::kind::Kind;
-use crate::targets::kubernetes::client::list::list_kind;
-use crate::targets::kubernetes::client::object::{Object, STACK_LABEL, api, received};
+use crate::targets::kubernetes::client::{
+    AT_ONCE, Cluster, Doing, Kind, Object, STACK_LABEL, api, is_forbidden, list_kind, received,
+};
 
 /// What the cluster has of a stack.
 #[derive(Debug)]

@@ -12,10 +12,7 @@ use kube::runtime::watcher::{self, watcher};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::{Doing, explain};
-use crate::targets::kubernetes::client::list::list;
-use crate::targets::kubernetes::client::object::STACK_LABEL;
+use crate::targets::kubernetes::client::{Cluster, Doing, STACK_LABEL, explain, list};
 use crate::targets::kubernetes::observe::pods;
 use crate::targets::kubernetes::session::{Kubernetes, LOOK, not_up};
 use crate::targets::logs::{Line, LogsRequest, Sink};

@@ -7,3 +7,8 @@ pub(crate) mod rollout;
 pub(crate) mod status;
 pub(crate) mod subject;
 pub(crate) mod workload;
+
+pub(crate) use inventory::{Inventory, NamespaceState};
+pub(crate) use pods::is_ready;
+pub(crate) use rollout::{REVISION, Waiting, fatal};
+pub(crate) use status::Snapshot;

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{ListParams, LogParams};
 
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::client::cluster::Cluster;
+use crate::targets::kubernetes::client::Cluster;
 
 /// Reasons of a waiting container that do not pass by waiting.
 const PERMANENT: [&str; 7] = [

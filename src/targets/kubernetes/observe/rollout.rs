@@ -19,9 +19,7 @@ use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::client::cluster::Cluster;
-use crate::targets::kubernetes::client::fault::{Doing, explain, is_transient};
-use crate::targets::kubernetes::client::object::{Object, STACK_LABEL};
+use crate::targets::kubernetes::client::{Cluster, Doing, Object, STACK_LABEL, explain, is_transient};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload::{self, Progress};
 use crate::targets::kubernetes::session::Session;

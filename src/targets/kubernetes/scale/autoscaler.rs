@@ -10,8 +10,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::time::{Instant, timeout_at};
 
-use crate::targets::kubernetes::client::list::list;
-use crate::targets::kubernetes::client::object::STACK_LABEL;
+use crate::targets::kubernetes::client::{STACK_LABEL, list};
 use crate::targets::kubernetes::session::Kubernetes;
 use crate::targets::status::{Autoscaler, Condition, Metric};
 
@@ -21,9 +20,6 @@ const YOUNG: Duration = Duration::from_secs(90);
 
 impl Kubernetes {
     /// The autoscaler; one that was made just now is given the time to look first.
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached or forbids to look.
     pub(crate) async fn watch_autoscaler(&self) -> Result<Option<Autoscaler>> {
         let cluster = self.connect(YOUNG).await?;
         let resource = "horizontalpodautoscalers.autoscaling";

@@ -5,8 +5,7 @@
 
 use serde_json::Value;
 
-use crate::targets::kubernetes::client::cluster::MANAGER;
-use crate::targets::kubernetes::client::object::Object;
+use crate::targets::kubernetes::client::{MANAGER, Object};
 
 /// The manager that holds the field while an autoscaler takes over.
 pub const HANDOVER: &str = "appforge-handover";
