@@ -40,7 +40,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
             let packed = image::pack()?;
             let progress = Progress::new(context.out);
             progress.show(&format!("pushing {}", name.shown()));
-            let tell = |done: u64, total: u64| {
+            let uploaded = |done: u64, total: u64| {
                 let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
                 progress.step(&format!(
                     "pushing {}: {:.1} of {:.1} MiB",
@@ -49,7 +49,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
                     mib(total)
                 ));
             };
-            let work = image::push(&packed, name, *plain_http, &tell);
+            let work = image::push(&packed, name, *plain_http, &uploaded);
             let pushed = interruptible(work, "do it again; what the registry has is not sent twice").await?;
             drop(progress);
             let answer = json!({

@@ -102,7 +102,7 @@ pub fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<
     state.save(&folder).map_err(|error| {
         let message = format!("there are {replicas} replicas now, which cannot be remembered");
         Failure::new(ExitStatus::Failed, message)
-            .hint(format!("mend that, then `appforge scale --replicas {replicas}`"))
+            .hint(format!("fix that, then `appforge scale --replicas {replicas}`"))
             .caused_by(error)
             .into()
     })

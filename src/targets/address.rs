@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_changed_address_is_refused() {
+    fn address_is_refused_only_when_it_changed() {
         let tried = Tried::Done(Reached { mongodb: Some("no server answers".into()), redis: None });
         let refusal = tried.refusal(&addresses(true, false), "the cluster").unwrap();
         assert_eq!(

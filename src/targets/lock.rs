@@ -52,7 +52,7 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, waiting for its owner up to `limit`; `waiting` is told once whom for.
+    /// Takes the lock, waiting for its owner up to `limit`; `waiting` receives that owner once.
     ///
     /// # Errors
     /// When `limit` passes (exit 9, naming the owner), or the file cannot be used.

@@ -220,7 +220,7 @@ fn id_of_text(file: &Path) -> Option<StackId> {
     bounded(file)?.trim().parse().ok()
 }
 
-/// The beginning of a regular file. The folder may be anybody's: a pipe there must hold nobody up.
+/// The beginning of a regular file. The folder may be anybody's: a pipe there must not block.
 fn bounded(file: &Path) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_build_made_is_adopted_unless_its_folder_is_still_there() {
+    fn stack_of_earlier_build_is_adopted_when_its_folder_is_gone() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let owner = Owner { folder: one.path().display().to_string(), ..Owner::default() };
         check(&claim(other.path()), &owner, Scope::Folder).unwrap();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn pipe_in_another_folder_holds_nobody_up() {
+    fn pipe_in_another_folder_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join(STACK_FILE);
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();

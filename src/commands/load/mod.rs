@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
         (session.report(&choice.scenario, &run).await, run.measured.ended)
     };
     report.comparison = baseline.map(|before| compare(&before, &report));
-    session.tell(&report, &history)?;
+    session.publish(&report, &history)?;
     Ok(match ended {
         Ended::Interrupted => ExitStatus::Interrupted,
         _ if report.passed => ExitStatus::Done,

@@ -90,8 +90,8 @@ impl Session<'_> {
         Report::new(&run.measured, about)
     }
 
-    /// Prints, writes and remembers a report.
-    pub fn tell(&self, report: &Report, history: &History) -> Result<()> {
+    /// Prints, writes and keeps a report.
+    pub fn publish(&self, report: &Report, history: &History) -> Result<()> {
         let out = self.context.out;
         let kept = history.keep(report)?;
         for path in &self.args.reports {

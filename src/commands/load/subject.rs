@@ -1,4 +1,4 @@
-//! What is loaded, and the secret that lets it tell simulated clients apart.
+//! What is loaded, and the secret that signs simulated clients.
 
 use std::path::Path;
 

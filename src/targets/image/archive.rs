@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_sorted_owned_by_root_and_without_dates() {
+    fn layer_is_sorted_owned_by_root_and_without_dates() {
         let bytes = layer(vec![
             Entry::file("/lib/x/b", 0o644, b"b".to_vec()),
             Entry::link("/lib/x/a", "b"),

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_encoded() {
+    fn scope_is_encoded() {
         assert_eq!(encode("repository:a/b:pull,push"), "repository%3Aa%2Fb%3Apull%2Cpush");
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_file_is_read_as_docker_wrote_it() {
+    fn credentials_file_of_docker_is_read() {
         let found = |entry: Value, login: &str| match stored(&json!({"auths": entry}), login).unwrap() {
             Some(Credentials::Password(user, password)) => format!("{user}:{}", password.reveal()),
             Some(Credentials::Token(token)) => token.reveal().to_owned(),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_program_makes_the_same_image_and_another_one_another() {
+    fn image_differs_only_when_the_program_differs() {
         let entries = |text: &str| vec![Entry::file("/appforge", 0o755, text.into())];
         let one = assemble(entries("a")).unwrap();
         let same = assemble(entries("a")).unwrap();

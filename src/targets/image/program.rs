@@ -17,7 +17,7 @@ pub const LIBRARIES: &str = "/lib/appforge";
 /// Libraries that the C library loads on demand, to look names up; releases before 2.34 have them apart.
 const ON_DEMAND: [&str; 3] = ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2"];
 
-/// What tells one build of the executable from another without reading it.
+/// Distinguishes builds of the executable without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     path: PathBuf,

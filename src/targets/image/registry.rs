@@ -32,7 +32,7 @@ use crate::targets::proxy::{Proxies, Proxy};
 /// How long a registry may be silent: it may copy a whole layer to its store before it answers.
 const SILENCE: Duration = Duration::from_secs(120);
 /// Between two words on how far an upload is.
-const TELL: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(1);
 /// An upload goes in pieces of this size.
 const PIECE: usize = 64 * 1024;
 /// Longest answer that is read.
@@ -41,7 +41,7 @@ const MOST: usize = 1 << 20;
 const REDIRECTS: usize = 5;
 
 /// Told how many bytes of how many are on their way.
-pub type Tell<'a> = &'a dyn Fn(u64, u64);
+pub type OnProgress<'a> = &'a dyn Fn(u64, u64);
 
 /// A repository.
 pub struct Registry {
@@ -119,9 +119,9 @@ impl Registry {
         method: Method,
         uri: Uri,
         payload: Payload,
-        tell: Tell<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Answer> {
-        let answer = self.follow(&method, &uri, &payload, tell).await?;
+        let answer = self.follow(&method, &uri, &payload, progress).await?;
         // A server that a redirect names gets no credentials of this one.
         if answer.status != StatusCode::UNAUTHORIZED || !origin::is_same(&answer.uri, &self.home) {
             return Ok(answer);
@@ -134,15 +134,21 @@ impl Registry {
             Some(Challenge::Bearer { realm, service }) => Some(self.token(&realm, &service).await?),
             None => return Err(self.refused(&answer)),
         };
-        let answer = self.follow(&method, &uri, &payload, tell).await?;
+        let answer = self.follow(&method, &uri, &payload, progress).await?;
         if answer.status == StatusCode::UNAUTHORIZED { Err(self.refused(&answer)) } else { Ok(answer) }
     }
 
     /// A request with the redirects that keep its method and what it carries.
-    async fn follow(&self, method: &Method, uri: &Uri, payload: &Payload, tell: Tell<'_>) -> Result<Answer> {
+    async fn follow(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        payload: &Payload,
+        progress: OnProgress<'_>,
+    ) -> Result<Answer> {
         let mut uri = uri.clone();
         for _ in 0..=REDIRECTS {
-            let answer = self.exchange(method, &uri, payload, tell).await?;
+            let answer = self.exchange(method, &uri, payload, progress).await?;
             let kept = match answer.status {
                 StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
                 StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method.is_safe(),
@@ -199,7 +205,7 @@ impl Registry {
         method: &Method,
         uri: &Uri,
         payload: &Payload,
-        tell: Tell<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Answer> {
         let mut request = Request::builder()
             .method(method)
@@ -215,11 +221,16 @@ impl Registry {
         if let Some(authorization) = self.authorization.as_ref().filter(|_| same) {
             request = request.header(AUTHORIZATION, authorization);
         }
-        self.ask(request, payload.bytes.clone(), tell).await
+        self.ask(request, payload.bytes.clone(), progress).await
     }
 
     /// The exchange itself: it may take as long as it moves.
-    async fn ask(&self, request: http::request::Builder, bytes: Bytes, tell: Tell<'_>) -> Result<Answer> {
+    async fn ask(
+        &self,
+        request: http::request::Builder,
+        bytes: Bytes,
+        progress: OnProgress<'_>,
+    ) -> Result<Answer> {
         let (total, sent) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
         let counter = sent.clone();
         let pieces = (0..bytes.len()).step_by(PIECE).map(move |at| {
@@ -251,13 +262,13 @@ impl Registry {
         let mut exchange = std::pin::pin!(exchange);
         let (mut known, mut since) = (0, Instant::now());
         loop {
-            if let Ok(answer) = tokio::time::timeout(TELL, exchange.as_mut()).await {
+            if let Ok(answer) = tokio::time::timeout(EVERY, exchange.as_mut()).await {
                 return answer.map_err(|error| self.unreachable(error, &uri, proxy.as_ref()));
             }
             let now = sent.load(Ordering::Relaxed);
             if now != known {
                 (known, since) = (now, Instant::now());
-                tell(now, total);
+                progress(now, total);
             } else if since.elapsed() >= SILENCE {
                 let message = format!(
                     "the registry `{}` has been silent for {}s",

@@ -85,7 +85,7 @@ impl Kubernetes {
         })
     }
 
-    /// Volumes of the stores need a class that makes them. Who may not look is told nothing.
+    /// Volumes of the stores need a class that makes them. Reports nothing without the right to look.
     async fn storage(&self, cluster: &Cluster) -> Option<Finding> {
         let api: Api<StorageClass> = Api::all(cluster.client.clone());
         let doing = Doing::all("list", "storageclasses.storage.k8s.io", None);
@@ -159,7 +159,7 @@ async fn may(cluster: &Cluster, (verb, group, resource): (&str, &str, &str)) -> 
     Ok((!allowed).then(|| format!("{verb} {full}")))
 }
 
-/// An autoscaler needs somebody who measures.
+/// An autoscaler requires metrics.
 async fn metrics(cluster: &Cluster) -> Result<Finding> {
     let doing = Doing::all("get", "metrics.k8s.io", None);
     let group =
@@ -175,7 +175,7 @@ async fn metrics(cluster: &Cluster) -> Result<Finding> {
     })
 }
 
-/// Whether nodes take pods. Who may not look is told nothing.
+/// Whether nodes take pods. Reports nothing without the right to look.
 async fn nodes(cluster: &Cluster) -> Option<Finding> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let doing = Doing::all("list", "nodes", None);

@@ -47,7 +47,7 @@ impl Client {
         loop {
             let stream = match client.connect().await {
                 Ok(stream) => stream,
-                // No folder, no socket, or nobody behind it.
+                // No folder, no socket, or no process behind it.
                 Err(error)
                     if matches!(
                         error.kind(),

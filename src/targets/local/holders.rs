@@ -75,7 +75,7 @@ mod tests {
     use command_fds::{CommandFdExt, FdMapping};
 
     #[tokio::test]
-    async fn an_inheritor_of_a_lock_is_a_holder_and_a_reader_is_not() {
+    async fn lock_is_held_by_its_inheritor_and_not_by_a_reader() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("lock");
         let file = File::create(&path).unwrap();

@@ -173,7 +173,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record. A broken one is an empty one: what it could have told is also found in the kernel's locks.
+    /// Reads the record. A broken one is an empty one: what it held is also found in the kernel's locks.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_record_is_an_empty_one() {
+    fn record_is_empty_when_its_file_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("processes.json");
         std::fs::write(&path, "{\"proc").unwrap();

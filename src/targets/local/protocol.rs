@@ -60,12 +60,12 @@ pub enum Store {
     Found {
         /// The program.
         program: PathBuf,
-        /// What it is told, by the path of the stack file.
+        /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
     },
     /// The supervisor: the store within this program.
     Embedded {
-        /// What it is told, by the path of the stack file.
+        /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
     },
 }
@@ -91,7 +91,7 @@ impl Store {
 /// What the supervisor answers to `GET /status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// Which program the supervisor is; a newer one starts the stack anew.
+    /// Which program the supervisor is; a newer one restarts the stack.
     pub build: String,
     /// The supervisor's process.
     pub pid: u32,
@@ -114,7 +114,7 @@ pub struct Apply {
     pub timeout_ms: u64,
 }
 
-/// What the supervisor tells while it works, one JSON document a line. `Done` or `Failed` is the last.
+/// What the supervisor reports while it works, one JSON document a line. `Done` or `Failed` is the last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {

@@ -215,7 +215,7 @@ mod tests {
 
     /// Compose gives up on it at its first end; asked a moment later, the engine has often started it again.
     #[test]
-    fn what_ended_and_was_just_started_again_is_to_blame() {
+    fn container_is_guilty_when_it_was_just_restarted() {
         let (now, before) = (Timestamp::now(), Timestamp::now() - SETTLED * 2);
         assert!(running(1, HealthStatusEnum::STARTING, now).is_guilty());
         assert!(!running(0, HealthStatusEnum::STARTING, now).is_guilty(), "it had no time yet");

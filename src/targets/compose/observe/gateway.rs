@@ -18,7 +18,7 @@ use crate::targets::compose::observe::engine::Engine;
 const STATS: &str = "http://127.0.0.1:8404/";
 /// One question to the statistics page.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Between two looks at a number that HAProxy announces to nobody.
+/// Between two looks at a number that HAProxy does not announce.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The gateway of a running stack.
@@ -35,7 +35,7 @@ pub(crate) struct Slot {
     pub address: String,
     /// Whether it is sent work.
     pub up: bool,
-    /// Whether it was told to send no more work there.
+    /// Whether the gateway drains it.
     pub drained: bool,
     /// Seconds since it last went up or down.
     pub since: u64,
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_places_are_read_by_the_names_of_the_columns() {
+    fn slots_are_read_by_column_name() {
         let csv = "# pxname,svname,scur,status,lastchg,addr,\n\
                    public,FRONTEND,3,OPEN,,,\n\
                    replicas,replica1,2,UP,7,10.1.0.2:5000,\n\

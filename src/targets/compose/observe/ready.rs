@@ -25,7 +25,7 @@ const CHECKED: SignedDuration = SignedDuration::from_secs(3);
 /// A container that ended this often will not come by waiting.
 const MOST_RESTARTS: u32 = 3;
 /// Lines of its log that a stuck component is shown with.
-const LAST_WORDS: usize = 8;
+const LAST_LINES: usize = 8;
 
 impl Session<'_> {
     /// Waits until every component is healthy and the gateway sends work to `replicas` of them.
@@ -38,12 +38,12 @@ impl Session<'_> {
         let mut wanted: BTreeMap<&str, u32> = compose.stores().into_iter().map(|store| (store, 1)).collect();
         wanted.insert("gateway", 1);
         wanted.insert("service", replicas);
-        let mut told = String::new();
+        let mut shown = String::new();
         let mut revived = BTreeSet::new();
         loop {
             let mut containers = engine.containers(compose.project()).await?;
             // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
-            // removed the replica, nobody would; once is enough to mend that.
+            // removed the replica, stays down; starting it once is enough.
             for stopped in containers.iter().filter(|container| container.state == State::Ended) {
                 if wanted.contains_key(stopped.component.as_str()) && revived.insert(stopped.id.clone()) {
                     say(&format!("starting {} again, which was stopped meanwhile", stopped.name));
@@ -65,9 +65,9 @@ impl Session<'_> {
                 true => "waiting for the gateway to see the replicas".to_owned(),
                 false => format!("waiting for {}", waiting.join(", ")),
             };
-            if line != told {
+            if line != shown {
                 say(&line);
-                told = line;
+                shown = line;
             }
             let failed = containers.iter().any(|container| {
                 container.restarts >= MOST_RESTARTS
@@ -79,7 +79,7 @@ impl Session<'_> {
             }
             let until = (Instant::now() + LOOK).min(deadline);
             if let Ok(None) = tokio::time::timeout_at(until, events.next()).await {
-                // The engine told us no more; the clock alone wakes us now.
+                // The stream of events ended; the clock alone wakes us now.
                 tokio::time::sleep_until(until).await;
             }
         }
@@ -110,7 +110,7 @@ impl Session<'_> {
             if blamed && !container.is_guilty() {
                 continue;
             }
-            for line in last_words(&self.engine, &container.id).await {
+            for line in last_lines(&self.engine, &container.id).await {
                 message.push_str(&format!("\n    | {line}"));
             }
         }
@@ -170,9 +170,9 @@ fn missing(containers: &[Container], wanted: &BTreeMap<&str, u32>) -> Vec<String
 }
 
 /// The end of a container's log; empty when it cannot be read, since it only illustrates another error.
-async fn last_words(engine: &Engine, id: &str) -> Vec<String> {
+async fn last_lines(engine: &Engine, id: &str) -> Vec<String> {
     let options =
-        LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LAST_WORDS.to_string()).build();
+        LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LAST_LINES.to_string()).build();
     let mut log = engine.docker.logs(id, Some(options));
     let read = async {
         let mut lines = Vec::new();

@@ -178,7 +178,7 @@ impl Asked<'_> {
     }
 }
 
-/// What applying an object changes, as far as it can be told without the server: values that are not there yet.
+/// What applying an object changes, as far as that is known without the server: values that are not there yet.
 fn guess(inventory: &Inventory, object: Object) -> ObjectChange {
     let Some(live) = inventory.find(&object.kind, &object.name) else {
         return ObjectChange { object, action: Some(Action::Create), causes: Vec::new() };

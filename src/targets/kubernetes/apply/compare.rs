@@ -161,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_the_server_writes_is_no_difference_and_containers_are_told_by_name() {
+    fn differences_ignore_server_fields_and_match_by_name() {
         let live = json!({
             "metadata": {"name": "a", "uid": "1", "resourceVersion": "5", "labels": {"x.y/z": "1"}},
             "spec": {"containers": [{"name": "b", "image": "b:1"}, {"name": "a", "image": "a:1"}]},

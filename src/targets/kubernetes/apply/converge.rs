@@ -140,7 +140,7 @@ impl Session<'_> {
         let cluster = &self.cluster;
         let mut objects = std::mem::take(&mut wanted.objects);
         let inventory = &wanted.inventory;
-        // A namespace that somebody else made is theirs to label.
+        // Another user's namespace is theirs to label.
         objects.retain(|object| {
             object.kind.name() != "Namespace" || inventory.namespace == NamespaceState::Ours
         });

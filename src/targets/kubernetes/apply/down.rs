@@ -108,7 +108,7 @@ impl Session<'_> {
         let (cluster, say) = (&self.cluster, self.say);
         let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}{more}", self.name()));
         let mut events = watcher(cluster.api::<Pod>(), config).default_backoff().boxed();
-        let (mut left, mut complete, mut told) = (BTreeSet::new(), false, 0);
+        let (mut left, mut complete, mut shown) = (BTreeSet::new(), false, 0);
         loop {
             match tokio::time::timeout_at(cluster.deadline(), events.next()).await {
                 Ok(Some(Ok(event))) => {
@@ -142,9 +142,9 @@ impl Session<'_> {
                 if left.is_empty() {
                     return Ok(());
                 }
-                if left.len() != told {
+                if left.len() != shown {
                     say(&format!("waiting until {} pods are gone", left.len()));
-                    told = left.len();
+                    shown = left.len();
                 }
             }
         }

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_names_images_with_their_registry() {
+    fn node_has_image_when_its_registry_precedes_it() {
         let node: Node = serde_json::from_value(serde_json::json!({
             "metadata": {}, "status": {"images": [{"names": ["docker.io/library/appforge-service:0123", "x@sha256:1"]}]}
         }))

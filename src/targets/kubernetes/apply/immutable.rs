@@ -82,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_the_file_says_is_compared() {
+    fn subset_ignores_defaults_of_the_server() {
         let live = json!([{"metadata": {"name": "data"}, "spec": {"volumeMode": "Filesystem", "resources": {"requests": {"storage": "10Gi"}}}}]);
         let wanted =
             json!([{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "20Gi"}}}}]);

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_the_stable_secret_is_pointed_to_the_copy() {
+    fn stable_secret_is_replaced_wherever_it_is_named() {
         let mut pointed = template("shop-app");
         assert_eq!(Mounted::of(&pointed, "shop-app"), Mounted { stable: true, digest: None });
         point(&mut pointed, "shop-app", DIGEST);

@@ -3,7 +3,7 @@
 //! `NAME-app` also has an immutable copy for each content that a revision was made with, see `mounted`.
 //!
 //! What the cluster has counts: the machine of a colleague must not make new passwords for stores that have data. The copy
-//! on this machine is for the day on which somebody deletes a Secret and not the volume behind it.
+//! on this machine is for the case that a Secret is deleted and the volume behind it is not.
 
 use std::collections::BTreeMap;
 

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_is_local_by_its_name_or_its_address() {
+    fn cluster_is_local_by_name_or_address() {
         let local = |context: &str, host: &str| {
             let place =
                 Place { context: context.into(), server: String::new(), user: String::new(), proxy: None };

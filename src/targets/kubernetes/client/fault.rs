@@ -1,6 +1,6 @@
 //! What goes wrong between us and an API server, as errors that name the cause and the next command.
 //!
-//! Faults are told apart by status codes, reasons and types, never by their text.
+//! Faults are distinguished by status codes, reasons and types, never by their text.
 
 use std::error::Error as StdError;
 
@@ -76,8 +76,8 @@ pub fn is_transient(error: &Error, reached: bool) -> bool {
     match error {
         Error::Api(status) => {
             // A webhook or an etcd that is just coming back answers 500 with the time to wait.
-            let told = status.details.as_ref().is_some_and(|details| details.retry_after_seconds > 0);
-            matches!(status.code, 429 | 502..=504) || status.code == 500 && told
+            let retry = status.details.as_ref().is_some_and(|details| details.retry_after_seconds > 0);
+            matches!(status.code, 429 | 502..=504) || status.code == 500 && retry
         }
         Error::HyperError(_) | Error::Service(_) => reached && auth(error).is_none(),
         Error::ReadEvents(_) => true,
@@ -139,7 +139,7 @@ pub fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Error {
     }
 }
 
-/// The failure of a request that nobody answered.
+/// The failure of a request without an answer.
 pub fn unreachable(place: &Place) -> Failure {
     let failure = Failure::new(
         ExitStatus::Unreachable,

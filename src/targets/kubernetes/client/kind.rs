@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_data_is_never_pruned_and_what_others_need_comes_first() {
+    fn kinds_with_data_are_not_pruned_and_ranks_follow_needs() {
         let find = |api: &str, kind: &str| Kind::find(api, kind).unwrap();
         for kind in ["Namespace", "Secret", "PersistentVolumeClaim"] {
             assert!(!find("v1", kind).pruned, "{kind}");

@@ -127,7 +127,7 @@ impl Exit {
         None
     }
 
-    /// Looks for the pods that are ready now; whether that could tell any.
+    /// Looks for the pods that are ready now; whether there are any.
     async fn refresh(&self) -> bool {
         let Some(component) = self.component else { return false };
         let Ok(found) = list::<Pod>(&self.cluster, &self.stack, "pods").await else { return false };

@@ -26,9 +26,9 @@ pub enum NamespaceState {
     Missing,
     /// Made by us.
     Ours,
-    /// Made by somebody else; it is used and left as it is.
+    /// Made by another user; it is used and left as it is.
     Foreign,
-    /// There may be one, but we may not look; taken to be somebody else's.
+    /// There may be one, but we may not look; taken to be another user's.
     Hidden,
 }
 

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_starts_with_its_time() {
+    fn log_line_starts_with_its_time() {
         let line = parse("a", "2026-01-31T12:00:00.123456789Z said it ").unwrap();
         assert_eq!((line.component.as_str(), line.text.as_str()), ("a", "said it"));
         assert_eq!(parse("a", "no time"), None);

@@ -34,7 +34,7 @@ pub struct Trouble {
     pub reason: String,
     /// What there is to say about it.
     pub message: String,
-    /// Waiting will not mend it.
+    /// Waiting does not help.
     pub permanent: bool,
     /// The container that is to blame.
     pub container: Option<String>,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_cannot_be_pulled_is_permanent_and_a_first_crash_is_not() {
+    fn trouble_is_permanent_after_failed_pull_or_three_crashes() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "why"}});
         let found = trouble(&with_container(waiting("ImagePullBackOff"), 0, json!({}))).unwrap();
         assert!(found.permanent);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_a_node_says_why_and_a_ready_one_nothing() {
+    fn trouble_names_scheduling_and_is_none_when_ready() {
         let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
         let found = trouble(&pod(json!({"phase": "Pending", "conditions": conditions}))).unwrap();
         assert_eq!(

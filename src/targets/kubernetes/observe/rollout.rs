@@ -56,7 +56,7 @@ impl Waiting<'_> {
 /// The annotation that numbers the revisions of a Deployment.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// What the watches have told so far.
+/// What the watches have reported so far.
 #[derive(Default)]
 pub(crate) struct Observed {
     deployments: BTreeMap<String, Deployment>,
@@ -100,7 +100,7 @@ impl Observed {
     }
 }
 
-/// Keeps what an event tells; whether the first look is complete, if it tells that.
+/// Keeps what an event reports; whether the first list is complete, if it reports that.
 fn keep<K: Resource>(objects: &mut BTreeMap<String, K>, event: Event<K>) -> Option<bool> {
     let name = |object: &K| object.meta().name.clone().unwrap_or_default();
     match event {
@@ -130,7 +130,7 @@ impl Session<'_> {
         let (cluster, say) = (&self.cluster, self.say);
         let mut observed = Observed::default();
         let mut events = watches(cluster, self.name());
-        let (mut told, mut refused_since) = (String::new(), None);
+        let (mut shown, mut refused_since) = (String::new(), None);
         loop {
             if observed.is_complete() {
                 let progress = observed.progress(meant, &names::service(self.stack));
@@ -139,9 +139,9 @@ impl Session<'_> {
                     return Ok(());
                 }
                 let line = format!("waiting for {}", list(&waiting));
-                if line != told {
+                if line != shown {
                     say(&line);
-                    told = line;
+                    shown = line;
                 }
                 refused_since = match waiting.iter().any(|progress| progress.refused) {
                     true => refused_since.or(Some(Instant::now())),

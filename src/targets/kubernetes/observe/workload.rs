@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_ends_when_only_the_newest_revision_is_left_and_accepts_work() {
+    fn rollout_is_done_when_only_the_newest_revision_is_ready() {
         let done = |status: Value| of_deployment(&deployment(3, status), 0).done;
         assert!(done(
             json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_autoscalers_floor_is_waited_for() {
+    fn rollout_waits_for_the_floor_of_the_autoscaler() {
         let status =
             json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3});
         let progress = of_deployment(&deployment(3, status), 5);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passed_deadline_and_a_refusal_are_told_by_their_conditions() {
+    fn progress_reports_expiry_and_refusal_from_conditions() {
         let conditions = json!([
             {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "late"},
             {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"},
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_done_when_its_newest_revision_is_ready() {
+    fn set_is_done_when_its_newest_revision_is_ready() {
         let set = |status: Value| {
             let value = json!({
                 "metadata": {"name": "a", "generation": 1},

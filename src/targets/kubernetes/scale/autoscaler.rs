@@ -106,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_metric_that_nobody_measures_has_no_value() {
+    fn metric_is_empty_without_measurements() {
         let resource = |name: &str, target: i32| json!({"type": "Resource", "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": target}}});
         let value = json!({
             "metadata": {"name": "a-app"},

@@ -9,7 +9,7 @@ use crate::targets::kubernetes::client::{MANAGER, Object};
 
 /// The manager that holds the field while an autoscaler takes over.
 pub const HANDOVER: &str = "appforge-handover";
-/// What the file asked for when it was last applied; tells a change of the file from a change of the cluster.
+/// What the file asked for when it was last applied; distinguishes a change of the file from a change of the cluster.
 pub const ASKED: &str = "appforge.dev/replicas";
 
 /// What has to be done besides applying the Deployment.
@@ -72,7 +72,7 @@ pub fn leave(deployment: &mut Object, live: &Object) {
     }
 }
 
-/// Whether our last apply set the number of replicas, and nobody has since.
+/// Whether our last apply set the number of replicas, and no other manager has since.
 fn owns_replicas(live: &Object) -> bool {
     let entries = live.at("/metadata/managedFields").and_then(Value::as_array);
     entries.into_iter().flatten().any(|entry| {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_autoscaler_gets_the_number_that_runs_and_never_a_default_of_one() {
+    fn autoscaler_takes_over_the_running_number() {
         let mut wanted = deployment(json!({}));
         assert_eq!(prepare(&mut wanted, None, request(3, true, false)), Handover::Give(3));
         assert_eq!(
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_somebody_else_set_stays_until_the_file_or_the_user_says_otherwise() {
+    fn number_of_another_manager_stays_until_file_or_user_change() {
         let scaled = live(5, "kubectl", "Update", Some("3"));
         let prepared = |wanted: u32, explicit: bool| {
             let mut object = deployment(json!({"replicas": wanted}));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_number_is_simply_applied() {
+    fn own_number_is_applied() {
         let mut object = deployment(json!({"replicas": 4}));
         let before = live(3, MANAGER, "Apply", Some("3"));
         assert_eq!(prepare(&mut object, Some(&before), request(4, false, false)), Handover::None);

@@ -36,7 +36,7 @@ pub struct Control {
     pub components: Components,
     /// Whose stack it is, by the last change.
     pub owner: watch::Sender<Option<Owner>>,
-    /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
+    /// Cancelled when the supervisor should end, by whoever holds the stack: nothing changes it after that.
     pub finished: CancellationToken,
 }
 
@@ -62,7 +62,7 @@ async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> J
     Json(control.running.lock().await.plan(&desired))
 }
 
-/// 410 from a supervisor that was told to end while this waited: what it started now it would stop again.
+/// 410 from a supervisor that began to end while this waited: what it started now it would stop again.
 async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Response {
     let mut running = control.running.clone().lock_owned().await;
     if control.finished.is_cancelled() {

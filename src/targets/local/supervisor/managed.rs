@@ -111,7 +111,7 @@ impl ManagedProcess {
                 let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
                 return Err(Failure::new(ExitStatus::TimedOut, message).hint(hint).into());
             }
-            Ok(view) => view.with_context(|| format!("nobody looks after `{name}` any more"))?.clone(),
+            Ok(view) => view.with_context(|| format!("`{name}` is no longer supervised"))?.clone(),
         };
         if view.state == ComponentState::Ready {
             return Ok(());
@@ -163,7 +163,7 @@ impl Task {
             });
             let pause = BACKOFF.0.saturating_mul(1 << self.failures.min(16)).min(BACKOFF.1);
             self.failures += 1;
-            // Cancelled means told to stop, which the loop sees.
+            // Cancelled means stopped, which the loop sees.
             let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
         self.recorded(None);
@@ -173,7 +173,7 @@ impl Task {
         });
     }
 
-    /// Sees one process through; tells how it ended by itself, or nothing when it was told to.
+    /// Waits for the end of one process; how it ended by itself, or `None` when it was stopped.
     async fn watch(&mut self, mut child: Child) -> Option<String> {
         let pid = child.id();
         let captures = self.capture(&mut child);

@@ -42,36 +42,39 @@ use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::lock::Lock;
 
-/// A supervisor that nobody gave a stack ends after this.
+/// A supervisor without a stack ends after this.
 const UNUSED: Duration = Duration::from_secs(30);
 /// How often the supervisor looks whether its folder is still there.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the last answers may take to be read.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Runs the supervisor of the state folder until its stack is down. Tells on stdout whether it came up.
+/// Runs the supervisor of the state folder until its stack is down. Prints on stdout whether it came up.
 ///
 /// # Errors
-/// When it cannot come up; that was told on stdout too.
+/// When it cannot come up; stdout has the reason too.
 pub async fn run(state_folder: &Path) -> Result<ExitStatus> {
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
-            tell(&Handshake::Ready)?;
+            print(&Handshake::Ready)?;
             let outcome = serve(layout, &lock, listener, record).await;
             drop(lock);
             outcome.map(|()| ExitStatus::Done)
         }
         Err(error) => {
-            tell(&Handshake::Failed { report: Report::from(&error) })?;
+            print(&Handshake::Failed { report: Report::from(&error) })?;
             Err(error)
         }
     }
 }
 
-fn tell(handshake: &Handshake) -> Result<()> {
+fn print(handshake: &Handshake) -> Result<()> {
     let line = serde_json::to_string(handshake)? + "\n";
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("nobody waits for the supervisor")
+    stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("no process waits for the supervisor")
 }
 
 async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Record)> {

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_log_is_rotated_and_survives_a_folder_that_cannot_be_written() {
+    async fn log_rotates_and_survives_an_unwritable_folder() {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("later");
         let log = Log::new(&gone, "service-1");

@@ -66,7 +66,7 @@ async fn redis_version(address: SocketAddr) -> Result<String> {
 }
 
 async fn mongodb_version(address: SocketAddr) -> Result<String> {
-    // The driver's own search takes half a second when nobody listens yet.
+    // The driver's own search takes half a second when nothing listens yet.
     drop(tokio::net::TcpStream::connect(address).await?);
     let host =
         mongodb::options::ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) };

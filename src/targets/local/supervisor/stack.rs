@@ -183,7 +183,7 @@ impl Running {
         outcome.map(drop)
     }
 
-    /// Replaces replicas one after the other: the new one is ready before the old one is told to finish.
+    /// Replaces replicas one after the other: the new one is ready before the old one has to finish.
     async fn replace(&mut self, numbers: &[u32], start: &Start<'_>) -> Result<()> {
         let Start { wanted, environment, limit, events } = *start;
         let mut leaving = Vec::new();
