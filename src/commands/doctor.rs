@@ -12,7 +12,7 @@ use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
 
 /// Looks at what the target needs and changes nothing; exit 1 when the stack could not run.
-pub async fn run(context: &Context) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
     let kind = stack.target;

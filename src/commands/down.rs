@@ -11,7 +11,7 @@ use crate::prompt;
 use crate::targets::change::Loss;
 
 /// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
-pub async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let Some(stopped) = target.down(volumes, |loss| confirm(context, loss)).await? else {

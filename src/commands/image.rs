@@ -14,7 +14,7 @@ use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
 
 /// Runs `image`.
-pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     match verb {
         ImageVerb::Build => {

@@ -20,7 +20,7 @@ use crate::targets::logs::{Line, LogsRequest};
 const WIDTH: usize = "service-10".len();
 
 /// Prints what the components said.
-pub async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let request = LogsRequest {

@@ -14,7 +14,7 @@ use crate::targets::change::{Change, Judge};
 use crate::targets::plan::Plan;
 
 /// Shows what `up` would do; exit 5 when there is something.
-pub async fn diff(context: &Context) -> Result<ExitStatus> {
+pub(crate) async fn diff(context: &Context) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, wanted(context, None, "")?.scaled(), false)?;
     refuse_unfit(context, &target)?;
@@ -24,11 +24,11 @@ pub async fn diff(context: &Context) -> Result<ExitStatus> {
 }
 
 /// Prints what does not fit in the documents, and refuses what cannot work.
-pub fn refuse_unfit(context: &Context, target: &Target) -> Result<()> {
+pub(crate) fn refuse_unfit(context: &Context, target: &Target) -> Result<()> {
     judge(context, &target.findings()?)
 }
 
 /// Prints a plan.
-pub fn print(context: &Context, plan: &Plan) -> Result<()> {
+pub(crate) fn print(context: &Context, plan: &Plan) -> Result<()> {
     context.out.data(plan, || if plan.is_empty() { "nothing to change\n".into() } else { plan.text() })
 }

@@ -11,7 +11,7 @@ use crate::stack::values::Span;
 use crate::targets::change::Change;
 
 /// Replaces every replica, one after the other.
-pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let outcome = target.restart(&Change::within(timeout.0)).await?;

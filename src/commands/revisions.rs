@@ -15,12 +15,12 @@ use crate::targets::interrupt::interruptible;
 use crate::targets::revision::Revision;
 
 /// Lists the revisions.
-pub async fn history(context: &Context) -> Result<ExitStatus> {
+pub(crate) async fn history(context: &Context) -> Result<ExitStatus> {
     list(context, &target(context, "`history`")?).await.map(|_| ExitStatus::Done)
 }
 
 /// Goes back to a revision, or lists them.
-pub async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -> Result<ExitStatus> {
+pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -> Result<ExitStatus> {
     let target = target(context, "`rollback`")?;
     let Some(number) = revision else {
         let revisions = list(context, &target).await?;

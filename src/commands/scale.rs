@@ -13,7 +13,7 @@ use crate::stack::{Stack, TargetKind};
 use crate::targets::change::{Change, only_on};
 
 /// Sets the number of replicas and remembers it. Only a stack that is up can be scaled; `up --replicas` starts one.
-pub async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let mut wanted = wanted(context, Some(args.replicas), "--replicas")?;
     if args.max.is_some() {

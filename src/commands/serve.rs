@@ -10,7 +10,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::admin;
 
 /// Asks the replica on this host whether it is ready.
-pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
+pub(crate) async fn healthcheck(port: u16) -> Result<ExitStatus> {
     let address = format!("{}:{port}", Ipv4Addr::LOCALHOST);
     let ready = admin::ready(admin::connect(format!("http://{address}")));
     ready.await.map_err(|error| {
@@ -20,14 +20,14 @@ pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
 }
 
 /// Lines of the supervisor and of the embedded stores: the log file adds the time.
-pub fn log_to_stderr() {
+pub(crate) fn log_to_stderr() {
     let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time();
     // Set once a process.
     let _ = format.with_target(false).try_init();
 }
 
 /// Runs the bundled service until SIGTERM.
-pub async fn serve(args: ServeArgs) -> Result<ExitStatus> {
+pub(crate) async fn serve(args: ServeArgs) -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;

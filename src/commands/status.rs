@@ -15,7 +15,7 @@ use crate::targets::interrupt::interruptible;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Shows what runs; exit 4 when nothing does.
-pub async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, wanted_running(context)?.scaled(), false)?;
     if watch {

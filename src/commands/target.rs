@@ -14,16 +14,16 @@ use crate::targets::status::{ClusterStatus, Condition, Status};
 use crate::targets::{Place, Target};
 
 /// What the configuration says, and how many replicas the flag or an earlier `scale` asks for.
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The stack as it is configured, with the bounds of an earlier `scale`.
-    pub stack: Stack,
+    pub(crate) stack: Stack,
     /// How many replicas there should be.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 impl Wanted {
     /// The stack with its replicas.
-    pub fn scaled(&self) -> Stack {
+    pub(crate) fn scaled(&self) -> Stack {
         self.stack.clone().with_replicas_on(self.stack.target, self.replicas)
     }
 }
@@ -32,7 +32,7 @@ impl Wanted {
 ///
 /// # Errors
 /// When the project's own templates cannot be read, or a flag is of another target.
-pub fn open(context: &Context, stack: Stack, take_over: bool) -> Result<Target> {
+pub(crate) fn open(context: &Context, stack: Stack, take_over: bool) -> Result<Target> {
     if context.cluster.is_some() {
         only_on(TargetKind::Kubernetes, &stack, "`--context`")?;
     }
@@ -52,7 +52,7 @@ pub fn open(context: &Context, stack: Stack, take_over: bool) -> Result<Target> 
 ///
 /// # Errors
 /// When the configuration is invalid, the memory cannot be read, or it holds a number that the flag could not have.
-pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
+pub(crate) fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
     settled(context, context.stack(&[])?, replicas, flag)
 }
 
@@ -60,7 +60,7 @@ pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<Wa
 ///
 /// # Errors
 /// As [`wanted`].
-pub fn wanted_running(context: &Context) -> Result<Wanted> {
+pub(crate) fn wanted_running(context: &Context) -> Result<Wanted> {
     settled(context, context.running_stack()?, None, "")
 }
 
@@ -91,7 +91,7 @@ fn settled(context: &Context, mut resolved: Resolved, replicas: Option<u32>, fla
 ///
 /// # Errors
 /// When the memory cannot be written.
-pub fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<()> {
+pub(crate) fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<()> {
     let (folder, replicas) = (context.project.state_folder()?, wanted.replicas);
     let before = State::load(&folder, |notice| context.out.warn(notice))?;
     let mut state = before.clone();
@@ -109,7 +109,7 @@ pub fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<
 }
 
 /// Prints what `up` or `scale` did. With `strict`, stores that do not answer are the error of the command.
-pub fn print_outcome(context: &Context, outcome: &Outcome, strict: bool) -> Result<()> {
+pub(crate) fn print_outcome(context: &Context, outcome: &Outcome, strict: bool) -> Result<()> {
     context.out.say(if outcome.plan.is_empty() {
         "nothing to change: the stack is as it should be".to_owned()
     } else {
@@ -125,7 +125,7 @@ pub fn print_outcome(context: &Context, outcome: &Outcome, strict: bool) -> Resu
 }
 
 /// Prints an outcome on stdout.
-pub fn print_data(context: &Context, outcome: &Outcome) -> Result<()> {
+pub(crate) fn print_data(context: &Context, outcome: &Outcome) -> Result<()> {
     let value = json!({
         "changed": !outcome.plan.is_empty(), "plan": outcome.plan, "status": outcome.status,
         "unreachable": outcome.unreachable, "left": outcome.left,
@@ -134,7 +134,7 @@ pub fn print_data(context: &Context, outcome: &Outcome) -> Result<()> {
 }
 
 /// The status for people.
-pub fn status_text(status: &Status) -> String {
+pub(crate) fn status_text(status: &Status) -> String {
     let mut text = match &status.url {
         Some(url) => format!(
             "stack {} on {} at {url}, {} of {} replicas ready\n\n",
@@ -200,7 +200,7 @@ fn is_bad(condition: &Condition) -> bool {
 }
 
 /// What a user should know about a stack before relying on it.
-pub fn cautions(stack: &Stack) -> Vec<String> {
+pub(crate) fn cautions(stack: &Stack) -> Vec<String> {
     let mut cautions = Vec::new();
     if stack.rate_limit.on_redis_failure == OnRedisFailure::Open {
         cautions

@@ -12,7 +12,7 @@ use crate::stack::TargetKind;
 use crate::targets::change::{Change, Judge, Outcome, only_on};
 
 /// Brings the stack to what the file says.
-pub async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let wanted = wanted(context, args.replicas, "--replicas")?;
     if args.force_conflicts {

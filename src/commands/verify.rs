@@ -12,7 +12,7 @@ use crate::targets::progress::Progress;
 use crate::verify::{AUTOSCALER, redis_down, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
-pub async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
     // What was scaled since is what is wanted.
     let stack = wanted(context, None, "")?.scaled();

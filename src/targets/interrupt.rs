@@ -9,7 +9,7 @@ use crate::error::{ExitStatus, Failure};
 
 /// Listens for Ctrl-C and SIGTERM, which no longer end the process by themselves.
 #[derive(Debug)]
-pub struct Interrupts {
+pub(crate) struct Interrupts {
     int: Signal,
     term: Signal,
 }
@@ -19,12 +19,12 @@ impl Interrupts {
     ///
     /// # Errors
     /// When the system refuses a signal handler.
-    pub fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
     }
 
     /// Resolves at the next signal.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.int.recv() => {}
             _ = self.term.recv() => {}
@@ -36,7 +36,7 @@ impl Interrupts {
 ///
 /// # Errors
 /// Those of `work`, and the interruption.
-pub async fn interruptible<T>(work: impl Future<Output = Result<T>>, hint: &str) -> Result<T> {
+pub(crate) async fn interruptible<T>(work: impl Future<Output = Result<T>>, hint: &str) -> Result<T> {
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {
         outcome = work => outcome,

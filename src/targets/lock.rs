@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     file: File,
 }
 
 /// What an attempt found.
 #[derive(Debug)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// It is ours.
     Taken(Lock),
     /// Another process has it; this is what it wrote about itself.
@@ -34,7 +34,7 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::take`]; five minutes are the limit.
-    pub async fn of_command(path: PathBuf, verb: &str, say: impl FnOnce(&str)) -> Result<Self> {
+    pub(crate) async fn of_command(path: PathBuf, verb: &str, say: impl FnOnce(&str)) -> Result<Self> {
         let owner = format!("`appforge {verb}` (pid {})", std::process::id());
         Self::take(path, &owner, PATIENCE, |holder| say(&format!("waiting for {holder}"))).await
     }
@@ -43,7 +43,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the file cannot be opened or written.
-    pub fn attempt(path: &Path, owner: &str) -> Result<Attempt> {
+    pub(crate) fn attempt(path: &Path, owner: &str) -> Result<Attempt> {
         let mut file = open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Attempt::Taken(Self::own(path, file, owner)?)),
@@ -56,7 +56,7 @@ impl Lock {
     ///
     /// # Errors
     /// When `limit` passes (exit 9, naming the owner), or the file cannot be used.
-    pub async fn take(
+    pub(crate) async fn take(
         path: PathBuf,
         owner: &str,
         limit: Duration,
@@ -85,7 +85,7 @@ impl Lock {
     }
 
     /// Whether its file is still the one at `path`. A lock on a removed file excludes no process.
-    pub fn is_at(&self, path: &Path) -> bool {
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         match (self.file.metadata(), std::fs::metadata(path)) {
             (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
             _ => false,

@@ -7,29 +7,29 @@ use indicatif::ProgressBar;
 use crate::output::Output;
 
 /// Receives what is being done.
-pub type Say<'a> = &'a dyn Fn(&str);
+pub(crate) type Say<'a> = &'a dyn Fn(&str);
 
 /// The progress of one command. Nothing is drawn before the first message.
-pub struct Progress {
+pub(crate) struct Progress {
     out: Output,
     bar: RefCell<Option<ProgressBar>>,
 }
 
 impl Progress {
     /// Progress on the stderr of `out`.
-    pub fn new(out: Output) -> Self {
+    pub(crate) fn new(out: Output) -> Self {
         Self { out, bar: RefCell::new(None) }
     }
 
     /// Shows a message.
-    pub fn show(&self, message: &str) {
+    pub(crate) fn show(&self, message: &str) {
         if !self.draw(message) {
             self.out.say(message);
         }
     }
 
     /// Shows a message on a terminal only: the result repeats it.
-    pub fn step(&self, message: &str) {
+    pub(crate) fn step(&self, message: &str) {
         self.draw(message);
     }
 

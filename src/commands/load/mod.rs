@@ -22,7 +22,7 @@ use crate::load::report::Report;
 use crate::output::Format;
 
 /// Runs `load`.
-pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     for path in &args.reports {
         session::writer(path)?;

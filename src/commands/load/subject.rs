@@ -16,21 +16,21 @@ use crate::targets::subject::Ways;
 const LEAST_SECRET: usize = 16;
 
 /// What is loaded.
-pub struct Subject {
+pub(crate) struct Subject {
     /// Scheme, host, port, and a path when only that is meant.
-    pub url: String,
+    pub(crate) url: String,
     /// What signs requests of simulated clients.
-    pub probe_secret: Option<Vec<u8>>,
+    pub(crate) probe_secret: Option<Vec<u8>>,
     /// The target's name, or `url`.
-    pub target: String,
+    pub(crate) target: String,
     /// The replicas that serve, when known.
-    pub replicas: Option<u32>,
+    pub(crate) replicas: Option<u32>,
     /// What keeps the address working.
-    pub _ways: Ways,
+    pub(crate) _ways: Ways,
 }
 
 /// `--url`, or the running stack.
-pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
+pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
         let running = open(context, wanted(&context.quietly(), None, "")?.scaled(), false)?.subject().await?;
         if let Some(detour) = running.detour {

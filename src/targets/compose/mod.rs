@@ -10,5 +10,5 @@ mod observe;
 mod plan;
 mod session;
 
-pub use apply::image::{Loaded, load};
-pub use session::Compose;
+pub(crate) use apply::image::load;
+pub(crate) use session::Compose;

@@ -19,7 +19,7 @@ use crate::targets::progress::Say;
 
 /// A stack on Docker.
 #[derive(Clone, Debug)]
-pub struct Compose {
+pub(crate) struct Compose {
     pub(crate) stack: Stack,
     /// Where the documents lie that run.
     pub(crate) folder: PathBuf,
@@ -39,7 +39,12 @@ pub(crate) struct Session<'a> {
 
 impl Compose {
     /// The stack of the project with this state folder; `templates` are those that the project puts in place of ours.
-    pub fn new(state_folder: &Path, stack: Stack, templates: BTreeMap<String, String>, claim: Claim) -> Self {
+    pub(crate) fn new(
+        state_folder: &Path,
+        stack: Stack,
+        templates: BTreeMap<String, String>,
+        claim: Claim,
+    ) -> Self {
         Self { stack, folder: state_folder.join("compose"), templates, claim }
     }
 

@@ -22,7 +22,7 @@ const TOKEN: &str = "<token>";
 
 /// How to be known to a registry.
 #[derive(Clone, Debug)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// A user with a password.
     Password(String, Secret),
     /// A token that the registry's token service takes.
@@ -33,7 +33,7 @@ pub enum Credentials {
 ///
 /// # Errors
 /// When `config.json` cannot be read, or its helper cannot be asked.
-pub async fn find(login: &str) -> Result<Option<Credentials>> {
+pub(crate) async fn find(login: &str) -> Result<Option<Credentials>> {
     let folder = env::var_os("DOCKER_CONFIG")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));

@@ -12,6 +12,6 @@ mod push;
 mod registry;
 
 pub use name::RemoteName;
-pub use packed::{Image, REPOSITORY, architecture, is_packed_name, pack};
-pub use program::{Fingerprint, fingerprint};
-pub use push::{Pushed, push};
+pub(crate) use packed::{Image, REPOSITORY, architecture, is_packed_name, pack};
+pub(crate) use program::{Fingerprint, fingerprint};
+pub(crate) use push::push;

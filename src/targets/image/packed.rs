@@ -10,10 +10,10 @@ use crate::targets::image::archive::{Archive, Entry, digest};
 use crate::targets::image::{archive, program};
 
 /// The repository of the images that we make.
-pub const REPOSITORY: &str = "appforge-service";
+pub(crate) const REPOSITORY: &str = "appforge-service";
 
 /// Whether `reference` is one that [`pack`] gives, such as `appforge-service:0123456789ab`.
-pub fn is_packed_name(reference: &str) -> bool {
+pub(crate) fn is_packed_name(reference: &str) -> bool {
     let digits = reference.strip_prefix(REPOSITORY).and_then(|rest| rest.strip_prefix(':'));
     digits.is_some_and(|digits| digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -22,15 +22,15 @@ pub fn is_packed_name(reference: &str) -> bool {
 const USER: u32 = 65_532;
 
 /// An image: its configuration and its one layer.
-pub struct Image {
+pub(crate) struct Image {
     /// The digest of its configuration, `sha256:…`: what the engine knows it by.
-    pub id: String,
+    pub(crate) id: String,
     /// By content: `appforge-service:<12 digits of the id>`.
-    pub reference: String,
+    pub(crate) reference: String,
     /// By version, which the documents name: `appforge-service:<version>`.
-    pub version_reference: String,
-    pub(super) config: Vec<u8>,
-    pub(super) layer: Vec<u8>,
+    pub(crate) version_reference: String,
+    pub(crate) config: Vec<u8>,
+    pub(crate) layer: Vec<u8>,
 }
 
 impl Image {
@@ -38,7 +38,7 @@ impl Image {
     ///
     /// # Errors
     /// When it cannot be packed.
-    pub fn archive(&self) -> Result<Vec<u8>> {
+    pub(crate) fn archive(&self) -> Result<Vec<u8>> {
         let mut archive = Archive::new();
         archive.add_image(&self.config, &self.layer, &[&self.reference, &self.version_reference])?;
         archive.finish().context("while packing the image")
@@ -49,7 +49,7 @@ impl Image {
 ///
 /// # Errors
 /// When this is no Linux, or a file of the program cannot be read.
-pub fn pack() -> Result<Image> {
+pub(crate) fn pack() -> Result<Image> {
     if !cfg!(target_os = "linux") {
         return Err(Failure::new(ExitStatus::Failed, "the bundled service is packed on Linux only")
             .hint("build it with the rendered Dockerfile and name it as `service.image`")
@@ -108,7 +108,7 @@ fn configuration(layer: &str) -> Value {
 }
 
 /// This machine's architecture as images name it.
-pub fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

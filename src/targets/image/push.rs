@@ -13,20 +13,25 @@ use crate::error::{ExitStatus, Failure};
 
 /// What a push led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// The image by its tag.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The image by its digest, which never means another.
-    pub pinned: String,
+    pub(crate) pinned: String,
     /// Whether anything was sent.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// Pushes `image` as `name`; without a tag it gets the version's. `plain` leaves TLS out, as for a registry on this machine.
 ///
 /// # Errors
 /// Exit 4 when the registry cannot be reached, exit 9 when it falls silent, exit 1 when it refuses.
-pub async fn push(image: &Image, name: &RemoteName, plain: bool, progress: OnProgress<'_>) -> Result<Pushed> {
+pub(crate) async fn push(
+    image: &Image,
+    name: &RemoteName,
+    plain: bool,
+    progress: OnProgress<'_>,
+) -> Result<Pushed> {
     let credentials = credentials::find(name.login()).await?;
     let mut registry = Registry::new(name, credentials, plain || name.is_loopback())?;
     let tag = name.tag.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));

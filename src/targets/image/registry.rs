@@ -41,10 +41,10 @@ const MOST: usize = 1 << 20;
 const REDIRECTS: usize = 5;
 
 /// Told how many bytes of how many are on their way.
-pub type OnProgress<'a> = &'a dyn Fn(u64, u64);
+pub(crate) type OnProgress<'a> = &'a dyn Fn(u64, u64);
 
 /// A repository.
-pub struct Registry {
+pub(crate) struct Registry {
     client: Client<HttpsConnector<Connector>, BoxBody<Bytes, Infallible>>,
     proxies: Proxies,
     /// Its scheme and host: credentials go nowhere else.
@@ -56,23 +56,23 @@ pub struct Registry {
 
 /// What goes with a request.
 #[derive(Clone, Default)]
-pub struct Payload {
-    pub kind: &'static str,
-    pub bytes: Bytes,
+pub(crate) struct Payload {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Bytes,
 }
 
 /// A whole answer.
-pub struct Answer {
+pub(crate) struct Answer {
     /// Who gave it.
-    pub uri: Uri,
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+    pub(crate) uri: Uri,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     body: Bytes,
 }
 
 impl Registry {
     /// Connects to nothing yet. `plain` leaves TLS out.
-    pub fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
+    pub(crate) fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
         let proxies = Proxies::from_environment();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
@@ -92,7 +92,7 @@ impl Registry {
     }
 
     /// The URI of something in the repository.
-    pub fn uri(&self, path: &str) -> Result<Uri> {
+    pub(crate) fn uri(&self, path: &str) -> Result<Uri> {
         origin::resolve(&self.home, &format!("/v2/{}/{path}", self.name.repository))
     }
 
@@ -100,7 +100,7 @@ impl Registry {
     ///
     /// # Errors
     /// When there is none, or the connection would be weaker.
-    pub fn location(&self, answer: &Answer) -> Result<Uri> {
+    pub(crate) fn location(&self, answer: &Answer) -> Result<Uri> {
         let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
         let location = location.context("the registry sends no `Location`")?;
         let next = origin::resolve(&answer.uri, location)?;
@@ -114,7 +114,7 @@ impl Registry {
     ///
     /// # Errors
     /// When there is no answer, or the registry lets nobody in. Any other status is an answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         uri: Uri,
@@ -336,7 +336,7 @@ impl Registry {
 
 impl Answer {
     /// What the registry says of itself why it does not, to be put behind a sentence.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let body: Option<Value> = serde_json::from_slice(&self.body).ok();
         let errors = body.as_ref().and_then(|body| body["errors"].as_array());
         let errors: Vec<String> = errors

@@ -11,4 +11,4 @@ mod observe;
 mod scale;
 mod session;
 
-pub use session::Kubernetes;
+pub(crate) use session::Kubernetes;

@@ -19,7 +19,7 @@ pub(crate) const LOOK: Duration = Duration::from_secs(30);
 
 /// A stack on a cluster.
 #[derive(Clone, Debug)]
-pub struct Kubernetes {
+pub(crate) struct Kubernetes {
     pub(crate) stack: Stack,
     pub(crate) folder: PathBuf,
     pub(crate) templates: BTreeMap<String, String>,
@@ -39,13 +39,18 @@ pub(crate) struct Session<'a> {
 impl Kubernetes {
     /// The stack of the project with this state folder, on the cluster that its file names; `templates` are those that the
     /// project puts in place of ours.
-    pub fn new(state_folder: &Path, stack: Stack, templates: BTreeMap<String, String>, claim: Claim) -> Self {
+    pub(crate) fn new(
+        state_folder: &Path,
+        stack: Stack,
+        templates: BTreeMap<String, String>,
+        claim: Claim,
+    ) -> Self {
         let folder = state_folder.join("kubernetes");
         Self { stack, folder, templates, claim, context: None, once: Once::new(|_| ()) }
     }
 
     /// The same stack on the cluster that the command line names. `print` receives once which cluster that is.
-    pub fn on(self, context: Option<String>, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub(crate) fn on(self, context: Option<String>, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { context, once: Once::new(print), ..self }
     }
 

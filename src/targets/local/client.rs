@@ -32,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// A supervisor that answers.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     layout: Layout,
 }
 
@@ -41,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     /// When one is there that does not answer.
-    pub async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
+    pub(crate) async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
         let client = Self { layout: layout.clone() };
         let until = Instant::now() + LEAVING;
         loop {
@@ -73,7 +73,7 @@ impl Client {
     ///
     /// # Errors
     /// When the supervisor does not answer.
-    pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
+    pub(crate) async fn plan(&self, desired: &Desired) -> Result<Plan> {
         self.exchange(self.connect().await?, Method::POST, "/plan", desired).await
     }
 
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// What the supervisor says, or that it went away in the midst of it.
-    pub async fn apply(
+    pub(crate) async fn apply(
         &self,
         desired: Desired,
         owner: &Owner,
@@ -97,7 +97,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn restart(&self, timeout: Duration, progress: impl FnMut(&str)) -> Result<(Plan, Status)> {
+    pub(crate) async fn restart(
+        &self,
+        timeout: Duration,
+        progress: impl FnMut(&str),
+    ) -> Result<(Plan, Status)> {
         self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(shutting_down)
     }
 
@@ -105,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
+    pub(crate) async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
         let done = self.change("/down", &(), Duration::ZERO, progress).await?;
         Ok(done.map(|(plan, _)| plan).unwrap_or_default())
     }
@@ -114,7 +118,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::apply`]; also when Redis is external.
-    pub async fn switch_redis(&self, on: bool) -> Result<()> {
+    pub(crate) async fn switch_redis(&self, on: bool) -> Result<()> {
         let path = if on { "/redis/start" } else { "/redis/stop" };
         self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(shutting_down)
     }

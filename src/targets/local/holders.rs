@@ -15,7 +15,7 @@ use crate::targets::local::leftovers::Process;
 ///
 /// # Errors
 /// When the file or the list of processes cannot be read.
-pub fn holders(file: &File) -> Result<Vec<Process>> {
+pub(crate) fn holders(file: &File) -> Result<Vec<Process>> {
     let identity = |meta: &Metadata| (meta.dev(), meta.ino());
     let file = identity(&file.metadata()?);
     holders_of(|descriptor| std::fs::metadata(descriptor).is_ok_and(|meta| identity(&meta) == file))
@@ -25,7 +25,7 @@ pub fn holders(file: &File) -> Result<Vec<Process>> {
 ///
 /// # Errors
 /// When the list of processes cannot be read.
-pub fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
+pub(crate) fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
     // How the kernel shows a name that is gone.
     let mut gone = path.as_os_str().to_owned();
     gone.push(" (deleted)");

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When it does not come up, with its own reason.
-pub async fn launch(layout: &Layout) -> Result<Client> {
+pub(crate) async fn launch(layout: &Layout) -> Result<Client> {
     layout.make()?;
     let log = layout.logs().join("supervisor.log");
     let stderr = files::append_private(&log).map_err(|error| files::told(&log, error, "while opening"))?;

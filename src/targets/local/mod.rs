@@ -4,16 +4,16 @@ mod addresses;
 mod backend;
 mod client;
 mod doctor;
-pub mod guard;
+pub(crate) mod guard;
 mod holders;
 mod launch;
-pub mod layout;
-pub mod leftovers;
+pub(crate) mod layout;
+pub(crate) mod leftovers;
 mod logs;
-pub mod parent_death;
-pub mod protocol;
+pub(crate) mod parent_death;
+pub(crate) mod protocol;
 mod stores;
-pub mod supervisor;
+pub(crate) mod supervisor;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,8 +21,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-pub use client::Client;
-pub use stores::on_path;
+pub(crate) use client::Client;
 
 use crate::files;
 use crate::secrets::Secrets;
@@ -45,7 +44,7 @@ const LOST: Duration = Duration::from_secs(60);
 
 /// A stack on this machine.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub(crate) struct Local {
     layout: Layout,
     stack: Stack,
     claim: Claim,
@@ -53,7 +52,7 @@ pub struct Local {
 
 impl Local {
     /// The stack of the project with this state folder.
-    pub fn new(state_folder: &Path, stack: Stack, claim: Claim) -> Self {
+    pub(crate) fn new(state_folder: &Path, stack: Stack, claim: Claim) -> Self {
         Self { layout: Layout::new(state_folder), stack, claim }
     }
 

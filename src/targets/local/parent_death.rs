@@ -16,10 +16,10 @@ const INHERITED: [&str; 9] =
     ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE", "SUDO_UID", "SUDO_GID"];
 
 /// This program, also after its file was replaced.
-pub const SELF: &str = "/proc/self/exe";
+pub(crate) const SELF: &str = "/proc/self/exe";
 
 /// The part of the environment that the supervisor and its children may see.
-pub fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
+pub(crate) fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known))
 }
 
@@ -27,7 +27,7 @@ pub fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
 ///
 /// # Errors
 /// When the supervisor is gone already, or the program cannot be run.
-pub fn become_program(parent: u32, program: &[String]) -> Result<ExitStatus> {
+pub(crate) fn become_program(parent: u32, program: &[String]) -> Result<ExitStatus> {
     tie_to(parent, Signal::KILL)?;
     let (name, arguments) = program.split_first().context("no program to run")?;
     let mut command = Command::new(name);

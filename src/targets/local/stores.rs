@@ -99,7 +99,7 @@ pub(super) fn runner(kind: Kind, layout: &Layout) -> Runner {
 }
 
 /// A program on PATH.
-pub fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| is_program(file))
 }

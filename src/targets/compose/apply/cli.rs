@@ -20,10 +20,10 @@ const GREETING: Duration = Duration::from_secs(20);
 
 /// A Compose that was found, pointed at one project.
 #[derive(Clone, Debug)]
-pub struct Cli {
+pub(crate) struct Cli {
     program: Vec<&'static str>,
     /// Its version, such as `2.40.3`.
-    pub version: String,
+    pub(crate) version: String,
     host: String,
     project: String,
     folder: PathBuf,
@@ -34,7 +34,7 @@ impl Cli {
     ///
     /// # Errors
     /// Exit 4 with the fix when there is none, or only an old one.
-    pub async fn find(host: &str, project: &str, folder: &Path) -> Result<Self> {
+    pub(crate) async fn find(host: &str, project: &str, folder: &Path) -> Result<Self> {
         let mut old = Vec::new();
         for program in [vec!["docker", "compose"], vec!["docker-compose"]] {
             let Some(version) = version(&program, host).await else { continue };
@@ -68,7 +68,7 @@ impl Cli {
     ///
     /// # Errors
     /// Exit 1 with the last lines that it said; exit 9 when `deadline` passes.
-    pub async fn run(&self, arguments: &[&str], deadline: Instant, say: Say<'_>) -> Result<()> {
+    pub(crate) async fn run(&self, arguments: &[&str], deadline: Instant, say: Say<'_>) -> Result<()> {
         let mut all: Vec<&str> = vec!["--file", "docker-compose.yml"];
         all.extend(arguments);
         self.start(&all, None, deadline, say).await.map(drop)
@@ -78,7 +78,12 @@ impl Cli {
     ///
     /// # Errors
     /// As [`Cli::run`].
-    pub async fn run_by_labels(&self, arguments: &[&str], deadline: Instant, say: Say<'_>) -> Result<()> {
+    pub(crate) async fn run_by_labels(
+        &self,
+        arguments: &[&str],
+        deadline: Instant,
+        say: Say<'_>,
+    ) -> Result<()> {
         self.start(arguments, None, deadline, say).await.map(drop)
     }
 
@@ -86,7 +91,13 @@ impl Cli {
     ///
     /// # Errors
     /// As [`Cli::run`].
-    pub async fn pull(&self, document: &str, service: &str, deadline: Instant, say: Say<'_>) -> Result<()> {
+    pub(crate) async fn pull(
+        &self,
+        document: &str,
+        service: &str,
+        deadline: Instant,
+        say: Say<'_>,
+    ) -> Result<()> {
         let arguments = ["--file", "-", "pull", "--quiet", service];
         self.start(&arguments, Some(document), deadline, say).await.map(drop)
     }
@@ -95,7 +106,7 @@ impl Cli {
     ///
     /// # Errors
     /// As [`Cli::run`].
-    pub async fn hashes(&self, document: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn hashes(&self, document: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
         let arguments = ["--file", "-", "config", "--hash", "*"];
         let text = self.start(&arguments, Some(document), deadline, &|_| {}).await?;
         let pair =

@@ -24,11 +24,11 @@ const PROBE: &str = "probe_secret";
 /// What the stack is reached with.
 pub(crate) struct Credentials {
     /// Signs probes.
-    pub probe: Secret,
+    pub(crate) probe: Secret,
     /// The password of the managed MongoDB, or the URI of the external one.
-    pub mongodb: Store,
+    pub(crate) mongodb: Store,
     /// The password of the managed Redis, or the URL of the external one.
-    pub redis: Store,
+    pub(crate) redis: Store,
 }
 
 /// How a store is reached.

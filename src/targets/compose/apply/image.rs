@@ -12,13 +12,13 @@ use crate::targets::image::{Fingerprint, REPOSITORY, architecture, fingerprint, 
 
 /// The image in the engine.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// Its name by content.
-    pub reference: String,
+    pub(crate) reference: String,
     /// Whether it was loaded just now.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// What the last packing gave, so that the next `up` need not read the executable.
@@ -34,7 +34,7 @@ struct Memory {
 ///
 /// # Errors
 /// When the engine runs another architecture, refuses the image, or the program cannot be packed.
-pub async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
+pub(crate) async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
     if !engine.architecture.is_empty() && engine.architecture != architecture() {
         return Err(Failure::new(
             ExitStatus::Failed,
@@ -74,7 +74,7 @@ pub async fn ensure(engine: &Engine, memory: Option<&Path>) -> Result<Loaded> {
 ///
 /// # Errors
 /// As [`ensure`]; exit 4 when there is no engine.
-pub async fn load() -> Result<Loaded> {
+pub(crate) async fn load() -> Result<Loaded> {
     ensure(&Engine::connect().await?, None).await
 }
 
@@ -82,7 +82,7 @@ pub async fn load() -> Result<Loaded> {
 ///
 /// # Errors
 /// When the engine cannot be asked, or the program cannot be packed.
-pub async fn current(engine: &Engine, memory: &Path) -> Result<Option<String>> {
+pub(crate) async fn current(engine: &Engine, memory: &Path) -> Result<Option<String>> {
     let reference = match recall(memory, &fingerprint()?) {
         Some(known) => known.reference,
         None => pack()?.reference,

@@ -5,46 +5,46 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A container of the stack.
 #[derive(Clone, Debug)]
-pub struct Container {
+pub(crate) struct Container {
     /// The engine's id.
-    pub id: String,
+    pub(crate) id: String,
     /// Its name, such as `appforge-redis`.
-    pub name: String,
+    pub(crate) name: String,
     /// Which component it is, by our label; the name of the Compose service when it has none.
-    pub component: String,
+    pub(crate) component: String,
     /// Its number among those of its component.
-    pub number: u32,
+    pub(crate) number: u32,
     /// What it does now.
-    pub state: State,
+    pub(crate) state: State,
     /// Its exit code, once it ended.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// Whether the kernel ended it for using more memory than it may.
-    pub out_of_memory: bool,
+    pub(crate) out_of_memory: bool,
     /// Why the engine could not start it.
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
     /// When the engine started it last.
-    pub started: Option<Timestamp>,
+    pub(crate) started: Option<Timestamp>,
     /// How often the engine started it again.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// The last answer of its health check.
-    pub health_answer: Option<String>,
+    pub(crate) health_answer: Option<String>,
     /// Its address in the edge network, else in the data network.
-    pub address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The image as the documents name it.
-    pub image: String,
+    pub(crate) image: String,
     /// The id of that image when the container was made.
-    pub image_id: String,
+    pub(crate) image_id: String,
     /// The folder of the documents that it was made from.
-    pub documents: Option<String>,
+    pub(crate) documents: Option<String>,
     /// What Compose made it from, hashed.
-    pub config_hash: String,
+    pub(crate) config_hash: String,
     /// Its environment, `NAME=value`.
-    pub environment: Vec<String>,
+    pub(crate) environment: Vec<String>,
 }
 
 /// What a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// It runs and its health check, if it has one, says so.
     Healthy,
     /// It runs, and the gateway does not reach it (yet).
@@ -71,7 +71,7 @@ fn is_older(started: Option<Timestamp>, age: SignedDuration) -> bool {
 
 impl Container {
     /// Reads the engine's description.
-    pub fn read(inspected: ContainerInspectResponse, project: &str) -> Option<Self> {
+    pub(crate) fn read(inspected: ContainerInspectResponse, project: &str) -> Option<Self> {
         let config = inspected.config?;
         let labels = config.labels.unwrap_or_default();
         let label = |name: &str| labels.get(name).cloned();
@@ -134,7 +134,7 @@ impl Container {
     }
 
     /// Whether it has not ended for good.
-    pub fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         matches!(
             self.state,
             State::Healthy | State::Unreached | State::Starting | State::Unhealthy | State::Restarting
@@ -142,17 +142,17 @@ impl Container {
     }
 
     /// Whether it has run for at least `age` since its last start.
-    pub fn has_run_for(&self, age: SignedDuration) -> bool {
+    pub(crate) fn has_run_for(&self, age: SignedDuration) -> bool {
         is_older(self.started, age)
     }
 
     /// Whether it failed, rather than had no time yet.
-    pub fn is_guilty(&self) -> bool {
+    pub(crate) fn is_guilty(&self) -> bool {
         matches!(self.state, State::Unhealthy | State::Restarting | State::Ended)
     }
 
     /// Its name among the components: `redis`, `service-2`.
-    pub fn short_name(&self) -> String {
+    pub(crate) fn short_name(&self) -> String {
         match self.component.as_str() {
             "service" => format!("service-{}", self.number),
             other => other.to_owned(),
@@ -160,7 +160,7 @@ impl Container {
     }
 
     /// What is wrong with it, or what it waits for, in one line.
-    pub fn complaint(&self) -> String {
+    pub(crate) fn complaint(&self) -> String {
         let mut text = match self.state {
             State::Healthy => "ready".to_owned(),
             State::Unreached => "the gateway cannot connect to its port (service.port)".to_owned(),

@@ -27,15 +27,15 @@ const GREETING: Duration = Duration::from_secs(10);
 
 /// A connection to the engine.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// The client itself, for `target/compose` only.
     pub(crate) docker: Docker,
     /// Where it listens, as `DOCKER_HOST` says it.
-    pub host: String,
+    pub(crate) host: String,
     /// Its version, such as `20.10.24`.
-    pub version: String,
+    pub(crate) version: String,
     /// The architecture of its containers, such as `amd64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
 }
 
 impl Engine {
@@ -43,7 +43,7 @@ impl Engine {
     ///
     /// # Errors
     /// Exit 4, with the fix: no engine, no permission on its socket, too old.
-    pub async fn connect() -> Result<Self> {
+    pub(crate) async fn connect() -> Result<Self> {
         let host = host();
         let docker = Docker::connect_with_host(&host).map_err(|error| unreachable(&host, error))?;
         let greet = async {
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Whether the engine runs on this machine, so that its ports and addresses are ours.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.host.starts_with("unix://")
     }
 
@@ -84,7 +84,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
+    pub(crate) async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let labels = vec![format!("com.docker.compose.project={project}")];
         let filters = HashMap::from([("label", labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// What happens to the containers of a project from now on; ends when the connection does.
-    pub fn events(&self, project: &str) -> impl Stream<Item = ()> + use<> {
+    pub(crate) fn events(&self, project: &str) -> impl Stream<Item = ()> + use<> {
         let filters = HashMap::from([
             ("type", vec!["container".to_owned()]),
             ("label", vec![format!("com.docker.compose.project={project}")]),
@@ -117,7 +117,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn image_id(&self, reference: &str) -> Result<Option<String>> {
+    pub(crate) async fn image_id(&self, reference: &str) -> Result<Option<String>> {
         match self.docker.inspect_image(reference).await {
             Ok(image) => Ok(image.id),
             Err(error) if is_missing(&error) => Ok(None),
@@ -129,7 +129,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses it, for instance for want of disk space.
-    pub async fn load(&self, image: Image) -> Result<()> {
+    pub(crate) async fn load(&self, image: Image) -> Result<()> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
         let body = bollard::body_full(image.archive()?.into());
         let loaded = self.docker.import_image(options, body, None).try_for_each(|_| async { Ok(()) });
@@ -145,7 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it is gone.
-    pub async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<()> {
+    pub(crate) async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<()> {
         let options =
             bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         Ok(self.docker.tag_image(id, Some(options)).await?)
@@ -155,7 +155,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn stop_and_remove(&self, id: &str, grace: Duration) -> Result<()> {
+    pub(crate) async fn stop_and_remove(&self, id: &str, grace: Duration) -> Result<()> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let stop = StopContainerOptionsBuilder::default().t(seconds).build();
         let stopped = self.docker.stop_container(id, Some(stop)).await;
@@ -175,7 +175,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot start it.
-    pub async fn start(&self, id: &str) -> Result<()> {
+    pub(crate) async fn start(&self, id: &str) -> Result<()> {
         match self.docker.start_container(id, None).await {
             Err(error) if !is_missing(&error) => Err(error.into()),
             _ => Ok(()),
@@ -186,7 +186,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn volumes(&self, project: &str) -> Result<Vec<String>> {
+    pub(crate) async fn volumes(&self, project: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([("label", vec![format!("com.docker.compose.project={project}")])]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let answer = self.docker.list_volumes(Some(options)).await?;
@@ -200,7 +200,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn subnets(&self) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn subnets(&self) -> Result<Vec<(String, String)>> {
         let networks = self.docker.list_networks(None::<ListNetworksOptions>).await?;
         let mut subnets = Vec::new();
         for network in networks {

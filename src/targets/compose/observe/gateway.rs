@@ -32,26 +32,26 @@ pub(crate) struct Gateway<'a> {
 pub(crate) struct Slot {
     name: String,
     /// The replica's address, without its port.
-    pub address: String,
+    pub(crate) address: String,
     /// Whether it is sent work.
-    pub up: bool,
+    pub(crate) up: bool,
     /// Whether the gateway drains it.
-    pub drained: bool,
+    pub(crate) drained: bool,
     /// Seconds since it last went up or down.
-    pub since: u64,
+    pub(crate) since: u64,
     sessions: u32,
 }
 
 impl<'a> Gateway<'a> {
     /// The gateway among `containers`, when it runs.
-    pub fn of(engine: &'a Engine, containers: &[Container]) -> Option<Self> {
+    pub(crate) fn of(engine: &'a Engine, containers: &[Container]) -> Option<Self> {
         let gateway =
             containers.iter().find(|container| container.component == "gateway" && container.is_up())?;
         Some(Self { engine, id: gateway.id.clone() })
     }
 
     /// The places that have a replica.
-    pub async fn slots(&self) -> Result<Vec<Slot>> {
+    pub(crate) async fn slots(&self) -> Result<Vec<Slot>> {
         let csv = self.ask(&format!("{STATS};csv"), None).await?;
         ensure!(csv.starts_with("# pxname,"), "the gateway has no page of statistics");
         Ok(parse(&csv))
@@ -59,7 +59,7 @@ impl<'a> Gateway<'a> {
 
     /// Sends the replica at `address` no more requests and waits until those under way have ended, or `limit` passed.
     /// Returns its place, for [`Gateway::reopen`].
-    pub async fn drain(&self, address: &str, limit: Duration) -> Result<Option<String>> {
+    pub(crate) async fn drain(&self, address: &str, limit: Duration) -> Result<Option<String>> {
         let deadline = Instant::now() + limit;
         let Some(Slot { name, .. }) = self.at(address).await? else { return Ok(None) };
         self.order(&name, "drain").await?;
@@ -74,7 +74,7 @@ impl<'a> Gateway<'a> {
 
     /// Opens the place of a replica that was drained and is gone, for the one that comes next. Not before HAProxy knows that
     /// the address is gone, or it would send work there; nor later than `limit`.
-    pub async fn reopen(&self, place: &str, address: &str, limit: Duration) -> Result<()> {
+    pub(crate) async fn reopen(&self, place: &str, address: &str, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         while self.at(address).await?.is_some_and(|slot| slot.name == place) && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
@@ -83,7 +83,7 @@ impl<'a> Gateway<'a> {
     }
 
     /// Opens the places of replicas that are drained and yet at work, as a command that was cut off leaves them.
-    pub async fn heal(&self, slots: &[Slot], replicas: &[&Container]) -> Result<()> {
+    pub(crate) async fn heal(&self, slots: &[Slot], replicas: &[&Container]) -> Result<()> {
         let at_work = |slot: &&Slot| {
             slot.drained && replicas.iter().any(|replica| replica.address.as_ref() == Some(&slot.address))
         };

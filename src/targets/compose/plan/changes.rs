@@ -31,12 +31,12 @@ struct Component {
 
 impl Wanted {
     /// The image of a component, as the documents name it.
-    pub fn image(&self, component: &str) -> Option<&str> {
+    pub(crate) fn image(&self, component: &str) -> Option<&str> {
         self.components.get(component).map(|component| component.image.as_str())
     }
 
     /// Whether a container is what it should be.
-    pub fn is_current(&self, container: &Container) -> bool {
+    pub(crate) fn is_current(&self, container: &Container) -> bool {
         self.components
             .get(&container.component)
             .is_some_and(|component| self.causes(component, container).is_empty())
@@ -44,7 +44,7 @@ impl Wanted {
 
     /// The folder that a container reads its files from, when that is not ours: the project was renamed, and Compose does not
     /// compare paths.
-    pub fn left_folder<'c>(&self, container: &'c Container) -> Option<&'c str> {
+    pub(crate) fn left_folder<'c>(&self, container: &'c Container) -> Option<&'c str> {
         let folder = container.documents.as_deref();
         folder.filter(|folder| std::fs::canonicalize(folder).ok().as_ref() != Some(&self.folder))
     }

@@ -20,21 +20,21 @@ pub(crate) const REACH: &str = "reach";
 /// What to run.
 pub(crate) struct Trial<'a> {
     /// The name of the container: a fixed one, so that what a killed command left behind is removed by the next.
-    pub name: String,
-    pub image: &'a str,
+    pub(crate) name: String,
+    pub(crate) image: &'a str,
     /// The program in place of the image's own; `None` keeps that.
-    pub entrypoint: Option<&'a str>,
-    pub arguments: Vec<String>,
+    pub(crate) entrypoint: Option<&'a str>,
+    pub(crate) arguments: Vec<String>,
     /// `NAME=value`.
-    pub environment: Vec<String>,
+    pub(crate) environment: Vec<String>,
     /// The user and group, both with this number.
-    pub user: u64,
+    pub(crate) user: u64,
     /// The network; `none` for none.
-    pub network: &'a str,
+    pub(crate) network: &'a str,
     /// The files that it finds, with their paths below the root.
-    pub files: tar::Builder<Vec<u8>>,
+    pub(crate) files: tar::Builder<Vec<u8>>,
     /// How long it may take.
-    pub limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 /// What became of it.

@@ -17,53 +17,53 @@ use crate::targets::plan::{Action, Plan};
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking {
+pub(crate) struct Asking {
     /// The server judges each object; else it is only read, and what it would say is not known.
-    pub server: bool,
+    pub(crate) server: bool,
     /// Whether the user asked for the number of replicas just now.
-    pub explicit: bool,
+    pub(crate) explicit: bool,
     /// Take over fields that other managers own.
-    pub force: bool,
+    pub(crate) force: bool,
 }
 
 /// Whom to ask about a stack, and how.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    pub cluster: &'a Cluster,
+pub(crate) struct Asked<'a> {
+    pub(crate) cluster: &'a Cluster,
     /// The stack's name.
-    pub stack: &'a str,
+    pub(crate) stack: &'a str,
     /// What the cluster has of it.
-    pub inventory: &'a Inventory,
-    pub asking: Asking,
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) asking: Asking,
 }
 
 /// One document and what applying it does.
 #[derive(Debug)]
-pub struct ObjectChange {
+pub(crate) struct ObjectChange {
     /// As it will be sent.
-    pub object: Object,
+    pub(crate) object: Object,
     /// What it does; `None` when it does nothing.
-    pub action: Option<Action>,
+    pub(crate) action: Option<Action>,
     /// Why.
-    pub causes: Vec<String>,
+    pub(crate) causes: Vec<String>,
 }
 
 /// All that `up` would change.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The documents, in the order of application.
-    pub changes: Vec<ObjectChange>,
+    pub(crate) changes: Vec<ObjectChange>,
     /// Objects of the stack that no document names, in the order of deletion.
-    pub prunes: Vec<Object>,
+    pub(crate) prunes: Vec<Object>,
     /// The volumes that stay when these objects go, by the object's title.
-    pub claims: BTreeMap<String, Vec<Object>>,
+    pub(crate) claims: BTreeMap<String, Vec<Object>>,
     /// Titles of documents that are applied without being a change of the stack.
-    pub quiet: BTreeSet<String>,
+    pub(crate) quiet: BTreeSet<String>,
 }
 
 impl Changes {
     /// The data that stays when stores go, and how to remove it, one sentence a volume.
-    pub fn left(&self, cluster: &Cluster) -> Vec<String> {
+    pub(crate) fn left(&self, cluster: &Cluster) -> Vec<String> {
         let kubectl = format!("kubectl --context {} -n {}", cluster.place.context, cluster.namespace);
         let line = |(title, claim): (&String, &Object)| {
             format!(
@@ -78,7 +78,7 @@ impl Changes {
     }
 
     /// For people: what is made, then what is changed, then what goes.
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let mut plan = Plan::default();
         let order = |action: &Action| match action {
             Action::Create => 0,
@@ -109,7 +109,7 @@ impl Asked<'_> {
     /// # Errors
     /// The first objection of the server, before anything is applied: a field of another manager, an immutable field, a
     /// value that is not valid, a quota, a verb that is forbidden; and an object of another stack.
-    pub async fn changes(&self, objects: Vec<Object>) -> Result<Changes> {
+    pub(crate) async fn changes(&self, objects: Vec<Object>) -> Result<Changes> {
         let prunes = prunes(self.inventory, &objects);
         let claims = prunes
             .iter()
@@ -132,7 +132,7 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// As [`Asked::changes`].
-    pub async fn change(&self, object: Object) -> Result<ObjectChange> {
+    pub(crate) async fn change(&self, object: Object) -> Result<ObjectChange> {
         match self.asking.server {
             true => self.dry_run(object).await,
             false => Ok(guess(self.inventory, object)),

@@ -20,7 +20,7 @@ const SERVERS: [&str; 7] = [
 ];
 
 /// The differences as `path: old -> new`. Values of a Secret are never shown.
-pub fn differences(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
+pub(crate) fn differences(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let secret = kind == "Secret";
     let parts: BTreeSet<&String> =
@@ -44,7 +44,7 @@ pub fn differences(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
 }
 
 /// The values of `wanted` that `live` does not have, as `path: old -> new`; what only `live` has are defaults.
-pub fn missing(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
+pub(crate) fn missing(kind: &str, live: &Value, wanted: &Value) -> Vec<String> {
     let mut merged = live.clone();
     overlay(&mut merged, wanted);
     differences(kind, live, &merged)

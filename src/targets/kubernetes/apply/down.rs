@@ -19,7 +19,7 @@ use crate::targets::kubernetes::observe::{Inventory, NamespaceState};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
 
 /// What `down` finds.
-pub struct Remains {
+pub(crate) struct Remains {
     pub(crate) cluster: Cluster,
     /// Everything that is deleted without a question.
     objects: Vec<Object>,
@@ -30,7 +30,7 @@ pub struct Remains {
 
 impl Remains {
     /// What `--volumes` would take, for people.
-    pub fn data(&self) -> Vec<String> {
+    pub(crate) fn data(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.data.iter().map(described).collect();
         if self.ours {
             lines.push(format!("namespace/{} with all that is in it", self.cluster.namespace));

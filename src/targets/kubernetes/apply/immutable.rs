@@ -11,7 +11,12 @@ const STATEFUL_SET: [&str; 4] = ["serviceName", "podManagementPolicy", "selector
 const DEPLOYMENT: [&str; 1] = ["selector"];
 
 /// The server's refusal of `wanted`, with the immutable fields that differ when that is why.
-pub fn explain(error: anyhow::Error, wanted: &Object, live: &Object, cluster: &Cluster) -> anyhow::Error {
+pub(crate) fn explain(
+    error: anyhow::Error,
+    wanted: &Object,
+    live: &Object,
+    cluster: &Cluster,
+) -> anyhow::Error {
     let fields: &[&str] = match wanted.kind.name() {
         "StatefulSet" => &STATEFUL_SET,
         "Deployment" => &DEPLOYMENT,

@@ -77,7 +77,7 @@ impl Session<'_> {
 }
 
 /// Whether an object is an immutable copy of the service's credentials.
-pub fn is_copy(object: &Object, service: &str) -> bool {
+pub(crate) fn is_copy(object: &Object, service: &str) -> bool {
     object.kind.name() == "Secret"
         && object.label(names::CREDENTIALS).is_some_and(|digest| object.name == copy_name(service, digest))
 }
@@ -89,7 +89,7 @@ fn is_old(object: &Object) -> bool {
 }
 
 /// The volume claims that a StatefulSet leaves behind.
-pub fn claims(inventory: &Inventory, set: &Object) -> Vec<Object> {
+pub(crate) fn claims(inventory: &Inventory, set: &Object) -> Vec<Object> {
     if set.kind.name() != "StatefulSet" {
         return Vec::new();
     }
@@ -101,7 +101,7 @@ pub fn claims(inventory: &Inventory, set: &Object) -> Vec<Object> {
 }
 
 /// An object that holds data, with its size when it has one, such as `persistentvolumeclaim/data-shop-mongodb-0 (10Gi)`.
-pub fn described(object: &Object) -> String {
+pub(crate) fn described(object: &Object) -> String {
     match object.at("/spec/resources/requests/storage") {
         Some(size) => format!("{} ({})", object.title(), size.as_str().unwrap_or_default()),
         None => object.title(),

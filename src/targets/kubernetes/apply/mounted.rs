@@ -13,27 +13,27 @@ use crate::render::context::kubernetes::names::{CREDENTIALS, OWN_SECRETS};
 use crate::targets::kubernetes::client::Object;
 
 /// Digits of the digest that names a content of the service's Secret.
-pub const DIGITS: usize = 16;
+pub(crate) const DIGITS: usize = 16;
 /// Where a pod template is in a workload.
-pub const TEMPLATE: &str = "/spec/template";
+pub(crate) const TEMPLATE: &str = "/spec/template";
 
 /// The immutable Secret with the content of this digest.
-pub fn copy_name(stable: &str, digest: &str) -> String {
+pub(crate) fn copy_name(stable: &str, digest: &str) -> String {
     format!("{stable}-{digest}")
 }
 
 /// What a pod template says about its credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mounted {
+pub(crate) struct Mounted {
     /// It names the stable Secret, whose content may have changed since.
-    pub stable: bool,
+    pub(crate) stable: bool,
     /// The digest of the content that it was made with, as its annotation or the name of a copy says.
-    pub digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 impl Mounted {
     /// Reads a pod template; `stable` is the name of the stable Secret.
-    pub fn of(template: &Value, stable: &str) -> Self {
+    pub(crate) fn of(template: &Value, stable: &str) -> Self {
         let names = secrets(template);
         let prefix = format!("{stable}-");
         let copy = names.iter().find_map(|name| {
@@ -44,7 +44,7 @@ impl Mounted {
     }
 
     /// The Secret that the pods mount.
-    pub fn name(&self, stable: &str) -> String {
+    pub(crate) fn name(&self, stable: &str) -> String {
         match &self.digest {
             Some(digest) if !self.stable => copy_name(stable, digest),
             _ => stable.to_owned(),
@@ -58,18 +58,18 @@ fn is_digest(text: &str) -> bool {
 
 /// What the service's Secret holds and should hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Content<'a> {
+pub(crate) struct Content<'a> {
     /// The name of the stable Secret.
-    pub stable: &'a str,
+    pub(crate) stable: &'a str,
     /// The digest of what the service should mount.
-    pub digest: &'a str,
+    pub(crate) digest: &'a str,
     /// The digest of what the stable Secret holds.
-    pub stable_digest: Option<&'a str>,
+    pub(crate) stable_digest: Option<&'a str>,
 }
 
 /// Lets the Deployment name the content of this digest. One that runs and names the stable Secret, which holds this content
 /// (`stable_digest`), means the same and is left so: it needs no new pods. Whether that is so.
-pub fn settle(deployment: &mut Object, live: Option<&Mounted>, content: Content<'_>) -> bool {
+pub(crate) fn settle(deployment: &mut Object, live: Option<&Mounted>, content: Content<'_>) -> bool {
     let Content { stable, digest, stable_digest } = content;
     let Some(template) = deployment.value.pointer_mut(TEMPLATE) else { return false };
     let alike = live.filter(|live| {
@@ -89,7 +89,7 @@ pub fn settle(deployment: &mut Object, live: Option<&Mounted>, content: Content<
 }
 
 /// Points a pod template to the copy with this digest, wherever it names the stable Secret.
-pub fn point(template: &mut Value, stable: &str, digest: &str) {
+pub(crate) fn point(template: &mut Value, stable: &str, digest: &str) {
     let copy = copy_name(stable, digest);
     for_each_name(template, &mut |name| {
         if name == stable {
@@ -100,7 +100,7 @@ pub fn point(template: &mut Value, stable: &str, digest: &str) {
 }
 
 /// Writes an annotation of a pod template.
-pub fn note(template: &mut Value, annotation: &str, value: &str) {
+pub(crate) fn note(template: &mut Value, annotation: &str, value: &str) {
     let metadata = &mut template["metadata"];
     if !metadata["annotations"].is_object() {
         metadata["annotations"] = json!({});
@@ -109,7 +109,7 @@ pub fn note(template: &mut Value, annotation: &str, value: &str) {
 }
 
 /// The Secrets that a pod template names, by volume, variable or pull secret of a volume.
-pub fn secrets(template: &Value) -> BTreeSet<String> {
+pub(crate) fn secrets(template: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     // The walk changes nothing; a copy keeps it the only one.
     for_each_name(&mut template.clone(), &mut |name| {
@@ -119,7 +119,7 @@ pub fn secrets(template: &Value) -> BTreeSet<String> {
 }
 
 /// The Secrets of a workload that are the user's own: neither among `ours`, nor a copy of one.
-pub fn foreign(object: &Object, ours: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn foreign(object: &Object, ours: &BTreeSet<String>) -> Vec<String> {
     let Some(template) = object.at(TEMPLATE) else { return Vec::new() };
     let is_ours = |name: &String| {
         ours.contains(name)
@@ -131,7 +131,7 @@ pub fn foreign(object: &Object, ours: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// The digest of the user's own Secrets that a live workload was made with.
-pub fn noted_own(object: &Object) -> Option<&str> {
+pub(crate) fn noted_own(object: &Object) -> Option<&str> {
     object.at(TEMPLATE)?.get("metadata")?.get("annotations")?.get(OWN_SECRETS)?.as_str()
 }
 

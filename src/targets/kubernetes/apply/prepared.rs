@@ -14,38 +14,38 @@ use crate::targets::plan::Action;
 /// What the cluster has, and what it should have.
 pub(crate) struct Wanted {
     /// What the cluster has.
-    pub inventory: Inventory,
+    pub(crate) inventory: Inventory,
     /// The secrets of the stack.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
     /// What the bundled image is called, when the stack has that.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// In the order of application.
-    pub objects: Vec<Object>,
+    pub(crate) objects: Vec<Object>,
     /// The Deployment that runs names `NAME-app` itself, with the content that it should have.
-    pub alike: bool,
+    pub(crate) alike: bool,
 }
 
 /// All that is known before the first change.
 pub(crate) struct Prepared {
     /// What is applied and removed.
-    pub changes: Changes,
+    pub(crate) changes: Changes,
     /// Who sets the number of replicas from now on.
-    pub handover: Handover,
+    pub(crate) handover: Handover,
     /// What the user should know before it begins.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The network policy of the service changes while replicas run: until the old ones are gone, this one is added.
-    pub beside: Option<Object>,
+    pub(crate) beside: Option<Object>,
 }
 
 impl Prepared {
     /// The Deployment of the service, as it will be sent.
-    pub fn deployment(&self, name: &str) -> Result<&Object> {
+    pub(crate) fn deployment(&self, name: &str) -> Result<&Object> {
         let mut objects = self.changes.changes.iter().map(|change| &change.object);
         objects.find(|object| is_service(object, name)).context("the stack has no Deployment")
     }
 
     /// The immutable Secret with the content of this digest.
-    pub fn copy(&self, service: &str, digest: &str) -> Result<&Object> {
+    pub(crate) fn copy(&self, service: &str, digest: &str) -> Result<&Object> {
         let name = mounted::copy_name(service, digest);
         let mut objects = self.changes.changes.iter().map(|change| &change.object);
         objects
@@ -54,7 +54,7 @@ impl Prepared {
     }
 
     /// The stores that are made beside a service that is there already.
-    pub fn new_stores(&self, service: &str) -> Vec<&Object> {
+    pub(crate) fn new_stores(&self, service: &str) -> Vec<&Object> {
         let changes = &self.changes.changes;
         let created = |change: &&ObjectChange| change.action == Some(Action::Create);
         if changes.iter().any(|change| is_service(&change.object, service) && created(&change)) {

@@ -29,16 +29,16 @@ use crate::targets::kubernetes::session::Kubernetes;
 const SERVICE_KEYS: [&str; 3] = [names::MONGODB_URI, names::PROBE_SECRET, names::REDIS_URL];
 
 /// The values of one Secret, by key.
-pub type Values = BTreeMap<&'static str, Secret>;
+pub(crate) type Values = BTreeMap<&'static str, Secret>;
 /// The Secrets of a stack: by object name, then by key.
-pub type Contents = BTreeMap<String, Values>;
+pub(crate) type Contents = BTreeMap<String, Values>;
 
 /// The secrets of one stack in one cluster, and where their copies lie.
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// By object name, then by key.
-    pub contents: Contents,
+    pub(crate) contents: Contents,
     /// The digest of what the service mounts.
-    pub digest: String,
+    pub(crate) digest: String,
     copies: Secrets,
 }
 
@@ -47,7 +47,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When the disk cannot be written.
-    pub fn keep(&self) -> Result<()> {
+    pub(crate) fn keep(&self) -> Result<()> {
         for (object, values) in &self.contents {
             for (key, value) in values {
                 self.copies.keep(&file(object, key), value)?;
@@ -194,7 +194,7 @@ impl Kubernetes {
 ///
 /// # Errors
 /// Never; an HMAC takes a key of any length.
-pub fn digest(values: &Values) -> Result<String> {
+pub(crate) fn digest(values: &Values) -> Result<String> {
     let key = values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default();
     keyed_digest(key, values.iter().flat_map(|(name, value)| [*name, value.reveal()]))
 }
@@ -203,7 +203,7 @@ pub fn digest(values: &Values) -> Result<String> {
 ///
 /// # Errors
 /// Never; an HMAC takes a key of any length.
-pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Result<String> {
+pub(crate) fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Result<String> {
     let mut hash = Hmac::<Sha256>::new_from_slice(key.as_bytes())?;
     for part in parts {
         hash.update(&(part.len() as u64).to_le_bytes());
@@ -218,7 +218,7 @@ pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Resu
 ///
 /// # Errors
 /// When a value is not UTF-8.
-pub fn service_values(inventory: &Inventory, name: &str) -> Result<Option<Values>> {
+pub(crate) fn service_values(inventory: &Inventory, name: &str) -> Result<Option<Values>> {
     let mut values = Values::new();
     for key in SERVICE_KEYS {
         let Some(value) = of_cluster(inventory, name, key)? else { return Ok(None) };
@@ -232,13 +232,13 @@ fn file(object: &str, key: &str) -> String {
 }
 
 /// A value that the cluster has; an empty one is none.
-pub fn of_cluster(inventory: &Inventory, object: &str, key: &str) -> Result<Option<Secret>> {
+pub(crate) fn of_cluster(inventory: &Inventory, object: &str, key: &str) -> Result<Option<Secret>> {
     let Some(secret) = inventory.named("Secret", object) else { return Ok(None) };
     value_of(&secret.value, key)
 }
 
 /// A value of a Secret's JSON.
-pub fn value_of(secret: &Value, key: &str) -> Result<Option<Secret>> {
+pub(crate) fn value_of(secret: &Value, key: &str) -> Result<Option<Secret>> {
     let Some(value) = secret.get("data").and_then(|data| data.get(key)) else { return Ok(None) };
     let ByteString(bytes) =
         serde_json::from_value(value.clone()).with_context(|| format!("the key `{key}` of a Secret"))?;

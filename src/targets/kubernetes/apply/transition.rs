@@ -23,15 +23,15 @@ const TAKING_BACK: Duration = Duration::from_secs(15);
 /// What has to be there before replicas with new addresses are.
 pub(crate) struct Passage<'a> {
     /// The network policy that the next revision needs beside that of the running one, and whether it is there already.
-    pub policy: Option<(Object, bool)>,
+    pub(crate) policy: Option<(Object, bool)>,
     /// The Secret with the addresses, and whether it is there already.
-    pub secret: (&'a Object, bool),
+    pub(crate) secret: (&'a Object, bool),
     /// The pod template of the next revision.
-    pub template: &'a Value,
+    pub(crate) template: &'a Value,
     /// The addresses that can be tried.
-    pub addresses: Vec<Address>,
+    pub(crate) addresses: Vec<Address>,
     /// An address that cannot be tried is a failure.
-    pub strict: bool,
+    pub(crate) strict: bool,
 }
 
 /// Whether an object is the network policy of the service.

@@ -20,9 +20,9 @@ use crate::targets::kubernetes::client::once::Once;
 use crate::targets::proxy::Proxies;
 
 /// The manager of the fields that we set.
-pub const MANAGER: &str = "appforge";
+pub(crate) const MANAGER: &str = "appforge";
 /// Requests that are under way at once.
-pub const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 /// How long one request may take before it is tried again.
 const REQUEST: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two tries.
@@ -32,15 +32,15 @@ const IN_CLUSTER: &str = "in-cluster";
 
 /// A client of one cluster, pinned to one context.
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// For what is no plain request: watches, logs, port-forwards.
-    pub client: Client,
+    pub(crate) client: Client,
     /// Where requests go, for messages.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The namespace of the stack.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Whether the cluster is this machine's own.
-    pub local: bool,
+    pub(crate) local: bool,
     deadline: Instant,
     reached: Arc<AtomicBool>,
     slow: Once,
@@ -48,13 +48,13 @@ pub struct Cluster {
 
 /// Which cluster is meant.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// What `--context` named.
-    pub flag: Option<String>,
+    pub(crate) flag: Option<String>,
     /// What the stack file names.
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// The namespace of the stack.
-    pub namespace: String,
+    pub(crate) namespace: String,
 }
 
 impl Cluster {
@@ -63,7 +63,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Exit 4 without a kubeconfig or a context, exit 2 for a context that is not there, or for a remote one that nobody named.
-    pub async fn connect(choice: &Choice, patience: Duration, once: &Once) -> Result<Self> {
+    pub(crate) async fn connect(choice: &Choice, patience: Duration, once: &Once) -> Result<Self> {
         let named = choice.flag.clone().or_else(|| choice.file.clone());
         let (config, mut place, proxies) = match read_kubeconfig()? {
             Some(kubeconfig) => pick(kubeconfig, named.as_deref()).await?,
@@ -100,22 +100,22 @@ impl Cluster {
     }
 
     /// What is printed before anything is done.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("context {} ({}), namespace {}", self.place.context, self.place.server, self.namespace)
     }
 
     /// When the command has to be done.
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// The same cluster with more or less time.
-    pub fn until(&self, deadline: Instant) -> Self {
+    pub(crate) fn until(&self, deadline: Instant) -> Self {
         Self { deadline, ..self.clone() }
     }
 
     /// Objects of a kind in the stack's namespace.
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -127,7 +127,7 @@ impl Cluster {
     ///
     /// # Errors
     /// See `fault`.
-    pub async fn call<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<T>
+    pub(crate) async fn call<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -141,7 +141,7 @@ impl Cluster {
     ///
     /// # Errors
     /// See `fault`.
-    pub async fn find<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<Option<T>>
+    pub(crate) async fn find<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<Option<T>>
     where
         F: Future<Output = kube::Result<T>>,
     {

@@ -17,7 +17,7 @@ const UNUSED: &str = "http://proxy.invalid";
 
 /// The proxies for a cluster: its `proxy-url`, which as in kubectl applies to every address, else those of the environment.
 /// Hides the key from the crate.
-pub fn proxies(kubeconfig: &mut Kubeconfig, cluster: &str) -> Proxies {
+pub(crate) fn proxies(kubeconfig: &mut Kubeconfig, cluster: &str) -> Proxies {
     let named = kubeconfig.clusters.iter_mut().find(|known| known.name == cluster);
     let Some(cluster) = named.and_then(|named| named.cluster.as_mut()) else {
         return Proxies::from_environment();
@@ -32,7 +32,7 @@ pub fn proxies(kubeconfig: &mut Kubeconfig, cluster: &str) -> Proxies {
 ///
 /// # Errors
 /// When the certificates or the credentials of `config` cannot be used.
-pub fn build(config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> Result<Client> {
+pub(crate) fn build(config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> Result<Client> {
     let connector = config.rustls_https_connector_with_connector(Connector::new(proxies))?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     // A tunnel carries the login in its `CONNECT`; without TLS each request carries it.

@@ -17,20 +17,20 @@ const TERMINATING: &str = "NamespaceTerminating";
 
 /// One request, for messages.
 #[derive(Clone, Debug)]
-pub struct Doing {
+pub(crate) struct Doing {
     /// The verb as RBAC knows it.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
     /// The resource as RBAC knows it, such as `deployments.apps`.
-    pub resource: String,
+    pub(crate) resource: String,
     /// The object, when there is one.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Its namespace, when it has one.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
 }
 
 impl Doing {
     /// A request for one object.
-    pub fn one(verb: &'static str, resource: &str, name: &str, namespace: Option<&str>) -> Self {
+    pub(crate) fn one(verb: &'static str, resource: &str, name: &str, namespace: Option<&str>) -> Self {
         Self {
             verb,
             resource: resource.to_owned(),
@@ -40,7 +40,7 @@ impl Doing {
     }
 
     /// A request for all objects of a kind.
-    pub fn all(verb: &'static str, resource: &str, namespace: Option<&str>) -> Self {
+    pub(crate) fn all(verb: &'static str, resource: &str, namespace: Option<&str>) -> Self {
         Self { verb, resource: resource.to_owned(), name: None, namespace: namespace.map(str::to_owned) }
     }
 
@@ -54,15 +54,15 @@ impl Doing {
 
 /// Where a request went, for messages.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// The kubeconfig context.
-    pub context: String,
+    pub(crate) context: String,
     /// The API server.
-    pub server: String,
+    pub(crate) server: String,
     /// The user of the context.
-    pub user: String,
+    pub(crate) user: String,
     /// The hint about the proxy, when there is one.
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 }
 
 impl Place {
@@ -72,7 +72,7 @@ impl Place {
 }
 
 /// Whether another try may succeed. `reached` says whether the server has answered before.
-pub fn is_transient(error: &Error, reached: bool) -> bool {
+pub(crate) fn is_transient(error: &Error, reached: bool) -> bool {
     match error {
         Error::Api(status) => {
             // A webhook or an etcd that is just coming back answers 500 with the time to wait.
@@ -86,22 +86,22 @@ pub fn is_transient(error: &Error, reached: bool) -> bool {
 }
 
 /// Whether the server said that there is no such object.
-pub fn is_missing(error: &Error) -> bool {
+pub(crate) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
 /// Whether the server refuses the verb.
-pub fn is_forbidden(error: &anyhow::Error) -> bool {
+pub(crate) fn is_forbidden(error: &anyhow::Error) -> bool {
     code(error) == Some(403)
 }
 
 /// Whether the server finds an object not valid.
-pub fn is_invalid(error: &anyhow::Error) -> bool {
+pub(crate) fn is_invalid(error: &anyhow::Error) -> bool {
     code(error) == Some(422)
 }
 
 /// Whether the server has an object of that name already.
-pub fn is_there_already(error: &anyhow::Error) -> bool {
+pub(crate) fn is_there_already(error: &anyhow::Error) -> bool {
     code(error) == Some(409)
 }
 
@@ -112,7 +112,7 @@ fn code(error: &anyhow::Error) -> Option<u16> {
 
 /// The server's answer, kept as the cause of a failure; says its message once.
 #[derive(Debug)]
-pub struct Refused(pub Box<Status>);
+pub(crate) struct Refused(pub Box<Status>);
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -123,7 +123,7 @@ impl std::fmt::Display for Refused {
 impl StdError for Refused {}
 
 /// The error of a request, with its exit status and the next command.
-pub fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Error {
+pub(crate) fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Error {
     if let Some(auth) = auth(&error) {
         return credentials(place, described(auth)).into();
     }
@@ -140,7 +140,7 @@ pub fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Error {
 }
 
 /// The failure of a request without an answer.
-pub fn unreachable(place: &Place) -> Failure {
+pub(crate) fn unreachable(place: &Place) -> Failure {
     let failure = Failure::new(
         ExitStatus::Unreachable,
         format!("the cluster of the context `{}` cannot be reached at {}", place.context, place.server),
@@ -150,7 +150,7 @@ pub fn unreachable(place: &Place) -> Failure {
 }
 
 /// The failure of a request that was tried until the deadline.
-pub fn timed_out(doing: &Doing, place: &Place) -> Failure {
+pub(crate) fn timed_out(doing: &Doing, place: &Place) -> Failure {
     Failure::new(
         ExitStatus::TimedOut,
         format!(

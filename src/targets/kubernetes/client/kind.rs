@@ -7,15 +7,15 @@ use kube::core::GroupVersionKind;
 
 /// One kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// Where the API has it.
-    pub resource: ApiResource,
+    pub(crate) resource: ApiResource,
     /// Whether its objects live in a namespace.
-    pub namespaced: bool,
+    pub(crate) namespaced: bool,
     /// Applied in this order, deleted in the opposite one.
-    pub rank: usize,
+    pub(crate) rank: usize,
     /// Whether objects that the file no longer names are deleted.
-    pub pruned: bool,
+    pub(crate) pruned: bool,
 }
 
 /// Group/version, kind, plural, namespaced, pruned; in the order of application.
@@ -46,12 +46,12 @@ const KINDS: [(&str, &str, &str, &str, bool, bool); 20] = [
 
 impl Kind {
     /// All known kinds, in the order of application.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         (0..KINDS.len()).map(Self::nth).collect()
     }
 
     /// A known kind.
-    pub fn find(api_version: &str, kind: &str) -> Option<Self> {
+    pub(crate) fn find(api_version: &str, kind: &str) -> Option<Self> {
         let position = KINDS.iter().position(|(group, version, name, ..)| {
             let full = if group.is_empty() { (*version).to_owned() } else { format!("{group}/{version}") };
             full == api_version && *name == kind
@@ -60,7 +60,7 @@ impl Kind {
     }
 
     /// A kind that only the server knows; applied after all others and never pruned.
-    pub fn foreign(resource: ApiResource, namespaced: bool) -> Self {
+    pub(crate) fn foreign(resource: ApiResource, namespaced: bool) -> Self {
         Self { resource, namespaced, rank: KINDS.len(), pruned: false }
     }
 
@@ -71,12 +71,12 @@ impl Kind {
     }
 
     /// The kind's name, such as `Deployment`.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.resource.kind
     }
 
     /// The resource as RBAC and kubectl know it, such as `deployments.apps`.
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         match self.resource.group.as_str() {
             "" => self.resource.plural.clone(),
             group => format!("{}.{group}", self.resource.plural),

@@ -12,7 +12,7 @@ use crate::targets::kubernetes::client::kind::Kind;
 use crate::targets::kubernetes::client::object::{Object, STACK_LABEL, api, received};
 
 /// The stack's objects of one kind.
-pub async fn list<K>(cluster: &Cluster, stack: &str, resource: &str) -> Result<Vec<K>>
+pub(crate) async fn list<K>(cluster: &Cluster, stack: &str, resource: &str) -> Result<Vec<K>>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -26,7 +26,7 @@ where
 }
 
 /// The stack's objects of one kind; none of a kind that the server does not have.
-pub async fn list_kind(cluster: &Cluster, kind: &Kind, stack: &str) -> Result<Vec<Object>> {
+pub(crate) async fn list_kind(cluster: &Cluster, kind: &Kind, stack: &str) -> Result<Vec<Object>> {
     let namespace = kind.namespaced.then_some(cluster.namespace.as_str());
     let doing = Doing::all("list", &kind.qualified(), namespace);
     let parameters = ListParams::default().labels(&format!("{STACK_LABEL}={stack}"));

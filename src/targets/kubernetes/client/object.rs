@@ -12,19 +12,19 @@ use crate::targets::kubernetes::client::fault::Doing;
 use crate::targets::kubernetes::client::kind::Kind;
 
 /// The label that says whose an object is.
-pub const STACK_LABEL: &str = "appforge.dev/stack";
+pub(crate) const STACK_LABEL: &str = "appforge.dev/stack";
 /// What kustomize reads, and no server.
 const KUSTOMIZE: &str = "kustomize.config.k8s.io/";
 
 /// One object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Object {
+pub(crate) struct Object {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// All of it.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 impl Object {
@@ -32,39 +32,39 @@ impl Object {
     ///
     /// # Errors
     /// When it has no kind or no name.
-    pub fn new(kind: Kind, value: Value) -> Result<Self> {
+    pub(crate) fn new(kind: Kind, value: Value) -> Result<Self> {
         let name = value.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.with_context(|| format!("a {} without a name", kind.name()))?.to_owned();
         Ok(Self { kind, name, value })
     }
 
     /// How people call it, such as `deployment/shop-app`.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{}/{}", self.kind.name().to_lowercase(), self.name)
     }
 
     /// What `path` (a JSON pointer) holds.
-    pub fn at(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn at(&self, path: &str) -> Option<&Value> {
         self.value.pointer(path)
     }
 
     /// A label.
-    pub fn label(&self, name: &str) -> Option<&str> {
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.value.get("metadata")?.get("labels")?.get(name)?.as_str()
     }
 
     /// An annotation.
-    pub fn annotation(&self, name: &str) -> Option<&str> {
+    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
         self.value.get("metadata")?.get("annotations")?.get(name)?.as_str()
     }
 
     /// Whether it is being deleted.
-    pub fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         self.at("/metadata/deletionTimestamp").is_some()
     }
 
     /// Sets a value below objects that are made when missing.
-    pub fn set(&mut self, path: &[&str], value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, path: &[&str], value: impl Into<Value>) {
         let Some((last, above)) = path.split_last() else { return };
         let mut at = &mut self.value;
         for part in above {
@@ -77,7 +77,7 @@ impl Object {
     }
 
     /// Takes a value away; nothing happens when it is not there.
-    pub fn unset(&mut self, path: &[&str]) {
+    pub(crate) fn unset(&mut self, path: &[&str]) {
         let Some((last, above)) = path.split_last() else { return };
         let mut at = Some(&mut self.value);
         for part in above {
@@ -89,19 +89,19 @@ impl Object {
     }
 
     /// Where the API has it.
-    pub fn api(&self, cluster: &Cluster) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, cluster: &Cluster) -> Api<DynamicObject> {
         api(cluster, &self.kind)
     }
 
     /// A request for it, for messages.
-    pub fn doing(&self, verb: &'static str, cluster: &Cluster) -> Doing {
+    pub(crate) fn doing(&self, verb: &'static str, cluster: &Cluster) -> Doing {
         let namespace = self.kind.namespaced.then_some(cluster.namespace.as_str());
         Doing::one(verb, &self.kind.qualified(), &self.name, namespace)
     }
 }
 
 /// Where the API has the objects of a kind.
-pub fn api(cluster: &Cluster, kind: &Kind) -> Api<DynamicObject> {
+pub(crate) fn api(cluster: &Cluster, kind: &Kind) -> Api<DynamicObject> {
     match kind.namespaced {
         true => Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &kind.resource),
         false => Api::all_with(cluster.client.clone(), &kind.resource),
@@ -112,7 +112,7 @@ pub fn api(cluster: &Cluster, kind: &Kind) -> Api<DynamicObject> {
 ///
 /// # Errors
 /// When it is no JSON, which a server does not answer.
-pub fn received(kind: &Kind, object: DynamicObject) -> Result<Object> {
+pub(crate) fn received(kind: &Kind, object: DynamicObject) -> Result<Object> {
     let mut value = serde_json::to_value(object)?;
     // Lists leave out what all their items share.
     value["apiVersion"] = kind.resource.api_version.clone().into();
@@ -124,7 +124,7 @@ pub fn received(kind: &Kind, object: DynamicObject) -> Result<Object> {
 ///
 /// # Errors
 /// When a document is no YAML, or an object has no kind.
-pub fn parse(documents: &[Document]) -> Result<Vec<Value>> {
+pub(crate) fn parse(documents: &[Document]) -> Result<Vec<Value>> {
     let mut values = Vec::new();
     for document in documents {
         if !document.path.ends_with(".yaml") && !document.path.ends_with(".yml") {

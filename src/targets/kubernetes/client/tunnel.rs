@@ -23,11 +23,11 @@ const OPENING: Duration = Duration::from_secs(10);
 
 /// A port of this machine that leads to pods; it closes, with its connections, when it is dropped.
 #[derive(Debug)]
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Accepts, and owns every connection.
-    pub task: AbortOnDropHandle<()>,
+    pub(crate) task: AbortOnDropHandle<()>,
 }
 
 /// Where connections end.
@@ -45,7 +45,7 @@ struct Exit {
 ///
 /// # Errors
 /// When the API server opens none in time.
-pub async fn connect(
+pub(crate) async fn connect(
     api: Api<Pod>,
     pod: String,
     port: u16,
@@ -57,19 +57,19 @@ pub async fn connect(
 }
 
 /// Where a tunnel leads.
-pub struct Destination {
+pub(crate) struct Destination {
     /// With a component, pods that are gone are looked up again.
-    pub component: Option<&'static str>,
+    pub(crate) component: Option<&'static str>,
     /// Taken in turns.
-    pub pods: Vec<String>,
-    pub port: u16,
+    pub(crate) pods: Vec<String>,
+    pub(crate) port: u16,
 }
 
 /// Opens a port that leads to pods.
 ///
 /// # Errors
 /// When this machine gives no port.
-pub async fn open(cluster: &Cluster, stack: &str, destination: Destination) -> Result<Tunnel> {
+pub(crate) async fn open(cluster: &Cluster, stack: &str, destination: Destination) -> Result<Tunnel> {
     let Destination { component, pods, port } = destination;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await

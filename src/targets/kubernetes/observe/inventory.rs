@@ -10,18 +10,18 @@ use crate::targets::kubernetes::client::{
 
 /// What the cluster has of a stack.
 #[derive(Debug)]
-pub struct Inventory {
+pub(crate) struct Inventory {
     /// The namespace.
-    pub namespace: NamespaceState,
+    pub(crate) namespace: NamespaceState,
     /// The stack's own objects, by label.
-    pub objects: Vec<Object>,
+    pub(crate) objects: Vec<Object>,
     /// Kinds that we may not list, with the server's refusal.
     hidden: Vec<(Kind, anyhow::Error)>,
 }
 
 /// The state of the namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamespaceState {
+pub(crate) enum NamespaceState {
     /// Not there.
     Missing,
     /// Made by us.
@@ -37,7 +37,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When the cluster cannot be reached, or the namespace is on its way out.
-    pub async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
+    pub(crate) async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
         let (namespace, own) = namespace(cluster, stack).await?;
         if namespace == NamespaceState::Missing {
             return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
@@ -65,7 +65,7 @@ impl Inventory {
     ///
     /// # Errors
     /// The server's refusal to list one of them.
-    pub fn require<'a>(&mut self, kinds: impl Iterator<Item = &'a Kind>) -> Result<()> {
+    pub(crate) fn require<'a>(&mut self, kinds: impl Iterator<Item = &'a Kind>) -> Result<()> {
         for kind in kinds {
             if let Some(at) = self.hidden.iter().position(|(hidden, _)| hidden == kind) {
                 return Err(self.hidden.swap_remove(at).1);
@@ -75,12 +75,12 @@ impl Inventory {
     }
 
     /// One object.
-    pub fn find(&self, kind: &Kind, name: &str) -> Option<&Object> {
+    pub(crate) fn find(&self, kind: &Kind, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.kind == *kind && object.name == name)
     }
 
     /// One object, by the name of its kind.
-    pub fn named(&self, kind: &str, name: &str) -> Option<&Object> {
+    pub(crate) fn named(&self, kind: &str, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.kind.name() == kind && object.name == name)
     }
 }

@@ -29,22 +29,22 @@ const READING: Duration = Duration::from_secs(5);
 
 /// Why a pod is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The reason, as a word of the API.
-    pub reason: String,
+    pub(crate) reason: String,
     /// What there is to say about it.
-    pub message: String,
+    pub(crate) message: String,
     /// Waiting does not help.
-    pub permanent: bool,
+    pub(crate) permanent: bool,
     /// The container that is to blame.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// It ended and was started again, so that its last words are in the log of the run before.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl Trouble {
     /// In one line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match self.message.is_empty() {
             true => self.reason.clone(),
             false => format!("{}: {}", self.reason, self.message),
@@ -53,34 +53,34 @@ impl Trouble {
 }
 
 /// The name of a pod.
-pub fn name(pod: &Pod) -> &str {
+pub(crate) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
 /// A label of a pod.
-pub fn label<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 /// Whether a pod only tries addresses: it has the service's labels but is not a replica.
-pub fn is_trial(pod: &Pod) -> bool {
+pub(crate) fn is_trial(pod: &Pod) -> bool {
     label(pod, names::REACH_LABEL).is_some()
 }
 
 /// Whether a pod accepts work.
-pub fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Whether a pod is on its way out.
-pub fn is_leaving(pod: &Pod) -> bool {
+pub(crate) fn is_leaving(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
 /// How often its containers were started again.
-pub fn restarts(pod: &Pod) -> u32 {
+pub(crate) fn restarts(pod: &Pod) -> u32 {
     let count = containers(pod).map(|container| container.restart_count).sum::<i32>();
     u32::try_from(count).unwrap_or(0)
 }
@@ -92,7 +92,7 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Why a pod is not ready; `None` when it is, or leaves.
-pub fn trouble(pod: &Pod) -> Option<Trouble> {
+pub(crate) fn trouble(pod: &Pod) -> Option<Trouble> {
     if is_ready(pod) || is_leaving(pod) {
         return None;
     }
@@ -171,7 +171,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
 }
 
 /// A pod that is not ready as lines for people: why, its last warnings, its last log lines.
-pub async fn last_lines(cluster: &Cluster, pod: &Pod) -> String {
+pub(crate) async fn last_lines(cluster: &Cluster, pod: &Pod) -> String {
     let Some(trouble) = trouble(pod) else { return String::new() };
     let mut text = format!("\n  {}: {}", name(pod), trouble.line());
     for line in warnings(cluster, "Pod", name(pod)).await {
@@ -184,7 +184,7 @@ pub async fn last_lines(cluster: &Cluster, pod: &Pod) -> String {
 }
 
 /// The last warnings about an object; none when they cannot be read.
-pub async fn warnings(cluster: &Cluster, kind: &str, name: &str) -> Vec<String> {
+pub(crate) async fn warnings(cluster: &Cluster, kind: &str, name: &str) -> Vec<String> {
     let api = cluster.api::<Event>();
     let fields = format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning");
     let parameters = ListParams::default().fields(&fields);

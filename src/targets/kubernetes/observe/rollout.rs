@@ -39,11 +39,11 @@ const SHOWN: usize = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Waiting<'a> {
     /// At least so many replicas of the service, which an autoscaler may not have made yet.
-    pub floor: u32,
+    pub(crate) floor: u32,
     /// Objects that are about to be removed: nothing is waited for that they do.
-    pub leaving: &'a [Object],
+    pub(crate) leaving: &'a [Object],
     /// Only these; without a list all of the stack.
-    pub only: Option<&'a [&'a Object]>,
+    pub(crate) only: Option<&'a [&'a Object]>,
 }
 
 impl Waiting<'_> {
@@ -54,7 +54,7 @@ impl Waiting<'_> {
 }
 
 /// The annotation that numbers the revisions of a Deployment.
-pub const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// What the watches have reported so far.
 #[derive(Default)]

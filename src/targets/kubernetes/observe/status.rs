@@ -24,16 +24,16 @@ const LONGEST: usize = 80;
 
 /// The objects of a stack that its status is read from.
 pub(crate) struct Snapshot {
-    pub deployments: Vec<Deployment>,
-    pub sets: Vec<StatefulSet>,
-    pub pods: Vec<Pod>,
-    pub autoscalers: Vec<HorizontalPodAutoscaler>,
-    pub budgets: Vec<PodDisruptionBudget>,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) sets: Vec<StatefulSet>,
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
+    pub(crate) budgets: Vec<PodDisruptionBudget>,
 }
 
 impl Snapshot {
     /// Looks, one list a kind.
-    pub async fn take(cluster: &Cluster, stack: &str) -> Result<Self> {
+    pub(crate) async fn take(cluster: &Cluster, stack: &str) -> Result<Self> {
         let (deployments, sets, mut pods, autoscalers, budgets) = futures_util::try_join!(
             list(cluster, stack, "deployments.apps"),
             list(cluster, stack, "statefulsets.apps"),
@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// The pods of a component, those that leave left out.
-    pub fn pods_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
+    pub(crate) fn pods_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
         self.pods.iter().filter(move |pod| {
             pods::label(pod, names::COMPONENT_LABEL) == Some(component) && !pods::is_leaving(pod)
         })

@@ -4,27 +4,27 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 
 /// How far a workload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Its kind.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Replicas of the newest revision that accept work.
-    pub ready: i32,
+    pub(crate) ready: i32,
     /// So many there should be.
-    pub wanted: i32,
+    pub(crate) wanted: i32,
     /// The newest revision has all its replicas, and no older one has any.
-    pub done: bool,
+    pub(crate) done: bool,
     /// The rollout's own deadline has passed.
-    pub expired: bool,
+    pub(crate) expired: bool,
     /// The server refuses to make pods.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// What its conditions say against it.
-    pub complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
 }
 
 /// A Deployment with at least `least` replicas.
-pub fn of_deployment(deployment: &Deployment, least: u32) -> Progress {
+pub(crate) fn of_deployment(deployment: &Deployment, least: u32) -> Progress {
     let status = deployment.status.clone().unwrap_or_default();
     let asked = deployment.spec.replicas.unwrap_or(1);
     let wanted = asked.max(i32::try_from(least).unwrap_or(i32::MAX));
@@ -64,7 +64,7 @@ pub fn of_deployment(deployment: &Deployment, least: u32) -> Progress {
 }
 
 /// A StatefulSet.
-pub fn of_set(set: &StatefulSet) -> Progress {
+pub(crate) fn of_set(set: &StatefulSet) -> Progress {
     let status = set.status.clone().unwrap_or_default();
     let wanted = set.spec.replicas.unwrap_or(1);
     let seen = status.observed_generation >= set.metadata.generation;

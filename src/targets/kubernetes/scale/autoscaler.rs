@@ -52,7 +52,7 @@ fn is_settled(autoscaler: &Autoscaler) -> bool {
 }
 
 /// The state of an autoscaler, as data.
-pub fn read(autoscaler: &HorizontalPodAutoscaler) -> Autoscaler {
+pub(crate) fn read(autoscaler: &HorizontalPodAutoscaler) -> Autoscaler {
     let spec = &autoscaler.spec;
     let status = autoscaler.status.clone().unwrap_or_default();
     let count = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);

@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::targets::kubernetes::client::{MANAGER, Object};
 
 /// The manager that holds the field while an autoscaler takes over.
-pub const HANDOVER: &str = "appforge-handover";
+pub(crate) const HANDOVER: &str = "appforge-handover";
 /// What the file asked for when it was last applied; distinguishes a change of the file from a change of the cluster.
-pub const ASKED: &str = "appforge.dev/replicas";
+pub(crate) const ASKED: &str = "appforge.dev/replicas";
 
 /// What has to be done besides applying the Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handover {
+pub(crate) enum Handover {
     /// Nothing.
     None,
     /// Ours until now, or about to be made: hold this number for the autoscaler, which takes it from there.
@@ -27,16 +27,16 @@ pub enum Handover {
 
 /// How many replicas are asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The autoscaler's floor, or the fixed number.
-    pub replicas: u32,
-    pub autoscaled: bool,
+    pub(crate) replicas: u32,
+    pub(crate) autoscaled: bool,
     /// Whether the user asked for the number just now.
-    pub explicit: bool,
+    pub(crate) explicit: bool,
 }
 
 /// Prepares the wanted Deployment.
-pub fn prepare(deployment: &mut Object, live: Option<&Object>, request: Request) -> Handover {
+pub(crate) fn prepare(deployment: &mut Object, live: Option<&Object>, request: Request) -> Handover {
     let Request { replicas: wanted, autoscaled, explicit } = request;
     let running =
         live.and_then(|live| live.at("/spec/replicas")?.as_u64()).and_then(|n| u32::try_from(n).ok());
@@ -62,7 +62,7 @@ pub fn prepare(deployment: &mut Object, live: Option<&Object>, request: Request)
 }
 
 /// Prepares a Deployment that is to leave the number of replicas as it is, and its owner too.
-pub fn leave(deployment: &mut Object, live: &Object) {
+pub(crate) fn leave(deployment: &mut Object, live: &Object) {
     deployment.unset(&["spec", "replicas"]);
     if let Some(asked) = live.annotation(ASKED) {
         deployment.set(&["metadata", "annotations", ASKED], asked);
@@ -83,7 +83,7 @@ fn owns_replicas(live: &Object) -> bool {
 }
 
 /// Who set the number of replicas, for messages.
-pub fn owner(live: &Object) -> Option<&str> {
+pub(crate) fn owner(live: &Object) -> Option<&str> {
     let entries = live.at("/metadata/managedFields").and_then(Value::as_array);
     entries.into_iter().flatten().find_map(|entry| {
         entry.pointer("/fieldsV1/f:spec/f:replicas")?;

@@ -10,19 +10,19 @@ use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
 
 /// What a component reports of itself.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// What it does now.
-    pub state: ComponentState,
+    pub(crate) state: ComponentState,
     /// Its process.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// How often it was started again after it ended by itself.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// The version, once known.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// Why it ended, while it is down.
-    pub trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// What it printed before that.
-    pub last_lines: Vec<String>,
+    pub(crate) last_lines: Vec<String>,
 }
 
 impl Default for View {
@@ -40,22 +40,22 @@ impl Default for View {
 
 /// One component.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where it listens.
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// Which program it is.
-    pub program: String,
+    pub(crate) program: String,
     /// What it reports; `None` for what others run.
-    pub view: Option<watch::Receiver<View>>,
+    pub(crate) view: Option<watch::Receiver<View>>,
     /// Its data, when it has any of ours.
     pub(super) data: Option<Arc<DataFolder>>,
 }
 
 /// All components, readable at any time.
 #[derive(Clone, Debug, Default)]
-pub struct Components {
+pub(crate) struct Components {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -69,7 +69,7 @@ struct Inner {
 
 impl Components {
     /// Sets what the stack is called, where it answers and how many replicas it should have.
-    pub fn head(&self, name: &str, url: Option<String>, desired: u32) {
+    pub(crate) fn head(&self, name: &str, url: Option<String>, desired: u32) {
         let mut inner = self.lock();
         inner.name = name.to_owned();
         inner.url = url;
@@ -77,17 +77,17 @@ impl Components {
     }
 
     /// Adds or replaces a component; `number` orders those of one kind.
-    pub fn set(&self, number: u32, name: impl Into<String>, entry: Entry) {
+    pub(crate) fn set(&self, number: u32, name: impl Into<String>, entry: Entry) {
         self.lock().entries.insert((entry.kind, number), (name.into(), entry));
     }
 
     /// Removes a component.
-    pub fn remove(&self, kind: Kind, number: u32) {
+    pub(crate) fn remove(&self, kind: Kind, number: u32) {
         self.lock().entries.remove(&(kind, number));
     }
 
     /// The status now.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let inner = self.lock();
         let components: Vec<Component> =
             inner.entries.values().map(|(name, entry)| component(name, entry)).collect();

@@ -29,19 +29,19 @@ const DRILL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the routes work on.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub(crate) struct Control {
     /// The stack; whoever holds it changes it.
-    pub running: Arc<Mutex<Running>>,
+    pub(crate) running: Arc<Mutex<Running>>,
     /// What is shown at any time.
-    pub components: Components,
+    pub(crate) components: Components,
     /// Whose stack it is, by the last change.
-    pub owner: watch::Sender<Option<Owner>>,
+    pub(crate) owner: watch::Sender<Option<Owner>>,
     /// Cancelled when the supervisor should end, by whoever holds the stack: nothing changes it after that.
-    pub finished: CancellationToken,
+    pub(crate) finished: CancellationToken,
 }
 
 /// The routes of the control socket.
-pub fn router(control: Control) -> Router {
+pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/plan", post(plan))

@@ -6,13 +6,13 @@ use crate::targets::local::protocol::Event;
 
 /// Where a change reports what it does; nothing has to listen.
 #[derive(Clone, Debug)]
-pub struct Events {
+pub(crate) struct Events {
     sender: mpsc::UnboundedSender<Event>,
 }
 
 impl Events {
     /// Reports what is done now.
-    pub fn progress(&self, message: impl Into<String>) {
+    pub(crate) fn progress(&self, message: impl Into<String>) {
         let message = message.into();
         tracing::info!("{message}");
         self.send(Event::Progress { message });
@@ -24,7 +24,7 @@ impl Events {
     }
 
     /// For changes that were not asked for over the socket.
-    pub fn unheard() -> Self {
+    pub(crate) fn unheard() -> Self {
         Self { sender: mpsc::unbounded_channel().0 }
     }
 

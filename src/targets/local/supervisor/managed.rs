@@ -40,22 +40,22 @@ const ALL_GONE: Duration = Duration::from_secs(5);
 
 /// How to run a process.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The name of the component.
-    pub name: String,
+    pub(crate) name: String,
     /// The program and its arguments.
-    pub program: Vec<String>,
+    pub(crate) program: Vec<String>,
     /// Its environment, beyond the little that every child sees.
-    pub environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
     /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
     /// connections, these wait.
-    pub sockets: Vec<(&'static str, Arc<TcpListener>)>,
+    pub(crate) sockets: Vec<(&'static str, Arc<TcpListener>)>,
     /// The folder of its data, and the flag that names it: one process uses it at a time.
     pub(super) data: Option<(&'static str, Arc<DataFolder>)>,
     /// How to know that it is ready.
-    pub probe: Probe,
+    pub(crate) probe: Probe,
     /// How long it may take to end after SIGTERM.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 impl Recipe {
@@ -67,7 +67,7 @@ impl Recipe {
 
 /// A process that is kept running until [`ManagedProcess::stop`]. Dropped without it, the process is killed.
 #[derive(Debug)]
-pub struct ManagedProcess {
+pub(crate) struct ManagedProcess {
     recipe: Recipe,
     view: watch::Receiver<View>,
     stop: CancellationToken,
@@ -75,11 +75,11 @@ pub struct ManagedProcess {
 }
 
 /// The record of processes, shared by all processes.
-pub type SharedRecord = Arc<Mutex<Record>>;
+pub(crate) type SharedRecord = Arc<Mutex<Record>>;
 
 impl ManagedProcess {
     /// Starts keeping the process of `recipe`.
-    pub fn start(recipe: Recipe, log: Log, record: SharedRecord) -> Self {
+    pub(crate) fn start(recipe: Recipe, log: Log, record: SharedRecord) -> Self {
         let (sender, view) = watch::channel(View::default());
         let stop = CancellationToken::new();
         let task =
@@ -88,12 +88,12 @@ impl ManagedProcess {
     }
 
     /// How it is run.
-    pub fn recipe(&self) -> &Recipe {
+    pub(crate) fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
     /// What it does now.
-    pub fn view(&self) -> watch::Receiver<View> {
+    pub(crate) fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
     }
 
@@ -101,7 +101,7 @@ impl ManagedProcess {
     ///
     /// # Errors
     /// When it ends again and again, or `limit` passes (exit 9).
-    pub async fn ready(&self, limit: Duration) -> Result<()> {
+    pub(crate) async fn ready(&self, limit: Duration) -> Result<()> {
         let name = &self.recipe.name;
         let hint = format!("appforge logs {name}");
         let mut view = self.view.clone();
@@ -126,7 +126,7 @@ impl ManagedProcess {
     }
 
     /// Ends the process in order: SIGTERM, then after its grace SIGKILL, to its whole group.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         // A task that panicked has dropped its child, which kills it.
         let _ = self.task.await;

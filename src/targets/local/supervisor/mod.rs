@@ -27,7 +27,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use output::numbered;
+pub(crate) use output::numbered;
 pub(super) use recipes::store_name;
 
 use crate::error::{ExitStatus, Failure, Report};
@@ -53,7 +53,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When it cannot come up; stdout has the reason too.
-pub async fn run(state_folder: &Path) -> Result<ExitStatus> {
+pub(crate) async fn run(state_folder: &Path) -> Result<ExitStatus> {
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
             print(&Handshake::Ready)?;

@@ -14,7 +14,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 
 /// How to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// `GET /readyz` on the admin listener of a replica.
     Service(SocketAddr),
     /// `PING`, then the version.
@@ -25,7 +25,7 @@ pub enum Probe {
 
 impl Probe {
     /// Asks until the answer is yes, and returns the version. The caller bounds it.
-    pub async fn until_ready(self) -> String {
+    pub(crate) async fn until_ready(self) -> String {
         let mut pause = PAUSES.0;
         loop {
             if let Ok(Ok(version)) = tokio::time::timeout(LIMIT, self.ask()).await {
@@ -41,7 +41,7 @@ impl Probe {
     ///
     /// # Errors
     /// When it is not ready.
-    pub async fn ask(self) -> Result<String> {
+    pub(crate) async fn ask(self) -> Result<String> {
         match self {
             Self::Service(address) => {
                 admin::ready(admin::connect(format!("http://{address}"))).await?;

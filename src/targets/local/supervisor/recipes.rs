@@ -20,12 +20,12 @@ const SERVICE_GRACE: Duration = Duration::from_secs(12);
 const STORE_GRACE: Duration = Duration::from_secs(30);
 
 /// The name of a store's component.
-pub fn store_name(kind: Kind) -> &'static str {
+pub(crate) fn store_name(kind: Kind) -> &'static str {
     if kind == Kind::Mongodb { "mongodb" } else { "redis" }
 }
 
 /// The port that a store has by custom.
-pub fn usual_port(kind: Kind) -> u16 {
+pub(crate) fn usual_port(kind: Kind) -> u16 {
     if kind == Kind::Mongodb { 27017 } else { 6379 }
 }
 
@@ -89,7 +89,11 @@ fn flag(path: &str, dashes: &str, value: &str) -> Option<[String; 2]> {
 }
 
 /// The whole environment of a replica, with where each value comes from.
-pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) -> BTreeMap<String, Setting> {
+pub(crate) fn environment(
+    desired: &Desired,
+    mongodb: Option<u16>,
+    redis: Option<u16>,
+) -> BTreeMap<String, Setting> {
     let mut all = desired.environment.clone();
     let mut set = |name: &str, value: String, path: &str| {
         all.insert(name.to_owned(), Setting { value, path: path.to_owned() });
@@ -146,7 +150,7 @@ pub(super) fn replica(
 }
 
 /// The values that differ, as `path: old -> new`. Values that are files or fingerprints are not shown.
-pub fn differences(old: &BTreeMap<String, Setting>, new: &BTreeMap<String, Setting>) -> Vec<String> {
+pub(crate) fn differences(old: &BTreeMap<String, Setting>, new: &BTreeMap<String, Setting>) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut lines = Vec::new();
     for name in names {

@@ -26,7 +26,7 @@ use crate::targets::status::Kind;
 
 /// The running stack.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     pub(super) layout: Layout,
     record: SharedRecord,
     components: Components,
@@ -66,13 +66,13 @@ struct Start<'a> {
 
 impl Running {
     /// A stack in which nothing runs yet.
-    pub fn new(layout: Layout, record: SharedRecord, components: Components) -> Self {
+    pub(crate) fn new(layout: Layout, record: SharedRecord, components: Components) -> Self {
         let (stores, replicas) = (BTreeMap::new(), BTreeMap::new());
         Self { layout, record, components, desired: None, public: None, stores, replicas }
     }
 
     /// Whether nothing was ever started, or all is stopped.
-    pub fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.desired.is_none()
     }
 
@@ -81,7 +81,7 @@ impl Running {
     /// # Errors
     /// When the port is taken (nothing has changed then) or a component does not become ready; a stack that was down is
     /// down again then, and a replica that runs goes on in its old form.
-    pub async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
+    pub(crate) async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
         let plan = self.plan(&wanted);
         let was_down = self.is_down();
         let public = match &self.public {
@@ -225,7 +225,7 @@ impl Running {
     ///
     /// # Errors
     /// When a new one does not become ready; the old one goes on then.
-    pub async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
+    pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
         let wanted = self.desired.clone().ok_or_else(down)?;
         let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
@@ -239,7 +239,7 @@ impl Running {
     }
 
     /// Stops everything: replicas, then stores.
-    pub async fn tear_down(&mut self, events: &Events) -> Plan {
+    pub(crate) async fn tear_down(&mut self, events: &Events) -> Plan {
         let mut plan = Plan::default();
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
         for number in &numbers {
@@ -267,7 +267,7 @@ impl Running {
     ///
     /// # Errors
     /// When the stack is down, or Redis is run by someone else.
-    pub async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
+    pub(crate) async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
         let running = self.stores.get_mut(&Kind::Redis).ok_or_else(down)?;
         let Some((port, process)) = &mut running.kept else {
             return Err(
