@@ -138,3 +138,48 @@ async fn put_replicas<L: Link>(link: impl Future<Output = Result<L>>, count: u32
     ensure!(answer.status.is_success(), "{} answers {}", admin::REPLICAS, answer.status);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A listener that answers each request with `status`; its address.
+    async fn listener(status: &'static str) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        base
+    }
+
+    #[tokio::test]
+    async fn share_limit_names_replicas_that_do_not_take_it() {
+        let bases = [
+            ("taken", listener("200 OK").await),
+            ("refused", listener("400 Bad Request").await),
+            ("gone", "http://127.0.0.1:1".to_owned()),
+        ];
+        let links = bases.into_iter().map(|(name, base)| (name.to_owned(), connect(base))).collect();
+        assert_eq!(
+            share_limit(links, 3).await,
+            ["refused did not take the number of replicas", "gone did not take the number of replicas"]
+        );
+    }
+
+    #[tokio::test]
+    async fn replica_is_ready_only_when_it_answers_200() {
+        ready(connect(listener("200 OK").await)).await.unwrap();
+        let error = ready(connect(listener("503 Service Unavailable").await)).await.unwrap_err();
+        assert_eq!(error.to_string(), "/readyz answers 503 Service Unavailable");
+        let error = statusz(connect(listener("200 OK").await)).await.unwrap_err();
+        assert_eq!(error.to_string(), "/statusz is of another version");
+    }
+}
