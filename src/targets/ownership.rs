@@ -130,9 +130,6 @@ impl Claim {
     }
 
     /// Whether `owner` is this very project, so that its data may be called the user's own.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
     pub(crate) fn is_owner(&self, owner: &Owner) -> Result<bool> {
         let own = self.id()?;
         Ok(self.is_here(owner)
@@ -147,9 +144,6 @@ impl Claim {
 
     /// What `up` records: the identity, made where there is none, with this folder and user. Keeps the identity in
     /// `.appforge/id` too, which stands in when a stack file has none.
-    ///
-    /// # Errors
-    /// When the disk cannot be written, or the system has no randomness.
     pub(crate) fn settle(&self, recorded: Option<&Owner>) -> Result<Owner> {
         let known = recorded.filter(|owner| self.is_here(owner) && self.given.is_none());
         let known = known.and_then(|owner| owner.id.as_deref()?.parse::<StackId>().ok());
@@ -185,9 +179,6 @@ impl Claim {
 }
 
 /// A new identity.
-///
-/// # Errors
-/// When the system has no randomness.
 pub(crate) fn fresh_id() -> Result<StackId> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes).context("the system gave no randomness")?;

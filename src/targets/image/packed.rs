@@ -35,9 +35,6 @@ pub(crate) struct Image {
 
 impl Image {
     /// The file that `docker load` and OCI tools read.
-    ///
-    /// # Errors
-    /// When it cannot be packed.
     pub(crate) fn archive(&self) -> Result<Vec<u8>> {
         let mut archive = Archive::new();
         archive.add_image(&self.config, &self.layer, &[&self.reference, &self.version_reference])?;

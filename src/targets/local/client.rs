@@ -38,9 +38,6 @@ pub(crate) struct Client {
 
 impl Client {
     /// The supervisor of this layout, when there is one.
-    ///
-    /// # Errors
-    /// When one is there that does not answer.
     pub(crate) async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
         let client = Self { layout: layout.clone() };
         let until = Instant::now() + LEAVING;
@@ -70,9 +67,6 @@ impl Client {
     }
 
     /// What `up` would do.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
     pub(crate) async fn plan(&self, desired: &Desired) -> Result<Plan> {
         self.exchange(self.connect().await?, Method::POST, "/plan", desired).await
     }
@@ -94,9 +88,6 @@ impl Client {
     }
 
     /// Replaces every replica.
-    ///
-    /// # Errors
-    /// As [`Client::apply`].
     pub(crate) async fn restart(
         &self,
         timeout: Duration,
@@ -106,9 +97,6 @@ impl Client {
     }
 
     /// Stops everything; the supervisor ends. One that is about to end has nothing left to stop.
-    ///
-    /// # Errors
-    /// As [`Client::apply`].
     pub(crate) async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
         let done = self.change("/down", &(), Duration::ZERO, progress).await?;
         Ok(done.map(|(plan, _)| plan).unwrap_or_default())

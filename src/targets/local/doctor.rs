@@ -25,9 +25,6 @@ const CLIENTS: u64 = 1000;
 
 impl Local {
     /// Looks at the state folder, disk, port, file limit, stores, and what a crash may have left.
-    ///
-    /// # Errors
-    /// When the record of processes cannot be read.
     pub(super) async fn findings_of_doctor(&self) -> Result<Vec<Finding>> {
         let (root, stack) = (self.layout.root(), &self.stack);
         let mut findings = vec![folder(root)];

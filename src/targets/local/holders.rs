@@ -12,9 +12,6 @@ use anyhow::{Context, Result};
 use crate::targets::local::leftovers::Process;
 
 /// The other processes of this user that hold the lock on `file`.
-///
-/// # Errors
-/// When the file or the list of processes cannot be read.
 pub(crate) fn holders(file: &File) -> Result<Vec<Process>> {
     let identity = |meta: &Metadata| (meta.dev(), meta.ino());
     let file = identity(&file.metadata()?);
@@ -22,9 +19,6 @@ pub(crate) fn holders(file: &File) -> Result<Vec<Process>> {
 }
 
 /// The other processes of this user that hold a lock on a file that was removed from `path`.
-///
-/// # Errors
-/// When the list of processes cannot be read.
 pub(crate) fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
     // How the kernel shows a name that is gone.
     let mut gone = path.as_os_str().to_owned();

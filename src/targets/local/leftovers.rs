@@ -49,9 +49,6 @@ impl Process {
     }
 
     /// Asks it to end, and kills it with its group when it has not ended `within` that time.
-    ///
-    /// # Errors
-    /// When it does not vanish.
     pub(crate) async fn end(&self, within: Duration) -> Result<()> {
         let Some(handle) = self.handle()? else { return Ok(()) };
         // A process that ended by itself meanwhile is what we want.
@@ -88,9 +85,6 @@ impl Process {
     }
 
     /// Kills it and its group, and waits until it is gone.
-    ///
-    /// # Errors
-    /// When it does not vanish.
     pub(crate) async fn kill(&self) -> Result<()> {
         let Some(handle) = self.handle()? else { return Ok(()) };
         // A process that ended by itself meanwhile is what we want.
@@ -123,9 +117,6 @@ async fn ended(handle: OwnedFd) -> Result<()> {
 }
 
 /// The children of a process, those that ended and are not reaped among them.
-///
-/// # Errors
-/// When the list of processes cannot be read.
 pub(crate) fn children(parent: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("while reading `/proc`")?.flatten() {
@@ -174,9 +165,6 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reads the record. A broken one is an empty one: what it held is also found in the kernel's locks.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = files::read_private(path)?;
         let mut record = text.and_then(|text| serde_json::from_str::<Self>(&text).ok()).unwrap_or_default();
@@ -185,9 +173,6 @@ impl Record {
     }
 
     /// Writes the record.
-    ///
-    /// # Errors
-    /// When the disk cannot be written.
     pub(crate) fn save(&self) -> Result<()> {
         files::write_private(&self.path, &serde_json::to_vec_pretty(self)?, 0o600)
     }
@@ -203,9 +188,6 @@ impl Record {
     }
 
     /// Ends every process of the record that still runs and is this stack's, and returns their names.
-    ///
-    /// # Errors
-    /// When one does not end.
     pub(crate) async fn reap(&mut self) -> Result<Vec<String>> {
         let mut reaped = Vec::new();
         for (name, process) in std::mem::take(&mut self.processes) {

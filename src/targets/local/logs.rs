@@ -19,9 +19,6 @@ use crate::targets::logs::{Line, LogsRequest, Sink};
 
 impl Local {
     /// Hands the lines of the log files to `sink`. Logs outlive the stack; without any, the stack must be up.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or no component has the asked name.
     pub(super) async fn read_logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
         let folder = self.layout.logs();
         let known = components(&folder)?;
@@ -104,9 +101,6 @@ impl Reader {
     }
 
     /// The lines that were written since the last call, in the order of time.
-    ///
-    /// # Errors
-    /// When a log cannot be read.
     fn fresh_lines(&mut self) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
         for name in components(&self.folder)? {
@@ -200,9 +194,6 @@ impl Watch {
     }
 
     /// Waits for the next change, and takes in all that came with it.
-    ///
-    /// # Errors
-    /// When the watch breaks.
     async fn changed(&mut self) -> Result<()> {
         let mut ready = self.events.readable().await?;
         let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];

@@ -57,9 +57,6 @@ impl Local {
     }
 
     /// What the stack means here. Makes the probe secret when there is none yet.
-    ///
-    /// # Errors
-    /// When a secret cannot be kept.
     fn desired(&self) -> Result<Desired> {
         let stack = &self.stack;
         let secrets = Secrets::of(self.layout.root());
@@ -79,9 +76,6 @@ impl Local {
     }
 
     /// The supervisor, when the stack is up.
-    ///
-    /// # Errors
-    /// When it is there and does not answer.
     async fn find(&self) -> Result<Option<Client>> {
         Ok(self.answering().await?.map(|(client, _)| client))
     }
@@ -217,9 +211,6 @@ impl Local {
     }
 
     /// Removes the addresses of external stores, except those that are still used.
-    ///
-    /// # Errors
-    /// When one cannot be removed.
     fn forget_addresses(&self, is_used: impl Fn(Kind) -> bool) -> Result<()> {
         let secrets = Secrets::of(self.layout.root());
         let unused = [Kind::Mongodb, Kind::Redis].into_iter().filter(|kind| !is_used(*kind));

@@ -75,9 +75,6 @@ impl Cli {
     }
 
     /// Runs a command that needs no document: what the project has is known from its labels.
-    ///
-    /// # Errors
-    /// As [`Cli::run`].
     pub(crate) async fn run_by_labels(
         &self,
         arguments: &[&str],
@@ -88,9 +85,6 @@ impl Cli {
     }
 
     /// Pulls the image of one service of `document`, with the credentials that the user gave to Docker.
-    ///
-    /// # Errors
-    /// As [`Cli::run`].
     pub(crate) async fn pull(
         &self,
         document: &str,
@@ -103,9 +97,6 @@ impl Cli {
     }
 
     /// The hash of each service of `document`, as Compose puts it on containers.
-    ///
-    /// # Errors
-    /// As [`Cli::run`].
     pub(crate) async fn hashes(&self, document: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
         let arguments = ["--file", "-", "config", "--hash", "*"];
         let text = self.start(&arguments, Some(document), deadline, &|_| {}).await?;

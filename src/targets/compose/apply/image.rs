@@ -79,9 +79,6 @@ pub(crate) async fn load() -> Result<Loaded> {
 }
 
 /// The id of the running executable's image in the engine; `None` when it is not loaded yet. Changes nothing.
-///
-/// # Errors
-/// When the engine cannot be asked, or the program cannot be packed.
 pub(crate) async fn current(engine: &Engine, memory: &Path) -> Result<Option<String>> {
     let reference = match recall(memory, &fingerprint()?) {
         Some(known) => known.reference,

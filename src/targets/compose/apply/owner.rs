@@ -30,9 +30,6 @@ impl Compose {
     }
 
     /// Whether the data there is this project's own.
-    ///
-    /// # Errors
-    /// When the engine refuses, or the identity cannot be read.
     pub(crate) async fn is_owner(&self, engine: &Engine) -> Result<bool> {
         self.owner(engine).await?.map_or(Ok(false), |owner| self.claim.is_owner(&owner))
     }

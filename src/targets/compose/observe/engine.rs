@@ -81,9 +81,6 @@ impl Engine {
     }
 
     /// All containers of a Compose project, by component and number.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
     pub(crate) async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let labels = vec![format!("com.docker.compose.project={project}")];
         let filters = HashMap::from([("label", labels)]);
@@ -114,9 +111,6 @@ impl Engine {
     }
 
     /// The id of an image, if it is there.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
     pub(crate) async fn image_id(&self, reference: &str) -> Result<Option<String>> {
         match self.docker.inspect_image(reference).await {
             Ok(image) => Ok(image.id),
@@ -142,9 +136,6 @@ impl Engine {
     }
 
     /// Gives an image another name.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub(crate) async fn tag(&self, id: &str, repository: &str, tag: &str) -> Result<()> {
         let options =
             bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
@@ -152,9 +143,6 @@ impl Engine {
     }
 
     /// Stops a container within `grace` and removes it. One that is gone is as good.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
     pub(crate) async fn stop_and_remove(&self, id: &str, grace: Duration) -> Result<()> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let stop = StopContainerOptionsBuilder::default().t(seconds).build();
@@ -183,9 +171,6 @@ impl Engine {
     }
 
     /// The names of the volumes of a project.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
     pub(crate) async fn volumes(&self, project: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([("label", vec![format!("com.docker.compose.project={project}")])]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
@@ -197,9 +182,6 @@ impl Engine {
     }
 
     /// Every network with an address range: its name and the range.
-    ///
-    /// # Errors
-    /// When the engine cannot be asked.
     pub(crate) async fn subnets(&self) -> Result<Vec<(String, String)>> {
         let networks = self.docker.list_networks(None::<ListNetworksOptions>).await?;
         let mut subnets = Vec::new();

@@ -129,9 +129,6 @@ impl Asked<'_> {
     }
 
     /// Asks what one object would become.
-    ///
-    /// # Errors
-    /// As [`Asked::changes`].
     pub(crate) async fn change(&self, object: Object) -> Result<ObjectChange> {
         match self.asking.server {
             true => self.dry_run(object).await,

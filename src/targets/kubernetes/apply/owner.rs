@@ -40,9 +40,6 @@ impl Kubernetes {
     }
 
     /// Records this project as the owner, if that is not recorded. A clone of the same project changes nothing.
-    ///
-    /// # Errors
-    /// When the server refuses, or the identity cannot be kept.
     pub(crate) async fn record_owner(&self, cluster: &Cluster, say: Say<'_>) -> Result<()> {
         if !self.claim.is_recorded(Scope::Id) {
             return Ok(());

@@ -44,9 +44,6 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// Keeps copies of all on this machine.
-    ///
-    /// # Errors
-    /// When the disk cannot be written.
     pub(crate) fn keep(&self) -> Result<()> {
         for (object, values) in &self.contents {
             for (key, value) in values {
@@ -191,18 +188,12 @@ impl Kubernetes {
 /// The digest that names a content of the service's Secret. More people can read names and annotations
 /// than Secrets, so it is an HMAC whose key is the stack's probe secret, 256 random bits, so that a weak password cannot be
 /// guessed from it.
-///
-/// # Errors
-/// Never; an HMAC takes a key of any length.
 pub(crate) fn digest(values: &Values) -> Result<String> {
     let key = values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default();
     keyed_digest(key, values.iter().flat_map(|(name, value)| [*name, value.reveal()]))
 }
 
 /// An HMAC of parts, cut to [`mounted::DIGITS`].
-///
-/// # Errors
-/// Never; an HMAC takes a key of any length.
 pub(crate) fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Result<String> {
     let mut hash = Hmac::<Sha256>::new_from_slice(key.as_bytes())?;
     for part in parts {
@@ -215,9 +206,6 @@ pub(crate) fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) 
 }
 
 /// What the cluster's Secret of the service of this name holds; `None` without one that is complete.
-///
-/// # Errors
-/// When a value is not UTF-8.
 pub(crate) fn service_values(inventory: &Inventory, name: &str) -> Result<Option<Values>> {
     let mut values = Values::new();
     for key in SERVICE_KEYS {

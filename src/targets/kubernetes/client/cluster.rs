@@ -124,9 +124,6 @@ impl Cluster {
     }
 
     /// Sends a request, again and again while the server is slow, overloaded or restarting, until the deadline.
-    ///
-    /// # Errors
-    /// See `fault`.
     pub(crate) async fn call<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = kube::Result<T>>,
@@ -138,9 +135,6 @@ impl Cluster {
     }
 
     /// As [`Cluster::call`], with `None` for what is not there.
-    ///
-    /// # Errors
-    /// See `fault`.
     pub(crate) async fn find<T, F>(&self, doing: Doing, request: impl Fn() -> F) -> Result<Option<T>>
     where
         F: Future<Output = kube::Result<T>>,

@@ -29,9 +29,6 @@ pub(crate) fn proxies(kubeconfig: &mut Kubeconfig, cluster: &str) -> Proxies {
 }
 
 /// Builds the client and sends no request yet. `proxy` is the one for the cluster.
-///
-/// # Errors
-/// When the certificates or the credentials of `config` cannot be used.
 pub(crate) fn build(config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> Result<Client> {
     let connector = config.rustls_https_connector_with_connector(Connector::new(proxies))?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);

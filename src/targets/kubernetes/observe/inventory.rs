@@ -34,9 +34,6 @@ pub(crate) enum NamespaceState {
 
 impl Inventory {
     /// Looks. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached, or the namespace is on its way out.
     pub(crate) async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
         let (namespace, own) = namespace(cluster, stack).await?;
         if namespace == NamespaceState::Missing {
