@@ -4,31 +4,26 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, target};
+use crate::commands::target::open;
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
-use crate::targets::Target;
 use crate::targets::finding::{Finding, Verdict};
+use crate::targets::interrupt::interruptible;
+use crate::targets::progress::Progress;
 
 /// Looks at what the target needs and changes nothing; exit 1 when the stack could not run.
-pub async fn run(context: &Context) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
-    let target = target(context, &stack)?;
-    let progress = Progress::new(context);
+    let kind = stack.target;
+    let target = open(context, stack, false)?;
+    let progress = Progress::new(context.out);
     progress.step("looking");
-    let work = async {
-        match &target {
-            Target::Local(local) => local.doctor(&stack).await,
-            Target::Compose(compose) => Ok(compose.doctor().await),
-            Target::Kubernetes(kubernetes) => Ok(kubernetes.doctor().await),
-        }
-    };
-    let findings = interruptible(work, "`appforge doctor` begins anew").await?;
+    let findings = interruptible(target.doctor(), "`appforge doctor` begins anew").await?;
     drop(progress);
     let fit = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
-    let value = json!({"fit": fit, "target": stack.target, "findings": findings});
-    context.out.data(&value, || text(&findings, fit, stack.target.as_str()))?;
+    let value = json!({"fit": fit, "target": kind, "findings": findings});
+    context.out.data(&value, || text(&findings, fit, kind.as_str()))?;
     Ok(if fit { ExitStatus::Done } else { ExitStatus::Failed })
 }
 

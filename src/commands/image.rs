@@ -5,21 +5,20 @@ use serde_json::json;
 
 use crate::cli::image::ImageVerb;
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible};
 use crate::error::ExitStatus;
 use crate::files;
 use crate::output::Format;
-use crate::targets::compose::engine::Engine;
-use crate::targets::compose::image as loading;
+use crate::targets::compose;
 use crate::targets::image;
+use crate::targets::interrupt::interruptible;
+use crate::targets::progress::Progress;
 
 /// Runs `image`.
-pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     match verb {
         ImageVerb::Build => {
-            let engine = Engine::connect().await?;
-            let loaded = loading::ensure(&engine, None).await?;
+            let loaded = compose::load().await?;
             let answer = json!({"id": loaded.id, "reference": loaded.reference, "loaded": loaded.fresh});
             context.out.data(&answer, || loaded.reference.clone() + "\n")?;
             if !loaded.fresh {
@@ -39,9 +38,9 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
         }
         ImageVerb::Push { name, plain_http } => {
             let packed = image::pack()?;
-            let progress = Progress::new(context);
+            let progress = Progress::new(context.out);
             progress.show(&format!("pushing {}", name.shown()));
-            let tell = |done: u64, total: u64| {
+            let uploaded = |done: u64, total: u64| {
                 let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
                 progress.step(&format!(
                     "pushing {}: {:.1} of {:.1} MiB",
@@ -50,7 +49,7 @@ pub async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
                     mib(total)
                 ));
             };
-            let work = image::push(&packed, name, *plain_http, &tell);
+            let work = image::push(&packed, name, *plain_http, &uploaded);
             let pushed = interruptible(work, "do it again; what the registry has is not sent twice").await?;
             drop(progress);
             let answer = json!({

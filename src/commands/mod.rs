@@ -11,6 +11,7 @@ mod image;
 mod init;
 mod load;
 mod logs;
+mod plan;
 mod reach;
 mod render;
 mod restart;
@@ -33,7 +34,7 @@ pub use render::own_templates;
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::targets::local::{guard, lifeline, supervisor};
+use crate::targets::local::{guard, parent_death, supervisor};
 
 /// Runs the verb of `cli`.
 pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
@@ -57,7 +58,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::History => revisions::history(&context).await,
         Verb::Rollback { revision, timeout } => revisions::rollback(&context, revision, timeout).await,
-        Verb::Diff => up::diff(&context).await,
+        Verb::Diff => plan::diff(&context).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve(args) => serve::serve(args).await,
@@ -68,7 +69,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
             serve::log_to_stderr();
             supervisor::run(&state).await
         }
-        Verb::Supervised { parent, guard: None, program } => lifeline::become_program(parent, &program),
+        Verb::Supervised { parent, guard: None, program } => parent_death::become_program(parent, &program),
         Verb::Supervised { parent, guard: Some(grace), program } => {
             guard::run(parent, Duration::from_millis(grace), &program).await
         }

@@ -1,31 +1,29 @@
 //! `history` and `rollback`.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{Progress, interruptible, kubernetes_only, status_text, target};
-use crate::commands::up::{ROLLS_ON, outcome_json};
+use crate::commands::target::{open, print_data};
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
+use crate::stack::TargetKind;
 use crate::stack::values::Span;
 use crate::targets::Target;
-use crate::targets::kubernetes::Kubernetes;
+use crate::targets::change::{Change, only_on};
+use crate::targets::interrupt::interruptible;
 use crate::targets::revision::Revision;
 
 /// Lists the revisions.
-pub async fn history(context: &Context) -> Result<ExitStatus> {
-    let kubernetes = kubernetes(context, "`history`")?;
-    list(context, &kubernetes).await.map(|_| ExitStatus::Done)
+pub(crate) async fn history(context: &Context) -> Result<ExitStatus> {
+    list(context, &target(context, "`history`")?).await.map(|_| ExitStatus::Done)
 }
 
 /// Goes back to a revision, or lists them.
-pub async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -> Result<ExitStatus> {
-    let kubernetes = kubernetes(context, "`rollback`")?;
+pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -> Result<ExitStatus> {
+    let target = target(context, "`rollback`")?;
     let Some(number) = revision else {
-        let revisions = list(context, &kubernetes).await?;
+        let revisions = list(context, &target).await?;
         let before = revisions.iter().rev().find(|revision| !revision.current);
         context.out.say(match before {
             Some(before) => format!("\nto go back: appforge rollback {}", before.number),
@@ -33,36 +31,30 @@ pub async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -
         });
         return Ok(ExitStatus::Done);
     };
-    let since = Instant::now();
-    let progress = Progress::new(context);
-    let say = |message: &str| progress.show(message);
-    let outcome = interruptible(kubernetes.rollback(number, timeout.0, &say), ROLLS_ON).await?;
-    drop(progress);
+    let outcome = target.rollback(number, &Change::within(timeout.0)).await?;
     if outcome.plan.is_empty() {
         context.out.say(format!("nothing to change: revision {number} is the one that runs"));
     } else {
-        context.out.say(format!("went back to revision {number} in {:.1}s", since.elapsed().as_secs_f64()));
+        let seconds = outcome.took.as_secs_f64();
+        context.out.say(format!("went back to revision {number} in {seconds:.1}s"));
         context.out.say("the stack file still says otherwise: the next `appforge up` goes forward again");
     }
     for warning in &outcome.unreachable {
         context.out.warn(warning);
     }
-    context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
+    print_data(context, &outcome)?;
     Ok(ExitStatus::Done)
 }
 
-fn kubernetes(context: &Context, verb: &str) -> Result<Box<Kubernetes>> {
+fn target(context: &Context, verb: &str) -> Result<Target> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
-    kubernetes_only(&stack, verb)?;
-    match target(context, &stack)? {
-        Target::Kubernetes(kubernetes) => Ok(kubernetes),
-        Target::Local(_) | Target::Compose(_) => anyhow::bail!("{verb} is for the target kubernetes"),
-    }
+    only_on(TargetKind::Kubernetes, &stack, verb)?;
+    open(context, stack, false)
 }
 
-async fn list(context: &Context, kubernetes: &Kubernetes) -> Result<Vec<Revision>> {
-    let revisions = interruptible(kubernetes.history(), "`appforge history` begins anew").await?;
+async fn list(context: &Context, target: &Target) -> Result<Vec<Revision>> {
+    let revisions = interruptible(target.history(), "`appforge history` begins anew").await?;
     context.out.data(&json!({"revisions": revisions}), || text(&revisions))?;
     Ok(revisions)
 }

@@ -4,35 +4,27 @@ use anyhow::Result;
 
 use crate::cli::ScaleArgs;
 use crate::commands::Context;
-use crate::commands::target::{kubernetes_only, remember, status_text, target, wanted};
-use crate::commands::up::{converge, outcome_json};
+use crate::commands::plan::refuse_unfit;
+use crate::commands::target::{open, print_outcome, remember, wanted};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Format;
 use crate::stack::validate::MAX_REPLICAS;
 use crate::stack::{Stack, TargetKind};
-use crate::targets::Target;
-use crate::targets::kubernetes::Options;
+use crate::targets::change::{Change, only_on};
 
-/// Sets the number of replicas and remembers it.
-pub async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
+/// Sets the number of replicas and remembers it. Only a stack that is up can be scaled; `up --replicas` starts one.
+pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let (mut resolved, replicas) = wanted(context, Some(args.number()), "--replicas")?;
+    let mut wanted = wanted(context, Some(args.number()), "--replicas")?;
     if args.max.is_some() {
-        kubernetes_only(&resolved.stack, "`--max`")?;
+        only_on(TargetKind::Kubernetes, &wanted.stack, "`--max`")?;
     }
-    raise(context, &mut resolved.stack, replicas, args.max)?;
-    let stack = resolved.stack;
-    let target = target(context, &stack)?;
-    // Only a stack that is up can be scaled; `up --replicas` starts one.
-    match &target {
-        Target::Local(local) => drop(local.running().await?),
-        Target::Compose(compose) => compose.running().await?,
-        Target::Kubernetes(kubernetes) => kubernetes.running().await?,
-    }
-    let options = Options { timeout: args.timeout.0, force_conflicts: false, explicit: true, strict: false };
-    let outcome = converge(context, &target, &stack, replicas, options, "scale").await?;
-    remember(context, &stack, replicas, args.max)?;
-    context.out.data(&outcome_json(&outcome), || status_text(&outcome.status))?;
+    raise(context, &mut wanted.stack, args.number(), args.max)?;
+    let target = open(context, wanted.scaled(), false)?;
+    refuse_unfit(context, &target)?;
+    let outcome = target.scale(&Change { explicit: true, ..Change::within(args.timeout.0) }).await?;
+    remember(context, &wanted, args.max)?;
+    print_outcome(context, &outcome, false)?;
     Ok(ExitStatus::Done)
 }
 

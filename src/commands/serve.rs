@@ -1,37 +1,33 @@
 //! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use appforge_service::contract::admin;
 use appforge_service::listen::HandOver;
 
 use crate::cli::ServeArgs;
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::http;
+use crate::targets::admin;
 
 /// Asks the replica on this host whether it is ready.
-pub async fn healthcheck(port: u16) -> Result<ExitStatus> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let answer = http::get(address, admin::READYZ).await.map_err(|error| {
-        Failure::new(ExitStatus::Failed, format!("no replica answers on {address}")).caused_by(error)
+pub(crate) async fn healthcheck(port: u16) -> Result<ExitStatus> {
+    let address = format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    let ready = admin::ready(admin::connect(format!("http://{address}")));
+    ready.await.map_err(|error| {
+        Failure::new(ExitStatus::Failed, format!("the replica on {address} is not ready")).caused_by(error)
     })?;
-    if answer.status == http::StatusCode::OK {
-        return Ok(ExitStatus::Done);
-    }
-    Err(Failure::new(ExitStatus::Failed, format!("the replica on {address} is not ready: {}", answer.status))
-        .into())
+    Ok(ExitStatus::Done)
 }
 
 /// Lines of the supervisor and of the embedded stores: the log file adds the time.
-pub fn log_to_stderr() {
+pub(crate) fn log_to_stderr() {
     let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time();
     // Set once a process.
     let _ = format.with_target(false).try_init();
 }
 
 /// Runs the bundled service until SIGTERM.
-pub async fn serve(args: ServeArgs) -> Result<ExitStatus> {
+pub(crate) async fn serve(args: ServeArgs) -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;

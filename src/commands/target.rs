@@ -1,11 +1,7 @@
-//! What the verbs of a running stack have in common: which target, how many replicas, how progress is shown.
-
-use std::cell::RefCell;
-use std::future::Future;
+//! What the verbs of a running stack have in common: which target, how many replicas, what they print.
 
 use anyhow::Result;
-use indicatif::ProgressBar;
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::json;
 
 use crate::commands::{Context, own_templates};
 use crate::error::{ExitStatus, Failure};
@@ -13,73 +9,50 @@ use crate::output::table;
 use crate::stack::model::OnRedisFailure;
 use crate::stack::{Resolved, Stack, TargetKind};
 use crate::state::State;
-use crate::targets::Target;
-use crate::targets::compose::Compose;
-use crate::targets::kubernetes::{Announcer, Kubernetes};
-use crate::targets::local::Local;
-use crate::targets::local::layout::Layout;
-use crate::targets::ownership::Claim;
+use crate::targets::change::{Outcome, only_on};
 use crate::targets::status::{ClusterStatus, Condition, Status};
+use crate::targets::{Place, Target};
+
+/// What the configuration says, and how many replicas the flag or an earlier `scale` asks for.
+pub(crate) struct Wanted {
+    /// The stack as it is configured, with the bounds of an earlier `scale`.
+    pub(crate) stack: Stack,
+    /// How many replicas there should be.
+    pub(crate) replicas: u32,
+}
+
+impl Wanted {
+    /// The stack with its replicas.
+    pub(crate) fn scaled(&self) -> Stack {
+        self.stack.clone().with_replicas_on(self.stack.target, self.replicas)
+    }
+}
 
 /// The stack of the project on its target.
 ///
 /// # Errors
 /// When the project's own templates cannot be read, or a flag is of another target.
-pub fn target(context: &Context, stack: &Stack) -> Result<Target> {
+pub(crate) fn open(context: &Context, stack: Stack, take_over: bool) -> Result<Target> {
     if context.cluster.is_some() {
-        kubernetes_only(stack, "`--context`")?;
+        only_on(TargetKind::Kubernetes, &stack, "`--context`")?;
     }
-    let claim = claim(context, stack)?;
-    let state = context.project.state_folder()?;
-    let target = match stack.target {
-        TargetKind::Local => {
-            let layout = Layout::new(&state);
-            Target::Local(Local::new(layout, stack.name.as_str()))
-        }
-        TargetKind::Compose => {
-            let templates = own_templates(&context.project.folder)?;
-            Target::Compose(Box::new(Compose::new(&state, stack, templates)))
-        }
-        TargetKind::Kubernetes => {
-            let templates = own_templates(&context.project.folder)?;
-            let out = context.out;
-            let announcer = Announcer::new(move |title| out.say(title));
-            let cluster = context.cluster.clone();
-            let kubernetes = Kubernetes::new(&state, stack, templates, cluster, announcer);
-            Target::Kubernetes(Box::new(kubernetes))
-        }
-    };
-    Ok(target.claimed(claim))
-}
-
-/// What this project has to say for itself when it asks for the stack.
-///
-/// # Errors
-/// When the state folder is not the caller's own.
-pub fn claim(context: &Context, stack: &Stack) -> Result<Claim> {
     let project = &context.project;
-    let state = project.state_folder()?;
-    Ok(Claim::new(&project.folder, &state, stack.id.clone(), project.file.is_some()))
-}
-
-/// Refuses a flag that only the target kubernetes has.
-///
-/// # Errors
-/// Exit 2, with the way out.
-pub fn kubernetes_only(stack: &Stack, what: &str) -> Result<()> {
-    if stack.target == TargetKind::Kubernetes {
-        return Ok(());
-    }
-    let message =
-        format!("{what} is for the target kubernetes, and this stack is on `{}`", stack.target.as_str());
-    Err(Failure::new(ExitStatus::Usage, message).hint("add `--target kubernetes`").into())
+    let place = Place {
+        folder: project.folder.clone(),
+        state_folder: project.state_folder()?,
+        has_file: project.file.is_some(),
+        take_over,
+        context: context.cluster.clone(),
+        out: context.out,
+    };
+    Target::open(place, stack, || own_templates(&project.folder))
 }
 
 /// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.
 ///
 /// # Errors
 /// When the configuration is invalid, the memory cannot be read, or it holds a number that the flag could not have.
-pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(Resolved, u32)> {
+pub(crate) fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
     settled(context, context.stack(&[])?, replicas, flag)
 }
 
@@ -87,16 +60,11 @@ pub fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<(R
 ///
 /// # Errors
 /// As [`wanted`].
-pub fn wanted_running(context: &Context) -> Result<(Resolved, u32)> {
+pub(crate) fn wanted_running(context: &Context) -> Result<Wanted> {
     settled(context, context.running_stack()?, None, "")
 }
 
-fn settled(
-    context: &Context,
-    mut resolved: Resolved,
-    replicas: Option<u32>,
-    flag: &str,
-) -> Result<(Resolved, u32)> {
+fn settled(context: &Context, mut resolved: Resolved, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
     let target = resolved.stack.target;
     let state = State::load(&context.project.state_folder()?, |notice| context.out.warn(notice))?;
     let remembered = state.recall(target, &resolved.stack);
@@ -116,89 +84,57 @@ fn settled(
     if let (Some(autoscaling), Some(max)) = (&mut resolved.stack.kubernetes.autoscaling, max) {
         autoscaling.max = max;
     }
-    Ok((resolved, replicas))
+    Ok(Wanted { stack: resolved.stack, replicas })
 }
 
 /// Remembers the number of replicas that was asked for.
 ///
 /// # Errors
 /// When the memory cannot be written.
-pub fn remember(context: &Context, stack: &Stack, replicas: u32, max: Option<u32>) -> Result<()> {
-    let folder = context.project.state_folder()?;
+pub(crate) fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<()> {
+    let (folder, replicas) = (context.project.state_folder()?, wanted.replicas);
     let before = State::load(&folder, |notice| context.out.warn(notice))?;
     let mut state = before.clone();
-    state.remember(stack.target, stack, replicas, max);
+    state.remember(wanted.stack.target, &wanted.stack, replicas, max);
     if state == before {
         return Ok(());
     }
     state.save(&folder).map_err(|error| {
         let message = format!("there are {replicas} replicas now, which cannot be remembered");
         Failure::new(ExitStatus::Failed, message)
-            .hint(format!("mend that, then `appforge scale --replicas {replicas}`"))
+            .hint(format!("fix that, then `appforge scale --replicas {replicas}`"))
             .caused_by(error)
             .into()
     })
 }
 
-/// Shows progress: on a terminal in one line that vanishes, elsewhere as lines.
-pub struct Progress<'a> {
-    context: &'a Context,
-    bar: RefCell<Option<ProgressBar>>,
+/// Prints what `up` or `scale` did. With `strict`, stores that do not answer are the error of the command.
+pub(crate) fn print_outcome(context: &Context, outcome: &Outcome, strict: bool) -> Result<()> {
+    context.out.say(if outcome.plan.is_empty() {
+        "nothing to change: the stack is as it should be".to_owned()
+    } else {
+        format!("ready after {:.1}s", outcome.took.as_secs_f64())
+    });
+    for line in &outcome.left {
+        context.out.say(line);
+    }
+    for warning in outcome.unreachable.iter().filter(|_| !strict) {
+        context.out.warn(warning);
+    }
+    print_data(context, outcome)
 }
 
-impl<'a> Progress<'a> {
-    /// Nothing is shown before the first message.
-    pub fn new(context: &'a Context) -> Self {
-        Self { context, bar: RefCell::new(None) }
-    }
-
-    /// Shows a message.
-    pub fn show(&self, message: &str) {
-        let mut bar = self.bar.borrow_mut();
-        let bar = bar.get_or_insert_with(|| self.context.out.spinner(""));
-        if bar.is_hidden() {
-            self.context.out.say(message);
-        } else {
-            bar.set_message(message.to_owned());
-        }
-    }
-}
-
-impl Progress<'_> {
-    /// Shows a step, on a terminal only: what is done is said at the end.
-    pub fn step(&self, name: &str) {
-        let mut bar = self.bar.borrow_mut();
-        bar.get_or_insert_with(|| self.context.out.spinner("")).set_message(name.to_owned());
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.borrow_mut().take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// Runs `work` until Ctrl-C or SIGTERM, which lead to exit 130 and `hint`.
-///
-/// # Errors
-/// Those of `work`, and the interruption.
-pub async fn interruptible<T>(work: impl Future<Output = Result<T>>, hint: &str) -> Result<T> {
-    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        outcome = work => outcome,
-        _ = int.recv() => Err(interrupted(hint)),
-        _ = term.recv() => Err(interrupted(hint)),
-    }
-}
-
-fn interrupted(hint: &str) -> anyhow::Error {
-    Failure::new(ExitStatus::Interrupted, "interrupted").hint(hint).into()
+/// Prints an outcome on stdout.
+pub(crate) fn print_data(context: &Context, outcome: &Outcome) -> Result<()> {
+    let value = json!({
+        "changed": !outcome.plan.is_empty(), "plan": outcome.plan, "status": outcome.status,
+        "unreachable": outcome.unreachable, "left": outcome.left,
+    });
+    context.out.data(&value, || status_text(&outcome.status))
 }
 
 /// The status for people.
-pub fn status_text(status: &Status) -> String {
+pub(crate) fn status_text(status: &Status) -> String {
     let mut text = match &status.url {
         Some(url) => format!(
             "stack {} on {} at {url}, {} of {} replicas ready\n\n",
@@ -264,7 +200,7 @@ fn is_bad(condition: &Condition) -> bool {
 }
 
 /// What a user should know about a stack before relying on it.
-pub fn cautions(stack: &Stack) -> Vec<String> {
+pub(crate) fn cautions(stack: &Stack) -> Vec<String> {
     let mut cautions = Vec::new();
     if stack.rate_limit.on_redis_failure == OnRedisFailure::Open {
         cautions

@@ -10,21 +10,21 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
 
 /// How long a store may take to answer when its address is tried.
-pub const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// The address of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// The store, as the stack file calls it.
-    pub store: &'static str,
+    pub(crate) store: &'static str,
     /// The path of the address in the stack file.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// The key of the address in the service's Secret.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// The variable of the service that takes it.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// The service runs with another one now.
-    pub changed: bool,
+    pub(crate) changed: bool,
 }
 
 const MONGODB: Address = Address {
@@ -44,7 +44,7 @@ const REDIS: Address = Address {
 
 impl Address {
     /// The addresses of the stores that are meant.
-    pub fn all(mongodb: bool, redis: bool) -> Vec<Self> {
+    pub(crate) fn all(mongodb: bool, redis: bool) -> Vec<Self> {
         [(mongodb, MONGODB), (redis, REDIS)]
             .into_iter()
             .filter(|(meant, _)| *meant)
@@ -63,7 +63,7 @@ impl Address {
 
 /// What trying addresses gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub(crate) enum Tried {
     /// They were tried.
     Done(Reached),
     /// They could not be, with the reason.
@@ -72,7 +72,7 @@ pub enum Tried {
 
 impl Tried {
     /// The failure of a change whose new address does not answer, when there is one. `from` says where it was tried.
-    pub fn refusal(&self, addresses: &[Address], from: &str) -> Option<Failure> {
+    pub(crate) fn refusal(&self, addresses: &[Address], from: &str) -> Option<Failure> {
         let Self::Done(reached) = self else { return None };
         let lines: Vec<String> = addresses
             .iter()
@@ -95,7 +95,13 @@ impl Tried {
 
     /// What is known to be wrong with addresses that replicas have already, one sentence each. That they could not be tried,
     /// such as with an image of the user's own, only `say` hears, unless that is asked for strictly.
-    pub fn faults(&self, addresses: &[Address], from: &str, strict: bool, say: impl Fn(&str)) -> Vec<String> {
+    pub(crate) fn faults(
+        &self,
+        addresses: &[Address],
+        from: &str,
+        strict: bool,
+        say: impl Fn(&str),
+    ) -> Vec<String> {
         let warnings = self.warnings(addresses, from);
         if matches!(self, Self::Not(_)) && !strict {
             warnings.iter().for_each(|line| say(line));
@@ -105,7 +111,7 @@ impl Tried {
     }
 
     /// What the user should know of addresses that are not the cause of a refusal, one sentence each.
-    pub fn warnings(&self, addresses: &[Address], from: &str) -> Vec<String> {
+    pub(crate) fn warnings(&self, addresses: &[Address], from: &str) -> Vec<String> {
         match self {
             Self::Done(reached) => addresses
                 .iter()
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_changed_address_is_refused() {
+    fn address_is_refused_only_when_it_changed() {
         let tried = Tried::Done(Reached { mongodb: Some("no server answers".into()), redis: None });
         let refusal = tried.refusal(&addresses(true, false), "the cluster").unwrap();
         assert_eq!(

@@ -28,13 +28,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections.
 #[derive(Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     proxies: Arc<Proxies>,
     direct: HttpConnector,
 }
 
 /// A connection.
-pub struct Stream {
+pub(crate) struct Stream {
     io: MaybeHttpsStream<TokioIo<TcpStream>>,
     /// Whether a proxy reads the requests, which then name the server in full.
     forwarded: bool,
@@ -42,7 +42,7 @@ pub struct Stream {
 
 impl Connector {
     /// Connects to nothing yet.
-    pub fn new(proxies: Proxies) -> Self {
+    pub(crate) fn new(proxies: Proxies) -> Self {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_connect_timeout(Some(CONNECT));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, hints};
 
-/// One condition, what was found, and how to mend it.
+/// One condition, what was found, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was looked at, such as `docker engine`.

@@ -23,21 +23,21 @@ const MOST: u64 = 1 << 20;
 
 /// Who made a stack, as it is recorded with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// The identity; an earlier build recorded none.
     #[serde(default)]
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The folder of the project.
     #[serde(default)]
-    pub folder: String,
+    pub(crate) folder: String,
     /// Who ran `up`.
     #[serde(default)]
-    pub user: String,
+    pub(crate) user: String,
 }
 
 /// What makes two projects one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// The identity, and the folder as long as that is a project: passwords and documents lie there.
     Folder,
     /// The identity alone, so that every clone may work.
@@ -46,7 +46,7 @@ pub enum Scope {
 
 /// The project that asks.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     folder: PathBuf,
     state_folder: PathBuf,
     /// Of the stack file or a variable.
@@ -57,13 +57,13 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of the project in `folder` with this state folder; `given` is the id of its configuration, `has_file` whether it has a stack file.
-    pub fn new(folder: &Path, state_folder: &Path, given: Option<StackId>, has_file: bool) -> Self {
+    pub(crate) fn new(folder: &Path, state_folder: &Path, given: Option<StackId>, has_file: bool) -> Self {
         let (folder, state_folder) = (folder.to_owned(), state_folder.to_owned());
         Self { folder, state_folder, given, has_file, take_over: false }
     }
 
     /// The same claim, which the stack of another project is given up to if `take_over`.
-    pub fn taking_over(self, take_over: bool) -> Self {
+    pub(crate) fn taking_over(self, take_over: bool) -> Self {
         Self { take_over, ..self }
     }
 
@@ -71,7 +71,13 @@ impl Claim {
     ///
     /// # Errors
     /// Exit 1 with the owner's folder and user when it is another project's, or another folder of this project runs it.
-    pub fn check(&self, place: &str, stack: &str, recorded: Option<&Owner>, scope: Scope) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        place: &str,
+        stack: &str,
+        recorded: Option<&Owner>,
+        scope: Scope,
+    ) -> Result<()> {
         let Some(owner) = recorded else { return Ok(()) };
         let here = scope == Scope::Folder && self.is_here(owner);
         // Without `.appforge` a folder is still recognised; another id in its stack file is another project.
@@ -124,10 +130,7 @@ impl Claim {
     }
 
     /// Whether `owner` is this very project, so that its data may be called the user's own.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn is_owner(&self, owner: &Owner) -> Result<bool> {
+    pub(crate) fn is_owner(&self, owner: &Owner) -> Result<bool> {
         let own = self.id()?;
         Ok(self.is_here(owner)
             && (owner.id.is_none() || owner.id.as_deref() == own.as_ref().map(StackId::as_str)))
@@ -135,16 +138,13 @@ impl Claim {
 
     /// Whether an owner is recorded there: on a cluster only what every clone of the project has, since each folder would
     /// make an identity of its own.
-    pub fn is_recorded(&self, scope: Scope) -> bool {
+    pub(crate) fn is_recorded(&self, scope: Scope) -> bool {
         scope == Scope::Folder || self.given.is_some() || !self.has_file
     }
 
     /// What `up` records: the identity, made where there is none, with this folder and user. Keeps the identity in
     /// `.appforge/id` too, which stands in when a stack file has none.
-    ///
-    /// # Errors
-    /// When the disk cannot be written, or the system has no randomness.
-    pub fn settle(&self, recorded: Option<&Owner>) -> Result<Owner> {
+    pub(crate) fn settle(&self, recorded: Option<&Owner>) -> Result<Owner> {
         let known = recorded.filter(|owner| self.is_here(owner) && self.given.is_none());
         let known = known.and_then(|owner| owner.id.as_deref()?.parse::<StackId>().ok());
         let id = match known.map_or_else(|| self.id(), |id| Ok(Some(id)))? {
@@ -179,17 +179,14 @@ impl Claim {
 }
 
 /// A new identity.
-///
-/// # Errors
-/// When the system has no randomness.
-pub fn fresh_id() -> Result<StackId> {
+pub(crate) fn fresh_id() -> Result<StackId> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes).context("the system gave no randomness")?;
     Ok(StackId::of_bytes(bytes))
 }
 
 /// The identity that a folder keeps already, by its stack file or by an earlier `up`.
-pub fn kept_id(folder: &Path) -> Option<StackId> {
+pub(crate) fn kept_id(folder: &Path) -> Option<StackId> {
     id_of_file(&folder.join(STACK_FILE)).or_else(|| id_of_text(&folder.join(".appforge").join(FILE)))
 }
 
@@ -220,7 +217,7 @@ fn id_of_text(file: &Path) -> Option<StackId> {
     bounded(file)?.trim().parse().ok()
 }
 
-/// The beginning of a regular file. The folder may be anybody's: a pipe there must hold nobody up.
+/// The beginning of a regular file. The folder may be anybody's: a pipe there must not block.
 fn bounded(file: &Path) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_build_made_is_adopted_unless_its_folder_is_still_there() {
+    fn stack_of_earlier_build_is_adopted_when_its_folder_is_gone() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let owner = Owner { folder: one.path().display().to_string(), ..Owner::default() };
         check(&claim(other.path()), &owner, Scope::Folder).unwrap();
@@ -330,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn pipe_in_another_folder_holds_nobody_up() {
+    fn pipe_in_another_folder_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join(STACK_FILE);
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();

@@ -6,7 +6,7 @@ use crate::error::{ExitStatus, Failure, quoted};
 use crate::state_folder;
 
 /// The failure; `setting` is where another port is chosen.
-pub fn taken(port: u16, setting: &str) -> Failure {
+pub(crate) fn taken(port: u16, setting: &str) -> Failure {
     match stack_at(port) {
         Some(folder) => {
             let message = format!("port {port} is taken by the stack in `{}`", folder.display());

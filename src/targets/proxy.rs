@@ -19,11 +19,11 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A proxy.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// Its address without credentials: `http`, `https`, `socks5` or `socks5h`.
-    pub uri: Uri,
+    pub(crate) uri: Uri,
     /// The user and the password, when it asks for them.
-    pub login: Option<(String, Secret)>,
+    pub(crate) login: Option<(String, Secret)>,
     /// What names it.
     source: Source,
 }
@@ -39,7 +39,7 @@ enum Source {
 
 /// Which servers are reached through which proxy.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies {
+pub(crate) struct Proxies {
     http: Option<Named>,
     https: Option<Named>,
     exempt: Vec<Exemption>,
@@ -72,12 +72,12 @@ enum Exemption {
 
 impl Proxies {
     /// The proxies of the environment.
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         Self::read(&|name| std::env::var(name).ok())
     }
 
     /// The `proxy-url` of a kubeconfig, which applies to every address.
-    pub fn of_kubeconfig(text: &str) -> Self {
+    pub(crate) fn of_kubeconfig(text: &str) -> Self {
         let named = Named { source: Source::Kubeconfig, text: Secret::new(text) };
         Self { always: Some(named), ..Self::default() }
     }
@@ -107,7 +107,7 @@ impl Proxies {
     ///
     /// # Errors
     /// Exit 3 when what is set is not the URL of a proxy; the value, which may hold a password, is not shown.
-    pub fn to(&self, server: &Uri) -> Result<Option<Proxy>, Failure> {
+    pub(crate) fn to(&self, server: &Uri) -> Result<Option<Proxy>, Failure> {
         match self.named(server) {
             Some(Named { source, text }) => Proxy::parse(text.reveal(), source.clone()).map(Some),
             None => Ok(None),
@@ -166,7 +166,7 @@ impl Proxy {
     }
 
     /// The value of `Proxy-Authorization`, when it asks for a login.
-    pub fn authorization(&self) -> Option<HeaderValue> {
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.login.as_ref()?;
         let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
         let mut value = HeaderValue::try_from(format!("Basic {pair}")).ok()?;
@@ -175,7 +175,7 @@ impl Proxy {
     }
 
     /// The hint for a request to `server` that failed.
-    pub fn hint(&self, server: &Uri) -> String {
+    pub(crate) fn hint(&self, server: &Uri) -> String {
         let bypass = match self.source {
             Source::Variable(_) => format!("; NO_PROXY={} bypasses it", server.host().unwrap_or_default()),
             Source::Kubeconfig => String::new(),

@@ -57,7 +57,7 @@ pub struct Autoscaler {
 pub struct Metric {
     /// `cpu` or `memory`.
     pub name: String,
-    /// What is measured; `null` when nobody measures.
+    /// What is measured; `null` without metrics.
     pub current: Option<u32>,
     /// What it aims at.
     pub target: Option<u32>,
@@ -123,7 +123,7 @@ pub struct Component {
 }
 
 impl Component {
-    /// A store that somebody else runs.
+    /// A store that appforge does not run.
     pub fn external(kind: Kind, name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -164,7 +164,7 @@ pub enum ComponentState {
     Stopping,
     /// It ended by itself and is started again soon.
     Crashed,
-    /// It is not running, as it was told.
+    /// It was stopped.
     Stopped,
     /// Run by someone else.
     External,

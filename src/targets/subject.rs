@@ -1,6 +1,7 @@
 //! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,9 +25,16 @@ pub struct Subject {
     pub redis_url: Secret,
     /// What adds and removes replicas, where something does.
     pub autoscaler: Option<Autoscaler>,
+    /// What a load on `url` passes through beside the service, as a warning.
+    pub detour: Option<&'static str>,
+    /// How long the replicas may take to reach Redis again once it is back.
+    pub redis_back_within: Duration,
     /// What keeps the addresses working.
     pub ways: Ways,
 }
+
+/// Once Redis takes connections, replicas reach it again within this.
+pub(crate) const REDIS_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What keeps addresses of a subject working: they stop when the last copy of the subject is dropped.
 #[derive(Clone, Debug, Default)]

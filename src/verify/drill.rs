@@ -7,31 +7,21 @@ use appforge_service::status::LimitMode;
 use http::StatusCode;
 
 use super::client::{fresh_client, get, statusz};
-use super::judged;
-use super::report::{Check, Finding};
+use super::report::{Check, Finding, judged};
+use crate::stack::Stack;
 use crate::stack::model::OnRedisFailure;
-use crate::stack::{Stack, TargetKind};
+use crate::targets::Target;
 use crate::targets::subject::Subject;
 
 /// How long the replicas may take to notice that Redis is gone, or back.
 const NOTICE: Duration = Duration::from_secs(10);
-/// Once Redis takes connections, it is shared again within this.
-const BACK_WITHIN: Duration = Duration::from_secs(2);
-/// The same on a cluster, where the old address of its pod may be remembered for some seconds.
-const BACK_WITHIN_CLUSTER: Duration = Duration::from_secs(10);
 /// A pause between two looks at a replica.
 const LOOK: Duration = Duration::from_millis(20);
 /// A limit above this is not used up by the drill.
 const MOST: u32 = 2000;
 
-/// Takes Redis away and gives it back.
-pub trait Switch {
-    /// Stops or starts Redis and waits until that is done.
-    fn redis(&self, on: bool) -> impl Future<Output = Result<()>>;
-}
-
 /// The drill. Redis is given back whatever happens.
-pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) -> Check {
+pub async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Check {
     let drill = async {
         let client = fresh_client(&subject.probe_secret)?;
         let limit = stack.rate_limit.requests.min(MOST);
@@ -39,17 +29,14 @@ pub async fn redis_down(stack: &Stack, subject: &Subject, switch: &impl Switch) 
         for _ in 0..before {
             get(&subject.url, "/health", Some(&client)).await?;
         }
-        switch.redis(false).await.context("while stopping Redis")?;
+        target.switch_redis(false).await.context("while stopping Redis")?;
         let outage = outage(stack, subject, &client, limit).await;
-        switch.redis(true).await.context("while starting Redis again")?;
+        target.switch_redis(true).await.context("while starting Redis again")?;
         let started = Instant::now();
         let (mut good, mut observed, passed) = outage?;
         until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
         let back = started.elapsed();
-        let within = match stack.target {
-            TargetKind::Kubernetes => BACK_WITHIN_CLUSTER,
-            TargetKind::Local | TargetKind::Compose => BACK_WITHIN,
-        };
+        let within = subject.redis_back_within;
         let after = get(&subject.url, "/health", Some(&client)).await?.status;
         let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
         let second_budget = used_up && after == StatusCode::OK;

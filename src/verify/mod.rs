@@ -10,26 +10,22 @@ mod redis;
 mod replicas;
 mod report;
 
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 
-pub use drill::{Switch, redis_down};
+pub use drill::redis_down;
 pub use report::{Check, Report, Verdict};
 
 use crate::error::{ExitStatus, Failure};
 use crate::stack::layers::nearest;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::subject::Subject;
-use report::Finding;
+use report::judged;
 
 /// The checks, in the order in which they are done.
 pub const CHECKS: [&str; 6] =
     ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas", AUTOSCALER];
 /// The check that only a cluster has.
 pub const AUTOSCALER: &str = "autoscaler";
-/// How long one check may take.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Does the checks of these names, or all; `begins` hears the name of each.
 ///
@@ -69,15 +65,4 @@ pub async fn verify(
         checks.push(judged(name, check).await);
     }
     Ok(Report::new(checks))
-}
-
-/// Runs one check; what goes wrong on the way is a failed check with its reason.
-async fn judged(name: &str, check: impl Future<Output = Result<Finding>>) -> Check {
-    let began = Instant::now();
-    let finding = match tokio::time::timeout(LIMIT, check).await {
-        Ok(Ok(finding)) => finding,
-        Ok(Err(error)) => Finding::failed("an answer", format!("{error:#}")),
-        Err(_) => Finding::failed("an answer", format!("none within {}s", LIMIT.as_secs())),
-    };
-    finding.check(name, began.elapsed())
 }

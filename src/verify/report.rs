@@ -1,7 +1,8 @@
 //! What a verification found, for people, programs and CI.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -150,6 +151,20 @@ impl Report {
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;").chars().filter(|c| !c.is_control()).collect()
+}
+
+/// How long one check may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs one check; what goes wrong on the way is a failed check with its reason.
+pub(super) async fn judged(name: &str, check: impl Future<Output = Result<Finding>>) -> Check {
+    let began = Instant::now();
+    let finding = match tokio::time::timeout(LIMIT, check).await {
+        Ok(Ok(finding)) => finding,
+        Ok(Err(error)) => Finding::failed("an answer", format!("{error:#}")),
+        Err(_) => Finding::failed("an answer", format!("none within {}s", LIMIT.as_secs())),
+    };
+    finding.check(name, began.elapsed())
 }
 
 #[cfg(test)]

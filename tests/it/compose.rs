@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use appforge::error::{ExitStatus, hints, render, status_of};
 use appforge::stack::{Layer, resolve};
-use appforge::targets::compose::Compose;
 use appforge::targets::finding::Verdict;
 use appforge::targets::logs::{Line, LogsRequest};
 use appforge::targets::plan::Plan;
@@ -18,11 +17,13 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::compose::target::Compose;
 use crate::support::{Project, free_port};
 
 mod addresses;
 mod edge;
 mod ownership;
+mod target;
 mod verbs;
 
 const LONG: Duration = Duration::from_secs(120);

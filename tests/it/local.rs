@@ -12,6 +12,19 @@ mod orphans;
 mod sockets;
 mod upgrade;
 
+/// `status --watch -o yaml` printed a table.
+#[test]
+fn status_watch_prints_yaml_documents_when_asked() {
+    let up = Up::new("");
+    let mut command = up.project.command(&["status", "--watch", "-o", "yaml"]);
+    let mut watch = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first: Vec<String> = lines.take(3).collect();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(first, ["---", "stack: appforge", "target: local"]);
+}
+
 #[test]
 fn of_150_requests_exactly_100_pass_over_three_replicas_and_up_twice_changes_nothing() {
     let up = Up::new("");

@@ -66,8 +66,21 @@ const RULES: &[Rule] = &[
     Rule {
         within: "src/targets/",
         except: &[],
-        words: &["crate::commands", "crate::cli::"],
-        why: "targets know no verb",
+        words: &["crate::commands", "crate::cli::", "crate::verify", "crate::load"],
+        why: "targets depend on nothing above them",
+    },
+    Rule {
+        within: "src/",
+        except: &["src/targets/"],
+        words: &[
+            "Target::Local",
+            "Target::Compose",
+            "Target::Kubernetes",
+            "targets::local::Local",
+            "targets::compose::Compose",
+            "targets::kubernetes::Kubernetes",
+        ],
+        why: "commands see the façade, not the targets behind it",
     },
     Rule { within: "src/verify/", except: &[], words: &["crate::commands"], why: "checks know no verb" },
     Rule {
@@ -199,7 +212,9 @@ mod tests {
             ("src/cost/x.rs", "tokio::spawn(x);"),
             ("src/stack/x.rs", "use crate::targets::plan::Plan;"),
             ("src/targets/x.rs", "use crate::commands::Context;"),
+            ("src/targets/x.rs", "use crate::verify::verify;"),
             ("src/targets/local/x.rs", "use bollard::Docker;"),
+            ("src/commands/x.rs", "Target::Local(local) => local.status().await,"),
             ("src/commands/x.rs", "dialoguer::Confirm::new();"),
             ("src/commands/x.rs", "anstream::stdout();"),
             ("src/targets/x.rs", "let file = std::fs::OpenOptions::new();"),

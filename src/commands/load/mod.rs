@@ -20,10 +20,9 @@ use crate::load::generator::Ended;
 use crate::load::history::{self, History};
 use crate::load::report::Report;
 use crate::output::Format;
-use crate::stack::TargetKind;
 
 /// Runs `load`.
-pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
+pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json])?;
     for path in &args.reports {
         session::writer(path)?;
@@ -33,11 +32,6 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
     let mut choice = Choice::read(&args, &stack)?;
     let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
     let subject = subject(context, &stack, &args).await?;
-    if args.url.is_none() && stack.target == TargetKind::Kubernetes {
-        context.out.warn(
-            "the load goes through the API server to the pods, which takes its time too; `--url` loads the public address",
-        );
-    }
     let endpoint = Endpoint::prepare(&subject.url).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder()?);
@@ -56,7 +50,7 @@ pub async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
         (session.report(&choice.scenario, &run).await, run.measured.ended)
     };
     report.comparison = baseline.map(|before| compare(&before, &report));
-    session.tell(&report, &history)?;
+    session.publish(&report, &history)?;
     Ok(match ended {
         Ended::Interrupted => ExitStatus::Interrupted,
         _ if report.passed => ExitStatus::Done,

@@ -20,6 +20,7 @@ use crate::load::report::{self, About, Report};
 use crate::load::scenario::{Model, Scenario, Step};
 use crate::load::thresholds::Threshold;
 use crate::stack::Stack;
+use crate::targets::interrupt::Interrupts;
 
 /// A threshold is not held against the first moments of a run.
 const ABORT_AFTER: Duration = Duration::from_secs(2);
@@ -27,24 +28,24 @@ const ABORT_AFTER: Duration = Duration::from_secs(2);
 const ABORT_SAMPLES: u64 = 50;
 
 /// What all runs of one call share.
-pub struct Session<'a> {
-    pub context: &'a Context,
-    pub args: &'a LoadArgs,
-    pub stack: &'a Stack,
-    pub subject: &'a Subject,
-    pub endpoint: Endpoint,
-    pub thresholds: Vec<Threshold>,
+pub(crate) struct Session<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) args: &'a LoadArgs,
+    pub(crate) stack: &'a Stack,
+    pub(crate) subject: &'a Subject,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) thresholds: Vec<Threshold>,
 }
 
 /// What one run measured, and when it began (RFC 3339).
-pub struct Run {
-    pub measured: Measured,
-    pub started_at: String,
+pub(crate) struct Run {
+    pub(crate) measured: Measured,
+    pub(crate) started_at: String,
 }
 
 impl Session<'_> {
     /// Runs a scenario, showing how it goes.
-    pub async fn measure(&self, scenario: Scenario, abort_on_fail: bool) -> Result<Run> {
+    pub(crate) async fn measure(&self, scenario: Scenario, abort_on_fail: bool) -> Result<Run> {
         let out = self.context.out;
         let total = scenario.model.duration();
         let open = matches!(scenario.model, Model::Open { .. });
@@ -76,7 +77,7 @@ impl Session<'_> {
     }
 
     /// The report of a run.
-    pub async fn report(&self, scenario: &Scenario, run: &Run) -> Report {
+    pub(crate) async fn report(&self, scenario: &Scenario, run: &Run) -> Report {
         let (folder, subject) = (&self.context.project.folder, self.subject);
         let about = About {
             scenario,
@@ -89,8 +90,8 @@ impl Session<'_> {
         Report::new(&run.measured, about)
     }
 
-    /// Prints, writes and remembers a report.
-    pub fn tell(&self, report: &Report, history: &History) -> Result<()> {
+    /// Prints, writes and keeps a report.
+    pub(crate) fn publish(&self, report: &Report, history: &History) -> Result<()> {
         let out = self.context.out;
         let kept = history.keep(report)?;
         for path in &self.args.reports {
@@ -122,7 +123,7 @@ impl Session<'_> {
 type Writer = fn(&Report) -> Result<String>;
 
 /// What writes a report of this name.
-pub fn writer(path: &Path) -> Result<Writer> {
+pub(crate) fn writer(path: &Path) -> Result<Writer> {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("html") => Ok(|report| Ok(report::html(report))),
         Some("md") => Ok(|report| Ok(report::markdown(report))),
@@ -136,11 +137,10 @@ pub fn writer(path: &Path) -> Result<Writer> {
 
 /// Resolves when the user wants the run to end.
 async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => if outcome.is_err() { std::future::pending().await },
-        _ = term.recv() => {}
+    match Interrupts::listen() {
+        Ok(mut interrupts) => interrupts.next().await,
+        // Without a handler a signal ends the process.
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -1,11 +1,12 @@
-//! What is loaded, and the secret that lets it tell simulated clients apart.
+//! What is loaded, and the secret that signs simulated clients.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
-use crate::commands::{Context, target};
+use crate::commands::Context;
+use crate::commands::target::{open, wanted};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::Stack;
@@ -15,24 +16,26 @@ use crate::targets::subject::Ways;
 const LEAST_SECRET: usize = 16;
 
 /// What is loaded.
-pub struct Subject {
+pub(crate) struct Subject {
     /// Scheme, host, port, and a path when only that is meant.
-    pub url: String,
+    pub(crate) url: String,
     /// What signs requests of simulated clients.
-    pub probe_secret: Option<Vec<u8>>,
+    pub(crate) probe_secret: Option<Vec<u8>>,
     /// The target's name, or `url`.
-    pub target: String,
+    pub(crate) target: String,
     /// The replicas that serve, when known.
-    pub replicas: Option<u32>,
+    pub(crate) replicas: Option<u32>,
     /// What keeps the address working.
-    pub _ways: Ways,
+    pub(crate) _ways: Ways,
 }
 
 /// `--url`, or the running stack.
-pub async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
+pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        let (_, wanted) = target::wanted(&context.quietly(), None, "")?;
-        let running = target::target(context, stack)?.subject(stack, wanted).await?;
+        let running = open(context, wanted(&context.quietly(), None, "")?.scaled(), false)?.subject().await?;
+        if let Some(detour) = running.detour {
+            context.out.warn(detour);
+        }
         let replicas = u32::try_from(running.replicas.len()).ok();
         return Ok(Subject {
             url: running.url,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Compose;
-use super::engine::Engine;
+use crate::targets::compose::observe::Engine;
+use crate::targets::compose::session::Compose;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::machine;
 
@@ -14,7 +14,7 @@ const NO_ROOM: u64 = 1 << 30;
 
 impl Compose {
     /// Looks at the engine, Compose, disk, port, addresses, and the processor where MongoDB needs more of it.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(crate) async fn conditions(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let engine = match Engine::connect().await {
             Ok(engine) => engine,

@@ -11,7 +11,7 @@ use tar::{Builder, EntryType, Header};
 use crate::render::hex;
 
 /// One entry of a layer; paths are absolute.
-pub struct Entry {
+pub(crate) struct Entry {
     path: String,
     mode: u32,
     content: Content,
@@ -25,23 +25,23 @@ enum Content {
 
 impl Entry {
     /// A file.
-    pub fn file(path: &str, mode: u32, bytes: Vec<u8>) -> Self {
+    pub(crate) fn file(path: &str, mode: u32, bytes: Vec<u8>) -> Self {
         Self { path: path.to_owned(), mode, content: Content::File(bytes) }
     }
 
     /// A folder; folders above an entry need no entry of their own.
-    pub fn folder(path: &str, mode: u32) -> Self {
+    pub(crate) fn folder(path: &str, mode: u32) -> Self {
         Self { path: path.to_owned(), mode, content: Content::Folder }
     }
 
     /// A symbolic link.
-    pub fn link(path: &str, target: &str) -> Self {
+    pub(crate) fn link(path: &str, target: &str) -> Self {
         Self { path: path.to_owned(), mode: 0o777, content: Content::Link(target.to_owned()) }
     }
 }
 
 /// A layer: the entries by path, owned by root, without dates, each folder before what is in it.
-pub fn layer(mut entries: Vec<Entry>) -> io::Result<Vec<u8>> {
+pub(crate) fn layer(mut entries: Vec<Entry>) -> io::Result<Vec<u8>> {
     let there: BTreeSet<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     let mut folders = BTreeSet::new();
     for entry in &entries {
@@ -89,7 +89,7 @@ fn append(builder: &mut Builder<Vec<u8>>, header: &mut Header, path: &str, bytes
 }
 
 /// An image archive: an OCI image layout that also has the `manifest.json` of `docker save`, so that every engine reads it.
-pub struct Archive {
+pub(crate) struct Archive {
     builder: Builder<Vec<u8>>,
 }
 
@@ -101,12 +101,12 @@ impl Default for Archive {
 
 impl Archive {
     /// An empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { builder: Builder::new(Vec::new()) }
     }
 
     /// Adds the one image that it holds.
-    pub fn add_image(&mut self, config: &[u8], layer: &[u8], references: &[&str]) -> io::Result<()> {
+    pub(crate) fn add_image(&mut self, config: &[u8], layer: &[u8], references: &[&str]) -> io::Result<()> {
         let manifest = manifest(config, layer)?;
         let manifests: Vec<_> = references
             .iter()
@@ -138,7 +138,7 @@ impl Archive {
     }
 
     /// The bytes of the archive.
-    pub fn finish(self) -> io::Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         self.builder.into_inner()
     }
 
@@ -148,10 +148,10 @@ impl Archive {
 }
 
 /// The type of [`manifest`].
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// The manifest of the OCI image specification: names configuration and layer by their digests.
-pub fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -161,7 +161,7 @@ pub fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8>> {
 }
 
 /// `sha256:` and the digits, as OCI writes a digest.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_sorted_owned_by_root_and_without_dates() {
+    fn layer_is_sorted_owned_by_root_and_without_dates() {
         let bytes = layer(vec![
             Entry::file("/lib/x/b", 0o644, b"b".to_vec()),
             Entry::link("/lib/x/a", "b"),

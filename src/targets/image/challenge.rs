@@ -7,7 +7,7 @@ use http::header::WWW_AUTHENTICATE;
 
 /// What it asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Challenge {
+pub(crate) enum Challenge {
     /// A user and a password.
     Basic,
     /// A token of the service at `realm`.
@@ -20,7 +20,7 @@ pub enum Challenge {
 }
 
 /// The best of the challenges in a header.
-pub fn read(headers: &HeaderMap) -> Option<Challenge> {
+pub(crate) fn read(headers: &HeaderMap) -> Option<Challenge> {
     let texts: Vec<&str> =
         headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).collect();
     let scheme = |text: &str, name: &str| {
@@ -52,7 +52,7 @@ fn parameter(text: &str, name: &str) -> Option<String> {
 }
 
 /// A text as part of a query or a form.
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_encoded() {
+    fn scope_is_encoded() {
         assert_eq!(encode("repository:a/b:pull,push"), "repository%3Aa%2Fb%3Apull%2Cpush");
     }
 }

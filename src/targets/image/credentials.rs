@@ -22,7 +22,7 @@ const TOKEN: &str = "<token>";
 
 /// How to be known to a registry.
 #[derive(Clone, Debug)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// A user with a password.
     Password(String, Secret),
     /// A token that the registry's token service takes.
@@ -33,7 +33,7 @@ pub enum Credentials {
 ///
 /// # Errors
 /// When `config.json` cannot be read, or its helper cannot be asked.
-pub async fn find(login: &str) -> Result<Option<Credentials>> {
+pub(crate) async fn find(login: &str) -> Result<Option<Credentials>> {
     let folder = env::var_os("DOCKER_CONFIG")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
@@ -113,7 +113,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_file_is_read_as_docker_wrote_it() {
+    fn credentials_file_of_docker_is_read() {
         let found = |entry: Value, login: &str| match stored(&json!({"auths": entry}), login).unwrap() {
             Some(Credentials::Password(user, password)) => format!("{user}:{}", password.reveal()),
             Some(Credentials::Token(token)) => token.reveal().to_owned(),

@@ -63,7 +63,7 @@ impl RemoteName {
         format!("{host}/{}", self.repository)
     }
 
-    /// Whether the registry is on this machine, where nobody needs TLS.
+    /// Whether the registry is on this machine, which requires no TLS.
     pub fn is_loopback(&self) -> bool {
         let host = match self.registry.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => host,

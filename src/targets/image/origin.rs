@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use http::Uri;
 
 /// Whether two URIs lead to one server by one scheme.
-pub fn is_same(one: &Uri, other: &Uri) -> bool {
+pub(crate) fn is_same(one: &Uri, other: &Uri) -> bool {
     let server = |uri: &Uri| {
         let scheme = uri.scheme_str().unwrap_or_default().to_lowercase();
         let usual = if scheme == "https" { 443 } else { 80 };
@@ -17,7 +17,7 @@ pub fn is_same(one: &Uri, other: &Uri) -> bool {
 }
 
 /// Whether a connection to `to` is weaker than one to `from`: it lacks TLS, or leaves this machine in plain text.
-pub fn is_weaker(from: &Uri, to: &Uri) -> bool {
+pub(crate) fn is_weaker(from: &Uri, to: &Uri) -> bool {
     let secured = |uri: &Uri| uri.scheme_str() == Some("https");
     match (secured(from), secured(to)) {
         (_, true) => false,
@@ -36,7 +36,7 @@ fn is_loopback(uri: &Uri) -> bool {
 ///
 /// # Errors
 /// When it is not an HTTP URL. The error does not repeat it, since it may hold a token.
-pub fn resolve(base: &Uri, reference: &str) -> Result<Uri> {
+pub(crate) fn resolve(base: &Uri, reference: &str) -> Result<Uri> {
     let scheme = base.scheme_str().unwrap_or("https");
     let authority = base.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     let text = match reference {
@@ -55,7 +55,7 @@ pub fn resolve(base: &Uri, reference: &str) -> Result<Uri> {
 }
 
 /// Scheme, host and port: the parts of a URL that hold no secret.
-pub fn shown(uri: &Uri) -> String {
+pub(crate) fn shown(uri: &Uri) -> String {
     let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
 }

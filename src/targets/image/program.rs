@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::archive::Entry;
 
 /// Where the libraries lie in the image; its `LD_LIBRARY_PATH`.
-pub const LIBRARIES: &str = "/lib/appforge";
+pub(crate) const LIBRARIES: &str = "/lib/appforge";
 
 /// Libraries that the C library loads on demand, to look names up; releases before 2.34 have them apart.
 const ON_DEMAND: [&str; 3] = ["libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2"];
 
-/// What tells one build of the executable from another without reading it.
+/// Distinguishes builds of the executable without reading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     path: PathBuf,
     size: u64,
     modified: (i64, i64),
@@ -27,7 +27,7 @@ pub struct Fingerprint {
 }
 
 /// The fingerprint of the running executable.
-pub fn fingerprint() -> Result<Fingerprint> {
+pub(crate) fn fingerprint() -> Result<Fingerprint> {
     let path = executable()?;
     let file = std::fs::metadata("/proc/self/exe").context("while looking at the executable")?;
     Ok(Fingerprint {
@@ -39,7 +39,7 @@ pub fn fingerprint() -> Result<Fingerprint> {
 }
 
 /// The executable as `/appforge`, its loader where the executable asks for it, its libraries below [`LIBRARIES`].
-pub fn entries() -> Result<Vec<Entry>> {
+pub(crate) fn entries() -> Result<Vec<Entry>> {
     let path = executable()?;
     // Through the kernel's link, so that a file replaced since the start does not slip in.
     let program = std::fs::read("/proc/self/exe").context("while reading the executable")?;

@@ -32,7 +32,7 @@ use crate::targets::proxy::{Proxies, Proxy};
 /// How long a registry may be silent: it may copy a whole layer to its store before it answers.
 const SILENCE: Duration = Duration::from_secs(120);
 /// Between two words on how far an upload is.
-const TELL: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(1);
 /// An upload goes in pieces of this size.
 const PIECE: usize = 64 * 1024;
 /// Longest answer that is read.
@@ -41,10 +41,10 @@ const MOST: usize = 1 << 20;
 const REDIRECTS: usize = 5;
 
 /// Told how many bytes of how many are on their way.
-pub type Tell<'a> = &'a dyn Fn(u64, u64);
+pub(crate) type OnProgress<'a> = &'a dyn Fn(u64, u64);
 
 /// A repository.
-pub struct Registry {
+pub(crate) struct Registry {
     client: Client<HttpsConnector<Connector>, BoxBody<Bytes, Infallible>>,
     proxies: Proxies,
     /// Its scheme and host: credentials go nowhere else.
@@ -56,23 +56,23 @@ pub struct Registry {
 
 /// What goes with a request.
 #[derive(Clone, Default)]
-pub struct Payload {
-    pub kind: &'static str,
-    pub bytes: Bytes,
+pub(crate) struct Payload {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Bytes,
 }
 
 /// A whole answer.
-pub struct Answer {
+pub(crate) struct Answer {
     /// Who gave it.
-    pub uri: Uri,
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+    pub(crate) uri: Uri,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     body: Bytes,
 }
 
 impl Registry {
     /// Connects to nothing yet. `plain` leaves TLS out.
-    pub fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
+    pub(crate) fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
         let proxies = Proxies::from_environment();
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
@@ -92,7 +92,7 @@ impl Registry {
     }
 
     /// The URI of something in the repository.
-    pub fn uri(&self, path: &str) -> Result<Uri> {
+    pub(crate) fn uri(&self, path: &str) -> Result<Uri> {
         origin::resolve(&self.home, &format!("/v2/{}/{path}", self.name.repository))
     }
 
@@ -100,7 +100,7 @@ impl Registry {
     ///
     /// # Errors
     /// When there is none, or the connection would be weaker.
-    pub fn location(&self, answer: &Answer) -> Result<Uri> {
+    pub(crate) fn location(&self, answer: &Answer) -> Result<Uri> {
         let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
         let location = location.context("the registry sends no `Location`")?;
         let next = origin::resolve(&answer.uri, location)?;
@@ -114,14 +114,14 @@ impl Registry {
     ///
     /// # Errors
     /// When there is no answer, or the registry lets nobody in. Any other status is an answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         uri: Uri,
         payload: Payload,
-        tell: Tell<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Answer> {
-        let answer = self.follow(&method, &uri, &payload, tell).await?;
+        let answer = self.follow(&method, &uri, &payload, progress).await?;
         // A server that a redirect names gets no credentials of this one.
         if answer.status != StatusCode::UNAUTHORIZED || !origin::is_same(&answer.uri, &self.home) {
             return Ok(answer);
@@ -134,15 +134,21 @@ impl Registry {
             Some(Challenge::Bearer { realm, service }) => Some(self.token(&realm, &service).await?),
             None => return Err(self.refused(&answer)),
         };
-        let answer = self.follow(&method, &uri, &payload, tell).await?;
+        let answer = self.follow(&method, &uri, &payload, progress).await?;
         if answer.status == StatusCode::UNAUTHORIZED { Err(self.refused(&answer)) } else { Ok(answer) }
     }
 
     /// A request with the redirects that keep its method and what it carries.
-    async fn follow(&self, method: &Method, uri: &Uri, payload: &Payload, tell: Tell<'_>) -> Result<Answer> {
+    async fn follow(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        payload: &Payload,
+        progress: OnProgress<'_>,
+    ) -> Result<Answer> {
         let mut uri = uri.clone();
         for _ in 0..=REDIRECTS {
-            let answer = self.exchange(method, &uri, payload, tell).await?;
+            let answer = self.exchange(method, &uri, payload, progress).await?;
             let kept = match answer.status {
                 StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
                 StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method.is_safe(),
@@ -199,7 +205,7 @@ impl Registry {
         method: &Method,
         uri: &Uri,
         payload: &Payload,
-        tell: Tell<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Answer> {
         let mut request = Request::builder()
             .method(method)
@@ -215,11 +221,16 @@ impl Registry {
         if let Some(authorization) = self.authorization.as_ref().filter(|_| same) {
             request = request.header(AUTHORIZATION, authorization);
         }
-        self.ask(request, payload.bytes.clone(), tell).await
+        self.ask(request, payload.bytes.clone(), progress).await
     }
 
     /// The exchange itself: it may take as long as it moves.
-    async fn ask(&self, request: http::request::Builder, bytes: Bytes, tell: Tell<'_>) -> Result<Answer> {
+    async fn ask(
+        &self,
+        request: http::request::Builder,
+        bytes: Bytes,
+        progress: OnProgress<'_>,
+    ) -> Result<Answer> {
         let (total, sent) = (bytes.len() as u64, Arc::new(AtomicU64::new(0)));
         let counter = sent.clone();
         let pieces = (0..bytes.len()).step_by(PIECE).map(move |at| {
@@ -251,13 +262,13 @@ impl Registry {
         let mut exchange = std::pin::pin!(exchange);
         let (mut known, mut since) = (0, Instant::now());
         loop {
-            if let Ok(answer) = tokio::time::timeout(TELL, exchange.as_mut()).await {
+            if let Ok(answer) = tokio::time::timeout(EVERY, exchange.as_mut()).await {
                 return answer.map_err(|error| self.unreachable(error, &uri, proxy.as_ref()));
             }
             let now = sent.load(Ordering::Relaxed);
             if now != known {
                 (known, since) = (now, Instant::now());
-                tell(now, total);
+                progress(now, total);
             } else if since.elapsed() >= SILENCE {
                 let message = format!(
                     "the registry `{}` has been silent for {}s",
@@ -325,7 +336,7 @@ impl Registry {
 
 impl Answer {
     /// What the registry says of itself why it does not, to be put behind a sentence.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let body: Option<Value> = serde_json::from_slice(&self.body).ok();
         let errors = body.as_ref().and_then(|body| body["errors"].as_array());
         let errors: Vec<String> = errors

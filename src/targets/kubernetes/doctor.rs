@@ -10,12 +10,10 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
-use super::cluster::Cluster;
-use super::fault::Doing;
-use super::world::AT_ONCE;
-use super::{Kubernetes, LOOK};
 use crate::render::context::compose::external;
 use crate::targets::finding::{Finding, Verdict};
+use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing};
+use crate::targets::kubernetes::session::{Kubernetes, LOOK};
 
 /// The oldest version whose API has all that documents say.
 const OLDEST: u32 = 30;
@@ -37,7 +35,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 impl Kubernetes {
     /// The conditions under which this target can work; changes nothing.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(crate) async fn conditions(&self) -> Vec<Finding> {
         let cluster = match self.reach(LOOK).await {
             Ok(cluster) => cluster,
             Err(error) => return vec![Finding::bad("kubeconfig", &error)],
@@ -87,7 +85,7 @@ impl Kubernetes {
         })
     }
 
-    /// Volumes of the stores need a class that makes them. Who may not look is told nothing.
+    /// Volumes of the stores need a class that makes them. Reports nothing without the right to look.
     async fn storage(&self, cluster: &Cluster) -> Option<Finding> {
         let api: Api<StorageClass> = Api::all(cluster.client.clone());
         let doing = Doing::all("list", "storageclasses.storage.k8s.io", None);
@@ -99,7 +97,7 @@ impl Kubernetes {
             let annotations = class.metadata.annotations.as_ref();
             annotations.is_some_and(|all| all.get(DEFAULT_CLASS).is_some_and(|value| value == "true"))
         });
-        Some(match (self.storage_class(), default) {
+        Some(match (self.stack.kubernetes.storage_class.clone(), default) {
             (Some(wanted), _) if names.contains(&wanted) => Finding::good("storage class", wanted),
             (Some(wanted), _) => Finding::not_good(
                 "storage class",
@@ -161,7 +159,7 @@ async fn may(cluster: &Cluster, (verb, group, resource): (&str, &str, &str)) -> 
     Ok((!allowed).then(|| format!("{verb} {full}")))
 }
 
-/// An autoscaler needs somebody who measures.
+/// An autoscaler requires metrics.
 async fn metrics(cluster: &Cluster) -> Result<Finding> {
     let doing = Doing::all("get", "metrics.k8s.io", None);
     let group =
@@ -177,7 +175,7 @@ async fn metrics(cluster: &Cluster) -> Result<Finding> {
     })
 }
 
-/// Whether nodes take pods. Who may not look is told nothing.
+/// Whether nodes take pods. Reports nothing without the right to look.
 async fn nodes(cluster: &Cluster) -> Option<Finding> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let doing = Doing::all("list", "nodes", None);

@@ -15,22 +15,19 @@ use crate::targets::address::{Address, Tried};
 use crate::targets::plan::{Action, Step};
 
 /// Where addresses are tried, for messages.
-pub const FROM: &str = "this machine";
+pub(super) const FROM: &str = "this machine";
 /// How long a store may take to answer; nothing on the way to it has to be set up first.
 const ANSWER: Duration = Duration::from_secs(3);
 
 impl Local {
-    /// The external addresses of `stack`, and which of them are new to replicas that run.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
-    pub async fn addresses(&self, stack: &Stack, desired: &Desired) -> Result<Vec<Address>> {
-        let wanted = external(stack);
+    /// The external addresses of the stack, and which of them are new to replicas that run.
+    pub(super) async fn addresses(&self, desired: &Desired) -> Result<Vec<Address>> {
+        let wanted = external(&self.stack);
         let mut addresses = Address::all(wanted.mongodb.is_some(), wanted.redis.is_some());
         if addresses.is_empty() || self.find().await?.is_none() {
             return Ok(addresses);
         }
-        let plan = self.plan(desired).await?;
+        let plan = self.plan_of(desired).await?;
         for address in &mut addresses {
             let changes = |step: &Step| step.action == Action::Restart && step.component == address.store;
             address.changed = plan.steps.iter().any(changes);
@@ -38,17 +35,14 @@ impl Local {
         Ok(addresses)
     }
 
-    /// Writes the external addresses of `stack` to where replicas read them.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn keep_addresses(&self, stack: &Stack) -> Result<()> {
-        stores::keep_addresses(stack, &Secrets::of(self.layout.root()))
+    /// Writes the external addresses of the stack to where replicas read them.
+    pub(super) fn keep_addresses(&self) -> Result<()> {
+        stores::keep_addresses(&self.stack, &Secrets::of(self.layout.root()))
     }
 
-    /// Tries the external addresses of `stack`.
-    pub async fn try_addresses(&self, stack: &Stack) -> Tried {
-        Tried::Done(reach(&external(stack), ANSWER).await)
+    /// Tries the external addresses of the stack.
+    pub(super) async fn try_addresses(&self) -> Tried {
+        Tried::Done(reach(&external(&self.stack), ANSWER).await)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::targets::local::http::{self, StatusCode};
+use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event};
 use crate::targets::ownership::Owner;
@@ -31,22 +32,19 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// A supervisor that answers.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     layout: Layout,
 }
 
 impl Client {
     /// The supervisor of this layout, when there is one.
-    ///
-    /// # Errors
-    /// When one is there that does not answer.
-    pub async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
+    pub(crate) async fn find(layout: &Layout) -> Result<Option<(Self, Answer)>> {
         let client = Self { layout: layout.clone() };
         let until = Instant::now() + LEAVING;
         loop {
             let stream = match client.connect().await {
                 Ok(stream) => stream,
-                // No folder, no socket, or nobody behind it.
+                // No folder, no socket, or no process behind it.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -59,7 +57,7 @@ impl Client {
                     return Err(files::told(&layout.run(), error, "while connecting to the supervisor in"));
                 }
             };
-            match client.exchange(stream, "GET", "/status", &()).await {
+            match client.exchange(stream, Method::GET, "/status", &()).await {
                 Ok(answer) => return Ok(Some((client, answer))),
                 Err(error) if Instant::now() > until => return Err(error),
                 // One that is about to end hangs up; that gives no event but the next attempt.
@@ -69,11 +67,8 @@ impl Client {
     }
 
     /// What `up` would do.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
-    pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
-        self.exchange(self.connect().await?, "POST", "/plan", desired).await
+    pub(crate) async fn plan(&self, desired: &Desired) -> Result<Plan> {
+        self.exchange(self.connect().await?, Method::POST, "/plan", desired).await
     }
 
     /// Brings the stack to `desired`; `progress` hears what is done. `None` when the supervisor is about to end and does not
@@ -81,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// What the supervisor says, or that it went away in the midst of it.
-    pub async fn apply(
+    pub(crate) async fn apply(
         &self,
         desired: Desired,
         owner: &Owner,
@@ -93,18 +88,16 @@ impl Client {
     }
 
     /// Replaces every replica.
-    ///
-    /// # Errors
-    /// As [`Client::apply`].
-    pub async fn restart(&self, timeout: Duration, progress: impl FnMut(&str)) -> Result<(Plan, Status)> {
-        self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(leaving)
+    pub(crate) async fn restart(
+        &self,
+        timeout: Duration,
+        progress: impl FnMut(&str),
+    ) -> Result<(Plan, Status)> {
+        self.change("/restart", &millis(timeout), timeout, progress).await?.ok_or_else(shutting_down)
     }
 
     /// Stops everything; the supervisor ends. One that is about to end has nothing left to stop.
-    ///
-    /// # Errors
-    /// As [`Client::apply`].
-    pub async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
+    pub(crate) async fn down(&self, progress: impl FnMut(&str)) -> Result<Plan> {
         let done = self.change("/down", &(), Duration::ZERO, progress).await?;
         Ok(done.map(|(plan, _)| plan).unwrap_or_default())
     }
@@ -113,9 +106,9 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::apply`]; also when Redis is external.
-    pub async fn switch_redis(&self, on: bool) -> Result<()> {
+    pub(crate) async fn switch_redis(&self, on: bool) -> Result<()> {
         let path = if on { "/redis/start" } else { "/redis/stop" };
-        self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(leaving)
+        self.change(path, &(), Duration::ZERO, |_| ()).await?.map(drop).ok_or_else(shutting_down)
     }
 
     async fn connect(&self) -> std::io::Result<UnixStream> {
@@ -128,14 +121,13 @@ impl Client {
     async fn exchange<T: DeserializeOwned>(
         &self,
         stream: UnixStream,
-        method: &str,
+        method: Method,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
-        let answer = tokio::time::timeout(LIMIT, async {
-            http::read(http::send(stream, method, path, body).await?).await
-        });
+        let request = admin::json(method, path, Bytes::from(serde_json::to_vec(body)?))?;
+        let answer =
+            tokio::time::timeout(LIMIT, async { admin::read(admin::send(stream, request).await?).await });
         let answer = answer.await.context("the supervisor is busy and does not answer")??;
         if answer.status != StatusCode::OK {
             bail!("the supervisor answers {path} with {}", answer.status);
@@ -151,10 +143,10 @@ impl Client {
         mut progress: impl FnMut(&str),
     ) -> Result<Option<(Plan, Status)>> {
         let silence = timeout + SILENCE;
-        let body = Bytes::from(serde_json::to_vec(body)?);
+        let request = admin::json(Method::POST, path, Bytes::from(serde_json::to_vec(body)?))?;
         // It answered a moment ago. One that hangs up before it says a word is about to end, as one that says so.
         let Ok(stream) = self.connect().await else { return Ok(None) };
-        let answer = tokio::time::timeout(silence, http::send(stream, "POST", path, body));
+        let answer = tokio::time::timeout(silence, admin::send(stream, request));
         let mut answer = match answer.await.context("the supervisor does not answer")? {
             Ok(answer) if answer.status() == StatusCode::OK => answer,
             Ok(answer) if answer.status() != StatusCode::GONE => {
@@ -184,8 +176,8 @@ impl Client {
     }
 }
 
-fn leaving() -> anyhow::Error {
-    Failure::new(ExitStatus::Unreachable, "the stack is on its way down").hint("appforge up").into()
+fn shutting_down() -> anyhow::Error {
+    Failure::new(ExitStatus::Unreachable, "the stack is shutting down").hint("appforge up").into()
 }
 
 fn millis(span: Duration) -> u64 {

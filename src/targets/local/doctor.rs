@@ -25,15 +25,12 @@ const CLIENTS: u64 = 1000;
 
 impl Local {
     /// Looks at the state folder, disk, port, file limit, stores, and what a crash may have left.
-    ///
-    /// # Errors
-    /// When the record of processes cannot be read.
-    pub async fn doctor(&self, stack: &Stack) -> Result<Vec<Finding>> {
-        let root = self.layout().root();
+    pub(super) async fn findings_of_doctor(&self) -> Result<Vec<Finding>> {
+        let (root, stack) = (self.layout.root(), &self.stack);
         let mut findings = vec![folder(root)];
         findings.extend(machine::disk(root, NO_ROOM, ROOM, "free some space, or choose another folder"));
         findings.push(open_files(stack.mongodb.pool.max));
-        let running = Client::find(self.layout()).await;
+        let running = Client::find(&self.layout).await;
         findings.push(supervisor(&running));
         let own = running.as_ref().is_ok_and(|found| {
             found.as_ref().is_some_and(|(_, answer)| answer.status.url.as_deref() == Some(&url(stack)))
@@ -43,7 +40,7 @@ impl Local {
             findings.push(self.store(stack, kind));
         }
         if matches!(running, Ok(None)) {
-            findings.push(leftovers(&self.leftovers()?));
+            findings.push(leftovers(&self.left_processes()?));
         }
         Ok(findings)
     }
@@ -56,7 +53,7 @@ impl Local {
         if mode == StoreMode::External {
             return Finding::good(name, "external; `appforge verify` asks it");
         }
-        match runner(kind, self.layout()) {
+        match runner(kind, &self.layout) {
             Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
             Runner::Embedded { instead_of: None } => {
                 Finding::good(name, "none on PATH; the embedded store runs, for development")

@@ -14,20 +14,20 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::ExitStatus;
 use crate::targets::local::leftovers::children;
-use crate::targets::local::lifeline::{SELF, tie_to};
+use crate::targets::local::parent_death::{SELF, tie_to};
 
 /// Asks a guard to end everything at once; the kernel sends it when the supervisor dies.
-pub const END_ALL: Signal = Signal::USR1;
+pub(crate) const END_ALL: Signal = Signal::USR1;
 
 /// What a shell adds to the number of the signal that ended a program.
-pub const ENDED_BY_SIGNAL: i32 = 128;
+pub(crate) const ENDED_BY_SIGNAL: i32 = 128;
 
 /// Runs `program` until it and all that it left behind have ended; what it left behind has `grace` after it. Ends the process
 /// with the exit status of the program, or 128 and the number of the signal that ended it.
 ///
 /// # Errors
 /// When the supervisor is gone already, or the program cannot be run.
-pub async fn run(parent: u32, grace: Duration, program: &[String]) -> Result<ExitStatus> {
+pub(crate) async fn run(parent: u32, grace: Duration, program: &[String]) -> Result<ExitStatus> {
     // Signals to the whole group are for the program; this process stays until all of it has ended.
     let _group =
         [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];

@@ -12,20 +12,14 @@ use anyhow::{Context, Result};
 use crate::targets::local::leftovers::Process;
 
 /// The other processes of this user that hold the lock on `file`.
-///
-/// # Errors
-/// When the file or the list of processes cannot be read.
-pub fn holders(file: &File) -> Result<Vec<Process>> {
+pub(crate) fn holders(file: &File) -> Result<Vec<Process>> {
     let identity = |meta: &Metadata| (meta.dev(), meta.ino());
     let file = identity(&file.metadata()?);
     holders_of(|descriptor| std::fs::metadata(descriptor).is_ok_and(|meta| identity(&meta) == file))
 }
 
 /// The other processes of this user that hold a lock on a file that was removed from `path`.
-///
-/// # Errors
-/// When the list of processes cannot be read.
-pub fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
+pub(crate) fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
     // How the kernel shows a name that is gone.
     let mut gone = path.as_os_str().to_owned();
     gone.push(" (deleted)");
@@ -75,7 +69,7 @@ mod tests {
     use command_fds::{CommandFdExt, FdMapping};
 
     #[tokio::test]
-    async fn an_inheritor_of_a_lock_is_a_holder_and_a_reader_is_not() {
+    async fn lock_is_held_by_its_inheritor_and_not_by_a_reader() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("lock");
         let file = File::create(&path).unwrap();

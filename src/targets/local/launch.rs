@@ -11,7 +11,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::local::client::Client;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::lifeline::{SELF, inherited};
+use crate::targets::local::parent_death::{SELF, inherited};
 use crate::targets::local::protocol::Handshake;
 
 /// How long a supervisor may take to come up, clearing away what a crash left included.
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When it does not come up, with its own reason.
-pub async fn launch(layout: &Layout) -> Result<Client> {
+pub(crate) async fn launch(layout: &Layout) -> Result<Client> {
     layout.make()?;
     let log = layout.logs().join("supervisor.log");
     let stderr = files::append_private(&log).map_err(|error| files::told(&log, error, "while opening"))?;

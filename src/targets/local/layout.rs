@@ -8,62 +8,62 @@ use crate::files;
 
 /// The folders and files of one stack on this machine.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
     /// The layout below the state folder `root`, which is absolute.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// The state folder.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// A file of ours as every process of the stack names it: from the state folder, in which they run. It stays right when
     /// the project is renamed.
-    pub fn within(&self, path: &Path) -> PathBuf {
+    pub(crate) fn within(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).unwrap_or(path).to_owned()
     }
 
     /// The data of the stores.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.root.join("data")
     }
 
     /// The file in a data folder whose lock a store holds with all that it started.
-    pub const DATA_LOCK: &str = ".appforge.lock";
+    pub(crate) const DATA_LOCK: &str = ".appforge.lock";
 
     /// The logs, one file a component.
-    pub fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
     /// What only matters while something runs.
-    pub fn run(&self) -> PathBuf {
+    pub(crate) fn run(&self) -> PathBuf {
         self.root.join("run")
     }
 
     /// The name of the control socket within [`Layout::run`].
-    pub fn socket_name(&self) -> &'static str {
+    pub(crate) fn socket_name(&self) -> &'static str {
         "control.sock"
     }
 
     /// Held by the supervisor as long as it lives.
-    pub fn supervisor_lock(&self) -> PathBuf {
+    pub(crate) fn supervisor_lock(&self) -> PathBuf {
         self.run().join("supervisor.lock")
     }
 
     /// Held by a command that changes the stack.
-    pub fn command_lock(&self) -> PathBuf {
+    pub(crate) fn command_lock(&self) -> PathBuf {
         self.run().join("command.lock")
     }
 
     /// The processes that run, for the day after a crash.
-    pub fn processes(&self) -> PathBuf {
+    pub(crate) fn processes(&self) -> PathBuf {
         self.run().join("processes.json")
     }
 
@@ -71,7 +71,7 @@ impl Layout {
     ///
     /// # Errors
     /// At the first entry that is a link or belongs to another user.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         files::check_private(&self.root)
     }
 
@@ -79,7 +79,7 @@ impl Layout {
     ///
     /// # Errors
     /// When another user can write in one of them, a link is in the way, or the disk cannot be written.
-    pub fn make(&self) -> Result<()> {
+    pub(crate) fn make(&self) -> Result<()> {
         files::make_private_folder(&self.root)?;
         self.check()?;
         let ignore = self.root.join(".gitignore");

@@ -19,7 +19,7 @@ use crate::files;
 use crate::owner;
 
 /// The variable that every child of a supervisor has: [`Record::mark`].
-pub const MARK: &str = "APPFORGE_STATE_FOLDER";
+pub(crate) const MARK: &str = "APPFORGE_STATE_FOLDER";
 /// Ports below are not ours to take.
 const FIRST_PORT: u16 = 1024;
 /// How long a killed process may take to vanish.
@@ -27,9 +27,9 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// One process, beyond doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
+pub(crate) struct Process {
     /// The process id, which is also that of its group.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// When it started, in clock ticks since boot.
     started: u64,
     /// The boot that `started` counts from.
@@ -38,21 +38,18 @@ pub struct Process {
 
 impl Process {
     /// The process with this id; `None` when there is none.
-    pub fn of(pid: u32) -> Option<Self> {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
         Some(Self { pid, started: started(pid)?, boot })
     }
 
     /// Whether it still runs.
-    pub fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
     /// Asks it to end, and kills it with its group when it has not ended `within` that time.
-    ///
-    /// # Errors
-    /// When it does not vanish.
-    pub async fn end(&self, within: Duration) -> Result<()> {
+    pub(crate) async fn end(&self, within: Duration) -> Result<()> {
         let Some(handle) = self.handle()? else { return Ok(()) };
         // A process that ended by itself meanwhile is what we want.
         let _ = rustix::process::pidfd_send_signal(&handle, Signal::TERM);
@@ -64,7 +61,7 @@ impl Process {
 
     /// Whether it was started for the stack with this state folder: it has the mark in its environment, or it is a store
     /// that works in the stack's data. A record may name any process; this is what the process itself shows.
-    pub fn serves(&self, state_folder: &Path) -> bool {
+    pub(crate) fn serves(&self, state_folder: &Path) -> bool {
         let proc = PathBuf::from(format!("/proc/{}", self.pid));
         if !std::fs::metadata(&proc).is_ok_and(|meta| owner::is_own(meta.uid())) {
             return false;
@@ -88,10 +85,7 @@ impl Process {
     }
 
     /// Kills it and its group, and waits until it is gone.
-    ///
-    /// # Errors
-    /// When it does not vanish.
-    pub async fn kill(&self) -> Result<()> {
+    pub(crate) async fn kill(&self) -> Result<()> {
         let Some(handle) = self.handle()? else { return Ok(()) };
         // A process that ended by itself meanwhile is what we want.
         let _ = rustix::process::kill_process_group(self.id()?, Signal::KILL);
@@ -123,10 +117,7 @@ async fn ended(handle: OwnedFd) -> Result<()> {
 }
 
 /// The children of a process, those that ended and are not reaped among them.
-///
-/// # Errors
-/// When the list of processes cannot be read.
-pub fn children(parent: u32) -> Result<Vec<u32>> {
+pub(crate) fn children(parent: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("while reading `/proc`")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -161,23 +152,20 @@ fn started(pid: u32) -> Option<u64> {
 
 /// The file of the running processes and of the ports that the stores had.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Processes by component.
     #[serde(default)]
-    pub processes: BTreeMap<String, Process>,
+    pub(crate) processes: BTreeMap<String, Process>,
     /// The ports of the stores, which stay the same as long as they are free.
     #[serde(default)]
-    pub ports: BTreeMap<String, u16>,
+    pub(crate) ports: BTreeMap<String, u16>,
     #[serde(skip)]
     path: PathBuf,
 }
 
 impl Record {
-    /// Reads the record. A broken one is an empty one: what it could have told is also found in the kernel's locks.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// Reads the record. A broken one is an empty one: what it held is also found in the kernel's locks.
+    pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = files::read_private(path)?;
         let mut record = text.and_then(|text| serde_json::from_str::<Self>(&text).ok()).unwrap_or_default();
         record.ports.retain(|_, port| *port >= FIRST_PORT);
@@ -185,16 +173,13 @@ impl Record {
     }
 
     /// Writes the record.
-    ///
-    /// # Errors
-    /// When the disk cannot be written.
-    pub fn save(&self) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<()> {
         files::write_private(&self.path, &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
     /// What the processes of the stack have in their environment, to be known by: the identity of the state folder, which
     /// stays when the project is renamed.
-    pub fn mark(&self) -> String {
+    pub(crate) fn mark(&self) -> String {
         mark(self.state_folder())
     }
 
@@ -203,10 +188,7 @@ impl Record {
     }
 
     /// Ends every process of the record that still runs and is this stack's, and returns their names.
-    ///
-    /// # Errors
-    /// When one does not end.
-    pub async fn reap(&mut self) -> Result<Vec<String>> {
+    pub(crate) async fn reap(&mut self) -> Result<Vec<String>> {
         let mut reaped = Vec::new();
         for (name, process) in std::mem::take(&mut self.processes) {
             if process.lives() && process.serves(self.state_folder()) {
@@ -295,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_record_is_an_empty_one() {
+    fn record_is_empty_when_its_file_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("processes.json");
         std::fs::write(&path, "{\"proc").unwrap();

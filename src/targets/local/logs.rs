@@ -10,25 +10,70 @@ use jiff::Timestamp;
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 
+use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::stack::layers::nearest;
+use crate::targets::local::Local;
 use crate::targets::local::supervisor::numbered;
+use crate::targets::logs::{Line, LogsRequest, Sink};
 
-/// One line of a log.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Line {
-    /// When it was written.
-    pub time: Timestamp,
-    /// The component.
-    pub component: String,
-    /// What it said.
-    pub text: String,
+impl Local {
+    /// Hands the lines of the log files to `sink`. Logs outlive the stack; without any, the stack must be up.
+    pub(super) async fn read_logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
+        let folder = self.layout.logs();
+        let known = components(&folder)?;
+        let mut reader = Reader::new(&folder, wanted(&request.components, &known)?);
+        // The watch begins before the first reading, so that nothing falls between.
+        let watch = match request.follow {
+            true => {
+                self.layout.make()?;
+                Some(Watch::new(&folder)?)
+            }
+            false => None,
+        };
+        let fitting = |lines: Vec<Line>| lines.into_iter().filter(|line| request.fits(line)).collect();
+        let mut lines: Vec<Line> = fitting(reader.fresh_lines()?);
+        if let Some(tail) = request.tail {
+            lines.drain(..lines.len().saturating_sub(tail));
+        }
+        if known.is_empty() && !request.follow {
+            self.running().await?;
+        }
+        let mut open = sink(lines)?;
+        let Some(mut watch) = watch else { return Ok(()) };
+        while open {
+            watch.changed().await?;
+            open = sink(fitting(reader.fresh_lines()?))?;
+        }
+        Ok(())
+    }
+}
+
+/// The logs that are meant; `service` is every replica.
+fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
+    let mut wanted = Vec::new();
+    for name in asked {
+        let meant = |known: &&String| *known == name || (name == "service" && known.starts_with("service-"));
+        let found: Vec<String> = known.iter().filter(meant).cloned().collect();
+        if found.is_empty() {
+            let failure = Failure::new(ExitStatus::Usage, format!("there is no log of `{name}`"));
+            return Err(match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None if known.is_empty() => failure.hint("appforge up"),
+                None => failure.hint(format!("there are: {}", known.join(", "))),
+            }
+            .into());
+        }
+        wanted.extend(found);
+    }
+    Ok(wanted)
 }
 
 /// The components that have a log in `folder`.
 ///
 /// # Errors
 /// When the folder cannot be read; one that is not there has none.
-pub fn components(folder: &Path) -> Result<Vec<String>> {
+fn components(folder: &Path) -> Result<Vec<String>> {
     let names = files::list_private(folder)?;
     let logs = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".log"));
     Ok(logs.map(str::to_owned).collect())
@@ -36,7 +81,7 @@ pub fn components(folder: &Path) -> Result<Vec<String>> {
 
 /// Follows the logs of some components from their beginning on.
 #[derive(Debug)]
-pub struct Reader {
+struct Reader {
     folder: PathBuf,
     wanted: Vec<String>,
     open: BTreeMap<String, Open>,
@@ -51,15 +96,12 @@ struct Open {
 
 impl Reader {
     /// A reader of the logs of `wanted`; all, also those that come later, when it is empty.
-    pub fn new(folder: &Path, wanted: Vec<String>) -> Self {
+    fn new(folder: &Path, wanted: Vec<String>) -> Self {
         Self { folder: folder.to_owned(), wanted, open: BTreeMap::new() }
     }
 
     /// The lines that were written since the last call, in the order of time.
-    ///
-    /// # Errors
-    /// When a log cannot be read.
-    pub fn fresh_lines(&mut self) -> Result<Vec<Line>> {
+    fn fresh_lines(&mut self) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
         for name in components(&self.folder)? {
             if self.wanted.is_empty() || self.wanted.contains(&name) {
@@ -131,7 +173,7 @@ fn is_current(file: &File, path: &Path) -> bool {
 
 /// Tells when something in a folder of logs has changed.
 #[derive(Debug)]
-pub struct Watch {
+struct Watch {
     events: AsyncFd<rustix::fd::OwnedFd>,
 }
 
@@ -140,7 +182,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the folder is not there, or the machine has no watch left.
-    pub fn new(folder: &Path) -> Result<Self> {
+    fn new(folder: &Path) -> Result<Self> {
         let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         let wanted =
             inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
@@ -152,10 +194,7 @@ impl Watch {
     }
 
     /// Waits for the next change, and takes in all that came with it.
-    ///
-    /// # Errors
-    /// When the watch breaks.
-    pub async fn changed(&mut self) -> Result<()> {
+    async fn changed(&mut self) -> Result<()> {
         let mut ready = self.events.readable().await?;
         let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
         let mut reader = inotify::Reader::new(&self.events, &mut buffer);

@@ -1,20 +1,19 @@
 //! The local target: a detached supervisor runs the stores and the replicas as processes of this machine. No Docker.
 
-pub mod addresses;
+mod addresses;
+mod backend;
 mod client;
 mod doctor;
-pub mod guard;
+pub(crate) mod guard;
 mod holders;
-pub mod http;
 mod launch;
-pub mod layout;
-pub mod leftovers;
-pub mod lifeline;
-pub mod lock;
-pub mod logs;
-pub mod protocol;
+pub(crate) mod layout;
+pub(crate) mod leftovers;
+mod logs;
+pub(crate) mod parent_death;
+pub(crate) mod protocol;
 mod stores;
-pub mod supervisor;
+pub(crate) mod supervisor;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,24 +21,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-pub use client::Client;
-pub use stores::on_path;
+pub(crate) use client::Client;
 
 use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::environment::environment;
-use crate::stack::values::Secret;
+use crate::targets::change::not_up;
 use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::{Process, Record};
-use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::{Answer, Desired, Setting, build};
-use crate::targets::outcome::not_up;
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
-use crate::targets::status::{ComponentState, Kind, Replicas, Status};
-use crate::targets::subject::{Replica, Subject, Ways};
+use crate::targets::status::{Kind, Status};
 
 /// How long a supervisor that has nothing left to do may take to end.
 const LEAVING: Duration = Duration::from_secs(10);
@@ -49,43 +44,21 @@ const LOST: Duration = Duration::from_secs(60);
 
 /// A stack on this machine.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub(crate) struct Local {
     layout: Layout,
-    name: String,
+    stack: Stack,
     claim: Claim,
 }
 
 impl Local {
-    /// The stack `name` whose files lie in `layout`.
-    pub fn new(layout: Layout, name: &str) -> Self {
-        let claim = Claim::new(layout.root().parent().unwrap_or(layout.root()), layout.root(), None, false);
-        Self { layout, name: name.to_owned(), claim }
+    /// The stack of the project with this state folder.
+    pub(crate) fn new(state_folder: &Path, stack: Stack, claim: Claim) -> Self {
+        Self { layout: Layout::new(state_folder), stack, claim }
     }
 
-    /// The same stack, asked for by this project.
-    pub fn claimed(self, claim: Claim) -> Self {
-        Self { claim, ..self }
-    }
-
-    /// Where its files lie.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// Takes the right to change the stack; `say` hears once whom it waits for, if another command has it.
-    ///
-    /// # Errors
-    /// When the folder cannot be written, or the other command does not end.
-    pub async fn lock(&self, verb: &str, say: impl FnOnce(&str)) -> Result<Lock> {
-        self.layout.make()?;
-        Lock::of_command(self.layout.command_lock(), verb, say).await
-    }
-
-    /// What `stack` means here. Makes the probe secret when there is none yet.
-    ///
-    /// # Errors
-    /// When a secret cannot be kept.
-    pub fn desired(&self, stack: &Stack, replicas: u32) -> Result<Desired> {
+    /// What the stack means here. Makes the probe secret when there is none yet.
+    fn desired(&self) -> Result<Desired> {
+        let stack = &self.stack;
         let secrets = Secrets::of(self.layout.root());
         secrets.get_or_make("probe")?;
         let settings = environment(stack)
@@ -94,19 +67,16 @@ impl Local {
         Ok(Desired {
             name: stack.name.to_string(),
             port: stack.service.port,
-            replicas,
+            replicas: stack.service.replicas,
             environment: settings.collect::<BTreeMap<_, _>>(),
             probe_secret: self.layout.within(&secrets.path("probe")),
-            mongodb: stores::mongodb(stack, &self.layout, &secrets)?,
-            redis: stores::redis(stack, &self.layout, &secrets)?,
+            mongodb: stores::mongodb(stack, &self.layout)?,
+            redis: stores::redis(stack, &self.layout)?,
         })
     }
 
     /// The supervisor, when the stack is up.
-    ///
-    /// # Errors
-    /// When it is there and does not answer.
-    pub async fn find(&self) -> Result<Option<Client>> {
+    async fn find(&self) -> Result<Option<Client>> {
         Ok(self.answering().await?.map(|(client, _)| client))
     }
 
@@ -114,7 +84,7 @@ impl Local {
     async fn answering(&self) -> Result<Option<(Client, Answer)>> {
         let found = Client::find(&self.layout).await?;
         let owner = found.as_ref().and_then(|(_, answer)| answer.owner.as_ref());
-        self.claim.check("local", &self.name, owner, Scope::Folder)?;
+        self.claim.check("local", self.stack.name.as_str(), owner, Scope::Folder)?;
         Ok(found)
     }
 
@@ -122,15 +92,15 @@ impl Local {
     ///
     /// # Errors
     /// When the stack is down (exit 4).
-    pub async fn running(&self) -> Result<Client> {
-        self.find().await?.ok_or_else(|| not_up(&self.name, "", "appforge up").into())
+    async fn running(&self) -> Result<Client> {
+        self.find().await?.ok_or_else(|| not_up(self.stack.name.as_str(), "", "appforge up").into())
     }
 
     /// The supervisor, started where there is none. One of another build of this program is replaced first.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn started(&self, mut progress: impl FnMut(&str)) -> Result<Client> {
+    async fn started(&self, mut progress: impl FnMut(&str)) -> Result<Client> {
         match self.answering().await? {
             Some((client, answer)) if answer.build == build() => return Ok(client),
             Some((client, _)) => {
@@ -146,7 +116,7 @@ impl Local {
     ///
     /// # Errors
     /// When the supervisor does not come up, or what it says.
-    pub async fn apply(
+    async fn apply(
         &self,
         desired: &Desired,
         timeout: Duration,
@@ -168,10 +138,7 @@ impl Local {
     }
 
     /// Stops everything and waits until the supervisor is gone.
-    ///
-    /// # Errors
-    /// When it does not end.
-    pub async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
+    async fn stop(&self, client: &Client, progress: impl FnMut(&str)) -> Result<Plan> {
         let plan = client.down(progress).await?;
         self.gone("appforge down").await?;
         self.layout.check()?;
@@ -180,14 +147,13 @@ impl Local {
 
     /// Waits until the supervisor has ended.
     async fn gone(&self, waiter: &str) -> Result<()> {
-        Lock::take(self.layout.supervisor_lock(), waiter, LEAVING, |_| ()).await.map(drop)
+        crate::targets::lock::Lock::take(self.layout.supervisor_lock(), waiter, LEAVING, |_| ())
+            .await
+            .map(drop)
     }
 
     /// What `up` would do; with the stack down, everything.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
-    pub async fn plan(&self, desired: &Desired) -> Result<Plan> {
+    async fn plan_of(&self, desired: &Desired) -> Result<Plan> {
         match self.answering().await? {
             Some((client, answer)) if answer.build == build() => client.plan(desired).await,
             Some((_, answer)) => Ok(stores::plan_from_another_build(desired, &answer.status)),
@@ -195,62 +161,8 @@ impl Local {
         }
     }
 
-    /// The status, also while the stack is down.
-    ///
-    /// # Errors
-    /// When the supervisor does not answer.
-    pub async fn status(&self, replicas: u32) -> Result<Status> {
-        Ok(match self.answering().await? {
-            Some((_, answer)) => answer.status,
-            None => Status {
-                stack: self.name.clone(),
-                target: "local".into(),
-                url: None,
-                replicas: Replicas { desired: replicas, ready: 0 },
-                components: Vec::new(),
-                cluster: None,
-            },
-        })
-    }
-
-    /// The running stack, of which there should be `desired` replicas.
-    ///
-    /// # Errors
-    /// Exit 4 when it is down.
-    pub async fn subject(&self, stack: &Stack, desired: u32) -> Result<Subject> {
-        self.running().await?;
-        let status = self.status(0).await?;
-        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
-            let component = status.components.iter().find(|component| component.kind == kind);
-            match component.and_then(|component| component.endpoint.as_ref()) {
-                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
-                None => external.cloned().unwrap_or_else(|| Secret::new("")),
-            }
-        };
-        let replicas = status
-            .components
-            .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
-        let replicas = replicas.filter_map(|component| {
-            Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
-        });
-        Ok(Subject {
-            url: status.url.clone().unwrap_or_default(),
-            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
-            desired,
-            replicas: replicas.collect(),
-            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
-            redis_url: store(Kind::Redis, "redis", stack.redis.url.as_ref()),
-            autoscaler: None,
-            ways: Ways::default(),
-        })
-    }
-
     /// Processes that a crash left behind, by component; the next `up` clears them away.
-    ///
-    /// # Errors
-    /// When the record cannot be read.
-    pub fn leftovers(&self) -> Result<Vec<(String, u32)>> {
+    fn left_processes(&self) -> Result<Vec<(String, u32)>> {
         let record = Record::load(&self.layout.processes())?;
         let root = self.layout.root();
         let living =
@@ -277,10 +189,7 @@ impl Local {
     }
 
     /// Ends supervisors whose folder was removed while they ran, and returns how many there were.
-    ///
-    /// # Errors
-    /// When one does not end.
-    pub async fn end_lost(&self, mut progress: impl FnMut(&str)) -> Result<usize> {
+    async fn end_lost(&self, mut progress: impl FnMut(&str)) -> Result<usize> {
         let lost = self.lost()?;
         for process in &lost {
             progress(&format!("ending the supervisor {}, whose folder was removed", process.pid));
@@ -302,29 +211,14 @@ impl Local {
     }
 
     /// Removes the addresses of external stores, except those that are still used.
-    ///
-    /// # Errors
-    /// When one cannot be removed.
-    pub fn forget_addresses(&self, is_used: impl Fn(Kind) -> bool) -> Result<()> {
+    fn forget_addresses(&self, is_used: impl Fn(Kind) -> bool) -> Result<()> {
         let secrets = Secrets::of(self.layout.root());
         let unused = [Kind::Mongodb, Kind::Redis].into_iter().filter(|kind| !is_used(*kind));
         unused.map(stores::secret_name).try_for_each(|name| secrets.remove(&name))
     }
 
-    /// Lets the embedded stores continue with less than they acknowledged; returns a line for each.
-    ///
-    /// # Errors
-    /// When the data of one cannot be read, or another project owns the stack.
-    pub async fn accept_loss(&self) -> Result<Vec<String>> {
-        self.find().await?;
-        stores::accept_loss(&self.layout).await
-    }
-
     /// Ends what a crash left behind.
-    ///
-    /// # Errors
-    /// When one does not end.
-    pub async fn reap(&self) -> Result<Vec<String>> {
+    async fn reap(&self) -> Result<Vec<String>> {
         let mut record = Record::load(&self.layout.processes())?;
         let mut ended = record.reap().await?;
         for (name, process) in self.users_of_data()? {

@@ -12,43 +12,43 @@ use crate::targets::status::{Kind, Status};
 
 /// What the stack should be. Holds no secret, only where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Desired {
+pub(crate) struct Desired {
     /// The stack's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The published port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// How many replicas.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
     /// The environment of each replica, with the path of the stack file that each value comes from.
-    pub environment: BTreeMap<String, Setting>,
+    pub(crate) environment: BTreeMap<String, Setting>,
     /// The file of the probe secret, seen from the state folder.
-    pub probe_secret: PathBuf,
+    pub(crate) probe_secret: PathBuf,
     /// The document store.
-    pub mongodb: Store,
+    pub(crate) mongodb: Store,
     /// The counter and cache store.
-    pub redis: Store,
+    pub(crate) redis: Store,
 }
 
 impl Desired {
     /// The store of this kind.
-    pub fn store(&self, kind: Kind) -> &Store {
+    pub(crate) fn store(&self, kind: Kind) -> &Store {
         if kind == Kind::Mongodb { &self.mongodb } else { &self.redis }
     }
 }
 
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The value.
-    pub value: String,
+    pub(crate) value: String,
     /// The path in the stack file.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// Who runs a store, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "run_by", rename_all = "lowercase")]
-pub enum Store {
+pub(crate) enum Store {
     /// Someone else.
     External {
         /// The file of its URI, seen from the state folder.
@@ -60,24 +60,24 @@ pub enum Store {
     Found {
         /// The program.
         program: PathBuf,
-        /// What it is told, by the path of the stack file.
+        /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
     },
     /// The supervisor: the store within this program.
     Embedded {
-        /// What it is told, by the path of the stack file.
+        /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
     },
 }
 
 impl Store {
     /// Whether someone else runs it.
-    pub fn is_external(&self) -> bool {
+    pub(crate) fn is_external(&self) -> bool {
         matches!(self, Self::External { .. })
     }
 
     /// Who runs it, for people.
-    pub fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match self {
             Self::External { .. } => "external".into(),
             Self::Found { program, .. } => {
@@ -90,34 +90,34 @@ impl Store {
 
 /// What the supervisor answers to `GET /status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Answer {
-    /// Which program the supervisor is; a newer one starts the stack anew.
-    pub build: String,
+pub(crate) struct Answer {
+    /// Which program the supervisor is; a newer one restarts the stack.
+    pub(crate) build: String,
     /// The supervisor's process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// Whose stack it is; an earlier build does not say.
     #[serde(default)]
-    pub owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
     /// The status for users.
-    pub status: Status,
+    pub(crate) status: Status,
 }
 
 /// A request to bring the stack to `desired`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Apply {
+pub(crate) struct Apply {
     /// What the stack should be.
-    pub desired: Desired,
+    pub(crate) desired: Desired,
     /// Whose stack it is from now on.
     #[serde(default)]
-    pub owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
     /// How long a component may take to become ready, in milliseconds.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
 }
 
-/// What the supervisor tells while it works, one JSON document a line. `Done` or `Failed` is the last.
+/// What the supervisor reports while it works, one JSON document a line. `Done` or `Failed` is the last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Event {
+pub(crate) enum Event {
     /// What it does now.
     Progress {
         /// For people.
@@ -140,7 +140,7 @@ pub enum Event {
 /// The first line on the supervisor's stdout.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "handshake", rename_all = "lowercase")]
-pub enum Handshake {
+pub(crate) enum Handshake {
     /// The control socket answers.
     Ready,
     /// There will be no supervisor.
@@ -151,9 +151,9 @@ pub enum Handshake {
 }
 
 /// Which program this is: where its file lies, its size and its age.
-pub fn build() -> String {
+pub(crate) fn build() -> String {
     use std::os::unix::fs::MetadataExt;
-    match std::fs::metadata(crate::targets::local::lifeline::SELF) {
+    match std::fs::metadata(crate::targets::local::parent_death::SELF) {
         Ok(meta) => {
             format!("{}-{}-{}-{}", meta.dev(), meta.ino(), meta.size(), meta.mtime_nsec() + meta.mtime())
         }

@@ -22,20 +22,20 @@ use crate::targets::status::{Component, ComponentState, Kind, Status};
 const KEYS_SHARE: (u64, u64) = (3, 4);
 
 /// The document store.
-pub(super) fn mongodb(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result<Store> {
+pub(super) fn mongodb(stack: &Stack, layout: &Layout) -> Result<Store> {
     let wish = (stack.mongodb.mode, stack.mongodb.uri.as_ref());
-    store(wish, Kind::Mongodb, BTreeMap::new(), layout, secrets)
+    store(wish, Kind::Mongodb, BTreeMap::new(), layout)
 }
 
 /// The counter and cache store.
-pub(super) fn redis(stack: &Stack, layout: &Layout, secrets: &Secrets) -> Result<Store> {
+pub(super) fn redis(stack: &Stack, layout: &Layout) -> Result<Store> {
     let wish = (stack.redis.mode, stack.redis.url.as_ref());
     let memory = stack.redis.memory.0 / KEYS_SHARE.1 * KEYS_SHARE.0;
     let settings = BTreeMap::from([
         ("redis.memory".to_owned(), memory.to_string()),
         ("redis.eviction".to_owned(), stack.redis.eviction.as_str().to_owned()),
     ]);
-    store(wish, Kind::Redis, settings, layout, secrets)
+    store(wish, Kind::Redis, settings, layout)
 }
 
 fn store(
@@ -43,11 +43,10 @@ fn store(
     kind: Kind,
     settings: BTreeMap<String, String>,
     layout: &Layout,
-    secrets: &Secrets,
 ) -> Result<Store> {
     if let (StoreMode::External, Some(uri)) = (mode, uri) {
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
-        let path = secrets.path(&secret_name(kind));
+        let path = Secrets::of(layout.root()).path(&secret_name(kind));
         let digest = Sha256::digest(uri.reveal().as_bytes());
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         return Ok(Store::External { uri: layout.within(&path), fingerprint });
@@ -64,9 +63,6 @@ pub(super) fn secret_name(kind: Kind) -> String {
 }
 
 /// Writes the addresses of external stores to the files that replicas read when they start.
-///
-/// # Errors
-/// When a file cannot be written.
 pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
     let stores = [
         (Kind::Mongodb, stack.mongodb.mode, &stack.mongodb.uri),
@@ -103,7 +99,7 @@ pub(super) fn runner(kind: Kind, layout: &Layout) -> Runner {
 }
 
 /// A program on PATH.
-pub fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| is_program(file))
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use appforge::error::{ExitStatus, render, status_of};
 use appforge::stack::{Layer, resolve};
-use appforge::targets::compose::Compose;
 use appforge::targets::status::ComponentState;
 
 use super::{LONG, Stack, ready, request};
+use crate::compose::target::Compose;
 use crate::support::Project;
 
 /// The web stand-in with these trusted proxies.

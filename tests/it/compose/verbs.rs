@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use appforge::stack::{Layer, resolve};
-use appforge::targets::compose::Compose;
 use futures_util::StreamExt;
 
 use super::{Stack, ask, load, send};
+use crate::compose::target::Compose;
 use crate::support::Project;
 
 /// The whole road by the verbs, with the bundled service: packed, loaded, limited exactly behind the gateway.

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Report;
 use crate::targets::local::protocol::{Answer, Apply, Desired, Event, build};
-use crate::targets::local::supervisor::board::Board;
+use crate::targets::local::supervisor::components::Components;
+use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
@@ -26,46 +27,21 @@ use crate::targets::plan::Plan;
 /// How long a store may take to be ready again after the drill.
 const DRILL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Where a change tells what it does. Nobody need listen.
-#[derive(Clone, Debug)]
-pub struct Events {
-    sender: mpsc::UnboundedSender<Event>,
-}
-
-impl Events {
-    /// Says what is done now.
-    pub fn progress(&self, message: impl Into<String>) {
-        let message = message.into();
-        tracing::info!("{message}");
-        self.send(Event::Progress { message });
-    }
-
-    /// For changes that nobody asked for over the socket.
-    pub fn unheard() -> Self {
-        Self { sender: mpsc::unbounded_channel().0 }
-    }
-
-    fn send(&self, event: Event) {
-        // A command line that went away does not stop the change.
-        let _ = self.sender.send(event);
-    }
-}
-
 /// What the routes work on.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub(crate) struct Control {
     /// The stack; whoever holds it changes it.
-    pub running: Arc<Mutex<Running>>,
+    pub(crate) running: Arc<Mutex<Running>>,
     /// What is shown at any time.
-    pub board: Board,
+    pub(crate) components: Components,
     /// Whose stack it is, by the last change.
-    pub owner: watch::Sender<Option<Owner>>,
-    /// Cancelled when the supervisor should end, by whoever holds the stack: nobody changes it after that.
-    pub finished: CancellationToken,
+    pub(crate) owner: watch::Sender<Option<Owner>>,
+    /// Cancelled when the supervisor should end, by whoever holds the stack: nothing changes it after that.
+    pub(crate) finished: CancellationToken,
 }
 
 /// The routes of the control socket.
-pub fn router(control: Control) -> Router {
+pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/plan", post(plan))
@@ -79,14 +55,14 @@ pub fn router(control: Control) -> Router {
 
 async fn status(State(control): State<Control>) -> Json<Answer> {
     let owner = control.owner.borrow().clone();
-    Json(Answer { build: build(), pid: std::process::id(), owner, status: control.board.status() })
+    Json(Answer { build: build(), pid: std::process::id(), owner, status: control.components.status() })
 }
 
 async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {
     Json(control.running.lock().await.plan(&desired))
 }
 
-/// 410 from a supervisor that was told to end while this waited: what it started now it would stop again.
+/// 410 from a supervisor that began to end while this waited: what it started now it would stop again.
 async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Response {
     let mut running = control.running.clone().lock_owned().await;
     if control.finished.is_cancelled() {
@@ -130,13 +106,13 @@ where
     F: Future<Output = Result<Plan>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let events = Events { sender };
-    let board = control.board.clone();
+    let events = Events::to(sender);
+    let components = control.components.clone();
     let work = work(control, events.clone());
     tokio::spawn(async move {
         let outcome = work.await;
         events.send(match outcome {
-            Ok(plan) => Event::Done { plan, status: board.status() },
+            Ok(plan) => Event::Done { plan, status: components.status() },
             Err(error) => Event::Failed { report: Report::from(&error) },
         });
     });

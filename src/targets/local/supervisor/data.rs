@@ -61,9 +61,6 @@ impl DataFolder {
     }
 
     /// Takes the lock for one run of the store. Processes that hold it were started by an earlier run and are ended first.
-    ///
-    /// # Errors
-    /// When the folder cannot be written, or the lock does not become free.
     pub(super) async fn lock(&self) -> Result<File> {
         let path = self.path()?.join(Layout::DATA_LOCK);
         let file = files::lock_file_in(&self.folder, Layout::DATA_LOCK.as_ref())

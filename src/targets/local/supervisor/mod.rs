@@ -2,10 +2,11 @@
 //!
 //! It ends when the stack is down, or when its folder was removed or moved out of the project. Whatever ends it ends its children too.
 
-mod board;
+mod components;
 mod control;
 mod data;
-mod keeper;
+mod events;
+mod managed;
 mod output;
 mod place;
 mod plan;
@@ -26,50 +27,54 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use output::numbered;
+pub(crate) use output::numbered;
 pub(super) use recipes::store_name;
 
 use crate::error::{ExitStatus, Failure, Report};
 use crate::files;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::Record;
-use crate::targets::local::lock::Lock;
 use crate::targets::local::protocol::Handshake;
-use crate::targets::local::supervisor::board::Board;
-use crate::targets::local::supervisor::control::{Control, Events};
+use crate::targets::local::supervisor::components::Components;
+use crate::targets::local::supervisor::control::Control;
+use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
+use crate::targets::lock::Lock;
 
-/// A supervisor that nobody gave a stack ends after this.
+/// A supervisor without a stack ends after this.
 const UNUSED: Duration = Duration::from_secs(30);
 /// How often the supervisor looks whether its folder is still there.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the last answers may take to be read.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Runs the supervisor of the state folder until its stack is down. Tells on stdout whether it came up.
+/// Runs the supervisor of the state folder until its stack is down. Prints on stdout whether it came up.
 ///
 /// # Errors
-/// When it cannot come up; that was told on stdout too.
-pub async fn run(state_folder: &Path) -> Result<ExitStatus> {
+/// When it cannot come up; stdout has the reason too.
+pub(crate) async fn run(state_folder: &Path) -> Result<ExitStatus> {
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
-            tell(&Handshake::Ready)?;
+            print(&Handshake::Ready)?;
             let outcome = serve(layout, &lock, listener, record).await;
             drop(lock);
             outcome.map(|()| ExitStatus::Done)
         }
         Err(error) => {
-            tell(&Handshake::Failed { report: Report::from(&error) })?;
+            print(&Handshake::Failed { report: Report::from(&error) })?;
             Err(error)
         }
     }
 }
 
-fn tell(handshake: &Handshake) -> Result<()> {
+fn print(handshake: &Handshake) -> Result<()> {
     let line = serde_json::to_string(handshake)? + "\n";
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).context("nobody waits for the supervisor")
+    stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("no process waits for the supervisor")
 }
 
 async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Record)> {
@@ -84,11 +89,12 @@ async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Recor
     layout.make()?;
     let owner = format!("supervisor (pid {})", std::process::id());
     // The one before may still say its farewell.
-    let lock = Lock::take(layout.supervisor_lock(), &owner, FAREWELL * 2, |_| ()).await.map_err(|error| {
-        Failure::new(ExitStatus::Failed, "the supervisor of this stack does not answer")
-            .hint("end that process, then `appforge up`")
-            .caused_by(error)
-    })?;
+    let lock =
+        Lock::take(layout.supervisor_lock(), &owner, LAST_ANSWERS * 2, |_| ()).await.map_err(|error| {
+            Failure::new(ExitStatus::Failed, "the supervisor of this stack does not answer")
+                .hint("end that process, then `appforge up`")
+                .caused_by(error)
+        })?;
     let mut record = Record::load(&layout.processes())?;
     for name in record.reap().await? {
         tracing::warn!("cleared away `{name}`, left over by a crash");
@@ -110,12 +116,12 @@ fn bind(layout: &Layout) -> Result<UnixListener> {
 }
 
 async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Record) -> Result<()> {
-    let board = Board::default();
-    let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), board.clone());
+    let components = Components::default();
+    let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), components.clone());
     let running = Arc::new(tokio::sync::Mutex::new(running));
     let finished = CancellationToken::new();
     let owner = tokio::sync::watch::Sender::new(None);
-    let control = Control { running: running.clone(), board, owner, finished: finished.clone() };
+    let control = Control { running: running.clone(), components, owner, finished: finished.clone() };
     let server = axum::serve(listener, control::router(control));
     let server =
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
@@ -156,7 +162,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
         finished.cancel();
     }
     // A client that does not read its last line must not keep the supervisor.
-    let _ = tokio::time::timeout(FAREWELL, server).await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
     if !lock.is_at(&layout.supervisor_lock()) {
         // What is there now is not ours.
         return Ok(());

@@ -22,7 +22,7 @@ const LAST_LINE: usize = 400;
 
 /// The log file of one component.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(crate) struct Log {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -37,19 +37,19 @@ struct Inner {
 
 impl Log {
     /// The log `NAME.log` in `folder`. Opens it with the first line.
-    pub fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let path = folder.join(format!("{name}.log"));
         let last = VecDeque::new();
         Self { inner: Arc::new(Mutex::new(Inner { path, file: None, size: 0, lost: 0, last })) }
     }
 
     /// Writes one line with the time before it.
-    pub fn line(&self, line: &[u8]) {
+    pub(crate) fn line(&self, line: &[u8]) {
         self.lock().line(line);
     }
 
     /// The last lines that were captured, for the error that says why the process ended; forgets them.
-    pub fn last_lines(&self) -> Vec<String> {
+    pub(crate) fn last_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().last).into()
     }
 
@@ -59,7 +59,7 @@ impl Log {
     }
 
     /// Writes all that `reader` gives until it ends.
-    pub async fn capture(self, reader: impl AsyncRead + Unpin) {
+    pub(crate) async fn capture(self, reader: impl AsyncRead + Unpin) {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
         loop {
@@ -131,7 +131,7 @@ impl Inner {
 }
 
 /// The name of an older log file; 1 is the youngest.
-pub fn numbered(path: &Path, number: usize) -> PathBuf {
+pub(crate) fn numbered(path: &Path, number: usize) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_log_is_rotated_and_survives_a_folder_that_cannot_be_written() {
+    async fn log_rotates_and_survives_an_unwritable_folder() {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("later");
         let log = Log::new(&gone, "service-1");

@@ -11,7 +11,7 @@ use crate::targets::status::Kind;
 
 impl Running {
     /// What [`Running::apply`] would do.
-    pub fn plan(&self, wanted: &Desired) -> Plan {
+    pub(crate) fn plan(&self, wanted: &Desired) -> Plan {
         let mut plan = Plan::default();
         for kind in [Kind::Mongodb, Kind::Redis] {
             let (name, store) = (recipes::store_name(kind), wanted.store(kind));

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use appforge_service::contract::admin;
 
-use crate::targets::local::http;
+use crate::targets::admin;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -15,7 +14,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 
 /// How to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
+pub(crate) enum Probe {
     /// `GET /readyz` on the admin listener of a replica.
     Service(SocketAddr),
     /// `PING`, then the version.
@@ -26,7 +25,7 @@ pub enum Probe {
 
 impl Probe {
     /// Asks until the answer is yes, and returns the version. The caller bounds it.
-    pub async fn until_ready(self) -> String {
+    pub(crate) async fn until_ready(self) -> String {
         let mut pause = PAUSES.0;
         loop {
             if let Ok(Ok(version)) = tokio::time::timeout(LIMIT, self.ask()).await {
@@ -42,13 +41,10 @@ impl Probe {
     ///
     /// # Errors
     /// When it is not ready.
-    pub async fn ask(self) -> Result<String> {
+    pub(crate) async fn ask(self) -> Result<String> {
         match self {
-            Self::Service(admin) => {
-                let answer = http::get(admin, admin::READYZ).await?;
-                if answer.status != http::StatusCode::OK {
-                    bail!("{} answers {}", admin::READYZ, answer.status);
-                }
+            Self::Service(address) => {
+                admin::ready(admin::connect(format!("http://{address}"))).await?;
                 Ok(env!("CARGO_PKG_VERSION").to_owned())
             }
             Self::Redis(address) => redis_version(address).await,
@@ -70,7 +66,7 @@ async fn redis_version(address: SocketAddr) -> Result<String> {
 }
 
 async fn mongodb_version(address: SocketAddr) -> Result<String> {
-    // The driver's own search takes half a second when nobody listens yet.
+    // The driver's own search takes half a second when nothing listens yet.
     drop(tokio::net::TcpStream::connect(address).await?);
     let host =
         mongodb::options::ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) };

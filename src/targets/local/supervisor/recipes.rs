@@ -1,16 +1,16 @@
 //! How each component is run: the program, its arguments, its environment. Starts nothing.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use appforge_service::contract::variable;
 
-use crate::targets::local::lifeline::SELF;
+use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::data::DataFolder;
-use crate::targets::local::supervisor::keeper::Recipe;
+use crate::targets::local::supervisor::managed::Recipe;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::status::Kind;
 
@@ -20,12 +20,12 @@ const SERVICE_GRACE: Duration = Duration::from_secs(12);
 const STORE_GRACE: Duration = Duration::from_secs(30);
 
 /// The name of a store's component.
-pub fn store_name(kind: Kind) -> &'static str {
+pub(crate) fn store_name(kind: Kind) -> &'static str {
     if kind == Kind::Mongodb { "mongodb" } else { "redis" }
 }
 
 /// The port that a store has by custom.
-pub fn usual_port(kind: Kind) -> u16 {
+pub(crate) fn usual_port(kind: Kind) -> u16 {
     if kind == Kind::Mongodb { 27017 } else { 6379 }
 }
 
@@ -89,7 +89,11 @@ fn flag(path: &str, dashes: &str, value: &str) -> Option<[String; 2]> {
 }
 
 /// The whole environment of a replica, with where each value comes from.
-pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) -> BTreeMap<String, Setting> {
+pub(crate) fn environment(
+    desired: &Desired,
+    mongodb: Option<u16>,
+    redis: Option<u16>,
+) -> BTreeMap<String, Setting> {
     let mut all = desired.environment.clone();
     let mut set = |name: &str, value: String, path: &str| {
         all.insert(name.to_owned(), Setting { value, path: path.to_owned() });
@@ -114,19 +118,18 @@ pub fn environment(desired: &Desired, mongodb: Option<u16>, redis: Option<u16>) 
     all
 }
 
-/// How to run a replica.
+/// How to run a replica on its public and its admin socket.
 ///
 /// # Errors
-/// When the public socket has no address.
+/// When a socket has no address.
 pub(super) fn replica(
     number: u32,
     replicas: u32,
     environment: &BTreeMap<String, Setting>,
-    public: Arc<TcpListener>,
-    admin: (Arc<TcpListener>, SocketAddr),
+    [public, admin]: [Arc<TcpListener>; 2],
 ) -> std::io::Result<Recipe> {
     let name = format!("service-{number}");
-    let address = public.local_addr()?.to_string();
+    let (address, admin_address) = (public.local_addr()?, admin.local_addr()?);
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     variables.insert(variable::REPLICA_ID.into(), name.clone());
@@ -135,19 +138,19 @@ pub(super) fn replica(
     variables.insert(variable::RATE_LIMIT_REPLICAS.into(), replicas.to_string());
     Ok(Recipe {
         name,
-        program: [SELF, "serve", "--public", &address, "--admin", &admin.1.to_string()]
+        program: [SELF, "serve", "--public", &address.to_string(), "--admin", &admin_address.to_string()]
             .map(Into::into)
             .into(),
         environment: variables,
-        sockets: vec![("public", public), ("admin", admin.0)],
+        sockets: vec![("public", public), ("admin", admin)],
         data: None,
-        probe: Probe::Service(admin.1),
+        probe: Probe::Service(admin_address),
         grace: SERVICE_GRACE,
     })
 }
 
 /// The values that differ, as `path: old -> new`. Values that are files or fingerprints are not shown.
-pub fn differences(old: &BTreeMap<String, Setting>, new: &BTreeMap<String, Setting>) -> Vec<String> {
+pub(crate) fn differences(old: &BTreeMap<String, Setting>, new: &BTreeMap<String, Setting>) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut lines = Vec::new();
     for name in names {

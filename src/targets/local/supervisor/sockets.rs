@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpSocket;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::supervisor::keeper::SharedRecord;
+use crate::targets::local::supervisor::managed::SharedRecord;
 use crate::targets::local::supervisor::recipes::{store_name, usual_port};
 use crate::targets::port::taken;
 use crate::targets::status::Kind;
@@ -19,7 +19,7 @@ const BACKLOG: u32 = 4096;
 ///
 /// # Errors
 /// When the port is taken or may not be used.
-pub fn public(port: u16) -> Result<TcpListener> {
+pub(crate) fn public(port: u16) -> Result<TcpListener> {
     open(port).map_err(|error| {
         let message = match error.kind() {
             std::io::ErrorKind::AddrInUse => return taken(port, "service.port").into(),
@@ -34,7 +34,7 @@ pub fn public(port: u16) -> Result<TcpListener> {
 ///
 /// # Errors
 /// When there is none.
-pub fn any() -> Result<TcpListener> {
+pub(crate) fn any() -> Result<TcpListener> {
     open(0).context("no free port")
 }
 
@@ -42,7 +42,7 @@ pub fn any() -> Result<TcpListener> {
 ///
 /// # Errors
 /// When `port` is taken by now, or no port is free.
-pub fn store(record: &SharedRecord, kind: Kind, port: Option<u16>) -> Result<TcpListener> {
+pub(crate) fn store(record: &SharedRecord, kind: Kind, port: Option<u16>) -> Result<TcpListener> {
     let name = store_name(kind);
     if let Some(port) = port {
         return open(port).with_context(|| format!("the port {port} of {name} was taken meanwhile"));

@@ -9,17 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use appforge_service::contract::admin;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::http;
+use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Setting, Store};
-use crate::targets::local::supervisor::board::{Board, Entry};
-use crate::targets::local::supervisor::control::Events;
+use crate::targets::local::supervisor::components::{Components, Entry};
 use crate::targets::local::supervisor::data::DataFolder;
-use crate::targets::local::supervisor::keeper::{Keeper, Recipe, SharedRecord};
+use crate::targets::local::supervisor::events::Events;
+use crate::targets::local::supervisor::managed::{ManagedProcess, Recipe, SharedRecord};
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
@@ -27,10 +26,10 @@ use crate::targets::status::Kind;
 
 /// The running stack.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     pub(super) layout: Layout,
     record: SharedRecord,
-    board: Board,
+    components: Components,
     desired: Option<Desired>,
     pub(super) public: Option<(u16, Arc<TcpListener>)>,
     pub(super) stores: BTreeMap<Kind, RunningStore>,
@@ -41,29 +40,39 @@ pub struct Running {
 pub(super) struct RunningStore {
     pub(super) store: Store,
     /// `None` for one that others run.
-    pub(super) kept: Option<(u16, Option<Keeper>)>,
+    pub(super) kept: Option<(u16, Option<ManagedProcess>)>,
     /// Its data; `None` for one that others run.
     pub(super) data: Option<Arc<DataFolder>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Replica {
-    keeper: Keeper,
+    process: ManagedProcess,
     admin: SocketAddr,
     pub(super) environment: BTreeMap<String, Setting>,
     /// Where the state folder was when it started.
     pub(super) folder: PathBuf,
 }
 
+/// How a change starts replicas.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    wanted: &'a Desired,
+    environment: &'a BTreeMap<String, Setting>,
+    /// How long each may take to become ready.
+    limit: Duration,
+    events: &'a Events,
+}
+
 impl Running {
     /// A stack in which nothing runs yet.
-    pub fn new(layout: Layout, record: SharedRecord, board: Board) -> Self {
+    pub(crate) fn new(layout: Layout, record: SharedRecord, components: Components) -> Self {
         let (stores, replicas) = (BTreeMap::new(), BTreeMap::new());
-        Self { layout, record, board, desired: None, public: None, stores, replicas }
+        Self { layout, record, components, desired: None, public: None, stores, replicas }
     }
 
     /// Whether nothing was ever started, or all is stopped.
-    pub fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         self.desired.is_none()
     }
 
@@ -72,7 +81,7 @@ impl Running {
     /// # Errors
     /// When the port is taken (nothing has changed then) or a component does not become ready; a stack that was down is
     /// down again then, and a replica that runs goes on in its old form.
-    pub async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
+    pub(crate) async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
         let plan = self.plan(&wanted);
         let was_down = self.is_down();
         let public = match &self.public {
@@ -89,16 +98,17 @@ impl Running {
 
     async fn converge(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<()> {
         let url = format!("http://127.0.0.1:{}", wanted.port);
-        self.board.head(&wanted.name, Some(url), wanted.replicas);
+        self.components.head(&wanted.name, Some(url), wanted.replicas);
         self.desired = Some(wanted.clone());
         for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
             self.place_store(kind, store, events).await?;
         }
-        let keepers = self.stores.values().filter_map(RunningStore::keeper);
-        try_join_all(keepers.map(|keeper| keeper.ready(limit))).await?;
+        let processes = self.stores.values().filter_map(RunningStore::process);
+        try_join_all(processes.map(|process| process.ready(limit))).await?;
 
         let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
-        self.add_replicas(&wanted, &environment, limit, events).await?;
+        let start = Start { wanted: &wanted, environment: &environment, limit, events };
+        self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
             .replicas
             .iter()
@@ -107,17 +117,17 @@ impl Running {
             })
             .map(|(number, _)| *number)
             .collect();
-        self.replace(&stale, &wanted, &environment, limit, events).await?;
+        self.replace(&stale, &start).await?;
         let extra: Vec<u32> =
             self.replicas.keys().copied().filter(|number| *number > wanted.replicas).collect();
         self.remove_replicas(&extra, events).await;
-        self.tell_replicas(wanted.replicas).await;
+        self.share_limit(wanted.replicas).await;
         Ok(())
     }
 
     fn is_current(&self, replica: &Replica, environment: &BTreeMap<String, Setting>) -> bool {
         let public = self.public.as_ref().map(|(_, listener)| listener);
-        let sockets = &replica.keeper.recipe().sockets;
+        let sockets = &replica.process.recipe().sockets;
         let same_socket =
             sockets.iter().any(|(_, socket)| public.is_some_and(|public| Arc::ptr_eq(socket, public)));
         same_socket && replica.differences(environment).is_empty()
@@ -129,16 +139,16 @@ impl Running {
         let is_current = |running: &RunningStore| {
             let path = self.layout.data().join(name);
             running.differences(name, store, &path).is_empty()
-                && running.kept.as_ref().is_none_or(|(_, keeper)| keeper.is_some())
+                && running.kept.as_ref().is_none_or(|(_, process)| process.is_some())
         };
         if self.stores.get(&kind).is_some_and(is_current) {
             return Ok(());
         }
         let old = self.stores.remove(&kind);
         let old_port = old.as_ref().and_then(|old| old.kept.as_ref()).map(|kept| kept.0);
-        if let Some((_, Some(keeper))) = old.and_then(|old| old.kept) {
+        if let Some((_, Some(process))) = old.and_then(|old| old.kept) {
             events.progress(format!("stopping {name}"));
-            keeper.stop().await;
+            process.stop().await;
         }
         let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None, data: None };
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
@@ -146,21 +156,16 @@ impl Running {
             events.progress(format!("starting {name} ({})", store.described()));
             running = self.start_store(kind, store, old_port)?;
             entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
-            entry.view = running.keeper().map(Keeper::view);
+            entry.view = running.process().map(ManagedProcess::view);
             entry.data = running.data.clone();
         }
-        self.board.set(0, name, entry);
+        self.components.set(0, name, entry);
         self.stores.insert(kind, running);
         Ok(())
     }
 
-    async fn add_replicas(
-        &mut self,
-        wanted: &Desired,
-        environment: &BTreeMap<String, Setting>,
-        limit: Duration,
-        events: &Events,
-    ) -> Result<()> {
+    async fn add_replicas(&mut self, start: &Start<'_>) -> Result<()> {
+        let Start { wanted, environment, limit, events } = *start;
         let fresh: Vec<u32> =
             (1..=wanted.replicas).filter(|number| !self.replicas.contains_key(number)).collect();
         for number in &fresh {
@@ -170,7 +175,7 @@ impl Running {
             self.replicas.insert(*number, replica);
         }
         let started = fresh.iter().filter_map(|number| self.replicas.get(number));
-        let outcome = try_join_all(started.map(|replica| replica.keeper.ready(limit))).await;
+        let outcome = try_join_all(started.map(|replica| replica.process.ready(limit))).await;
         if outcome.is_err() && !self.replicas.keys().all(|number| fresh.contains(number)) {
             // Those that served before go on; the new ones that cannot are taken away again.
             self.remove_replicas(&fresh, events).await;
@@ -178,29 +183,23 @@ impl Running {
         outcome.map(drop)
     }
 
-    /// Replaces replicas one after the other: the new one is ready before the old one is told to finish.
-    async fn replace(
-        &mut self,
-        numbers: &[u32],
-        wanted: &Desired,
-        environment: &BTreeMap<String, Setting>,
-        limit: Duration,
-        events: &Events,
-    ) -> Result<()> {
+    /// Replaces replicas one after the other: the new one is ready before the old one has to finish.
+    async fn replace(&mut self, numbers: &[u32], start: &Start<'_>) -> Result<()> {
+        let Start { wanted, environment, limit, events } = *start;
         let mut leaving = Vec::new();
         let mut outcome = Ok(());
         for number in numbers {
             events.progress(format!("replacing service-{number}"));
             let replica = self.start_replica(*number, wanted.replicas, environment)?;
-            outcome = replica.keeper.ready(limit).await;
+            outcome = replica.process.ready(limit).await;
             if outcome.is_err() {
-                replica.keeper.stop().await;
+                replica.process.stop().await;
                 break;
             }
             self.show(*number, &replica);
             if let Some(old) = self.replicas.insert(*number, replica) {
                 // It lets its clients go in its own time; the next one need not wait for that.
-                leaving.push(tokio::spawn(old.keeper.stop()));
+                leaving.push(tokio::spawn(old.process.stop()));
             }
         }
         join_all(leaving).await;
@@ -216,9 +215,9 @@ impl Running {
             }
         }
         let numbers: Vec<u32> = leaving.iter().map(|(number, _)| *number).collect();
-        join_all(leaving.into_iter().map(|(_, replica)| replica.keeper.stop())).await;
+        join_all(leaving.into_iter().map(|(_, replica)| replica.process.stop())).await;
         for number in numbers {
-            self.board.remove(Kind::Service, number);
+            self.components.remove(Kind::Service, number);
         }
     }
 
@@ -226,11 +225,12 @@ impl Running {
     ///
     /// # Errors
     /// When a new one does not become ready; the old one goes on then.
-    pub async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
+    pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
         let wanted = self.desired.clone().ok_or_else(down)?;
         let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
-        self.replace(&numbers, &wanted, &environment, limit, events).await?;
+        let start = Start { wanted: &wanted, environment: &environment, limit, events };
+        self.replace(&numbers, &start).await?;
         let mut plan = Plan::default();
         for number in numbers {
             plan.push(Action::Restart, format!("service-{number}"), Vec::new());
@@ -239,7 +239,7 @@ impl Running {
     }
 
     /// Stops everything: replicas, then stores.
-    pub async fn tear_down(&mut self, events: &Events) -> Plan {
+    pub(crate) async fn tear_down(&mut self, events: &Events) -> Plan {
         let mut plan = Plan::default();
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
         for number in &numbers {
@@ -251,14 +251,14 @@ impl Running {
         let mut leaving = Vec::new();
         for (kind, store) in stores {
             let name = recipes::store_name(kind);
-            if let Some((_, Some(keeper))) = store.kept {
+            if let Some((_, Some(process))) = store.kept {
                 events.progress(format!("stopping {name}"));
                 plan.push(Action::Remove, name, Vec::new());
-                leaving.push(keeper);
+                leaving.push(process);
             }
-            self.board.remove(kind, 0);
+            self.components.remove(kind, 0);
         }
-        join_all(leaving.into_iter().map(Keeper::stop)).await;
+        join_all(leaving.into_iter().map(ManagedProcess::stop)).await;
         self.desired = None;
         plan
     }
@@ -267,21 +267,21 @@ impl Running {
     ///
     /// # Errors
     /// When the stack is down, or Redis is run by someone else.
-    pub async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
+    pub(crate) async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
         let running = self.stores.get_mut(&Kind::Redis).ok_or_else(down)?;
-        let Some((port, keeper)) = &mut running.kept else {
+        let Some((port, process)) = &mut running.kept else {
             return Err(
                 Failure::new(ExitStatus::Failed, "Redis is external; appforge does not stop it").into()
             );
         };
-        match (keeper.take(), on) {
-            (Some(keeper), false) => keeper.stop().await,
+        match (process.take(), on) {
+            (Some(process), false) => process.stop().await,
             (None, true) => {
                 let (store, port) = (running.store.clone(), *port);
                 let fresh = self.start_store(Kind::Redis, &store, Some(port))?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
-                let view = fresh.keeper().map(Keeper::view);
-                self.board.set(
+                let view = fresh.process().map(ManagedProcess::view);
+                self.components.set(
                     0,
                     "redis",
                     Entry {
@@ -292,14 +292,14 @@ impl Running {
                         data: fresh.data.clone(),
                     },
                 );
-                let ready = match fresh.keeper() {
-                    Some(keeper) => keeper.ready(limit).await,
+                let ready = match fresh.process() {
+                    Some(process) => process.ready(limit).await,
                     None => Ok(()),
                 };
                 self.stores.insert(Kind::Redis, fresh);
                 ready?;
             }
-            (same, _) => *keeper = same,
+            (same, _) => *process = same,
         }
         Ok(())
     }
@@ -323,20 +323,22 @@ impl Running {
         environment: &BTreeMap<String, Setting>,
     ) -> Result<Replica> {
         let (_, public) = self.public.as_ref().ok_or_else(down)?;
-        let listener = sockets::any()?;
+        let listener = Arc::new(sockets::any()?);
         let admin = listener.local_addr()?;
-        let recipe =
-            recipes::replica(number, replicas, environment, public.clone(), (Arc::new(listener), admin))?;
+        let recipe = recipes::replica(number, replicas, environment, [public.clone(), listener])?;
         let folder = std::env::current_dir().context("while looking up the state folder")?;
-        Ok(Replica { keeper: self.keep(recipe), admin, environment: environment.clone(), folder })
+        Ok(Replica { process: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
-    /// Tells each replica among how many the budget is shared while Redis is away. One that does not hear it keeps the
-    /// number it started with, which only matters then.
-    async fn tell_replicas(&self, replicas: u32) {
-        let body = serde_json::json!({"replicas": replicas});
-        join_all(self.replicas.values().map(|replica| http::put(replica.admin, admin::REPLICAS, &body)))
-            .await;
+    /// Sets over how many replicas the limit is shared while Redis is away.
+    async fn share_limit(&self, replicas: u32) {
+        let links = self.replicas.values().map(|replica| {
+            (replica.process.recipe().name.clone(), admin::connect(format!("http://{}", replica.admin)))
+        });
+        let links = links.collect();
+        for line in admin::share_limit(links, replicas).await {
+            tracing::warn!("{line}");
+        }
     }
 
     fn show(&self, number: u32, replica: &Replica) {
@@ -344,15 +346,15 @@ impl Running {
             kind: Kind::Service,
             endpoint: Some(format!("http://{}", replica.admin)),
             program: "bundled".into(),
-            view: Some(replica.keeper.view()),
+            view: Some(replica.process.view()),
             data: None,
         };
-        self.board.set(number, format!("service-{number}"), entry);
+        self.components.set(number, format!("service-{number}"), entry);
     }
 
-    fn keep(&self, recipe: Recipe) -> Keeper {
+    fn keep(&self, recipe: Recipe) -> ManagedProcess {
         let log = Log::new(&self.layout.logs(), &recipe.name);
-        Keeper::start(recipe, log, self.record.clone())
+        ManagedProcess::start(recipe, log, self.record.clone())
     }
 
     pub(super) fn port(&self, kind: Kind) -> Option<u16> {
@@ -361,7 +363,7 @@ impl Running {
 }
 
 impl RunningStore {
-    fn keeper(&self) -> Option<&Keeper> {
+    fn process(&self) -> Option<&ManagedProcess> {
         self.kept.as_ref()?.1.as_ref()
     }
 }

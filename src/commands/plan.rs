@@ -1,0 +1,34 @@
+//! `diff`, and the plan as `up --dry-run` prints it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::commands::Context;
+use crate::commands::render::judge;
+use crate::commands::target::{open, wanted};
+use crate::error::ExitStatus;
+use crate::output::Format;
+use crate::targets::Target;
+use crate::targets::change::{Change, Judge};
+use crate::targets::plan::Plan;
+
+/// Shows what `up` would do; exit 5 when there is something.
+pub(crate) async fn diff(context: &Context) -> Result<ExitStatus> {
+    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
+    let target = open(context, wanted(context, None, "")?.scaled(), false)?;
+    refuse_unfit(context, &target)?;
+    let plan = target.plan(&Change::within(Duration::ZERO), Judge::Server).await?;
+    print(context, &plan)?;
+    Ok(if plan.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })
+}
+
+/// Prints what does not fit in the documents, and refuses what cannot work.
+pub(crate) fn refuse_unfit(context: &Context, target: &Target) -> Result<()> {
+    judge(context, &target.findings()?)
+}
+
+/// Prints a plan.
+pub(crate) fn print(context: &Context, plan: &Plan) -> Result<()> {
+    context.out.data(plan, || if plan.is_empty() { "nothing to change\n".into() } else { plan.text() })
+}

@@ -1,0 +1,182 @@
+//! `up` and `restart`: brings the containers to what the documents say, replicas without a gap.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::files;
+use crate::render::Document;
+use crate::targets::change::Outcome;
+use crate::targets::compose::observe::{Container, Engine, Gateway, State};
+use crate::targets::compose::session::Session;
+use crate::targets::compose::session::not_up;
+use crate::targets::plan::{Action, Plan};
+
+/// What a replica may take to end its work; the documents say the same to the engine.
+const GRACE: Duration = Duration::from_secs(15);
+/// What the gateway may take to see the last request of a replica end.
+const DRAIN: Duration = Duration::from_secs(12);
+/// What the gateway may take to see that a replica is gone.
+const VACATED: Duration = Duration::from_secs(5);
+
+impl Session<'_> {
+    /// Brings the stack up with its replicas and waits until it is ready. Replicas whose configuration or image changed are
+    /// replaced one by one.
+    ///
+    /// # Errors
+    /// Each obstacle by its own exit status and next command: see `preflight` and `ready`.
+    pub(crate) async fn up(&self, documents: &[Document]) -> Result<Outcome> {
+        let (compose, engine) = (self.compose, &self.engine);
+        let before = engine.containers(compose.project()).await?;
+        for port in compose.published() {
+            compose.check_port(engine, &before, port)?;
+        }
+        compose.check_subnet(engine, &before).await?;
+        self.refuse_dead_addresses(&before).await?;
+        // A project without the password of the data does not become its owner.
+        compose.write_credentials(engine, compose.is_owner(engine).await?).await?;
+        compose.record_owner(engine, self.say).await?;
+        self.provide_images(documents).await?;
+        let wanted = self.wanted(documents).await?;
+        self.check_gateway(&wanted, &before, documents).await?;
+        self.write(documents)?;
+        let plan = compose.plan_of(&wanted, &before);
+        // A command that was cut off leaves containers without their second network, where the engine takes networks one by
+        // one; Compose would start them as they are.
+        let before = discard(engine, before, |state| state == State::Created).await?;
+        let outdated: Vec<Container> =
+            replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
+        // Replicas that do no work, such as the first of a version that does not start, need no replacing.
+        let old = discard(engine, outdated, |state| state != State::Healthy).await?;
+        let moved = before
+            .iter()
+            .any(|container| container.component != "service" && wanted.left_folder(container).is_some());
+        if moved || !old.is_empty() {
+            let mut arguments = vec!["--no-deps", "gateway"];
+            arguments.extend(compose.stores());
+            if moved {
+                arguments.push("--force-recreate");
+            }
+            self.compose_up(&arguments).await?;
+        }
+        let replicas = compose.stack.service.replicas;
+        if old.is_empty() {
+            self.retire(&before, replicas).await?;
+        } else {
+            self.replace(&old, replicas).await?;
+        }
+        self.compose_up(&["--remove-orphans"]).await?;
+        self.finish(plan, replicas).await
+    }
+
+    /// Replaces every replica, one by one: starts one, waits until the gateway sends it work, drains and stops one.
+    ///
+    /// # Errors
+    /// As [`Session::up`]; exit 4 when the stack is not up.
+    pub(crate) async fn restart(&self) -> Result<Outcome> {
+        let compose = self.compose;
+        let before = self.engine.containers(compose.project()).await?;
+        let running = replicas_of(&before).filter(|container| container.is_up()).count();
+        if running == 0 || !compose.folder.join("docker-compose.yml").is_file() {
+            return Err(not_up(compose.project()).into());
+        }
+        let replicas = u32::try_from(running).unwrap_or(u32::MAX);
+        let mut plan = Plan::default();
+        for container in replicas_of(&before) {
+            plan.push(Action::Restart, container.short_name(), Vec::new());
+        }
+        let all = replicas_of(&before).cloned().collect();
+        let old = discard(&self.engine, all, |state| state != State::Healthy).await?;
+        self.replace(&old, replicas).await?;
+        self.finish(plan, replicas).await
+    }
+
+    async fn finish(&self, plan: Plan, replicas: u32) -> Result<Outcome> {
+        let containers = self.wait_until_ready(replicas).await?;
+        self.share_limit(&containers, replicas).await;
+        Ok(Outcome::new(plan, self.compose.status_of(&self.engine, &containers, replicas)))
+    }
+
+    fn write(&self, documents: &[Document]) -> Result<()> {
+        let folder = &self.compose.folder;
+        files::make_private_folder(folder)?;
+        for document in documents {
+            let path = folder.join(&document.path);
+            if files::read_private(&path)?.as_deref() != Some(&document.text) {
+                files::write_private(&path, document.text.as_bytes(), document.mode)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces `old` one by one and ends with `replicas`.
+    async fn replace(&self, old: &[Container], replicas: u32) -> Result<()> {
+        for (index, leaving) in old.iter().enumerate() {
+            let now = self.engine.containers(self.compose.project()).await?;
+            let running = replicas_of(&now).filter(|container| container.is_up()).count();
+            (self.say)(&format!("replacing {} ({} of {})", leaving.name, index + 1, old.len()));
+            self.compose_scale(running + 1).await?;
+            self.wait_until_ready(u32::try_from(running + 1).unwrap_or(u32::MAX)).await?;
+            self.leave(leaving).await?;
+        }
+        self.compose_scale(usize::try_from(replicas).unwrap_or(usize::MAX)).await
+    }
+
+    /// Takes away the replicas above `replicas`, the youngest first, each drained before.
+    async fn retire(&self, containers: &[Container], replicas: u32) -> Result<()> {
+        let running: Vec<&Container> = replicas_of(containers).collect();
+        for leaving in running.iter().skip(usize::try_from(replicas).unwrap_or(usize::MAX)).rev() {
+            (self.say)(&format!("stopping {}", leaving.name));
+            self.leave(leaving).await?;
+        }
+        Ok(())
+    }
+
+    /// One replica leaves: the gateway sends it no more work, then it is stopped and removed.
+    async fn leave(&self, leaving: &Container) -> Result<()> {
+        let engine = &self.engine;
+        let containers = engine.containers(self.compose.project()).await?;
+        let gateway = Gateway::of(engine, &containers).filter(|_| leaving.state == State::Healthy);
+        let way = gateway.as_ref().zip(leaving.address.as_deref());
+        let place = match way {
+            Some((gateway, address)) => gateway.drain(address, DRAIN).await?,
+            None => None,
+        };
+        engine.stop_and_remove(&leaving.id, GRACE).await?;
+        if let (Some((gateway, address)), Some(place)) = (way, place) {
+            gateway.reopen(&place, address, VACATED).await?;
+        }
+        Ok(())
+    }
+
+    async fn compose_scale(&self, count: usize) -> Result<()> {
+        let service = self.compose.service();
+        let scale = format!("{service}={count}");
+        self.compose_up(&["--no-deps", "--no-recreate", "--scale", &scale, service]).await
+    }
+
+    /// `docker compose up`; when it fails, the components say why better than it does.
+    async fn compose_up(&self, arguments: &[&str]) -> Result<()> {
+        let all = [&["up", "--detach", "--no-build"], arguments].concat();
+        let Err(error) = self.cli.run(&all, self.deadline, self.say).await else { return Ok(()) };
+        Err(self.explain(error).await)
+    }
+}
+
+pub(crate) fn replicas_of(containers: &[Container]) -> impl Iterator<Item = &Container> {
+    containers.iter().filter(|container| container.component == "service")
+}
+
+/// Removes the containers that are of no use, and returns the others.
+async fn discard(
+    engine: &Engine,
+    containers: Vec<Container>,
+    useless: impl Fn(State) -> bool,
+) -> Result<Vec<Container>> {
+    let (useless, others): (Vec<_>, Vec<_>) =
+        containers.into_iter().partition(|container| useless(container.state));
+    for container in useless {
+        engine.stop_and_remove(&container.id, GRACE).await?;
+    }
+    Ok(others)
+}

@@ -1,0 +1,8 @@
+//! Changes: the Compose command line, images, credentials, the record of the owner.
+
+pub(crate) mod cli;
+pub(crate) mod converge;
+pub(crate) mod credentials;
+pub(crate) mod down;
+pub(crate) mod image;
+pub(crate) mod owner;

@@ -1,0 +1,113 @@
+//! The Compose target behind the façade: what each command does on an engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::files;
+use crate::stack::Stack;
+use crate::targets::backend::Backend;
+use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
+use crate::targets::compose::observe::Container;
+use crate::targets::compose::session::Compose;
+use crate::targets::compose::session::not_up;
+use crate::targets::finding::Finding;
+use crate::targets::logs::{LogsRequest, Sink};
+use crate::targets::plan::Plan;
+use crate::targets::progress::Say;
+use crate::targets::status::Status;
+use crate::targets::subject::Subject;
+
+/// How long Compose may take to hash the documents.
+const HASHING: Duration = Duration::from_secs(30);
+/// How long containers may take to end; a store writes its data then.
+const ENDING: Duration = Duration::from_secs(180);
+
+impl Backend for Compose {
+    /// The volumes, which hold the data.
+    type Remains = Vec<String>;
+
+    fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    fn lock_file(&self) -> Result<PathBuf> {
+        files::make_private_folder(&self.folder)?;
+        files::check_private(&self.folder)?;
+        Ok(self.folder.join("lock"))
+    }
+
+    fn when_interrupted(&self, verb: Verb) -> &'static str {
+        match verb {
+            Verb::Down => "`appforge down` goes on from there",
+            _ => "what was done stays; `appforge up` goes on from there, `appforge down` ends it",
+        }
+    }
+
+    async fn plan(&self, _change: &Change, _judge: Judge, say: Say<'_>) -> Result<Plan> {
+        let documents = self.documents()?;
+        self.session(HASHING, say).await?.diff(&documents).await
+    }
+
+    async fn up(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
+        // What cannot be rendered is an error before the engine is asked.
+        let documents = self.documents()?;
+        let mut outcome = self.session(change.timeout, say).await?.up(&documents).await?;
+        outcome.unreachable = self.unreachable(change.strict, say).await?;
+        Ok(outcome)
+    }
+
+    async fn require_up(&self) -> Result<()> {
+        let engine = self.engine().await?;
+        match engine.containers(self.project()).await?.iter().any(Container::is_up) {
+            true => Ok(()),
+            false => Err(not_up(self.project()).into()),
+        }
+    }
+
+    async fn restart(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
+        self.session(change.timeout, say).await?.restart().await
+    }
+
+    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+        match volumes {
+            true => self.engine().await?.volumes(self.project()).await,
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn loss(&self, remains: &Self::Remains) -> Loss {
+        let lines = remains.iter().map(|volume| format!("data: the volume {volume}")).collect();
+        Loss { lines, typed: None }
+    }
+
+    async fn down(&self, remains: &Self::Remains, volumes: bool, say: Say<'_>) -> Result<Stopped> {
+        let count = self.session(ENDING, say).await?.down(volumes).await?;
+        Ok(Stopped { count, kept: !volumes, removed: remains.clone() })
+    }
+
+    async fn status(&self) -> Result<Status> {
+        self.observed().await
+    }
+
+    async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
+        self.read_logs(request, sink).await
+    }
+
+    async fn subject(&self) -> Result<Subject> {
+        self.running().await
+    }
+
+    async fn switch_redis(&self, on: bool) -> Result<()> {
+        let (engine, id) = self.container_of("redis").await?;
+        match on {
+            true => Ok(engine.docker.start_container(&id, None).await?),
+            false => Ok(engine.docker.stop_container(&id, None).await?),
+        }
+    }
+
+    async fn doctor(&self) -> Result<Vec<Finding>> {
+        Ok(self.conditions().await)
+    }
+}

@@ -1,0 +1,110 @@
+//! The stack as it is, in the words of every target.
+
+use anyhow::Result;
+
+use crate::render::context::compose::reachable_host;
+use crate::stack::model::StoreMode;
+use crate::targets::compose::observe::container::{Container, State};
+use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::observe::gateway::Gateway;
+use crate::targets::compose::session::Compose;
+use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
+
+impl Compose {
+    /// What runs now.
+    ///
+    /// # Errors
+    /// Exit 4 when the engine cannot be reached.
+    pub(crate) async fn observed(&self) -> Result<Status> {
+        let engine = self.engine().await?;
+        let mut containers = engine.containers(self.project()).await?;
+        if let Some(gateway) = Gateway::of(&engine, &containers) {
+            // A gateway that does not answer shows in its own line.
+            if let Ok(slots) = gateway.slots().await {
+                self.mark_unreached(&mut containers, &slots);
+            }
+        }
+        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
+    }
+
+    pub(crate) fn status_of(&self, engine: &Engine, containers: &[Container], replicas: u32) -> Status {
+        let mut components: Vec<Component> = Vec::new();
+        let stores = [
+            (Kind::Mongodb, "mongodb", self.stack.mongodb.mode),
+            (Kind::Redis, "redis", self.stack.redis.mode),
+        ];
+        for (kind, name, mode) in stores {
+            if mode == StoreMode::External {
+                components.push(Component::external(kind, name));
+            }
+        }
+        components.extend(containers.iter().filter_map(|container| self.component(engine, container)));
+        components.sort_by_key(|component| component.kind);
+        let ready = components
+            .iter()
+            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready)
+            .count();
+        let gateway =
+            containers.iter().any(|container| container.component == "gateway" && container.is_up());
+        let running = containers.iter().any(Container::is_up);
+        Status {
+            stack: self.project().to_owned(),
+            target: "compose".to_owned(),
+            url: gateway.then(|| self.url(engine)),
+            replicas: Replicas {
+                desired: if running { replicas } else { 0 },
+                ready: u32::try_from(ready).unwrap_or(u32::MAX),
+            },
+            components,
+            cluster: None,
+        }
+    }
+
+    fn component(&self, engine: &Engine, container: &Container) -> Option<Component> {
+        let kind = match container.component.as_str() {
+            "service" => Kind::Service,
+            "gateway" => Kind::Gateway,
+            "mongodb" => Kind::Mongodb,
+            "redis" => Kind::Redis,
+            _ => return None,
+        };
+        let at = |port: u16| container.address.as_ref().map(|address| format!("{address}:{port}"));
+        Some(Component {
+            endpoint: match kind {
+                Kind::Service => at(self.admin_port()).map(|address| format!("http://{address}")),
+                Kind::Gateway => Some(self.url(engine)),
+                Kind::Mongodb => at(27017),
+                Kind::Redis => at(6379),
+            }
+            .filter(|_| container.is_up()),
+            name: container.short_name(),
+            kind,
+            state: match container.state {
+                State::Healthy => ComponentState::Ready,
+                State::Unreached | State::Starting => ComponentState::Starting,
+                State::Unhealthy | State::Restarting => ComponentState::Crashed,
+                State::Created | State::Ended => ComponentState::Stopped,
+            },
+            restarts: container.restarts,
+            version: container.image.rsplit_once(':').map(|(_, tag)| tag.to_owned()),
+            detail: match container.state {
+                State::Healthy => format!("container {}", container.name),
+                _ => format!("container {}: {}", container.name, container.complaint()),
+            },
+            pid: None,
+        })
+    }
+
+    /// Where the service answers.
+    pub(crate) fn url(&self, engine: &Engine) -> String {
+        let host = match engine.host.strip_prefix("tcp://").filter(|_| !engine.is_local()) {
+            Some(remote) => remote.rsplit_once(':').map_or(remote, |(host, _)| host).to_owned(),
+            None => reachable_host(self.stack.compose.bind),
+        };
+        format!("http://{host}:{}", self.stack.service.port)
+    }
+
+    pub(crate) fn admin_port(&self) -> u16 {
+        crate::render::context::compose::admin_port(&self.stack)
+    }
+}

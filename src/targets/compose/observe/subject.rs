@@ -1,0 +1,103 @@
+//! What `verify` and `load` need to know of a running stack: where it answers, where its replicas and stores are.
+
+use anyhow::Result;
+
+use crate::stack::values::Secret;
+use crate::targets::admin;
+use crate::targets::compose::apply::converge::replicas_of;
+use crate::targets::compose::apply::credentials::{Store, mongodb_uri, redis_url};
+use crate::targets::compose::observe::container::Container;
+use crate::targets::compose::observe::engine::Engine;
+use crate::targets::compose::session::Compose;
+use crate::targets::compose::session::Session;
+use crate::targets::compose::session::not_up;
+use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
+
+impl Compose {
+    /// The running stack.
+    ///
+    /// # Errors
+    /// Exit 4 when the engine cannot be reached or the stack is not up.
+    pub(crate) async fn running(&self) -> Result<Subject> {
+        let engine = self.engine().await?;
+        let containers = engine.containers(self.project()).await?;
+        let address = |component: &str, port: u16| {
+            containers
+                .iter()
+                .find(|container| container.component == component && container.is_up())
+                .and_then(|container| container.address.as_ref())
+                .map(|address| format!("{address}:{port}"))
+        };
+        let replicas = self.replicas(&containers);
+        if replicas.is_empty() {
+            return Err(not_up(self.project()).into());
+        }
+        let credentials = self.credentials()?;
+        let gone = || not_up(self.project());
+        Ok(Subject {
+            url: self.url(&engine),
+            probe_secret: credentials.probe,
+            desired: self.stack.service.replicas,
+            replicas,
+            mongodb_uri: match credentials.mongodb {
+                Store::Managed(password) => mongodb_uri(
+                    &address("mongodb", 27017).ok_or_else(gone)?,
+                    &password,
+                    "&directConnection=true",
+                ),
+                Store::External(uri) => from_here(&engine, &uri),
+            },
+            redis_url: match credentials.redis {
+                Store::Managed(password) => redis_url(&address("redis", 6379).ok_or_else(gone)?, &password),
+                Store::External(url) => from_here(&engine, &url),
+            },
+            autoscaler: None,
+            detour: None,
+            redis_back_within: REDIS_BACK_WITHIN,
+            ways: Ways::default(),
+        })
+    }
+
+    /// The container of a store.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or the stack does not run that store.
+    pub(crate) async fn container_of(&self, store: &str) -> Result<(Engine, String)> {
+        let engine = self.engine().await?;
+        let containers = engine.containers(self.project()).await?;
+        let container = containers.into_iter().find(|container| container.component == store);
+        let id = container.map(|container| container.id).ok_or_else(|| not_up(self.project()))?;
+        Ok((engine, id))
+    }
+
+    fn replicas(&self, containers: &[Container]) -> Vec<Replica> {
+        replicas_of(containers)
+            .filter(|container| container.is_up())
+            .filter_map(|container| {
+                Some(Replica {
+                    name: container.short_name(),
+                    admin: format!("http://{}:{}", container.address.as_ref()?, self.admin_port()),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Session<'_> {
+    /// Sets over how many replicas the limit is shared while Redis is away.
+    pub(crate) async fn share_limit(&self, containers: &[Container], count: u32) {
+        if self.compose.stack.service.image.is_bundled() {
+            let replicas = self.compose.replicas(containers).into_iter();
+            let replicas = replicas.map(|replica| (replica.name, admin::connect(replica.admin))).collect();
+            admin::share_limit(replicas, count).await.iter().for_each(|line| (self.say)(line));
+        }
+    }
+}
+
+/// The URI of an external store as this machine reaches it: what containers call `host.docker.internal` is here.
+fn from_here(engine: &Engine, uri: &Secret) -> Secret {
+    match engine.is_local() {
+        true => Secret::new(uri.reveal().replace("host.docker.internal", "127.0.0.1")),
+        false => uri.clone(),
+    }
+}

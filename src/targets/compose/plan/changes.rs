@@ -1,0 +1,184 @@
+//! What `up` would do: the documents against the containers that run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::render::Document;
+use crate::render::context::compose::BUNDLED_IMAGE;
+use crate::stack::yaml;
+use crate::targets::compose::apply::converge::replicas_of;
+use crate::targets::compose::apply::image;
+use crate::targets::compose::observe::Container;
+use crate::targets::compose::session::Compose;
+use crate::targets::compose::session::Session;
+use crate::targets::plan::{Action, Plan};
+
+/// What each component should be.
+pub(crate) struct Wanted {
+    components: BTreeMap<String, Component>,
+    /// The folder of the documents, without links.
+    folder: PathBuf,
+}
+
+struct Component {
+    hash: String,
+    image: String,
+    image_id: Option<String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Wanted {
+    /// The image of a component, as the documents name it.
+    pub(crate) fn image(&self, component: &str) -> Option<&str> {
+        self.components.get(component).map(|component| component.image.as_str())
+    }
+
+    /// Whether a container is what it should be.
+    pub(crate) fn is_current(&self, container: &Container) -> bool {
+        self.components
+            .get(&container.component)
+            .is_some_and(|component| self.causes(component, container).is_empty())
+    }
+
+    /// The folder that a container reads its files from, when that is not ours: the project was renamed, and Compose does not
+    /// compare paths.
+    pub(crate) fn left_folder<'c>(&self, container: &'c Container) -> Option<&'c str> {
+        let folder = container.documents.as_deref();
+        folder.filter(|folder| std::fs::canonicalize(folder).ok().as_ref() != Some(&self.folder))
+    }
+
+    fn causes(&self, component: &Component, container: &Container) -> Vec<String> {
+        let mut causes = component.causes(container);
+        if let Some(left) = self.left_folder(container) {
+            causes.push(format!("folder: {left} -> {}", self.folder.display()));
+        }
+        causes
+    }
+}
+
+impl Component {
+    /// Why a container is not what it should be.
+    fn causes(&self, container: &Container) -> Vec<String> {
+        let mut causes = Vec::new();
+        if container.image != self.image {
+            causes.push(format!("image: {} -> {}", container.image, self.image));
+        } else if self.image_id.as_ref().is_some_and(|id| *id != container.image_id) {
+            causes.push(format!("image: another build of {}", self.image));
+        }
+        if container.config_hash == self.hash {
+            return causes;
+        }
+        let now: BTreeMap<&str, &str> =
+            container.environment.iter().filter_map(|entry| entry.split_once('=')).collect();
+        for (name, value) in &self.environment {
+            match now.get(name.as_str()) {
+                // Values may be secret; names are not.
+                Some(old) if old != value => causes.push(format!("environment: {name} changed")),
+                None => causes.push(format!("environment: {name} added")),
+                _ => {}
+            }
+        }
+        if causes.is_empty() {
+            causes.push("its part of docker-compose.yml changed".to_owned());
+        }
+        causes
+    }
+}
+
+impl Session<'_> {
+    /// What `up` would do; changes nothing.
+    ///
+    /// # Errors
+    /// When engine or Compose cannot be reached.
+    pub(crate) async fn diff(&self, documents: &[Document]) -> Result<Plan> {
+        let (compose, engine) = (self.compose, &self.engine);
+        let mut wanted = self.wanted(documents).await?;
+        if let Some(service) = wanted.components.get_mut("service")
+            && service.image == BUNDLED_IMAGE
+        {
+            // The version's name may still mean an earlier build; `up` will move it.
+            let id = image::current(engine, &compose.memory()).await?;
+            service.image_id = Some(id.unwrap_or_else(|| "not loaded yet".to_owned()));
+        }
+        let containers = engine.containers(compose.project()).await?;
+        Ok(compose.plan_of(&wanted, &containers))
+    }
+
+    /// What each component should be, by the documents and Compose's own hashes of them.
+    pub(crate) async fn wanted(&self, documents: &[Document]) -> Result<Wanted> {
+        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        let hashes = self.cli.hashes(text, self.deadline).await?;
+        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let mut components = BTreeMap::new();
+        for (key, hash) in hashes {
+            let service = &value["services"][&key];
+            let component = service["labels"]["appforge.component"].as_str().unwrap_or(&key).to_owned();
+            let image = service["image"].as_str().unwrap_or_default().to_owned();
+            let environment = service["environment"].as_object().into_iter().flatten();
+            components.insert(
+                component,
+                Component {
+                    hash,
+                    image_id: self.engine.image_id(&image).await?,
+                    image,
+                    environment: environment
+                        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.replace("$$", "$"))))
+                        .collect(),
+                },
+            );
+        }
+        let folder =
+            std::fs::canonicalize(&self.compose.folder).unwrap_or_else(|_| self.compose.folder.clone());
+        Ok(Wanted { components, folder })
+    }
+}
+
+impl Compose {
+    /// What differs between the containers and what they should be.
+    pub(crate) fn plan_of(&self, wanted: &Wanted, containers: &[Container]) -> Plan {
+        let (mut plan, replicas) = (Plan::default(), self.stack.service.replicas);
+        for (name, component) in &wanted.components {
+            let there: Vec<&Container> =
+                containers.iter().filter(|container| container.component == *name).collect();
+            if there.is_empty() {
+                let causes = match (name.as_str(), replicas) {
+                    ("service", 2..) => vec![format!("{replicas} replicas")],
+                    _ => Vec::new(),
+                };
+                plan.push(Action::Create, name.clone(), causes);
+                continue;
+            }
+            let mut causes: Vec<String> = there
+                .iter()
+                .flat_map(|container| wanted.causes(component, container))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            causes.extend(
+                there
+                    .iter()
+                    .filter(|container| !container.is_up())
+                    .map(|container| format!("{} {}", container.name, container.complaint())),
+            );
+            if !causes.is_empty() {
+                plan.push(Action::Restart, name.clone(), causes);
+            }
+            let running = replicas_of(containers).count();
+            if name == "service" && u32::try_from(running).is_ok_and(|running| running != replicas) {
+                plan.push(Action::Change, name.clone(), vec![format!("replicas: {running} -> {replicas}")]);
+            }
+        }
+        let gone: BTreeSet<&str> = containers
+            .iter()
+            .map(|container| container.component.as_str())
+            .filter(|component| !wanted.components.contains_key(*component))
+            .collect();
+        for component in gone {
+            plan.push(Action::Remove, component, vec!["no longer in the stack".to_owned()]);
+        }
+        plan
+    }
+}

@@ -1,0 +1,95 @@
+//! Checks a configuration with the gateway's own program before it replaces one that works.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::error::{ExitStatus, Failure};
+use crate::render::Document;
+use crate::stack::yaml;
+use crate::targets::compose::observe::{Container, State};
+use crate::targets::compose::plan::changes::Wanted;
+use crate::targets::compose::plan::trial::{GATEWAY_CHECK, Outcome, Trial};
+use crate::targets::compose::session::Session;
+
+/// The program of the gateway, as `docker-compose.yml` starts it.
+const PROGRAM: &str = "haproxy";
+/// Where it reads its configuration, as `docker-compose.yml` mounts it.
+const FILE: &str = "usr/local/etc/haproxy/haproxy.cfg";
+/// How long the check may take.
+const CHECK: Duration = Duration::from_secs(30);
+/// How many of its lines an error shows at most.
+const LINES: usize = 8;
+
+impl Session<'_> {
+    /// Refuses a configuration that the gateway would not start with. Runs only when `up` will create or replace the gateway.
+    ///
+    /// # Errors
+    /// Exit 3 with the lines of HAProxy when it refuses; exit 1 when the image has no HAProxy.
+    pub(crate) async fn check_gateway(
+        &self,
+        wanted: &Wanted,
+        containers: &[Container],
+        documents: &[Document],
+    ) -> Result<()> {
+        let old = containers.iter().find(|container| container.component == "gateway");
+        let (Some(image), Some(text)) = (wanted.image("gateway"), configuration(documents)) else {
+            return Ok(());
+        };
+        if old.is_some_and(|old| wanted.is_current(old)) {
+            return Ok(());
+        }
+        let trial = Trial {
+            name: self.compose.trial_name(GATEWAY_CHECK),
+            image,
+            entrypoint: None,
+            arguments: [PROGRAM, "-c", "-f", &format!("/{FILE}")].map(str::to_owned).to_vec(),
+            environment: Vec::new(),
+            user: 99,
+            network: "none",
+            files: archive(text)?,
+            limit: CHECK,
+        };
+        let refusal = match trial.run(&self.engine).await.context("while checking haproxy.cfg")? {
+            Outcome::Ended(Some(0), _) => None,
+            Outcome::Ended(_, said) => Some(said),
+            Outcome::Late => bail!("`{PROGRAM} -c` did not end within 30s"),
+            Outcome::NotStarted(error) => {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!("the image `{image}` cannot run `{PROGRAM}`"),
+                )
+                .hint("`compose.gateway_image` takes an image of HAProxy 2.6 or later; nothing was changed")
+                .caused_by(error)
+                .into());
+            }
+        };
+        let Some(said) = refusal else { return Ok(()) };
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).take(LINES);
+        let runs = old.is_some_and(|old| old.state == State::Healthy);
+        let stays = if runs { "; the running gateway keeps its own" } else { "" };
+        let lines: String = lines.map(|line| format!("\n  | {line}")).collect();
+        let message = format!("the gateway refuses the new haproxy.cfg{stays}{lines}");
+        Err(Failure::new(ExitStatus::Config, message)
+            .hint("appforge render --target compose --out DIR writes the file; nothing was changed")
+            .into())
+    }
+}
+
+/// The configuration, when the gateway of the documents is HAProxy. A template of the user may start something else.
+fn configuration(documents: &[Document]) -> Option<&str> {
+    let text = |path: &str| Some(documents.iter().find(|document| document.path == path)?.text.as_str());
+    let compose = yaml::parse(text("docker-compose.yml")?).ok()?.to_json();
+    let command = compose.pointer("/services/gateway/command/0")?;
+    if command == PROGRAM { text("haproxy.cfg") } else { None }
+}
+
+/// The configuration as the engine takes files: at its place below the root.
+fn archive(text: &str) -> Result<tar::Builder<Vec<u8>>> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(u64::try_from(text.len())?);
+    header.set_mode(0o644);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, FILE, text.as_bytes())?;
+    Ok(archive)
+}

@@ -1,0 +1,162 @@
+//! What can be known before Compose starts: each obstacle as a clear error, instead of a stack that is half there.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use anyhow::Result;
+
+use crate::error::{ExitStatus, Failure};
+use crate::render::Document;
+use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
+use crate::stack::yaml;
+use crate::targets::compose::apply::image;
+use crate::targets::compose::observe::{Container, Engine};
+use crate::targets::compose::session::Compose;
+use crate::targets::compose::session::Session;
+use crate::targets::port::taken;
+
+/// Where published stores listen, on 127.0.0.1.
+const MONGODB_PORT: u16 = 27017;
+const REDIS_PORT: u16 = 6379;
+
+impl Compose {
+    /// The ports that the stack publishes: the component, the address, and where the file has it.
+    pub(crate) fn published(&self) -> Vec<(&'static str, SocketAddr, &'static str)> {
+        let compose = &self.stack.compose;
+        let mut ports =
+            vec![("gateway", SocketAddr::new(compose.bind, self.stack.service.port), "service.port")];
+        if compose.publish_stores {
+            let stores = [("mongodb", MONGODB_PORT), ("redis", REDIS_PORT)];
+            let managed = self.stores();
+            ports.extend(stores.into_iter().filter(|(store, _)| managed.contains(store)).map(
+                |(store, port)| {
+                    (store, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "compose.publish_stores")
+                },
+            ));
+        }
+        ports
+    }
+
+    /// A published port is free, or ours already.
+    pub(crate) fn check_port(
+        &self,
+        engine: &Engine,
+        containers: &[Container],
+        (component, address, path): (&str, SocketAddr, &str),
+    ) -> Result<()> {
+        let ours = containers.iter().any(|container| container.component == component && container.is_up());
+        if ours || !engine.is_local() {
+            return Ok(());
+        }
+        let port = address.port();
+        match TcpListener::bind(address) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
+                    .hint("`ip address` lists its addresses; change `compose.bind`")
+                    .into())
+            }
+            // A port below 1024 is not ours to open, but the engine's.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// No other network has the addresses of the edge network, and a running stack keeps its own: Compose would stop the gateway
+    /// and then fail to replace a network that is in use.
+    pub(crate) async fn check_subnet(&self, engine: &Engine, containers: &[Container]) -> Result<()> {
+        let own = format!("{}_edge", self.project());
+        let wanted = subnet(&self.stack);
+        for (name, other) in engine.subnets().await? {
+            if name == own && other != wanted && containers.iter().any(Container::is_up) {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!(
+                        "the running stack has the addresses {other}, and `compose.subnet` asks for {wanted}"
+                    ),
+                )
+                .hint("appforge down --target compose && appforge up --target compose   # keeps the data")
+                .into());
+            }
+            if name != own && overlap(&wanted, &other) {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!("the addresses {wanted} of the edge network are in use by the Docker network `{name}` ({other})"),
+                )
+                .hint("set `compose.subnet` to a free network, such as 10.250.0.0/22")
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// Every image is in the engine: the service's own is made, others are pulled.
+    pub(crate) async fn provide_images(&self, documents: &[Document]) -> Result<()> {
+        let engine = &self.engine;
+        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        for (service, reference) in images(text) {
+            if reference == BUNDLED_IMAGE {
+                let loaded = image::ensure(engine, Some(&self.compose.memory())).await?;
+                if loaded.fresh {
+                    (self.say)(&format!("loaded the service image {}", loaded.reference));
+                }
+            } else if engine.image_id(&reference).await?.is_none() {
+                (self.say)(&format!("pulling {reference}"));
+                self.cli.pull(text, &service, self.deadline, self.say).await.map_err(|error| {
+                    Failure::new(
+                        crate::error::status_of(&error),
+                        format!("the image `{reference}` is not on this machine and cannot be pulled"),
+                    )
+                    .hint(format!("docker pull {reference}"))
+                    .hint("without a network: `docker save` it where it is, `docker load` it here")
+                    .caused_by(error)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The images that the compose file names, by service, each once.
+fn images(text: &str) -> Vec<(String, String)> {
+    let value = yaml::parse(text).ok().map(|node| node.to_json());
+    let mut seen = BTreeSet::new();
+    let services = value.as_ref().and_then(|value| value.get("services")?.as_object());
+    services
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, service)| Some((name.clone(), service.get("image")?.as_str()?.to_owned())))
+        .filter(|(_, image)| seen.insert(image.clone()))
+        .collect()
+}
+
+/// Whether two IPv4 networks share an address.
+fn overlap(one: &str, other: &str) -> bool {
+    let range = |network: &str| {
+        let (address, length) = network.split_once('/')?;
+        let hosts = u32::MAX.checked_shr(length.parse().ok()?).unwrap_or(0);
+        let first = address.parse::<Ipv4Addr>().ok()?.to_bits() & !hosts;
+        Some((first, first | hosts))
+    };
+    match (range(one), range(other)) {
+        (Some((a, b)), Some((c, d))) => a <= d && c <= b,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_overlap_when_one_address_is_in_both() {
+        assert!(overlap("10.200.4.0/22", "10.0.0.0/8"));
+        assert!(overlap("10.200.4.0/22", "10.200.7.0/24"));
+        assert!(!overlap("10.200.4.0/22", "10.200.8.0/24"));
+        assert!(!overlap("10.200.4.0/22", "fd00::/8"));
+        assert!(overlap("0.0.0.0/0", "10.200.8.0/24"));
+    }
+}

@@ -1,0 +1,19 @@
+//! Changes: what the documents want against what the cluster has, applied server-side; revisions, removal, ownership.
+
+pub(crate) mod carry_out;
+pub(crate) mod changes;
+pub(crate) mod compare;
+pub(crate) mod converge;
+pub(crate) mod documents;
+pub(crate) mod down;
+pub(crate) mod image;
+pub(crate) mod immutable;
+pub(crate) mod leftovers;
+pub(crate) mod mounted;
+pub(crate) mod own_secrets;
+pub(crate) mod owner;
+pub(crate) mod prepared;
+pub(crate) mod reach;
+pub(crate) mod revisions;
+pub(crate) mod secrets;
+pub(crate) mod transition;

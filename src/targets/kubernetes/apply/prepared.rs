@@ -1,0 +1,66 @@
+//! What `up` knows before its first change: what the cluster has, what it should have, and what differs.
+
+use anyhow::{Context, Result};
+
+use crate::targets::kubernetes::apply::changes::{Changes, ObjectChange};
+use crate::targets::kubernetes::apply::documents::is_service;
+use crate::targets::kubernetes::apply::mounted;
+use crate::targets::kubernetes::apply::secrets::Credentials;
+use crate::targets::kubernetes::client::Object;
+use crate::targets::kubernetes::observe::Inventory;
+use crate::targets::kubernetes::scale::replicas::Handover;
+use crate::targets::plan::Action;
+
+/// What the cluster has, and what it should have.
+pub(crate) struct Wanted {
+    /// What the cluster has.
+    pub(crate) inventory: Inventory,
+    /// The secrets of the stack.
+    pub(crate) credentials: Credentials,
+    /// What the bundled image is called, when the stack has that.
+    pub(crate) image: Option<String>,
+    /// In the order of application.
+    pub(crate) objects: Vec<Object>,
+    /// The Deployment that runs names `NAME-app` itself, with the content that it should have.
+    pub(crate) alike: bool,
+}
+
+/// All that is known before the first change.
+pub(crate) struct Prepared {
+    /// What is applied and removed.
+    pub(crate) changes: Changes,
+    /// Who sets the number of replicas from now on.
+    pub(crate) handover: Handover,
+    /// What the user should know before it begins.
+    pub(crate) notes: Vec<String>,
+    /// The network policy of the service changes while replicas run: until the old ones are gone, this one is added.
+    pub(crate) beside: Option<Object>,
+}
+
+impl Prepared {
+    /// The Deployment of the service, as it will be sent.
+    pub(crate) fn deployment(&self, name: &str) -> Result<&Object> {
+        let mut objects = self.changes.changes.iter().map(|change| &change.object);
+        objects.find(|object| is_service(object, name)).context("the stack has no Deployment")
+    }
+
+    /// The immutable Secret with the content of this digest.
+    pub(crate) fn copy(&self, service: &str, digest: &str) -> Result<&Object> {
+        let name = mounted::copy_name(service, digest);
+        let mut objects = self.changes.changes.iter().map(|change| &change.object);
+        objects
+            .find(|object| object.kind.name() == "Secret" && object.name == name)
+            .context("the service's Secret has a copy")
+    }
+
+    /// The stores that are made beside a service that is there already.
+    pub(crate) fn new_stores(&self, service: &str) -> Vec<&Object> {
+        let changes = &self.changes.changes;
+        let created = |change: &&ObjectChange| change.action == Some(Action::Create);
+        if changes.iter().any(|change| is_service(&change.object, service) && created(&change)) {
+            return Vec::new();
+        }
+        let sets = changes.iter().filter(created).map(|change| &change.object);
+        sets.filter(|object| object.kind.name() == "StatefulSet").collect()
+    }
+}

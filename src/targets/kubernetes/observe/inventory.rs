@@ -1,0 +1,109 @@
+//! What the cluster has of a stack before anything is changed: its namespace and its own objects, one list a kind.
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::kubernetes::client::{
+    AT_ONCE, Cluster, Doing, Kind, Object, STACK_LABEL, api, is_forbidden, list_kind, received,
+};
+
+/// What the cluster has of a stack.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    /// The namespace.
+    pub(crate) namespace: NamespaceState,
+    /// The stack's own objects, by label.
+    pub(crate) objects: Vec<Object>,
+    /// Kinds that we may not list, with the server's refusal.
+    hidden: Vec<(Kind, anyhow::Error)>,
+}
+
+/// The state of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamespaceState {
+    /// Not there.
+    Missing,
+    /// Made by us.
+    Ours,
+    /// Made by another user; it is used and left as it is.
+    Foreign,
+    /// There may be one, but we may not look; taken to be another user's.
+    Hidden,
+}
+
+impl Inventory {
+    /// Looks. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
+    pub(crate) async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
+        let (namespace, own) = namespace(cluster, stack).await?;
+        if namespace == NamespaceState::Missing {
+            return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
+        }
+        let lists =
+            Kind::all().into_iter().filter(|kind| kind.name() != "Namespace").map(|kind| async move {
+                match list_kind(cluster, &kind, stack).await {
+                    Err(error) if is_forbidden(&error) => Ok(Err((kind, error))),
+                    other => other.map(Ok),
+                }
+            });
+        let lists: Vec<Result<Vec<Object>, (Kind, anyhow::Error)>> =
+            futures_util::stream::iter(lists).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let (mut objects, mut hidden) = (Vec::from_iter(own), Vec::new());
+        for list in lists {
+            match list {
+                Ok(list) => objects.extend(list),
+                Err(refusal) => hidden.push(refusal),
+            }
+        }
+        Ok(Self { namespace, objects, hidden })
+    }
+
+    /// Makes sure that these kinds could be listed.
+    ///
+    /// # Errors
+    /// The server's refusal to list one of them.
+    pub(crate) fn require<'a>(&mut self, kinds: impl Iterator<Item = &'a Kind>) -> Result<()> {
+        for kind in kinds {
+            if let Some(at) = self.hidden.iter().position(|(hidden, _)| hidden == kind) {
+                return Err(self.hidden.swap_remove(at).1);
+            }
+        }
+        Ok(())
+    }
+
+    /// One object.
+    pub(crate) fn find(&self, kind: &Kind, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.kind == *kind && object.name == name)
+    }
+
+    /// One object, by the name of its kind.
+    pub(crate) fn named(&self, kind: &str, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.kind.name() == kind && object.name == name)
+    }
+}
+
+/// The state of the namespace, and itself when it is ours.
+async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Option<Object>)> {
+    let name = cluster.namespace.as_str();
+    let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
+    let api = api(cluster, &kind);
+    let found = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await;
+    let found = match found {
+        // A user of one namespace need not see the cluster's list of them.
+        Err(error) if is_forbidden(&error) => return Ok((NamespaceState::Hidden, None)),
+        other => other?,
+    };
+    let Some(found) = found else { return Ok((NamespaceState::Missing, None)) };
+    let namespace = received(&kind, found)?;
+    if namespace.is_leaving() {
+        let context = &cluster.place.context;
+        return Err(Failure::new(ExitStatus::Failed, format!("the namespace `{name}` is being deleted"))
+            .hint(format!("kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"))
+            .hint("then the same command again; or set another `kubernetes.namespace`")
+            .into());
+    }
+    Ok(match namespace.label(STACK_LABEL) == Some(stack) {
+        true => (NamespaceState::Ours, Some(namespace)),
+        false => (NamespaceState::Foreign, None),
+    })
+}

@@ -1,0 +1,311 @@
+//! Keeps one process running: starts it, waits until it is ready, starts it again after a crash, stops it in order.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::{ExitStatus as ProcessStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use command_fds::{CommandFdExt, FdMapping};
+use futures_util::future::join_all;
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ExitStatus, Failure};
+use crate::targets::local::guard;
+use crate::targets::local::leftovers::{MARK, Process, Record};
+use crate::targets::local::parent_death::{SELF, inherited};
+use crate::targets::local::supervisor::components::View;
+use crate::targets::local::supervisor::data::DataFolder;
+use crate::targets::local::supervisor::output::Log;
+use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::status::ComponentState;
+
+/// The pause before a crashed process is started again: it doubles from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A process that was ready as long as this starts again with the first pause.
+const STEADY: Duration = Duration::from_secs(10);
+/// Ended this often before it was ready: it will not become ready.
+const MOST_ENDS: u32 = 3;
+/// How long the last output of a process that ended may take to arrive.
+const TRAILING_OUTPUT: Duration = Duration::from_millis(200);
+/// How long the guard of a program may take to end all that the program started.
+const ALL_GONE: Duration = Duration::from_secs(5);
+
+/// How to run a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// The name of the component.
+    pub(crate) name: String,
+    /// The program and its arguments.
+    pub(crate) program: Vec<String>,
+    /// Its environment, beyond the little that every child sees.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
+    /// connections, these wait.
+    pub(crate) sockets: Vec<(&'static str, Arc<TcpListener>)>,
+    /// The folder of its data, and the flag that names it: one process uses it at a time.
+    pub(super) data: Option<(&'static str, Arc<DataFolder>)>,
+    /// How to know that it is ready.
+    pub(crate) probe: Probe,
+    /// How long it may take to end after SIGTERM.
+    pub(crate) grace: Duration,
+}
+
+impl Recipe {
+    /// A program of another maker may start others and end before them.
+    fn is_guarded(&self) -> bool {
+        self.program.first().is_some_and(|program| program != SELF)
+    }
+}
+
+/// A process that is kept running until [`ManagedProcess::stop`]. Dropped without it, the process is killed.
+#[derive(Debug)]
+pub(crate) struct ManagedProcess {
+    recipe: Recipe,
+    view: watch::Receiver<View>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// The record of processes, shared by all processes.
+pub(crate) type SharedRecord = Arc<Mutex<Record>>;
+
+impl ManagedProcess {
+    /// Starts keeping the process of `recipe`.
+    pub(crate) fn start(recipe: Recipe, log: Log, record: SharedRecord) -> Self {
+        let (sender, view) = watch::channel(View::default());
+        let stop = CancellationToken::new();
+        let task =
+            Task { recipe: recipe.clone(), log, record, view: sender, stop: stop.clone(), failures: 0 };
+        Self { recipe, view, stop, task: tokio::spawn(task.run()) }
+    }
+
+    /// How it is run.
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// What it does now.
+    pub(crate) fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends again and again, or `limit` passes (exit 9).
+    pub(crate) async fn ready(&self, limit: Duration) -> Result<()> {
+        let name = &self.recipe.name;
+        let hint = format!("appforge logs {name}");
+        let mut view = self.view.clone();
+        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= MOST_ENDS);
+        let view = match timeout(limit, wait).await {
+            Err(_) => {
+                let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
+                return Err(Failure::new(ExitStatus::TimedOut, message).hint(hint).into());
+            }
+            Ok(view) => view.with_context(|| format!("`{name}` is no longer supervised"))?.clone(),
+        };
+        if view.state == ComponentState::Ready {
+            return Ok(());
+        }
+        let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
+        let message = format!("`{name}` does not stay up: {trouble}");
+        let mut failure = Failure::new(ExitStatus::Failed, message).hint(hint);
+        if !view.last_lines.is_empty() {
+            failure = failure.caused_by(anyhow!("`{name}` printed:\n  {}", view.last_lines.join("\n  ")));
+        }
+        Err(failure.into())
+    }
+
+    /// Ends the process in order: SIGTERM, then after its grace SIGKILL, to its whole group.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        // A task that panicked has dropped its child, which kills it.
+        let _ = self.task.await;
+    }
+}
+
+struct Task {
+    recipe: Recipe,
+    log: Log,
+    record: SharedRecord,
+    view: watch::Sender<View>,
+    stop: CancellationToken,
+    /// Ends since it was last steady.
+    failures: u32,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let trouble = match self.spawn().await {
+                Err(error) => format!("{error:#}"),
+                Ok(child) => match self.watch(child).await {
+                    Some(trouble) => trouble,
+                    None => break,
+                },
+            };
+            self.log.line(format!("appforge: `{}` {trouble}", self.recipe.name).as_bytes());
+            self.view.send_modify(|view| {
+                view.state = ComponentState::Crashed;
+                view.pid = None;
+                view.restarts += 1;
+                view.trouble = Some(trouble);
+                view.last_lines = self.log.last_lines();
+            });
+            let pause = BACKOFF.0.saturating_mul(1 << self.failures.min(16)).min(BACKOFF.1);
+            self.failures += 1;
+            // Cancelled means stopped, which the loop sees.
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+        self.recorded(None);
+        self.view.send_modify(|view| {
+            view.state = ComponentState::Stopped;
+            view.pid = None;
+        });
+    }
+
+    /// Waits for the end of one process; how it ended by itself, or `None` when it was stopped.
+    async fn watch(&mut self, mut child: Child) -> Option<String> {
+        let pid = child.id();
+        let captures = self.capture(&mut child);
+        self.recorded(pid.and_then(Process::of));
+        self.view.send_modify(|view| {
+            view.state = ComponentState::Starting;
+            view.pid = pid;
+        });
+        let mut ready_at = None;
+        let probe = self.recipe.probe.until_ready();
+        tokio::pin!(probe);
+        let ended = loop {
+            tokio::select! {
+                ended = child.wait() => break ended,
+                () = self.stop.cancelled() => {
+                    self.end(child).await;
+                    return None;
+                }
+                version = &mut probe, if ready_at.is_none() => {
+                    ready_at = Some(Instant::now());
+                    self.view.send_modify(|view| {
+                        view.state = ComponentState::Ready;
+                        view.version = Some(version);
+                        view.trouble = None;
+                    });
+                }
+            }
+        };
+        kill_group(pid, Signal::KILL);
+        // What it printed last may still be on its way; a process that left the group can keep the stream open.
+        let _ = timeout(TRAILING_OUTPUT, captures).await;
+        if ready_at.is_some_and(|since: Instant| since.elapsed() > STEADY) {
+            self.failures = 0;
+        }
+        Some(match ended {
+            Ok(status) => outcome(status, self.recipe.is_guarded()),
+            Err(error) => format!("was lost: {error}"),
+        })
+    }
+
+    async fn end(&self, mut child: Child) {
+        let pid = child.id();
+        self.view.send_modify(|view| view.state = ComponentState::Stopping);
+        kill_group(pid, Signal::TERM);
+        if timeout(self.recipe.grace, child.wait()).await.is_err() {
+            self.log.line(b"appforge: did not end in time and is killed");
+            if self.recipe.is_guarded() {
+                signal_process(pid, guard::END_ALL);
+                // What is left after that is killed below.
+                let _ = timeout(ALL_GONE, child.wait()).await;
+            }
+        }
+        kill_group(pid, Signal::KILL);
+        // `kill` also reaps; a child that is gone already is what we want.
+        let _ = child.kill().await;
+    }
+
+    async fn spawn(&self) -> Result<Child> {
+        let recipe = &self.recipe;
+        let mut command = Command::new(SELF);
+        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string()]);
+        if recipe.is_guarded() {
+            command.args(["--guard", &recipe.grace.as_millis().to_string()]);
+        }
+        command.arg("--").args(&recipe.program).env_clear().envs(inherited()).envs(&recipe.environment);
+        command.env(MARK, self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let mut descriptors = Vec::new();
+        if !recipe.sockets.is_empty() {
+            let names: Vec<&str> = recipe.sockets.iter().map(|(name, _)| *name).collect();
+            command.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+            for (_, socket) in &recipe.sockets {
+                descriptors.push(OwnedFd::from(socket.try_clone()?));
+            }
+        }
+        if let Some((flag, data)) = &recipe.data {
+            descriptors.push(data.lock().await?.into());
+            command.arg(flag).arg(data.path()?);
+        }
+        let mappings = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+        command.fd_mappings(mappings.collect()).context("two files for one descriptor")?;
+        command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))
+    }
+
+    /// Writes what the child prints to the log, until its streams end.
+    fn capture(&self, child: &mut Child) -> impl Future<Output = ()> + use<> {
+        let stdout = child.stdout.take().map(|stdout| tokio::spawn(self.log.clone().capture(stdout)));
+        let stderr = child.stderr.take().map(|stderr| tokio::spawn(self.log.clone().capture(stderr)));
+        async {
+            join_all(stdout.into_iter().chain(stderr)).await;
+        }
+    }
+
+    fn recorded(&self, process: Option<Process>) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        // While a replica is replaced, two processes have its name; each takes away its own only.
+        match process {
+            Some(process) => {
+                drop(record.processes.insert(format!("{}.{}", self.recipe.name, process.pid), process))
+            }
+            None => record.processes.retain(|_, process| process.lives()),
+        }
+        if let Err(error) = record.save() {
+            // The record serves only the day after a crash of the supervisor, and children end with that anyway.
+            tracing::warn!(error = format!("{error:#}"), "the record of processes was not written");
+        }
+    }
+}
+
+fn kill_group(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // A group that is gone already is what we want.
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+fn signal_process(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        // A child that is gone already is what we want; until it is reaped its id is its own.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+fn outcome(status: ProcessStatus, guarded: bool) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) if guarded && code > guard::ENDED_BY_SIGNAL => {
+            format!("was ended by signal {}", code - guard::ENDED_BY_SIGNAL)
+        }
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".into(),
+    }
+}
