@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod commands;
 pub mod cost;
+mod document;
 pub mod error;
 pub mod files;
 pub mod load;

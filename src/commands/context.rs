@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::cli::{Global, TargetChoice};
+use crate::document::{Problem, report};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::stack::{self, Layer, Problem, Resolved, TargetKind};
+use crate::stack::{self, Layer, Resolved, TargetKind};
 use crate::{state_folder, trust};
 
 /// The name of the stack file.
@@ -112,15 +113,9 @@ impl Context {
         }
         layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
         resolve(&layers).map_err(|problems| {
-            let count = problems.len();
-            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            let noun = if count == 1 { "problem" } else { "problems" };
-            Failure::new(
-                ExitStatus::Config,
-                format!("the configuration has {count} {noun}{}", lines.concat()),
-            )
-            .hint("`appforge config schema` describes every key")
-            .into()
+            Failure::new(ExitStatus::Config, report("the configuration has", &problems))
+                .hint("`appforge config schema` describes every key")
+                .into()
         })
     }
 

@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::KUSTOMIZATION;
-use crate::stack::yaml;
 
 /// Fails when the document cannot be read, with the place.
 pub fn check(path: &str, text: &str) -> Result<()> {
     let problem = match path.rsplit('.').next() {
-        Some("yml" | "yaml" | KUSTOMIZATION) => yaml::parse(text)
-            .err()
-            .map(|error| format!("line {}, column {}: {}", error.line, error.column, error.message)),
+        Some("yml" | "yaml" | KUSTOMIZATION) => document::parse(text).err().map(|error| {
+            format!("line {}, column {}: {}", error.place.line, error.place.column, error.message)
+        }),
         Some("json") => serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()),
         Some("example") => text.lines().enumerate().find_map(|(index, line)| {
             let name = line.split_once('=').map(|(name, _)| name);

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::{Draft, quote};
+use crate::stack::TargetKind;
 use crate::stack::model::Patch;
-use crate::stack::{TargetKind, yaml};
 
 /// Applies the patches that are for `target`.
 pub fn apply(
@@ -34,8 +35,8 @@ pub fn apply(
                 .hint(format!("appforge render --eject {name}"))
                 .into());
         }
-        let node = yaml::parse(&draft.text).map_err(|error| {
-            wrong(format!("`{name}` cannot be read back: line {}: {}", error.line, error.message))
+        let node = document::parse(&draft.text).map_err(|error| {
+            wrong(format!("`{name}` cannot be read back: line {}: {}", error.place.line, error.message))
         })?;
         let mut value = node.to_json();
         for (index, operation) in operations.iter().enumerate() {

@@ -23,8 +23,8 @@ fn every_problem_of_a_file_is_shown_with_its_place_and_the_exit_code_is_3() {
     assert_eq!(
         run.stderr,
         "error: the configuration has 2 problems\n  \
-         appforge.yaml:2:3: service.prot: unknown key; did you mean `port`?\n  \
-         appforge.yaml:3:13: service.replicas: 10000 is not within 1 to 64\n\n\
+         appforge.yaml:2:3: service: unknown key `prot`; did you mean `port`?\n  \
+         appforge.yaml:3:13: service.replicas: must be between 1 and 64, got 10000\n\n\
          hint: `appforge config schema` describes every key\n"
     );
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));

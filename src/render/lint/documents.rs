@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use crate::document;
 use crate::render::Document;
 use crate::stack::values::{ByteSize, MilliCpu};
-use crate::stack::yaml;
 
 /// The objects of a rendering.
 pub(super) struct Objects(Vec<Value>);
@@ -12,7 +12,7 @@ pub(super) struct Objects(Vec<Value>);
 impl Objects {
     pub(super) fn read(documents: &[Document]) -> Self {
         let yaml = documents.iter().filter(|document| document.path.ends_with(".yaml"));
-        Self(yaml.filter_map(|document| Some(yaml::parse(&document.text).ok()?.to_json())).collect())
+        Self(yaml.filter_map(|document| Some(document::parse(&document.text).ok()?.to_json())).collect())
     }
 
     pub(super) fn find(&self, kind: &str, name: &str) -> Option<&Value> {

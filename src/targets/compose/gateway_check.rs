@@ -9,9 +9,9 @@ use super::engine::Engine;
 use super::observe::{Container, State};
 use super::plan::Wanted;
 use super::trial::{GATEWAY_CHECK, Outcome, Trial};
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::stack::yaml;
 
 /// The program of the gateway, as `docker-compose.yml` starts it.
 const PROGRAM: &str = "haproxy";
@@ -81,7 +81,7 @@ impl Compose {
 /// The configuration, when the gateway of the documents is HAProxy. A template of the user may start something else.
 fn configuration(documents: &[Document]) -> Option<&str> {
     let text = |path: &str| Some(documents.iter().find(|document| document.path == path)?.text.as_str());
-    let compose = yaml::parse(text("docker-compose.yml")?).ok()?.to_json();
+    let compose = document::parse(text("docker-compose.yml")?).ok()?.to_json();
     let command = compose.pointer("/services/gateway/command/0")?;
     if command == PROGRAM { text("haproxy.cfg") } else { None }
 }

@@ -12,9 +12,9 @@ use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, image};
+use crate::document;
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
-use crate::stack::yaml;
 use crate::targets::plan::{Action, Plan};
 
 /// How long Compose may take to hash the documents.
@@ -169,7 +169,7 @@ impl Compose {
         let file = documents.iter().find(|document| document.path == "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
         let hashes = cli.hashes(text, deadline).await?;
-        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let value = document::parse(text).map(|node| node.to_json()).unwrap_or_default();
         let mut components = BTreeMap::new();
         for (key, hash) in hashes {
             let service = &value["services"][&key];

@@ -10,10 +10,10 @@ use super::cli::Cli;
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, image};
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
-use crate::stack::yaml;
 use crate::targets::Say;
 use crate::targets::port::taken;
 
@@ -128,7 +128,7 @@ impl Compose {
 
 /// The images that the compose file names, by service, each once.
 fn images(text: &str) -> Vec<(String, String)> {
-    let value = yaml::parse(text).ok().map(|node| node.to_json());
+    let value = document::parse(text).ok().map(|node| node.to_json());
     let mut seen = BTreeSet::new();
     let services = value.as_ref().and_then(|value| value.get("services")?.as_object());
     services

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::announcer::Announcer;
 use super::client;
 use super::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
-use crate::stack::layers::nearest;
 use crate::targets::proxy::Proxies;
 
 /// The manager of the fields that we set.
