@@ -236,8 +236,9 @@ fn remembered_replicas_are_judged_as_the_flag_is() {
         for args in [&["up"][..], &["diff"], &["status"]] {
             let run = up.run(args);
             assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{replicas} {args:?}: {run:#?}");
-            let why =
-                format!("`.appforge/state.json`: service.replicas: must be between 1 and {limit}, got {replicas}\n");
+            let why = format!(
+                "`.appforge/state.json`: service.replicas: must be between 1 and {limit}, got {replicas}\n"
+            );
             assert!(run.stderr.contains(&why), "{run:#?}");
             assert!(run.stderr.ends_with("hint: appforge scale --replicas 1\n"), "{run:#?}");
         }
