@@ -8,6 +8,7 @@ mod document;
 pub mod error;
 pub mod files;
 pub mod load;
+mod markup;
 pub mod output;
 pub mod owner;
 pub mod prompt;

@@ -112,11 +112,7 @@ impl Context {
             layers.push(flag("--target", "target", target.as_str().into()));
         }
         layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
-        resolve(&layers).map_err(|problems| {
-            Failure::new(ExitStatus::Config, report("the configuration has", &problems))
-                .hint("`appforge config schema` describes every key")
-                .into()
-        })
+        resolve(&layers).map_err(|problems| invalid(&problems))
     }
 
     /// What `--target` named.
@@ -151,6 +147,13 @@ impl Context {
         })?;
         Ok(Layer::File { name, text })
     }
+}
+
+/// The failure of a configuration that has problems.
+pub(crate) fn invalid(problems: &[Problem]) -> anyhow::Error {
+    Failure::new(ExitStatus::Config, report("the configuration has", problems))
+        .hint("`appforge config schema` describes every key")
+        .into()
 }
 
 fn flag(flag: &str, path: &str, value: Value) -> Layer {

@@ -11,7 +11,7 @@ mod words;
 
 pub(crate) use deserializer::{Refusal, deserialize};
 pub(crate) use node::{Content, Node};
-pub(crate) use parser::{parse, parse_value};
+pub(crate) use parser::{Fault, parse, parse_value};
 pub(crate) use problem::report;
 pub use problem::{Origin, Problem};
 pub(crate) use reader::{Field, Mapping, Reader, join};

@@ -69,7 +69,9 @@ impl Resolved {
             _ => "service.replicas",
         };
         self.origins.insert(path.to_owned(), origin.clone());
-        let problems = violations(validate_running(&self.stack), &self.origins);
+        let mut problems = violations(validate_running(&self.stack), &self.origins);
+        // A most that was only raised to make room is not a second problem.
+        problems.retain(|problem| problem.origin == *origin);
         if problems.is_empty() { Ok(self) } else { Err(problems) }
     }
 }

@@ -113,6 +113,32 @@ fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
 }
 
 #[test]
+fn number_of_replicas_that_scale_set_names_scale_as_its_origin() {
+    let project = Project::with("service:\n  replicas: 2\n");
+    let remembers = |replicas: u32, configured: u32| {
+        let text =
+            format!(r#"{{"scaled": {{"local": {{"replicas": {replicas}, "configured": {configured}}}}}}}"#);
+        std::fs::create_dir_all(project.path().join(".appforge")).unwrap();
+        project.write(".appforge/state.json", &text);
+    };
+    let shown = || {
+        let shown = project.done(&["config", "show", "--origin"]).stdout;
+        let line = shown.lines().find(|line| line.starts_with("service.replicas")).unwrap().to_owned();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
+    remembers(5, 2);
+    assert_eq!(shown(), "5 appforge scale");
+    assert!(project.done(&["config", "show"]).stdout.contains("replicas: 5\n"));
+    // The file has changed since.
+    remembers(5, 3);
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
+    // The verbs that would use this number refuse it.
+    remembers(500, 2);
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
+}
+
+#[test]
 fn the_project_is_found_from_a_folder_within() {
     let project = Project::with("name: shop\n");
     std::fs::create_dir(project.path().join("deep")).unwrap();

@@ -175,4 +175,7 @@ fn scaled_number_has_its_origin_and_is_judged() {
     let refused = resolve(&[file("")]).unwrap().scaled(65, None, &flag).unwrap_err();
     let lines: Vec<String> = refused.iter().map(Problem::to_string).collect();
     assert_eq!(lines, ["--replicas: service.replicas: must be between 1 and 64, got 65"]);
+    let refused = resolved.scaled(2000, None, &flag).unwrap_err();
+    let lines: Vec<String> = refused.iter().map(Problem::to_string).collect();
+    assert_eq!(lines, ["--replicas: kubernetes.autoscaling.min: must be between 1 and 1000, got 2000"]);
 }

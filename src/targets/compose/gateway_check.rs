@@ -9,7 +9,6 @@ use super::engine::Engine;
 use super::observe::{Container, State};
 use super::plan::Wanted;
 use super::trial::{GATEWAY_CHECK, Outcome, Trial};
-use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 
@@ -80,10 +79,10 @@ impl Compose {
 
 /// The configuration, when the gateway of the documents is HAProxy. A template of the user may start something else.
 fn configuration(documents: &[Document]) -> Option<&str> {
-    let text = |path: &str| Some(documents.iter().find(|document| document.path == path)?.text.as_str());
-    let compose = document::parse(text("docker-compose.yml")?).ok()?.to_json();
+    let compose = Document::find(documents, "docker-compose.yml")?.value.as_ref()?;
+    let configuration = Document::find(documents, "haproxy.cfg")?;
     let command = compose.pointer("/services/gateway/command/0")?;
-    if command == PROGRAM { text("haproxy.cfg") } else { None }
+    (command == PROGRAM).then_some(&configuration.text)
 }
 
 /// The configuration as the engine takes files: at its place below the root.

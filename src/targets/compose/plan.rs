@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::cli::Cli;
@@ -12,7 +13,6 @@ use super::converge::replicas_of;
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, image};
-use crate::document;
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
 use crate::targets::plan::{Action, Plan};
@@ -166,10 +166,10 @@ impl Compose {
         documents: &[Document],
         deadline: Instant,
     ) -> Result<Wanted> {
-        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
         let hashes = cli.hashes(text, deadline).await?;
-        let value = document::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let value = file.and_then(|file| file.value.as_ref()).unwrap_or(&Value::Null);
         let mut components = BTreeMap::new();
         for (key, hash) in hashes {
             let service = &value["services"][&key];

@@ -10,7 +10,6 @@ use super::cli::Cli;
 use super::engine::Engine;
 use super::observe::Container;
 use super::{Compose, image};
-use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
@@ -101,9 +100,9 @@ impl Compose {
         deadline: Instant,
         say: Say<'_>,
     ) -> Result<()> {
-        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
-        for (service, reference) in images(text) {
+        for (service, reference) in file.map(images).unwrap_or_default() {
             if reference == BUNDLED_IMAGE {
                 let loaded = image::ensure(engine, Some(&self.memory())).await?;
                 if loaded.fresh {
@@ -127,10 +126,9 @@ impl Compose {
 }
 
 /// The images that the compose file names, by service, each once.
-fn images(text: &str) -> Vec<(String, String)> {
-    let value = document::parse(text).ok().map(|node| node.to_json());
+fn images(file: &Document) -> Vec<(String, String)> {
     let mut seen = BTreeSet::new();
-    let services = value.as_ref().and_then(|value| value.get("services")?.as_object());
+    let services = file.value.as_ref().and_then(|value| value.get("services")?.as_object());
     services
         .into_iter()
         .flatten()
