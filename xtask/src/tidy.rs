@@ -66,7 +66,12 @@ const CONTRACT_WHY: &str = "the contract with the service is in service/src/cont
 
 const RULES: &[Rule] = &[
     Rule { within: "src/document/", except: &[], words: IMPURE, why: "document is pure" },
-    Rule { within: "src/document/", except: &[], words: ABOVE_DOCUMENT, why: "document depends on nothing else" },
+    Rule {
+        within: "src/document/",
+        except: &[],
+        words: ABOVE_DOCUMENT,
+        why: "document depends on nothing else",
+    },
     Rule {
         within: "src/",
         except: &["src/document/"],

@@ -63,7 +63,7 @@ impl Compose {
             Store::Managed(password) => {
                 let acl = format!(
                     "user default on nopass -@all +ping +info\nuser {STORE_USER} on #{} ~* &* +@all\n",
-                    hex::encode(&Sha256::digest(password.reveal()))
+                    hex::encode(Sha256::digest(password.reveal()))
                 );
                 self.keep("redis_acl", &Secret::new(acl))?;
                 redis_url("redis:6379", password)

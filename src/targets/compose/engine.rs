@@ -271,7 +271,7 @@ fn context_host() -> Option<String> {
         .ok()
         .filter(|name| !name.is_empty())
         .or_else(|| read(folder.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned))?;
-    let file = hex::encode(&Sha256::digest(&chosen));
+    let file = hex::encode(Sha256::digest(&chosen));
     let meta = read(folder.join("contexts/meta").join(file).join("meta.json"))?;
     meta.pointer("/Endpoints/docker/Host")?.as_str().map(str::to_owned)
 }

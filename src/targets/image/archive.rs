@@ -160,7 +160,7 @@ pub fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8>> {
 
 /// `sha256:` and the digits, as OCI writes a digest.
 pub fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(&Sha256::digest(bytes)))
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> serde_json::Value {

@@ -211,7 +211,7 @@ pub fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) -> Resu
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let mut digits = hex::encode(&hash.finalize().into_bytes());
+    let mut digits = hex::encode(hash.finalize().into_bytes());
     digits.truncate(DIGITS);
     Ok(digits)
 }
