@@ -4,9 +4,11 @@
 pub mod cli;
 pub mod commands;
 pub mod cost;
+mod document;
 pub mod error;
 pub mod files;
 pub mod load;
+mod markup;
 pub mod output;
 pub mod owner;
 pub mod prompt;

@@ -1,6 +1,5 @@
 //! Secrets of a project: made once, kept in files that only their owner can read. Never shows one.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -80,11 +79,7 @@ impl Secrets {
 pub fn random() -> Result<Secret> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).context("the system gave no randomness")?;
-    let mut text = String::with_capacity(2 * BYTES);
-    for byte in bytes {
-        write!(text, "{byte:02x}")?;
-    }
-    Ok(Secret::new(text))
+    Ok(Secret::new(hex::encode(bytes)))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn elsewhere(folder: &Path) -> Option<PathBuf> {
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let states = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&digest[..8]);
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Some(canonical(&states).join("appforge").join(format!("{name}-{digest}")))
 }

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use crate::cli::ConfigVerb;
 use crate::commands::Context;
+use crate::document::Origin;
 use crate::error::ExitStatus;
 use crate::output::{Format, table};
-use crate::stack::Stack;
+use crate::stack::{Resolved, Stack};
+use crate::state::{Scaled, State};
 
 /// Runs `config`.
 pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
@@ -31,7 +33,7 @@ pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
 
 fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
     context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
-    let resolved = context.stack(&[])?;
+    let resolved = scaled(context, context.stack(&[])?);
     if !origin {
         let yaml = serde_yaml::to_string(&resolved.stack)?;
         context.out.data(&resolved.stack, || yaml)?;
@@ -48,6 +50,16 @@ fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
         table(&["path", "value", "origin"], rows.collect())
     })?;
     Ok(ExitStatus::Done)
+}
+
+/// With the number of replicas that `scale` set, if it is one that the verbs use.
+fn scaled(context: &Context, resolved: Resolved) -> Resolved {
+    let target = resolved.stack.target;
+    let folder = context.project.state_folder();
+    let state = folder.and_then(|folder| State::load(&folder, |notice| context.out.warn(notice)));
+    let scaled = state.and_then(|state| state.recall(target, &resolved.stack)).ok().flatten();
+    let with = |scaled: Scaled| resolved.clone().scaled(scaled.replicas, scaled.max, &Origin::Scaled).ok();
+    scaled.and_then(with).unwrap_or(resolved)
 }
 
 fn shown(value: &Value) -> String {

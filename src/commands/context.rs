@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::cli::{Global, TargetChoice};
+use crate::document::{Problem, report};
 use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
-use crate::stack::{self, Layer, Problem, Resolved, TargetKind};
+use crate::stack::{self, Layer, Resolved, TargetKind};
 use crate::{state_folder, trust};
 
 /// The name of the stack file.
@@ -111,17 +112,7 @@ impl Context {
             layers.push(flag("--target", "target", target.as_str().into()));
         }
         layers.extend(flags.iter().map(|(name, path, value)| flag(name, path, value.clone())));
-        resolve(&layers).map_err(|problems| {
-            let count = problems.len();
-            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            let noun = if count == 1 { "problem" } else { "problems" };
-            Failure::new(
-                ExitStatus::Config,
-                format!("the configuration has {count} {noun}{}", lines.concat()),
-            )
-            .hint("`appforge config schema` describes every key")
-            .into()
-        })
+        resolve(&layers).map_err(|problems| invalid(&problems))
     }
 
     /// What `--target` named.
@@ -156,6 +147,13 @@ impl Context {
         })?;
         Ok(Layer::File { name, text })
     }
+}
+
+/// The failure of a configuration that has problems.
+pub(crate) fn invalid(problems: &[Problem]) -> anyhow::Error {
+    Failure::new(ExitStatus::Config, report("the configuration has", problems))
+        .hint("`appforge config schema` describes every key")
+        .into()
 }
 
 fn flag(flag: &str, path: &str, value: Value) -> Layer {

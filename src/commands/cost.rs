@@ -16,6 +16,7 @@ use crate::cost::estimate::{self, Estimate};
 use crate::cost::money::{Currency, count};
 use crate::cost::view::{self, View};
 use crate::cost::{Capacity, Catalogue, Inputs, chart, explain, report};
+use crate::document::report;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::output::Format;
@@ -231,18 +232,8 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
         None => unread().caused_by(error).into(),
     })?;
     let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("there is no such file")))?;
-    Catalogue::parse(&text).map_err(|problems| {
-        let noun = if problems.len() == 1 { "problem" } else { "problems" };
-        let mut message = format!("the catalogue has {} {noun}", problems.len());
-        for problem in problems {
-            let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
-            message.push_str(&format!(
-                "\n  {name}:{}:{}: {path}{}",
-                problem.line, problem.column, problem.message
-            ));
-        }
-        Failure::new(ExitStatus::Config, message).into()
-    })
+    Catalogue::parse(&name, &text)
+        .map_err(|problems| Failure::new(ExitStatus::Config, report("the catalogue has", &problems)).into())
 }
 
 fn capacity(context: &Context) -> Result<Capacity> {

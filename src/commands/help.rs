@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use crate::cli::help;
 use crate::commands::Context;
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
-use crate::stack::layers::nearest;
 
 /// Prints help about a verb, the common options, or all verbs.
 pub fn help(context: &Context, topic: &[String]) -> Result<ExitStatus> {

@@ -166,7 +166,7 @@ fn check(name: &str, text: &str) -> Result<()> {
     for (path, uri, line) in
         [("mongodb", "mongodb.uri", "mongodb://later"), ("redis", "redis.url", "redis://later")]
     {
-        let external = crate::stack::yaml::parse(text)
+        let external = crate::document::parse(text)
             .is_ok_and(|node| node.to_json()[path]["mode"].as_str() == Some("external"));
         if external {
             layers.push(Layer::Flag { flag: "init".into(), path: uri.into(), value: line.into() });
@@ -202,7 +202,7 @@ mod tests {
     fn an_answer_that_the_file_could_not_have_is_asked_again() {
         assert_eq!(fits(&[("service.replicas", json!(3))]), Ok(()));
         let refused = fits(&[("service.replicas", json!(0))]).unwrap_err();
-        assert!(refused.starts_with("0 is not within 1 to "), "{refused}");
+        assert!(refused.ends_with(" and 64, got 0"), "{refused}");
         fits(&[("service.port", json!(0))]).unwrap_err();
         fits(&[("rate_limit.requests", json!(0)), ("rate_limit.window", json!("15m"))]).unwrap_err();
         fits(&[("kubernetes.autoscaling", json!({"min": 5, "max": 3, "cpu": 70, "memory": 80}))])

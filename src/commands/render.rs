@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::cli::render::RenderArgs;
 use crate::commands::Context;
+use crate::document::{nearest, report};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::load::k6;
 use crate::output::Format;
 use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
-use crate::stack::layers::nearest;
 use crate::stack::{Stack, TargetKind};
 use crate::state::State;
 use crate::trust;
@@ -70,9 +70,7 @@ pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
-    let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
-    let plural = if errors.len() == 1 { "" } else { "s" };
-    let message = format!("the stack cannot work as it is: {} problem{plural}{lines}", errors.len());
+    let message = report("the stack cannot work as it is:", &errors);
     Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was done").into())
 }
 

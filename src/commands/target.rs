@@ -3,7 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 
+use crate::commands::context::invalid;
 use crate::commands::{Context, own_templates};
+use crate::document::Origin;
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;
 use crate::stack::model::OnRedisFailure;
@@ -70,8 +72,8 @@ fn settled(context: &Context, mut resolved: Resolved, replicas: Option<u32>, fla
     let remembered = state.recall(target, &resolved.stack);
     let (remembered, replicas) = match replicas {
         Some(replicas) => {
-            // The flag is judged as a value of the file would be.
-            context.quietly().stack(&[(flag, "service.replicas", replicas.into())])?;
+            let origin = Origin::Flag(flag.to_owned());
+            resolved.clone().scaled(replicas, None, &origin).map_err(|problems| invalid(&problems))?;
             // A remembered number that cannot be is about to be replaced.
             (remembered.unwrap_or_default(), replicas)
         }

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::cost::money::{Currency, Range};
 use crate::cost::reader;
+use crate::document::Problem;
 use crate::stack::TargetKind;
 use crate::stack::values::{ByteSize, MilliCpu};
 
@@ -15,19 +16,6 @@ pub const DEFAULT: &str = include_str!("catalogue.yaml");
 
 /// Prices older than this many days are called old.
 pub const STALE_DAYS: i64 = 90;
-
-/// Something wrong in a catalogue, with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The line, 1-based.
-    pub line: usize,
-    /// The column, 1-based.
-    pub column: usize,
-    /// The path of the value, such as `tiers[0].items[1].low`.
-    pub path: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
 
 /// Tiers, from small to large, and what else is on offer.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,12 +207,16 @@ pub struct Alternative {
 impl Catalogue {
     /// The embedded catalogue.
     pub fn builtin() -> Self {
-        reader::read(DEFAULT, None).unwrap_or_else(|_| unreachable!("a test reads the embedded catalogue"))
+        reader::read("catalogue.yaml", DEFAULT, None)
+            .unwrap_or_else(|_| unreachable!("a test reads the embedded catalogue"))
     }
 
     /// Reads a catalogue of the user's own; with `extends: default` it changes the embedded one.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        reader::read(text, Some(&Self::builtin()))
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        reader::read(file, text, Some(&Self::builtin()))
     }
 
     /// The tier with this name, and its place.
@@ -246,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_embedded_catalogue_is_valid_and_every_price_says_where_it_comes_from() {
-        let catalogue = reader::read(DEFAULT, None).expect("valid");
+        let catalogue = reader::read("catalogue.yaml", DEFAULT, None).expect("valid");
         assert_eq!(
             catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(),
             ["development", "production", "scale"]

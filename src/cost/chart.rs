@@ -10,6 +10,7 @@ use crate::cost::catalogue::Catalogue;
 use crate::cost::estimate::estimate;
 use crate::cost::model::Inputs;
 use crate::cost::money::{Currency, Range};
+use crate::markup::escape;
 
 /// The first number of users.
 pub const FROM: u64 = 100;
@@ -247,10 +248,6 @@ pub fn svg(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<D
         ))
     ));
     svg
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

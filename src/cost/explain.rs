@@ -8,7 +8,7 @@ use crate::cost::model::{self, Inputs};
 use crate::cost::money::{count, grouped, plain};
 use crate::cost::remarks::{extrapolation, plural};
 use crate::cost::report::short;
-use crate::stack::layers::nearest;
+use crate::document::nearest;
 use crate::stack::values::ByteSize;
 
 /// One step: what is found, and how.

@@ -198,10 +198,10 @@ impl FromStr for Threshold {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!(
-                "{what}; a threshold is such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100` or `p99{{items}}<1s`"
+                "{what}; expected a threshold such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100` or `p99{{items}}<1s`"
             )
         };
-        let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no `<` or `>`"))?;
+        let at = text.find(['<', '>']).ok_or_else(|| wrong("missing `<` or `>`"))?;
         let (left, right) = text.split_at(at);
         let (comparison, right) = match (right.strip_prefix("<="), right.strip_prefix(">=")) {
             (Some(right), _) => (Comparison::AtMost, right),
@@ -211,15 +211,15 @@ impl FromStr for Threshold {
         };
         let (name, step) = match left.split_once('{') {
             Some((name, rest)) => {
-                let step = rest.trim().strip_suffix('}').ok_or_else(|| wrong("a `{` is not closed"))?;
+                let step = rest.trim().strip_suffix('}').ok_or_else(|| wrong("unclosed `{`"))?;
                 (name, Some(step.trim().to_owned()))
             }
             None => (left, None),
         };
-        let metric = Metric::parse(name.trim())
-            .ok_or_else(|| wrong(&format!("`{}` is nothing that is measured", name.trim())))?;
+        let metric =
+            Metric::parse(name.trim()).ok_or_else(|| wrong(&format!("unknown metric `{}`", name.trim())))?;
         let limit = limit(metric.unit(), right.trim())
-            .ok_or_else(|| wrong(&format!("`{}` is no value to compare with", right.trim())))?;
+            .ok_or_else(|| wrong(&format!("invalid value `{}`", right.trim())))?;
         Ok(Self { metric, step, comparison, limit, text: text.trim().to_owned() })
     }
 }

@@ -1,4 +1,4 @@
-//! A scenario from a YAML file: strict, every problem with its line and column, all of them at once. Pure.
+//! A scenario from a YAML file. Pure.
 //!
 //! ```yaml
 //! name: shop
@@ -12,8 +12,7 @@
 //! thresholds: ["p95<300ms", "p99{create}<1s"]
 //! ```
 
-use std::fmt::Display;
-use std::str::FromStr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use appforge_service::contract;
@@ -22,354 +21,295 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::document::{Content, Field, Mapping, Node, Problem, Reader};
 use crate::load::scenario::{Check, Condition, MAX_STEPS, MAX_USERS, Model, Scenario, Step};
 use crate::load::schedule::{Schedule, Stage};
 use crate::load::thresholds::Threshold;
-use crate::stack::layers::nearest;
 use crate::stack::values::Span;
-use crate::stack::yaml::{self, Content, Node};
 
 /// Longest stage: a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
+const USERS: RangeInclusive<u64> = 0..=MAX_USERS as u64;
+const ROOT: [&str; 6] = ["name", "think_time", "connections", "stages", "steps", "thresholds"];
+const STEP: [&str; 8] = ["name", "weight", "method", "path", "headers", "body", "expect", "checks"];
+const CHECK: [&str; 4] = ["status", "body_contains", "header", "within"];
+const METHODS: [(&str, &Method); 7] = [
+    ("GET", &Method::GET),
+    ("HEAD", &Method::HEAD),
+    ("POST", &Method::POST),
+    ("PUT", &Method::PUT),
+    ("PATCH", &Method::PATCH),
+    ("DELETE", &Method::DELETE),
+    ("OPTIONS", &Method::OPTIONS),
+];
 
 /// What the file leaves open.
-pub struct Defaults<'a> {
+pub(crate) struct Defaults<'a> {
     /// The name of the scenario.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// How long a user waits between requests.
-    pub think_time: Duration,
+    pub(crate) think_time: Duration,
     /// Looks up `${env:NAME}` in headers and bodies.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Reads a file called `file` in messages. On failure, each problem as `file:line:column: sentence`.
-pub fn parse(file: &str, text: &str, defaults: &Defaults<'_>) -> Result<Scenario, Vec<String>> {
-    let root = yaml::parse(text)
-        .map_err(|error| vec![format!("{file}:{}:{}: {}", error.line, error.column, error.message)])?;
-    let mut reader = Reader { file, problems: Vec::new(), variable: defaults.variable };
-    match reader.scenario(&root, defaults) {
-        Some(scenario) if reader.problems.is_empty() => Ok(scenario),
-        _ => Err(reader.problems),
-    }
+/// Reads a file called `file` in messages.
+///
+/// # Errors
+/// All problems at once.
+pub(crate) fn parse(file: &str, text: &str, defaults: &Defaults<'_>) -> Result<Scenario, Vec<Problem>> {
+    let mut scenario = ScenarioReader { reader: Reader::new(file), variable: defaults.variable };
+    let root = scenario.reader.root(text, &ROOT);
+    let read = root.and_then(|root| scenario.scenario(&Field::root(&root), defaults));
+    scenario.reader.finish(read)
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    problems: Vec<String>,
+struct ScenarioReader<'a> {
+    reader: Reader,
     variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// The values of a mapping, in the order of the keys that were asked for.
-type Fields<'n, const N: usize> = [Option<&'n Node>; N];
+/// What the stages ramp.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Users,
+    Rate,
+}
 
-impl Reader<'_> {
-    fn scenario(&mut self, root: &Node, defaults: &Defaults<'_>) -> Option<Scenario> {
-        let keys = ["name", "think_time", "connections", "stages", "steps", "thresholds"];
-        if yaml::is_foreign(root, &keys) {
-            return self.wrong(root, &yaml::other_kind(&keys));
-        }
-        let [name, think_time, connections, stages, steps, thresholds] = self.fields(root, keys)?;
-        let name = name.and_then(|node| self.text(node)).unwrap_or_else(|| defaults.name.to_owned());
-        let pause = think_time.and_then(|node| self.value::<Span>(node)).map(|span| span.0);
-        let most = connections.and_then(|node| self.whole(node, 1, u64::from(MAX_USERS)));
-        let schedule = match stages {
-            Some(node) => self.stages(node),
-            None => self.wrong(root, "`stages` is missing: how many users or which rate, for how long"),
-        };
-        let list = match steps {
-            Some(node) => self.steps(node),
-            None => self.wrong(root, "`steps` is missing: what to request"),
-        };
-        let mut limits = Vec::new();
-        for node in thresholds.and_then(|node| self.list(node)).unwrap_or_default() {
-            limits.extend(self.value::<Threshold>(node));
+impl ScenarioReader<'_> {
+    fn scenario(&mut self, root: &Field<'_>, defaults: &Defaults<'_>) -> Option<Scenario> {
+        let keys = self.reader.mapping(root, &ROOT)?;
+        let name = self.reader.optional(&keys, "name", Field::text);
+        let pause = self.reader.optional(&keys, "think_time", Field::parse::<Span>);
+        let most = self.reader.optional(&keys, "connections", |field| field.whole(1..=*USERS.end()));
+        let stages = self.reader.present(&keys, "stages");
+        let schedule = stages.and_then(|field| self.stages(&field));
+        let steps = self.reader.present(&keys, "steps");
+        let steps = steps.and_then(|field| self.steps(&field));
+        let mut thresholds = Vec::new();
+        for field in self.reader.items(&keys, "thresholds") {
+            thresholds.extend(self.reader.take(&field, field.parse::<Threshold>()));
         }
         let model = match schedule? {
-            (true, rate) => {
-                if let Some(node) = think_time {
-                    self.wrong::<()>(
-                        node,
-                        "a rate has no think time: requests are due whatever answers take",
-                    );
-                }
+            (Kind::Rate, rate) => {
+                self.excluded(&keys, "think_time", "stages of `users`");
                 let usual = (rate.peak().ceil() as u64).clamp(10, 350);
                 Model::Open { connections: most.unwrap_or(usual) as u32, rate }
             }
-            (false, users) => {
-                if let Some(node) = connections {
-                    self.wrong::<()>(
-                        node,
-                        "each user has one connection; `connections` belongs to stages of a rate",
-                    );
-                }
-                Model::Closed { users, think_time: pause.unwrap_or(defaults.think_time) }
+            (Kind::Users, users) => {
+                self.excluded(&keys, "connections", "stages of a `rate`; each user has one connection");
+                Model::Closed { users, think_time: pause.map_or(defaults.think_time, |span| span.0) }
             }
         };
-        Some(Scenario { name, model, steps: list?, thresholds: limits })
+        let name = name.unwrap_or_else(|| defaults.name.to_owned());
+        Some(Scenario { name, model, steps: steps?, thresholds })
     }
 
-    /// The schedule, and whether it is of rates.
-    fn stages(&mut self, node: &Node) -> Option<(bool, Schedule)> {
-        let before = self.problems.len();
-        let mut stages = Vec::new();
-        let mut kind: Option<bool> = None;
-        for item in self.list(node)? {
-            let Some([duration, users, rate]) = self.fields(item, ["duration", "users", "rate"]) else {
-                continue;
-            };
-            let Some(duration) = duration else {
-                self.wrong::<()>(item, "`duration` is missing");
-                continue;
-            };
-            let length = self.value::<Span>(duration).map(|span| span.0);
-            if length.is_some_and(|length| length > LONGEST) {
-                self.wrong::<()>(duration, "a stage takes 24h at most");
-            }
-            let target = match (users, rate) {
-                (Some(users), None) => self.whole(users, 0, u64::from(MAX_USERS)).map(|users| users as f64),
-                (None, Some(rate)) => self.number(rate, 0.0, 1e7),
-                _ => self.wrong(item, "a stage has `users` or `rate`, one of them"),
-            };
-            let open = rate.is_some();
-            if kind.is_some_and(|kind| kind != open) {
-                self.wrong::<()>(item, "stages of users and of a rate cannot follow each other");
-            }
-            kind = kind.or(Some(open));
-            stages.extend(length.zip(target).map(|(duration, target)| Stage { duration, target }));
+    fn excluded(&mut self, keys: &Mapping<'_>, key: &str, only: &str) {
+        if let Some(field) = keys.get(key) {
+            self.reader.refuse::<()>(&field, format!("applies only to {only}"));
         }
-        if self.problems.len() > before {
-            return None;
+    }
+
+    fn stages(&mut self, field: &Field<'_>) -> Option<(Kind, Schedule)> {
+        let mut stages = Vec::new();
+        let mut kind = None;
+        let mut whole = true;
+        for item in self.reader.list(field)? {
+            match self.stage(&item, &mut kind) {
+                Some(stage) => stages.push(stage),
+                None => whole = false,
+            }
         }
         let schedule = Schedule::new(stages);
-        if schedule.duration().is_zero() || schedule.peak() <= 0.0 {
-            return self.wrong(node, "the stages send nothing: give one a duration and users or a rate");
+        if whole && (schedule.duration().is_zero() || schedule.peak() <= 0.0) {
+            let message = "the stages send nothing; give one a duration and `users` or a `rate`";
+            return self.reader.refuse(field, message);
         }
-        Some((kind?, schedule))
+        Some((kind?, schedule)).filter(|_| whole)
     }
 
-    fn steps(&mut self, node: &Node) -> Option<Vec<Step>> {
-        let items = self.list(node)?;
-        if items.is_empty() || items.len() > MAX_STEPS {
-            return self.wrong(node, &format!("there are 1 to {MAX_STEPS} steps, not {}", items.len()));
+    fn stage(&mut self, item: &Field<'_>, kind: &mut Option<Kind>) -> Option<Stage> {
+        let keys = self.reader.mapping(item, &["duration", "users", "rate"])?;
+        let length = self.reader.required(&keys, "duration", |field| {
+            let length = field.parse::<Span>()?.0;
+            if length > LONGEST {
+                Err(format!("must be at most 24h, got {}", Span(length)))
+            } else {
+                Ok(length)
+            }
+        });
+        let (own, target) = match (keys.get("users"), keys.get("rate")) {
+            (Some(users), None) => {
+                let count = self.reader.take(&users, users.whole(USERS));
+                (Kind::Users, count.map(|users| users as f64))
+            }
+            (None, Some(rate)) => (Kind::Rate, self.reader.take(&rate, rate.number(0.0..=1e7))),
+            _ => return self.reader.refuse(item, "requires either `users` or `rate`"),
+        };
+        if *kind.get_or_insert(own) != own {
+            return self.reader.refuse(item, "stages of `users` and of a `rate` exclude each other");
+        }
+        Some(Stage { duration: length?, target: target? })
+    }
+
+    fn steps(&mut self, field: &Field<'_>) -> Option<Vec<Step>> {
+        let items = self.reader.list(field)?;
+        if !(1..=MAX_STEPS).contains(&items.len()) {
+            let message = format!("must have between 1 and {MAX_STEPS} steps, got {}", items.len());
+            return self.reader.refuse(field, message);
         }
         let mut steps: Vec<Step> = Vec::new();
         for item in items {
-            let Some(step) = self.step(item) else { continue };
+            let Some(step) = self.step(&item) else { continue };
             if steps.iter().any(|known| known.name == step.name) {
-                self.wrong::<()>(
-                    item,
-                    &format!("there are two steps `{}`; give one another `name`", step.name),
-                );
+                let message = format!("duplicate step `{}`; give one of them another `name`", step.name);
+                self.reader.refuse::<()>(&item, message);
             }
             steps.push(step);
         }
         if !steps.is_empty() && steps.iter().all(|step| step.weight == 0) {
-            return self.wrong(node, "every step has the weight 0");
+            return self.reader.refuse(field, "at least one step requires a `weight` above 0");
         }
         Some(steps)
     }
 
-    fn step(&mut self, item: &Node) -> Option<Step> {
-        let keys = ["name", "weight", "method", "path", "headers", "body", "expect", "checks"];
-        let [name, weight, method, path, headers, body, expect, checks] = self.fields(item, keys)?;
-        let Some(path) = path else { return self.wrong(item, "`path` is missing") };
-        let place = path;
-        let path = self.text(path)?;
-        let sample = path.replace("${n}", "0");
-        if !sample.starts_with('/') || sample.parse::<http::uri::PathAndQuery>().is_err() {
-            return self.wrong(place, &format!("`{path}` is no path such as `/api/items?limit=20`"));
-        }
-        let method = match method {
-            Some(node) => {
-                let text = self.text(node)?.to_uppercase();
-                let known = [
-                    Method::GET,
-                    Method::HEAD,
-                    Method::POST,
-                    Method::PUT,
-                    Method::PATCH,
-                    Method::DELETE,
-                    Method::OPTIONS,
-                ];
-                match known.into_iter().find(|method| method.as_str() == text) {
-                    Some(method) => method,
-                    None => return self.wrong(node, &format!("`{text}` is no method such as GET or POST")),
-                }
-            }
-            None if body.is_some() => Method::POST,
-            None => Method::GET,
+    fn step(&mut self, item: &Field<'_>) -> Option<Step> {
+        let keys = self.reader.mapping(item, &STEP)?;
+        let path = self.reader.required(&keys, "path", |field| {
+            let path = field.text()?;
+            let sample = path.replace("${n}", "0");
+            let fits = sample.starts_with('/') && sample.parse::<http::uri::PathAndQuery>().is_ok();
+            if fits { Ok(path) } else { Err(field.node.expected("a path such as `/api/items?limit=20`")) }
+        });
+        let method = self.reader.optional(&keys, "method", |field| {
+            let upper = Node::of(field.text()?.to_uppercase().into());
+            Field { node: &upper, path: String::new() }.word(&METHODS)
+        });
+        let method = method.unwrap_or(if keys.has("body") { &Method::POST } else { &Method::GET }).clone();
+        let name = self.reader.optional(&keys, "name", Field::text);
+        let mut headers = self.headers(keys.get("headers"));
+        let body = self.body(keys.get("body"), headers.as_mut());
+        let weight = match keys.get("weight") {
+            Some(field) => self.reader.take(&field, field.whole(0..=1_000_000)),
+            None => Some(1),
         };
-        let name = match name {
-            Some(node) => self.text(node)?,
-            None => format!("{method} {path}"),
+        let statuses = match keys.get("expect") {
+            Some(field) => self.statuses(&field),
+            None => Some(Vec::new()),
         };
-        let mut fields = self.headers(headers)?;
-        let body = match body.map(|node| (node, &node.content)) {
-            None => Bytes::new(),
-            Some((node, Content::Scalar(Value::String(text)))) => Bytes::from(self.resolved(node, text)?),
-            Some((node, _)) => {
-                fields.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-                let text = node.to_json().to_string();
-                Bytes::from(self.resolved(node, &text)?)
-            }
-        };
-        let weight = weight.map_or(Some(1), |node| self.whole(node, 0, 1_000_000))? as u32;
-        let statuses = expect.map_or(Some(Vec::new()), |node| self.statuses(node))?;
-        let mut list = Vec::new();
-        for node in checks.and_then(|node| self.list(node)).unwrap_or_default() {
-            list.extend(self.check(&name, node));
+        let path = path?;
+        let name = name.unwrap_or_else(|| format!("{method} {path}"));
+        let mut checks = Vec::new();
+        for field in self.reader.items(&keys, "checks") {
+            checks.extend(self.check(&name, &field));
         }
-        if checks.is_none() && !statuses.is_empty() {
-            list.push(check(&name, Condition::Status(statuses.clone())));
+        let (weight, statuses) = (weight? as u32, statuses?);
+        if !keys.has("checks") && !statuses.is_empty() {
+            checks.push(check(&name, Condition::Status(statuses.clone())));
         }
-        Some(Step { name, weight, method, path, headers: fields, body, statuses, checks: list })
+        Some(Step { name, weight, method, path, headers: headers?, body: body?, statuses, checks })
     }
 
-    fn headers(&mut self, node: Option<&Node>) -> Option<HeaderMap> {
+    /// A string as it is, anything else as JSON, of which the headers then say so.
+    fn body(&mut self, field: Option<Field<'_>>, headers: Option<&mut HeaderMap>) -> Option<Bytes> {
+        let Some(field) = field else { return Some(Bytes::new()) };
+        let text = match &field.node.content {
+            Content::Scalar(Value::String(text)) => text.clone(),
+            _ => {
+                let json = HeaderValue::from_static("application/json");
+                headers.map(|headers| headers.entry(CONTENT_TYPE).or_insert(json));
+                field.node.to_json().to_string()
+            }
+        };
+        let read = self.resolved(&text);
+        self.reader.take(&field, read).map(Bytes::from)
+    }
+
+    fn headers(&mut self, field: Option<Field<'_>>) -> Option<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
-        let Some(node) = node else { return Some(headers) };
-        let Content::Mapping(entries) = &node.content else {
-            return self.wrong(node, "headers are `name: value`");
-        };
-        for (name, key, value) in entries {
-            let text = self.text(value)?;
-            let text = self.resolved(value, &text)?;
-            match (name.parse::<HeaderName>(), HeaderValue::from_str(&text)) {
-                (Ok(name), _) if reserved(&name) => {
-                    self.wrong::<()>(key, &format!("`{name}` is set by the connection itself"));
-                }
-                (Ok(name), Ok(mut value)) => {
-                    // It may come from a variable that holds a token.
-                    value.set_sensitive(true);
-                    headers.insert(name, value);
-                }
-                (Err(_), _) => {
-                    self.wrong::<()>(key, &format!("`{name}` is no name of a header"));
-                }
-                (_, Err(_)) => {
-                    self.wrong::<()>(value, &format!("the value of `{name}` holds a line break"));
-                }
+        let Some(field) = field else { return Some(headers) };
+        for (name, field) in self.named(&field)? {
+            let Some(name) = self.header_name(name, &field) else { continue };
+            let text = field.text().and_then(|text| self.resolved(&text));
+            let value = text.and_then(|text| {
+                HeaderValue::from_str(&text).map_err(|_| "must not contain a line break".to_owned())
+            });
+            let Some(mut value) = self.reader.take(&field, value) else { continue };
+            // It may come from a variable that holds a token.
+            value.set_sensitive(true);
+            if reserved(&name) {
+                self.reader.refuse::<()>(&field, "is set by the connection itself; remove it");
             }
+            headers.insert(name, value);
         }
         Some(headers)
     }
 
-    fn check(&mut self, step: &str, node: &Node) -> Option<Check> {
-        let [status, body, header, within] =
-            self.fields(node, ["status", "body_contains", "header", "within"])?;
-        let condition = match (status, body, header, within) {
-            (Some(node), None, None, None) => Condition::Status(self.statuses(node)?),
-            (None, Some(node), None, None) => Condition::BodyContains(self.text(node)?),
-            (None, None, None, Some(node)) => Condition::Within(self.value::<Span>(node)?.0),
-            (None, None, Some(node), None) => {
-                let Content::Mapping(entries) = &node.content else {
-                    return self.wrong(node, "a header check is such as `header: {content-type: json}`");
-                };
-                let [(name, key, value)] = entries.as_slice() else {
-                    return self.wrong(node, "a header check is about one header");
-                };
-                let Ok(name) = name.parse::<HeaderName>() else {
-                    return self.wrong(key, &format!("`{name}` is no name of a header"));
-                };
-                Condition::Header(name, self.text(value)?)
-            }
-            _ => {
-                return self
-                    .wrong(node, "a check is one of `status`, `body_contains`, `header` and `within`");
-            }
+    /// The entries of a mapping with any keys.
+    fn named<'n>(&mut self, field: &Field<'n>) -> Option<Vec<(&'n str, Field<'n>)>> {
+        let Content::Mapping(entries) = &field.node.content else {
+            return self
+                .reader
+                .refuse(field, field.node.expected_kind("a mapping such as `content-type: json`"));
+        };
+        let keys = Mapping { field: field.clone(), entries };
+        let field = |key: &str, node| Field { node, path: keys.at(key) };
+        Some(entries.iter().map(|entry| (entry.key.as_str(), field(&entry.key, &entry.value))).collect())
+    }
+
+    fn header_name(&mut self, name: &str, field: &Field<'_>) -> Option<HeaderName> {
+        let parsed = name.parse().map_err(|_| "expected the name of a header as the key".to_owned());
+        self.reader.take(field, parsed)
+    }
+
+    fn check(&mut self, step: &str, field: &Field<'_>) -> Option<Check> {
+        let keys = self.reader.mapping(field, &CHECK)?;
+        if CHECK.iter().filter(|key| keys.get(key).is_some()).count() != 1 {
+            return self.reader.refuse(field, format!("requires one of `{}`", CHECK.join("`, `")));
+        }
+        let condition = if let Some(field) = keys.get("status") {
+            Condition::Status(self.statuses(&field)?)
+        } else if let Some(field) = keys.get("header") {
+            let headers = self.named(&field)?;
+            let [(name, value)] = headers.as_slice() else {
+                return self.reader.refuse(&field, format!("must name one header, got {}", headers.len()));
+            };
+            let name = self.header_name(name, value);
+            Condition::Header(name?, self.reader.take(value, value.text())?)
+        } else if keys.has("within") {
+            Condition::Within(self.reader.required(&keys, "within", Field::parse::<Span>)?.0)
+        } else {
+            Condition::BodyContains(self.reader.optional(&keys, "body_contains", Field::text)?)
         };
         Some(check(step, condition))
     }
 
-    fn statuses(&mut self, node: &Node) -> Option<Vec<u16>> {
-        let nodes = match &node.content {
-            Content::List(nodes) => nodes.iter().collect(),
-            _ => vec![node],
+    fn statuses(&mut self, field: &Field<'_>) -> Option<Vec<u16>> {
+        let fields = match &field.node.content {
+            Content::List(_) => self.reader.list(field)?,
+            _ => vec![field.clone()],
         };
-        nodes.into_iter().map(|node| self.whole(node, 100, 599).map(|status| status as u16)).collect()
+        let status = |field: Field<'_>| {
+            let status = self.reader.take(&field, field.whole(100..=599))?;
+            u16::try_from(status).ok()
+        };
+        fields.into_iter().map(status).collect()
     }
 
     /// Replaces `${env:NAME}`. The value of a variable is never part of a message.
-    fn resolved(&mut self, node: &Node, text: &str) -> Option<String> {
+    fn resolved(&self, text: &str) -> Result<String, String> {
         let mut whole = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${env:") {
-            let Some((name, after)) = after.split_once('}') else {
-                return self.wrong(node, "a `${env:` is not closed");
-            };
-            let Some(value) = (self.variable)(name) else {
-                return self.wrong(node, &format!("the variable `{name}` is not set"));
-            };
+            let (name, after) = after.split_once('}').ok_or("`${env:` requires a closing `}`")?;
+            let value = (self.variable)(name).ok_or_else(|| format!("the variable `{name}` is not set"))?;
             whole.push_str(before);
             whole.push_str(&value);
             rest = after;
         }
-        Some(whole + rest)
-    }
-
-    fn fields<'n, const N: usize>(&mut self, node: &'n Node, keys: [&str; N]) -> Option<Fields<'n, N>> {
-        let Content::Mapping(entries) = &node.content else {
-            return self.wrong(node, &format!("expected a mapping with `{}`", keys.join("`, `")));
-        };
-        let mut fields = [None; N];
-        for (name, key, value) in entries {
-            match keys.iter().position(|known| known == name) {
-                Some(index) => fields[index] = Some(value),
-                None => {
-                    let hint = match nearest(name, keys.into_iter()) {
-                        Some(near) => format!("; did you mean `{near}`?"),
-                        None => format!("; known are `{}`", keys.join("`, `")),
-                    };
-                    self.wrong::<()>(key, &format!("unknown key {}{hint}", yaml::shown(name)));
-                }
-            }
-        }
-        Some(fields)
-    }
-
-    fn list<'n>(&mut self, node: &'n Node) -> Option<&'n [Node]> {
-        match &node.content {
-            Content::List(nodes) => Some(nodes),
-            _ => self.wrong(node, "expected a list"),
-        }
-    }
-
-    fn text(&mut self, node: &Node) -> Option<String> {
-        match (&node.written, &node.content) {
-            (Some(text), _) => Some(text.clone()),
-            (_, Content::Scalar(Value::String(text))) if !text.is_empty() => Some(text.clone()),
-            _ => self.wrong(node, "expected a text"),
-        }
-    }
-
-    fn value<T: FromStr<Err: Display>>(&mut self, node: &Node) -> Option<T> {
-        let text = self.text(node)?;
-        text.parse().map_err(|error| self.wrong::<()>(node, &format!("{error}"))).ok()
-    }
-
-    fn whole(&mut self, node: &Node, low: u64, high: u64) -> Option<u64> {
-        match &node.content {
-            Content::Scalar(value) if value.as_u64().is_some_and(|n| (low..=high).contains(&n)) => {
-                value.as_u64()
-            }
-            _ => self.wrong(node, &format!("expected a whole number from {low} to {high}")),
-        }
-    }
-
-    fn number(&mut self, node: &Node, low: f64, high: f64) -> Option<f64> {
-        match &node.content {
-            Content::Scalar(value) if value.as_f64().is_some_and(|n| (low..=high).contains(&n)) => {
-                value.as_f64()
-            }
-            _ => self.wrong(node, &format!("expected a number from {low} to {high}")),
-        }
-    }
-
-    /// Notes a problem; `None` is what a value that could not be read is.
-    fn wrong<T>(&mut self, node: &Node, message: &str) -> Option<T> {
-        self.problems.push(format!("{}:{}:{}: {message}", self.file, node.line, node.column));
-        None
+        Ok(whole + rest)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The first lines of each document: who made it, from what. Pure.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use crate::render::Overrides;
@@ -36,7 +34,7 @@ impl Header {
             add(name);
             add(text);
         }
-        Self { input: hex(&hash.finalize()) }
+        Self { input: hex::encode(hash.finalize()) }
     }
 
     /// The document with its header, as a comment in the document's own language. JSON has none.
@@ -58,13 +56,4 @@ impl Header {
 /// Whether a text is a document of ours.
 pub fn is_rendered(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.trim_start_matches(['#', '/', ' ']).starts_with(MARK))
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::tests::hostile;
 use super::*;
-use crate::stack::yaml;
+use crate::document;
 
 fn kubernetes(stack: &Stack, overrides: &Overrides) -> Vec<Document> {
     render(stack, TargetKind::Kubernetes, overrides).unwrap()
@@ -13,7 +13,7 @@ fn kubernetes(stack: &Stack, overrides: &Overrides) -> Vec<Document> {
 fn parsed(documents: &[Document], path: &str) -> Value {
     let document =
         documents.iter().find(|document| document.path == path).unwrap_or_else(|| panic!("{path}"));
-    yaml::parse(&document.text).unwrap().to_json()
+    document::parse(&document.text).unwrap().to_json()
 }
 
 fn container(document: &Value) -> &Value {

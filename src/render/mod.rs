@@ -16,9 +16,10 @@ mod templates;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde_json::Value;
 
 pub use engine::{Dialect, Engine};
-pub use header::{hex, is_rendered};
+pub use header::is_rendered;
 pub use templates::{names as template_names, text as template};
 
 use crate::error::{ExitStatus, Failure};
@@ -29,10 +30,19 @@ use crate::stack::{Stack, TargetKind};
 pub struct Document {
     /// Where it belongs, below the folder of its target.
     pub path: String,
-    /// What it holds.
+    /// What is written.
     pub text: String,
+    /// What a YAML or JSON document holds, as its consumer reads it.
+    pub value: Option<Value>,
     /// Its Unix permission.
     pub mode: u32,
+}
+
+impl Document {
+    /// The document at `path`.
+    pub(crate) fn find<'d>(documents: &'d [Self], path: &str) -> Option<&'d Self> {
+        documents.iter().find(|document| document.path == path)
+    }
 }
 
 /// What a user put in place of ours, and where the documents will lie.
@@ -87,8 +97,8 @@ pub fn finish(
     let mut documents = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let text = header.put_over(&draft.path, &draft.text);
-        parse_back::check(&draft.path, &text)?;
-        documents.push(Document { path: draft.path, text, mode: 0o644 });
+        let value = parse_back::read(&draft.path, &text)?;
+        documents.push(Document { path: draft.path, text, value, mode: 0o644 });
     }
     Ok(documents)
 }

@@ -1,33 +1,43 @@
-//! Reads a document as its consumer will, before it is written. Pure.
+//! Reads a document as its consumer will, once, before it is written. Pure.
 
 use anyhow::Result;
+use serde_json::Value;
 
+use crate::document::{self, Fault};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::KUSTOMIZATION;
-use crate::stack::yaml;
 
-/// Fails when the document cannot be read, with the place.
-pub fn check(path: &str, text: &str) -> Result<()> {
-    let problem = match path.rsplit('.').next() {
-        Some("yml" | "yaml" | KUSTOMIZATION) => yaml::parse(text)
-            .err()
-            .map(|error| format!("line {}, column {}: {}", error.line, error.column, error.message)),
-        Some("json") => serde_json::from_str::<serde_json::Value>(text).err().map(|error| error.to_string()),
-        Some("example") => text.lines().enumerate().find_map(|(index, line)| {
-            let name = line.split_once('=').map(|(name, _)| name);
-            let known = line.is_empty() || line.starts_with('#') || name.is_some_and(is_variable);
-            (!known).then(|| format!("line {}: neither a comment nor NAME=value", index + 1))
-        }),
-        _ => None,
+/// What a YAML or JSON document holds.
+///
+/// # Errors
+/// When the document cannot be read, with the place.
+pub(super) fn read(path: &str, text: &str) -> Result<Option<Value>> {
+    let read = match path.rsplit('.').next() {
+        Some("yml" | "yaml" | KUSTOMIZATION) => {
+            let place =
+                |Fault { place, message }| format!("line {}, column {}: {message}", place.line, place.column);
+            document::parse(text).map(|node| Some(node.to_json())).map_err(place)
+        }
+        Some("json") => serde_json::from_str(text).map(Some).map_err(|error| error.to_string()),
+        Some("example") => variables(text).map(|()| None),
+        _ => Ok(None),
     };
-    match problem {
+    read.map_err(|problem| {
+        let message = format!("the document `{path}` cannot be read back: {problem}");
+        Failure::new(ExitStatus::Config, message)
+            .hint("the template that lays it out is wrong; look in `templates/`")
+            .into()
+    })
+}
+
+fn variables(text: &str) -> Result<(), String> {
+    let known = |line: &str| {
+        let name = line.split_once('=').map(|(name, _)| name);
+        line.is_empty() || line.starts_with('#') || name.is_some_and(is_variable)
+    };
+    match text.lines().position(|line| !known(line)) {
+        Some(index) => Err(format!("line {}: expected a comment or NAME=value", index + 1)),
         None => Ok(()),
-        Some(problem) => Err(Failure::new(
-            ExitStatus::Config,
-            format!("the document `{path}` cannot be read back: {problem}"),
-        )
-        .hint("the template that lays it out is wrong; look in `templates/`")
-        .into()),
     }
 }
 

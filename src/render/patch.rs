@@ -5,15 +5,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::Value;
 
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::{Draft, quote};
+use crate::stack::TargetKind;
 use crate::stack::model::Patch;
-use crate::stack::{TargetKind, yaml};
 
 /// Applies the patches that are for `target`.
-pub fn apply(
+pub(super) fn apply(
     mut drafts: Vec<Draft>,
     target: TargetKind,
     patches: &BTreeMap<String, Vec<Patch>>,
@@ -25,17 +28,17 @@ pub fn apply(
         let known: Vec<String> =
             drafts.iter().map(|draft| format!("`{}/{}`", target.as_str(), draft.path)).collect();
         let Some(draft) = drafts.iter_mut().find(|draft| draft.path == path) else {
-            return Err(wrong(format!("patches: there is no document `{name}`"))
+            return Err(wrong(format!("patches: unknown document `{name}`"))
                 .hint(format!("documents: {}", known.join(", ")))
                 .into());
         };
         if !path.ends_with(".yml") && !path.ends_with(".yaml") {
-            return Err(wrong(format!("patches: `{name}` is no YAML and takes no patch"))
+            return Err(wrong(format!("patches: `{name}` is not YAML, so it takes no patch"))
                 .hint(format!("appforge render --eject {name}"))
                 .into());
         }
-        let node = yaml::parse(&draft.text).map_err(|error| {
-            wrong(format!("`{name}` cannot be read back: line {}: {}", error.line, error.message))
+        let node = document::parse(&draft.text).map_err(|error| {
+            wrong(format!("`{name}` cannot be read back: line {}: {}", error.place.line, error.message))
         })?;
         let mut value = node.to_json();
         for (index, operation) in operations.iter().enumerate() {
@@ -52,38 +55,26 @@ pub fn apply(
 }
 
 fn change(root: &mut Value, patch: &Patch) -> Result<(), String> {
-    let path = match patch {
-        Patch::Add { path, .. } | Patch::Replace { path, .. } | Patch::Remove { path } => path,
-    };
+    let (Patch::Add { path, .. } | Patch::Replace { path, .. } | Patch::Remove { path }) = patch;
     let gone = || format!("nothing is at `{path}`");
-    let (parent, key) = path
-        .rsplit_once('/')
-        .filter(|(parent, _)| parent.is_empty() || parent.starts_with('/'))
-        .ok_or_else(|| format!("`{path}` is no path such as `/services/redis/logging`"))?;
-    let key = key.replace("~1", "/").replace("~0", "~");
-    match (root.pointer_mut(parent).ok_or_else(gone)?, patch) {
-        (Value::Object(members), Patch::Add { value, .. }) => {
-            members.insert(key, value.clone());
+    let pointer = PointerBuf::parse(path.as_str()).ok().filter(|pointer| !pointer.is_root());
+    let pointer =
+        pointer.ok_or_else(|| format!("expected a path such as `/services/redis/logging`, got `{path}`"))?;
+    let operation = match patch {
+        Patch::Add { value, .. } => PatchOperation::Add(AddOperation { path: pointer, value: value.clone() }),
+        Patch::Replace { value, .. } => {
+            PatchOperation::Replace(ReplaceOperation { path: pointer, value: value.clone() })
         }
-        (Value::Object(members), Patch::Replace { value, .. }) => {
-            *members.get_mut(&key).ok_or_else(gone)? = value.clone();
+        Patch::Remove { .. } => {
+            let (parent, key) = pointer.split_back().ok_or_else(gone)?;
+            if let Some(Value::Object(members)) = root.pointer_mut(parent.as_str()) {
+                // json-patch would fill the gap with the last member; a document keeps its order.
+                return members.shift_remove(key.decoded().as_ref()).map(drop).ok_or_else(gone);
+            }
+            PatchOperation::Remove(RemoveOperation { path: pointer })
         }
-        (Value::Object(members), Patch::Remove { .. }) => {
-            members.shift_remove(&key).ok_or_else(gone)?;
-        }
-        (Value::Array(items), Patch::Add { value, .. }) => {
-            let at = if key == "-" { Some(items.len()) } else { key.parse().ok() };
-            items.insert(at.filter(|at| *at <= items.len()).ok_or_else(gone)?, value.clone());
-        }
-        (Value::Array(items), Patch::Replace { value, .. }) => {
-            *key.parse().ok().and_then(|at: usize| items.get_mut(at)).ok_or_else(gone)? = value.clone();
-        }
-        (Value::Array(items), Patch::Remove { .. }) => {
-            items.remove(key.parse().ok().filter(|at| *at < items.len()).ok_or_else(gone)?);
-        }
-        _ => return Err(gone()),
-    }
-    Ok(())
+    };
+    json_patch::patch_unsafe(root, &[operation]).map_err(|_| gone())
 }
 
 fn wrong(message: String) -> Failure {
@@ -97,7 +88,7 @@ mod tests {
 
     #[track_caller]
     fn changed(patch: Value) -> Result<Value, String> {
-        let mut document = json!({"a": {"b/c": 1}, "list": ["x", "y"]});
+        let mut document = json!({"a": {"b/c": 1}, "list": ["x", "y"], "last": 1});
         change(&mut document, &serde_json::from_value(patch).unwrap()).map(|()| document)
     }
 
@@ -111,6 +102,9 @@ mod tests {
         assert_eq!(append["list"], json!(["x", "y", "z"]));
         let remove = changed(json!({"op": "remove", "path": "/list/0"})).unwrap();
         assert_eq!(remove["list"], json!(["y"]));
+        let remove = changed(json!({"op": "remove", "path": "/a"})).unwrap();
+        let keys: Vec<&String> = remove.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["list", "last"], "the order of the others stays");
     }
 
     #[test]
@@ -120,6 +114,9 @@ mod tests {
             json!({"op": "remove", "path": "/list/2"}),
             json!({"op": "add", "path": "/gone/x", "value": 1}),
             json!({"op": "remove", "path": "a"}),
+            json!({"op": "remove", "path": "/gone"}),
+            json!({"op": "add", "path": "", "value": {}}),
+            json!({"op": "replace", "path": "/list/-", "value": 1}),
         ] {
             changed(patch.clone()).expect_err(&patch.to_string());
         }

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
+use crate::document;
 use crate::render::context::kubernetes::{KUSTOMIZATION, names};
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
 use crate::stack::values::Secret;
-use crate::stack::yaml;
 
 /// Each choice by its number; numbers past the last start again.
 fn stack(choice: [usize; 5], more: usize) -> Stack {
@@ -140,7 +140,7 @@ fn exempt(object: &Value, check: &str) -> bool {
 impl<'a> Scan<'a> {
     fn new(stack: &'a Stack, documents: &'a [Document]) -> Self {
         let yaml = documents.iter().filter(|document| document.path.ends_with(".yaml"));
-        let objects = yaml.map(|document| yaml::parse(&document.text).unwrap().to_json()).collect();
+        let objects = yaml.map(|document| document::parse(&document.text).unwrap().to_json()).collect();
         Self { stack, documents, objects, breaches: Vec::new() }
     }
 
@@ -318,7 +318,7 @@ impl<'a> Scan<'a> {
 
     fn files(&mut self) {
         let listed = self.documents.iter().find(|document| document.path == KUSTOMIZATION).unwrap();
-        let listed = yaml::parse(&listed.text).unwrap().to_json();
+        let listed = document::parse(&listed.text).unwrap().to_json();
         let listed: BTreeSet<&str> = items(&listed["resources"]).map(text).collect();
         let there: BTreeSet<&str> = self
             .documents

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::document;
 use crate::stack::model::Patch;
-use crate::stack::yaml;
 
 fn compose(stack: &Stack) -> Vec<Document> {
     render(stack, TargetKind::Compose, &Overrides::default()).unwrap()
@@ -17,7 +17,7 @@ fn text<'a>(documents: &'a [Document], path: &str) -> &'a str {
 }
 
 fn parsed(stack: &Stack) -> Value {
-    yaml::parse(text(&compose(stack), "docker-compose.yml")).unwrap().to_json()
+    document::parse(text(&compose(stack), "docker-compose.yml")).unwrap().to_json()
 }
 
 /// What Compose makes of a value: `$$` is one `$`.
@@ -100,7 +100,7 @@ proptest! {
         match render(&stack, TargetKind::Compose, &Overrides::default()) {
             Ok(documents) => {
                 let document = text(&documents, "docker-compose.yml");
-                let environment = yaml::parse(document).unwrap().to_json()["services"]["appforge"]["environment"].clone();
+                let environment = document::parse(document).unwrap().to_json()["services"]["appforge"]["environment"].clone();
                 prop_assert_eq!(interpolated(&environment["HOSTILE"]), value.clone());
                 prop_assert_eq!(interpolated(&environment["MONGODB_DATABASE"]), database);
                 let other: Value = serde_yaml::from_str(document).unwrap();
@@ -263,6 +263,6 @@ fn rendering_is_quick() {
 fn every_control_character_and_separator_is_escaped() {
     for character in (0..0xa0).chain([0x2028, 0x2029, 0xfeff]).filter_map(char::from_u32) {
         let quoted = quote::yaml(&character.to_string());
-        assert_eq!(yaml::parse(&quoted).unwrap().to_json(), Value::String(character.to_string()));
+        assert_eq!(document::parse(&quoted).unwrap().to_json(), Value::String(character.to_string()));
     }
 }

@@ -127,7 +127,7 @@ impl FromStr for CpuLimit {
             other => other
                 .parse()
                 .map(Self::Cpu)
-                .map_err(|_| "a CPU limit is `auto`, `none` or a share such as `2` or `1500m`".into()),
+                .map_err(|_| "expected `auto`, `none` or a CPU quantity such as `1500m`".into()),
         }
     }
 }
@@ -162,7 +162,7 @@ impl FromStr for PriorityClass {
             "auto" => Ok(Self::Auto),
             "none" => Ok(Self::None),
             name if is_object_name(name) => Ok(Self::Named(name.to_owned())),
-            _ => Err("a priority class is `auto`, `none` or the name of one".into()),
+            _ => Err("expected `auto`, `none` or the name of a priority class".into()),
         }
     }
 }

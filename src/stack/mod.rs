@@ -1,4 +1,4 @@
-//! `appforge.yaml` -> [`Stack`]: parse, put layers over each other, validate. Pure: no IO, clock, randomness or network.
+//! `appforge.yaml` -> [`Stack`]: put layers over each other, validate. Pure: no IO, clock, randomness or network.
 
 pub mod compose;
 pub mod environment;
@@ -7,7 +7,7 @@ pub mod layers;
 pub mod model;
 pub mod validate;
 pub mod values;
-pub mod yaml;
 
-pub use layers::{Layer, Origin, Problem, Resolved, resolve, resolve_running};
+pub(crate) use layers::resolve_running;
+pub use layers::{Layer, Resolved, resolve};
 pub use model::{Stack, TargetKind};

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::values::StackId;
-use crate::stack::yaml::{self, Content};
 
 /// The file of the identity within `.appforge`.
 const FILE: &str = "id";
@@ -208,9 +208,7 @@ fn is_project(folder: &Path) -> bool {
 }
 
 fn id_of_file(file: &Path) -> Option<StackId> {
-    let Content::Mapping(entries) = yaml::parse(&bounded(file)?).ok()?.content else { return None };
-    let (_, _, node) = entries.into_iter().find(|(key, ..)| key == "id")?;
-    node.read(|value| value.as_str().and_then(|text| text.parse().ok()).ok_or(())).ok()
+    document::parse(&bounded(file)?).ok()?.get("id")?.as_str()?.parse().ok()
 }
 
 fn id_of_text(file: &Path) -> Option<StackId> {

@@ -15,8 +15,8 @@ use anyhow::Result;
 pub use drill::redis_down;
 pub use report::{Check, Report, Verdict};
 
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
-use crate::stack::layers::nearest;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::subject::Subject;
 use report::judged;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::markup::escape;
 use crate::output::table;
 
 /// The outcome of all checks.
@@ -128,7 +129,7 @@ impl Report {
         ));
         for check in &self.checks {
             let seconds = Duration::from_millis(check.duration_ms).as_secs_f64();
-            let name = escaped(&check.name);
+            let name = escape(&check.name);
             text.push_str(&format!(
                 "  <testcase classname=\"appforge.verify\" name=\"{name}\" time=\"{seconds:.3}\">"
             ));
@@ -137,7 +138,7 @@ impl Report {
                 Verdict::Skip => text.push_str("<skipped/>"),
                 Verdict::Fail => {
                     let message =
-                        escaped(&format!("expected {}, observed {}", check.expected, check.observed));
+                        escape(&format!("expected {}, observed {}", check.expected, check.observed));
                     text.push_str(&format!("<failure message=\"{message}\"/>"));
                 }
             }
@@ -146,11 +147,6 @@ impl Report {
         text.push_str("</testsuite>\n");
         text
     }
-}
-
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").chars().filter(|c| !c.is_control()).collect()
 }
 
 /// How long one check may take.

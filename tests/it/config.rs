@@ -23,8 +23,8 @@ fn every_problem_of_a_file_is_shown_with_its_place_and_the_exit_code_is_3() {
     assert_eq!(
         run.stderr,
         "error: the configuration has 2 problems\n  \
-         appforge.yaml:2:3: service.prot: unknown key; did you mean `port`?\n  \
-         appforge.yaml:3:13: service.replicas: 10000 is not within 1 to 64\n\n\
+         appforge.yaml:2:3: service: unknown key `prot`; did you mean `port`?\n  \
+         appforge.yaml:3:13: service.replicas: must be between 1 and 64, got 10000\n\n\
          hint: `appforge config schema` describes every key\n"
     );
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));
@@ -110,6 +110,32 @@ fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
     let run = project.run(&["config", "show", "--env", "prod"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert!(run.stderr.starts_with("error: there is no file `appforge.prod.yaml` in "), "{}", run.stderr);
+}
+
+#[test]
+fn number_of_replicas_that_scale_set_names_scale_as_its_origin() {
+    let project = Project::with("service:\n  replicas: 2\n");
+    let remembers = |replicas: u32, configured: u32| {
+        let text =
+            format!(r#"{{"scaled": {{"local": {{"replicas": {replicas}, "configured": {configured}}}}}}}"#);
+        std::fs::create_dir_all(project.path().join(".appforge")).unwrap();
+        project.write(".appforge/state.json", &text);
+    };
+    let shown = || {
+        let shown = project.done(&["config", "show", "--origin"]).stdout;
+        let line = shown.lines().find(|line| line.starts_with("service.replicas")).unwrap().to_owned();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
+    remembers(5, 2);
+    assert_eq!(shown(), "5 appforge scale");
+    assert!(project.done(&["config", "show"]).stdout.contains("replicas: 5\n"));
+    // The file has changed since.
+    remembers(5, 3);
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
+    // The verbs that would use this number refuse it.
+    remembers(500, 2);
+    assert_eq!(shown(), "2 appforge.yaml:2:13");
 }
 
 #[test]

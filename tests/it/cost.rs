@@ -258,10 +258,10 @@ fn every_problem_of_a_catalogue_is_shown_with_its_place_and_the_exit_code_is_3()
     assert_eq!(
         run.stderr,
         "error: the catalogue has 4 problems\n  \
-         prices.yaml:3:1: curency: unknown key; did you mean `currency`?\n  \
-         prices.yaml:11:14: tiers[0].items[0].low: 9 is more than high, which is 5\n  \
-         prices.yaml:13:16: tiers[0].items[0].as_of: `yesterday` is no date such as 2026-02-01\n  \
-         prices.yaml:15:21: tiers[0].items[0].confidence: `sure` is not known; known here: good, fair, low\n"
+         prices.yaml:3:1: unknown key `curency`; did you mean `currency`?\n  \
+         prices.yaml:11:14: tiers[0].items[0].low: must be at most `high`, which is 5, got 9\n  \
+         prices.yaml:13:16: tiers[0].items[0].as_of: expected a date such as `2026-02-01`, got `yesterday`\n  \
+         prices.yaml:15:21: tiers[0].items[0].confidence: unknown value `sure`; known values: `good`, `fair`, `low`\n"
     );
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));
     refused(

@@ -236,8 +236,9 @@ fn remembered_replicas_are_judged_as_the_flag_is() {
         for args in [&["up"][..], &["diff"], &["status"]] {
             let run = up.run(args);
             assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{replicas} {args:?}: {run:#?}");
-            let why =
-                format!("`.appforge/state.json`: service.replicas: {replicas} is not within 1 to {limit}\n");
+            let why = format!(
+                "`.appforge/state.json`: service.replicas: must be between 1 and {limit}, got {replicas}\n"
+            );
             assert!(run.stderr.contains(&why), "{run:#?}");
             assert!(run.stderr.ends_with("hint: appforge scale --replicas 1\n"), "{run:#?}");
         }
@@ -249,7 +250,7 @@ fn remembered_replicas_are_judged_as_the_flag_is() {
     let run = up.run(&["diff", "--target", "kubernetes"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert!(
-        run.stderr.contains("kubernetes.autoscaling.max: 4000000000 is not within 1 to 1000"),
+        run.stderr.contains("kubernetes.autoscaling.max: must be between 1 and 1000, got 4000000000"),
         "{run:#?}"
     );
     let args = ["scale", "--target", "kubernetes", "--replicas", "3", "--max", "4000000000"];

@@ -31,6 +31,23 @@ const IMPURE: &[&str] = &[
     "getrandom",
 ];
 
+/// All modules but `document`.
+const ABOVE_DOCUMENT: &[&str] = &[
+    "crate::cli",
+    "crate::commands",
+    "crate::cost",
+    "crate::error",
+    "crate::files",
+    "crate::load",
+    "crate::output",
+    "crate::render",
+    "crate::stack",
+    "crate::state",
+    "crate::targets",
+    "crate::trust",
+    "crate::verify",
+];
+
 /// What the service and its runners agree on, as literals.
 const CONTRACT: &[&str] = &[
     "x-appforge-probe",
@@ -48,6 +65,25 @@ const CONTRACT: &[&str] = &[
 const CONTRACT_WHY: &str = "the contract with the service is in service/src/contract.rs";
 
 const RULES: &[Rule] = &[
+    Rule { within: "src/document/", except: &[], words: IMPURE, why: "document is pure" },
+    Rule {
+        within: "src/document/",
+        except: &[],
+        words: ABOVE_DOCUMENT,
+        why: "document depends on nothing else",
+    },
+    Rule {
+        within: "src/",
+        except: &["src/document/"],
+        words: &["granit_parser", "saphyr_parser"],
+        why: "src/document/ is the one YAML parser",
+    },
+    Rule {
+        within: "src/",
+        except: &[],
+        words: &["serde_yaml::from_", "serde_yaml::Deserializer", "serde_saphyr"],
+        why: "src/document/ reads YAML; serde_yaml writes it",
+    },
     Rule { within: "src/stack/", except: &[], words: IMPURE, why: "stack is pure" },
     Rule { within: "src/render/", except: &[], words: IMPURE, why: "render is pure" },
     Rule { within: "src/cost/", except: &[], words: IMPURE, why: "cost is pure" },
@@ -211,6 +247,10 @@ mod tests {
             ("src/render/x.rs", "let now = std::time::Instant::now();"),
             ("src/cost/x.rs", "tokio::spawn(x);"),
             ("src/stack/x.rs", "use crate::targets::plan::Plan;"),
+            ("src/document/x.rs", "use crate::stack::Stack;"),
+            ("src/document/x.rs", "use std::fs;"),
+            ("src/cost/x.rs", "use granit_parser::Parser;"),
+            ("src/targets/x.rs", "let value = serde_yaml::from_str(text)?;"),
             ("src/targets/x.rs", "use crate::commands::Context;"),
             ("src/targets/x.rs", "use crate::verify::verify;"),
             ("src/targets/local/x.rs", "use bollard::Docker;"),
@@ -237,6 +277,8 @@ mod tests {
         for (file, text) in [
             ("src/targets/compose/x.rs", "//! H\nuse bollard::Docker;\n"),
             ("src/stack/x.rs", "//! H\n// std::fs is not used here\n"),
+            ("src/document/x.rs", "//! H\nuse granit_parser::Parser;\nuse crate::document::Node;\n"),
+            ("src/commands/x.rs", "//! H\nserde_yaml::to_string(value)?;\n"),
             ("src/stack/x.rs", "//! H\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n"),
             ("src/commands/x.rs", "//! H\nuse crate::targets::kubernetes::kube_x;\n"),
         ] {

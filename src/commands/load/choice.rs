@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
+use crate::document::report;
 use crate::error::{ExitStatus, Failure};
 use crate::load::connection::Endpoint;
 use crate::load::scenario::{self, Model, Scenario, Step};
@@ -124,12 +125,8 @@ fn from_file(name: &str, think_time: Duration) -> Result<Scenario> {
     let stem = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
     let variable = |name: &str| std::env::var(name).ok();
     let defaults = Defaults { name: &stem, think_time, variable: &variable };
-    user_file::parse(name, &text, &defaults).map_err(|problems| {
-        let count = problems.len();
-        let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        let noun = if count == 1 { "problem" } else { "problems" };
-        Failure::new(ExitStatus::Config, format!("the scenario has {count} {noun}{}", lines.concat())).into()
-    })
+    user_file::parse(name, &text, &defaults)
+        .map_err(|problems| Failure::new(ExitStatus::Config, report("the scenario has", &problems)).into())
 }
 
 /// What must hold.

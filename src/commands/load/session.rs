@@ -147,5 +147,5 @@ async fn interrupted() {
 fn run_id() -> Result<String> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).context("while naming the run")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }

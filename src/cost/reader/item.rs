@@ -1,16 +1,14 @@
 //! Line items, alternatives and what both say of their prices. Pure.
 
-use serde_json::Value;
+use rust_decimal::Decimal;
 
 use crate::cost::catalogue::{
     Alternative, Confidence, Item, ListPrice, Node as NodeSize, Per, Provenance, SizedBy, Tier,
 };
 use crate::cost::money::Range;
-use crate::cost::reader::fields::{
-    Fields, Reader, boolean, count, date, memory, money, positive, scalar, text, word,
-};
+use crate::cost::reader::fields::{count, date, memory, money, positive};
+use crate::document::{Field, Mapping, Reader};
 use crate::stack::values::MilliCpu;
-use crate::stack::yaml::Node;
 
 const ITEM: [&str; 16] = [
     "id",
@@ -44,149 +42,124 @@ const ALTERNATIVE: [&str; 12] = [
     "confidence",
     "note",
 ];
+const SIZED_BY: [(&str, SizedBy); 4] = [
+    ("nodes", SizedBy::Nodes),
+    ("connections", SizedBy::Connections),
+    ("memory", SizedBy::Memory),
+    ("traffic", SizedBy::Traffic),
+];
+const PER: [(&str, Per); 3] = [("unit", Per::Unit), ("gb", Per::Gigabyte), ("month", Per::Month)];
+const CONFIDENCE: [(&str, Confidence); 3] =
+    [("good", Confidence::Good), ("fair", Confidence::Fair), ("low", Confidence::Low)];
 
-impl Reader {
-    pub(super) fn node_size(&mut self, node: &Node, path: String) -> Option<NodeSize> {
-        let fields = self.fields(node, path, &["cpu", "memory"])?;
-        let cpu = self.required(&fields, "cpu", |value| scalar(value)?.parse::<MilliCpu>());
-        let memory = self.required(&fields, "memory", memory);
-        Some(NodeSize { cpu: cpu?, memory: memory? })
-    }
+pub(super) fn node_size(reader: &mut Reader, field: &Field<'_>) -> Option<NodeSize> {
+    let keys = reader.mapping(field, &["cpu", "memory"])?;
+    let cpu = reader.required(&keys, "cpu", Field::parse::<MilliCpu>);
+    let memory = reader.required(&keys, "memory", memory);
+    Some(NodeSize { cpu: cpu?, memory: memory? })
+}
 
-    pub(super) fn item(&mut self, node: &Node, path: String) -> Option<Item> {
-        let fields = self.fields(node, path, &ITEM)?;
-        let included = self.optional(&fields, "included", boolean).unwrap_or(false);
-        let sized_by = |value: &Value| {
-            Ok(match word(value, &["nodes", "connections", "memory", "traffic"])?.as_str() {
-                "nodes" => SizedBy::Nodes,
-                "connections" => SizedBy::Connections,
-                "memory" => SizedBy::Memory,
-                _ => SizedBy::Traffic,
-            })
-        };
-        let sized_by = self.optional(&fields, "sized_by", sized_by);
-        let max_connections = self.optional(&fields, "max_connections", positive);
-        let size = self.optional(&fields, "memory", memory);
-        match sized_by {
-            Some(SizedBy::Connections) if max_connections.is_none() => {
-                self.problem(
-                    node,
-                    &fields.at("max_connections"),
-                    "is needed, since sized_by is `connections`",
-                );
-            }
-            Some(SizedBy::Memory) if size.is_none() => {
-                self.problem(node, &fields.at("memory"), "is needed, since sized_by is `memory`");
-            }
-            _ => {}
-        }
-        let id = self.required(&fields, "id", text);
-        let name = self.required(&fields, "name", text);
-        let unit = self.required(&fields, "unit", text);
-        let quantity = self.required(&fields, "quantity", count);
-        let users_per_unit = self.optional(&fields, "users_per_unit", positive);
-        let price = if included && fields.get("low").is_none() {
-            Some(Range::default())
-        } else {
-            self.price(&fields)
-        };
-        let origin = self.provenance(&fields);
-        let list_price = match fields.get("list_price") {
-            Some(node) => Some(self.list_price(node, fields.at("list_price"))?),
-            None => None,
-        };
-        Some(Item {
-            id: id?,
-            name: name?,
-            unit: unit?,
-            sized_by,
-            quantity: quantity?,
-            users_per_unit,
-            price: price?,
-            included,
-            max_connections,
-            memory: size,
-            origin: origin?,
-            list_price,
-        })
+pub(super) fn item(reader: &mut Reader, field: &Field<'_>) -> Option<Item> {
+    let keys = reader.mapping(field, &ITEM)?;
+    let included = reader.optional(&keys, "included", Field::boolean).unwrap_or(false);
+    let sized_by = reader.optional(&keys, "sized_by", |field| field.word(&SIZED_BY));
+    let needed = match sized_by {
+        Some(SizedBy::Connections) => Some("max_connections"),
+        Some(SizedBy::Memory) => Some("memory"),
+        _ => None,
+    };
+    if let Some(key) = needed {
+        reader.present(&keys, key);
     }
+    let max_connections = reader.optional(&keys, "max_connections", positive);
+    let memory = reader.optional(&keys, "memory", memory);
+    let id = reader.required(&keys, "id", Field::text);
+    let name = reader.required(&keys, "name", Field::text);
+    let unit = reader.required(&keys, "unit", Field::text);
+    let quantity = reader.required(&keys, "quantity", count);
+    let users_per_unit = reader.optional(&keys, "users_per_unit", positive);
+    let free = included && keys.get("low").is_none();
+    let price = if free { Some(Range::default()) } else { price(reader, &keys) };
+    let origin = provenance(reader, &keys);
+    let list_price = match keys.get("list_price") {
+        Some(field) => Some(list_price(reader, &field)?),
+        None => None,
+    };
+    Some(Item {
+        id: id?,
+        name: name?,
+        unit: unit?,
+        sized_by,
+        quantity: quantity?,
+        users_per_unit,
+        price: price?,
+        included,
+        max_connections,
+        memory,
+        origin: origin?,
+        list_price,
+    })
+}
 
-    pub(super) fn list_price(&mut self, node: &Node, path: String) -> Option<ListPrice> {
-        let fields = self.fields(node, path, &["amount", "as_of", "source", "note"])?;
-        let amount = self.required(&fields, "amount", money);
-        let as_of = self.optional(&fields, "as_of", date);
-        let source = self.required(&fields, "source", text);
-        let note = self.optional(&fields, "note", text);
-        Some(ListPrice { amount: amount?, as_of, source: source?, note })
-    }
+fn list_price(reader: &mut Reader, field: &Field<'_>) -> Option<ListPrice> {
+    let keys = reader.mapping(field, &["amount", "as_of", "source", "note"])?;
+    let amount = reader.required(&keys, "amount", money);
+    let as_of = reader.optional(&keys, "as_of", date);
+    let source = reader.required(&keys, "source", Field::text);
+    let note = reader.optional(&keys, "note", Field::text);
+    Some(ListPrice { amount: amount?, as_of, source: source?, note })
+}
 
-    pub(super) fn alternative(&mut self, node: &Node, path: String, tiers: &[Tier]) -> Option<Alternative> {
-        let fields = self.fields(node, path, &ALTERNATIVE)?;
-        let per = |value: &Value| {
-            Ok(match word(value, &["unit", "gb", "month"])?.as_str() {
-                "unit" => Per::Unit,
-                "gb" => Per::Gigabyte,
-                _ => Per::Month,
-            })
-        };
-        let per = self.optional(&fields, "per", per).unwrap_or(Per::Unit);
-        let item = self.required(&fields, "item", text);
-        let provider = self.required(&fields, "provider", text);
-        let name = self.required(&fields, "name", text);
-        let names: Vec<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-        let mut fits = Vec::new();
-        for (node, path) in self.list(&fields, "tiers") {
-            match word(&node.to_json(), &names) {
-                Ok(name) => fits.push(name),
-                Err(message) => self.problem(node, &path, &message),
-            }
-        }
-        let price = self.price(&fields);
-        let fixed = self.optional(&fields, "fixed", money).unwrap_or_default();
-        let origin = self.provenance(&fields);
-        Some(Alternative {
-            item: item?,
-            provider: provider?,
-            name: name?,
-            tiers: fits,
-            per,
-            price: price?,
-            fixed,
-            origin: origin?,
-        })
+pub(super) fn alternative(reader: &mut Reader, field: &Field<'_>, tiers: &[Tier]) -> Option<Alternative> {
+    let keys = reader.mapping(field, &ALTERNATIVE)?;
+    let per = reader.optional(&keys, "per", |field| field.word(&PER)).unwrap_or(Per::Unit);
+    let item = reader.required(&keys, "item", Field::text);
+    let provider = reader.required(&keys, "provider", Field::text);
+    let name = reader.required(&keys, "name", Field::text);
+    let names: Vec<(&str, &str)> =
+        tiers.iter().map(|tier| (tier.name.as_str(), tier.name.as_str())).collect();
+    let mut fits = Vec::new();
+    for field in reader.items(&keys, "tiers") {
+        fits.extend(reader.take(&field, field.word(&names)).map(str::to_owned));
     }
+    let price = price(reader, &keys);
+    let fixed: Decimal = reader.optional(&keys, "fixed", money).unwrap_or_default();
+    let origin = provenance(reader, &keys);
+    Some(Alternative {
+        item: item?,
+        provider: provider?,
+        name: name?,
+        tiers: fits,
+        per,
+        price: price?,
+        fixed,
+        origin: origin?,
+    })
+}
 
-    /// `low` and `high`; `high` may be left out when both are the same.
-    pub(super) fn price(&mut self, fields: &Fields<'_>) -> Option<Range> {
-        let low = self.required(fields, "low", money);
-        let high = self.optional(fields, "high", money).or(low);
-        let range = Range::new(low?, high?);
-        if range.low > range.high {
-            let at = fields.get("low").unwrap_or(fields.node);
-            self.problem(
-                at,
-                &fields.at("low"),
-                &format!("{} is more than high, which is {}", range.low, range.high),
-            );
-        }
-        Some(range)
+/// `low` and `high`; `high` may be left out when both are the same.
+fn price(reader: &mut Reader, keys: &Mapping<'_>) -> Option<Range> {
+    let low = reader.required(keys, "low", money);
+    let high = reader.optional(keys, "high", money).or(low);
+    let range = Range::new(low?, high?);
+    if range.low > range.high
+        && let Some(field) = keys.get("low")
+    {
+        reader.refuse::<()>(
+            &field,
+            format!("must be at most `high`, which is {}, got {}", range.high, range.low),
+        );
     }
+    Some(range)
+}
 
-    pub(super) fn provenance(&mut self, fields: &Fields<'_>) -> Option<Provenance> {
-        let as_of = self.optional(fields, "as_of", date);
-        if !fields.entries.iter().any(|(key, ..)| key == "as_of") {
-            self.problem(fields.node, &fields.at("as_of"), "is missing; `null` for an undated price");
-        }
-        let confidence = |value: &Value| {
-            Ok(match word(value, &["good", "fair", "low"])?.as_str() {
-                "good" => Confidence::Good,
-                "fair" => Confidence::Fair,
-                _ => Confidence::Low,
-            })
-        };
-        let source = self.required(fields, "source", text);
-        let confidence = self.required(fields, "confidence", confidence);
-        let note = self.optional(fields, "note", text);
-        Some(Provenance { as_of, source: source?, confidence: confidence?, note })
+fn provenance(reader: &mut Reader, keys: &Mapping<'_>) -> Option<Provenance> {
+    let as_of = reader.optional(keys, "as_of", date);
+    if !keys.has("as_of") {
+        reader.at(keys.field.node.place, &keys.at("as_of"), "is missing; `null` stands for an undated price");
     }
+    let source = reader.required(keys, "source", Field::text);
+    let confidence = reader.required(keys, "confidence", |field| field.word(&CONFIDENCE));
+    let note = reader.optional(keys, "note", Field::text);
+    Some(Provenance { as_of, source: source?, confidence: confidence?, note })
 }

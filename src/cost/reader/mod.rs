@@ -1,16 +1,15 @@
-//! YAML text -> [`Catalogue`], strictly: an unknown key, a missing one and a value that cannot be are all reported at
-//! once, each with line, column and path. Pure.
+//! YAML text -> [`Catalogue`], strictly. Pure.
 
 mod fields;
 mod item;
 
-use serde_json::Value;
-
-use crate::cost::catalogue::{Catalogue, Problem, Tier};
-use crate::cost::reader::fields::{Reader, count, currency, text, whole, word};
+use crate::cost::catalogue::{Catalogue, Tier};
+use crate::cost::reader::fields::{count, currency};
+use crate::cost::reader::item::{alternative, item, node_size};
+use crate::document::{Field, Mapping, Problem, Reader};
 use crate::stack::TargetKind;
-use crate::stack::yaml::{self, Node};
 
+const ROOT: [&str; 7] = ["version", "extends", "title", "currency", "tiers", "alternatives", "not_included"];
 const TIER: [&str; 12] = [
     "name",
     "title",
@@ -25,140 +24,142 @@ const TIER: [&str; 12] = [
     "max_nodes",
     "items",
 ];
-/// Reads a catalogue; `base` is what `extends: default` starts from.
-pub fn read(text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Problem>> {
-    let root = yaml::parse(text).map_err(|error| {
-        vec![Problem { line: error.line, column: error.column, path: String::new(), message: error.message }]
-    })?;
-    let mut reader = Reader { problems: Vec::new() };
-    let catalogue = reader.catalogue(&root, base);
-    match catalogue {
-        Some(catalogue) if reader.problems.is_empty() => Ok(catalogue),
-        _ => Err(reader.problems),
+const TARGET: [(&str, TargetKind); 2] =
+    [("compose", TargetKind::Compose), ("kubernetes", TargetKind::Kubernetes)];
+
+/// Reads a catalogue called `file` in messages; `base` is what `extends: default` starts from.
+///
+/// # Errors
+/// All problems at once.
+pub(crate) fn read(file: &str, text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Problem>> {
+    let mut reader = Reader::new(file);
+    let root = reader.root(text, &ROOT);
+    let read = root.and_then(|root| catalogue(&mut reader, &Field::root(&root), base));
+    reader.finish(read)
+}
+
+fn catalogue(reader: &mut Reader, root: &Field<'_>, base: Option<&Catalogue>) -> Option<Catalogue> {
+    let keys = reader.mapping(root, &ROOT)?;
+    reader.required(&keys, "version", |field| match field.whole(0..=u64::MAX)? {
+        1 => Ok(()),
+        other => Err(format!("must be 1, got {other}")),
+    });
+    let extends = reader.optional(&keys, "extends", |field| field.word(&[("default", ())]));
+    let base = base.filter(|_| extends.is_some());
+    let title = or_base(reader, &keys, "title", Field::text, base.map(|base| base.title.clone()));
+    let currency = or_base(reader, &keys, "currency", currency, base.map(|base| base.currency.clone()));
+    let mut tiers = base.map(|base| base.tiers.clone()).unwrap_or_default();
+    for field in reader.items(&keys, "tiers") {
+        tier(reader, &field, &mut tiers);
+    }
+    let mut alternatives = base.map(|base| base.alternatives.clone()).unwrap_or_default();
+    for field in reader.items(&keys, "alternatives") {
+        alternatives.extend(alternative(reader, &field, &tiers));
+    }
+    let mut not_included = base.map(|base| base.not_included.clone()).unwrap_or_default();
+    if keys.get("not_included").is_some() {
+        let items = reader.items(&keys, "not_included");
+        not_included = items.iter().filter_map(|field| reader.take(field, field.text())).collect();
+    }
+    let mut about_tiers = |message: String| reader.at(root.node.place, "tiers", message);
+    if tiers.is_empty() {
+        about_tiers("at least one is required; `extends: default` takes those of appforge".to_owned());
+    }
+    order(&tiers, &mut about_tiers);
+    Some(Catalogue { title: title?, currency: currency?, tiers, alternatives, not_included })
+}
+
+/// Tiers go from small to large, and only the last one has no upper bound.
+fn order(tiers: &[Tier], problem: &mut impl FnMut(String)) {
+    for pair in tiers.windows(2) {
+        let (small, large) = (&pair[0], &pair[1]);
+        match (small.up_to, large.up_to) {
+            (None, _) => {
+                problem(format!("`{}` requires `up_to`, since `{}` follows", small.name, large.name));
+            }
+            (Some(low), Some(high)) if low >= high => {
+                problem(format!("`{}` must hold more users than `{}`", large.name, small.name));
+            }
+            _ => {}
+        }
+    }
+    if let Some(last) = tiers.last().filter(|last| last.up_to.is_some() || last.max_nodes.is_some()) {
+        problem(format!("`{}` is the last one, so it takes neither `up_to` nor `max_nodes`", last.name));
     }
 }
 
-impl Reader {
-    fn catalogue(&mut self, root: &Node, base: Option<&Catalogue>) -> Option<Catalogue> {
-        let known = ["version", "extends", "title", "currency", "tiers", "alternatives", "not_included"];
-        if yaml::is_foreign(root, &known) {
-            self.problem(root, "", &yaml::other_kind(&known));
-            return None;
+/// Adds a tier, or changes the one of the same name.
+fn tier(reader: &mut Reader, field: &Field<'_>, tiers: &mut Vec<Tier>) -> Option<()> {
+    let keys = reader.mapping(field, &TIER)?;
+    let name = reader.required(&keys, "name", Field::text)?;
+    let known = tiers.iter().position(|tier| tier.name == name);
+    let base = known.map(|at| tiers[at].clone());
+    let base = base.as_ref();
+    let target = |field: &Field<'_>| field.word(&TARGET);
+    let title = or_base(reader, &keys, "title", Field::text, base.map(|tier| tier.title.clone()));
+    let target = or_base(reader, &keys, "target", target, base.map(|tier| tier.target));
+    let users = or_base(reader, &keys, "users", count, base.map(|tier| tier.users));
+    let why = or_base(reader, &keys, "why", Field::text, base.map(|tier| tier.why.clone()));
+    let node = match (keys.get("node"), base) {
+        (None, Some(base)) => Some(base.node),
+        _ => reader.present(&keys, "node").and_then(|field| node_size(reader, &field)),
+    };
+    let min_nodes = or_base(reader, &keys, "min_nodes", count, base.map(|tier| tier.min_nodes));
+    let spare_nodes = or_base(reader, &keys, "spare_nodes", count, base.map(|tier| tier.spare_nodes));
+    // An explicit `null` takes the base's value away.
+    let mut bound = |key: &str, base: Option<u64>| {
+        if keys.has(key) { reader.optional(&keys, key, count) } else { base }
+    };
+    let up_to = bound("up_to", base.and_then(|tier| tier.up_to));
+    let measured_to = bound("measured_to", base.and_then(|tier| tier.measured_to));
+    let max_nodes = bound("max_nodes", base.and_then(|tier| tier.max_nodes));
+    let mut items = base.map(|tier| tier.items.clone()).unwrap_or_default();
+    let mut seen: Vec<String> = Vec::new();
+    for field in reader.items(&keys, "items") {
+        let Some(item) = item(reader, &field) else { continue };
+        if seen.contains(&item.id) {
+            reader.refuse::<()>(&field, format!("duplicate item `{}`", item.id));
         }
-        let fields = self.fields(root, String::new(), &known)?;
-        if self.required(&fields, "version", whole)? != 1 {
-            self.problem(fields.get("version").unwrap_or(root), "version", "the version of this format is 1");
-        }
-        let extends = self.optional(&fields, "extends", |value| word(value, &["default"]));
-        let base = base.filter(|_| extends.is_some());
-        let title = self.or_base(&fields, "title", text, base.map(|base| base.title.clone()));
-        let currency = self.or_base(&fields, "currency", currency, base.map(|base| base.currency.clone()));
-        let mut tiers = base.map(|base| base.tiers.clone()).unwrap_or_default();
-        for (node, path) in self.list(&fields, "tiers") {
-            self.tier(node, path, &mut tiers);
-        }
-        if tiers.is_empty() {
-            self.problem(
-                root,
-                "tiers",
-                "a catalogue has one tier or more; `extends: default` takes those of appforge",
-            );
-        }
-        let mut alternatives = base.map(|base| base.alternatives.clone()).unwrap_or_default();
-        for (node, path) in self.list(&fields, "alternatives") {
-            alternatives.extend(self.alternative(node, path, &tiers));
-        }
-        let mut not_included = base.map(|base| base.not_included.clone()).unwrap_or_default();
-        if fields.get("not_included").is_some() {
-            not_included = self.texts(&fields, "not_included");
-        }
-        self.order(root, &tiers);
-        Some(Catalogue { title: title?, currency: currency?, tiers, alternatives, not_included })
-    }
-
-    /// Tiers go from small to large, and only the last one has no upper bound.
-    fn order(&mut self, root: &Node, tiers: &[Tier]) {
-        for pair in tiers.windows(2) {
-            let (small, large) = (&pair[0], &pair[1]);
-            match (small.up_to, large.up_to) {
-                (None, _) => {
-                    let message =
-                        format!("tier `{}` needs `up_to`, since `{}` follows", small.name, large.name);
-                    self.problem(root, "tiers", &message);
-                }
-                (Some(low), Some(high)) if low >= high => {
-                    let message = format!("tier `{}` must hold more users than `{}`", large.name, small.name);
-                    self.problem(root, "tiers", &message);
-                }
-                _ => {}
-            }
-        }
-        if let Some(last) = tiers.last().filter(|last| last.up_to.is_some() || last.max_nodes.is_some()) {
-            let message = format!("tier `{}` is the last: it has neither `up_to` nor `max_nodes`", last.name);
-            self.problem(root, "tiers", &message);
+        seen.push(item.id.clone());
+        match items.iter_mut().find(|known| known.id == item.id) {
+            Some(known) => *known = item,
+            None => items.push(item),
         }
     }
+    if items.is_empty() {
+        reader.at(field.node.place, &keys.at("items"), "at least one is required");
+    }
+    let tier = Tier {
+        name,
+        title: title?,
+        target: target?,
+        users: users?,
+        up_to,
+        measured_to,
+        why: why?,
+        node: node?,
+        min_nodes: min_nodes?,
+        spare_nodes: spare_nodes?,
+        max_nodes,
+        items,
+    };
+    match known {
+        Some(at) => tiers[at] = tier,
+        None => tiers.push(tier),
+    }
+    Some(())
+}
 
-    /// Adds a tier, or changes the one of the same name.
-    fn tier(&mut self, node: &Node, path: String, tiers: &mut Vec<Tier>) -> Option<()> {
-        let fields = self.fields(node, path, &TIER)?;
-        let name = self.required(&fields, "name", text)?;
-        let known = tiers.iter().position(|tier| tier.name == name);
-        let base = known.map(|at| tiers[at].clone());
-        let base = base.as_ref();
-        let target = |value: &Value| {
-            Ok(match word(value, &["compose", "kubernetes"])?.as_str() {
-                "compose" => TargetKind::Compose,
-                _ => TargetKind::Kubernetes,
-            })
-        };
-        let title = self.or_base(&fields, "title", text, base.map(|tier| tier.title.clone()));
-        let target = self.or_base(&fields, "target", target, base.map(|tier| tier.target));
-        let users = self.or_base(&fields, "users", count, base.map(|tier| tier.users));
-        let why = self.or_base(&fields, "why", text, base.map(|tier| tier.why.clone()));
-        let size = match fields.get("node") {
-            Some(node) => self.node_size(node, fields.at("node")),
-            None => self.or_base(&fields, "node", |_| Err(String::new()), base.map(|tier| tier.node)),
-        };
-        let min_nodes = self.or_base(&fields, "min_nodes", count, base.map(|tier| tier.min_nodes));
-        let spare_nodes = self.or_base(&fields, "spare_nodes", count, base.map(|tier| tier.spare_nodes));
-        let up_to = self.or_kept(&fields, "up_to", count, base.and_then(|tier| tier.up_to));
-        let measured_to = self.or_kept(&fields, "measured_to", count, base.and_then(|tier| tier.measured_to));
-        let max_nodes = self.or_kept(&fields, "max_nodes", count, base.and_then(|tier| tier.max_nodes));
-        let mut items = base.map(|tier| tier.items.clone()).unwrap_or_default();
-        let mut seen: Vec<String> = Vec::new();
-        for (node, path) in self.list(&fields, "items") {
-            let Some(item) = self.item(node, path.clone()) else { continue };
-            if seen.contains(&item.id) {
-                self.problem(node, &path, &format!("`{}` stands twice in this tier", item.id));
-            }
-            seen.push(item.id.clone());
-            match items.iter_mut().find(|known| known.id == item.id) {
-                Some(known) => *known = item,
-                None => items.push(item),
-            }
-        }
-        if items.is_empty() {
-            self.problem(node, &fields.at("items"), "a tier has one item or more");
-        }
-        let tier = Tier {
-            name,
-            title: title?,
-            target: target?,
-            users: users?,
-            up_to,
-            measured_to,
-            why: why?,
-            node: size?,
-            min_nodes: min_nodes?,
-            spare_nodes: spare_nodes?,
-            max_nodes,
-            items,
-        };
-        match known {
-            Some(at) => tiers[at] = tier,
-            None => tiers.push(tier),
-        }
-        Some(())
+/// A value that the base may have, too.
+fn or_base<'n, T>(
+    reader: &mut Reader,
+    keys: &Mapping<'n>,
+    key: &str,
+    read: impl FnOnce(&Field<'n>) -> Result<T, String>,
+    base: Option<T>,
+) -> Option<T> {
+    match base {
+        Some(base) if keys.get(key).is_none() => Some(base),
+        _ => reader.required(keys, key, read),
     }
 }

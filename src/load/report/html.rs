@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::charts::{Line, chart};
 use super::{PointReport, Report, bytes, ms, percent};
 use crate::load::connection::ErrorKind;
+use crate::markup::escape;
 
 const TEMPLATE: &str = include_str!("../../../templates/load/report.html");
 
@@ -201,8 +202,4 @@ fn environment(report: &Report) -> String {
 fn head(cells: &[&str]) -> String {
     let cells: String = cells.iter().map(|cell| format!("<th>{cell}</th>")).collect();
     format!("<tr>{cells}</tr>")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

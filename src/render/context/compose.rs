@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
-use crate::render::{Draft, Overrides, header};
+use crate::render::{Draft, Overrides};
 use crate::stack::model::{Persistence, StoreMode};
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu, Secret};
 use crate::stack::{Stack, environment::environment as shared};
@@ -139,7 +139,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let engine = Engine::new("compose", Dialect::Compose, &overrides.templates)?;
     let gateway = engine.fill("haproxy.cfg", &context)?;
     // Compose does not look into mounted files; with the hash in a label a changed one replaces the gateway.
-    context.gateway.config_hash = header::hex(&Sha256::digest(&gateway)[..8]);
+    context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
     let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });

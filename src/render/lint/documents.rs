@@ -4,19 +4,18 @@ use serde_json::Value;
 
 use crate::render::Document;
 use crate::stack::values::{ByteSize, MilliCpu};
-use crate::stack::yaml;
 
 /// The objects of a rendering.
-pub(super) struct Objects(Vec<Value>);
+pub(super) struct Objects<'d>(Vec<&'d Value>);
 
-impl Objects {
-    pub(super) fn read(documents: &[Document]) -> Self {
+impl<'d> Objects<'d> {
+    pub(super) fn of(documents: &'d [Document]) -> Self {
         let yaml = documents.iter().filter(|document| document.path.ends_with(".yaml"));
-        Self(yaml.filter_map(|document| Some(yaml::parse(&document.text).ok()?.to_json())).collect())
+        Self(yaml.filter_map(|document| document.value.as_ref()).collect())
     }
 
-    pub(super) fn find(&self, kind: &str, name: &str) -> Option<&Value> {
-        self.0.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    pub(super) fn find(&self, kind: &str, name: &str) -> Option<&'d Value> {
+        self.0.iter().copied().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
     }
 }
 

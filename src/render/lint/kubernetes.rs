@@ -35,7 +35,7 @@ impl Findings {
 }
 
 pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
-    let objects = Objects::read(documents);
+    let objects = Objects::of(documents);
     let mut findings = Findings(Vec::new());
     let service = names::service(stack);
     let deployment = objects.find("Deployment", &service);
@@ -150,7 +150,7 @@ fn autoscaling(stack: &Stack, deployment: &Value, autoscaler: &Value, findings: 
     }
 }
 
-fn redis_memory(stack: &Stack, objects: &Objects, findings: &mut Findings) {
+fn redis_memory(stack: &Stack, objects: &Objects<'_>, findings: &mut Findings) {
     let name = names::redis(stack);
     let config = objects.find("ConfigMap", &name).and_then(|config| config["data"]["redis.conf"].as_str());
     let maxmemory = config.and_then(|config| word_after(config, "maxmemory")?.parse::<u64>().ok());

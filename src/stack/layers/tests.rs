@@ -39,11 +39,11 @@ fn every_problem_comes_at_once_with_its_place() {
     assert_eq!(
         problems(&[file(text)]),
         [
-            "appforge.yaml:1:1: nam: unknown key; did you mean `name`?",
-            "appforge.yaml:3:3: service.prot: unknown key; did you mean `port`?",
-            "appforge.yaml:6:11: rate_limit.window: a duration is a number with ms, s, m or h, such as `500ms` or `15m`",
-            "appforge.yaml:4:13: service.replicas: 0 is not within 1 to 64",
-            "appforge.yaml:7:23: mongodb.pool.min: 60 is more than pool.max, which is 50",
+            "appforge.yaml:1:1: unknown key `nam`; did you mean `name`?",
+            "appforge.yaml:3:3: service: unknown key `prot`; did you mean `port`?",
+            "appforge.yaml:4:13: service.replicas: must be between 1 and 64, got 0",
+            "appforge.yaml:6:11: rate_limit.window: expected a duration such as `500ms` or `10m`, got `soon`",
+            "appforge.yaml:7:23: mongodb.pool.min: must be at most mongodb.pool.max, which is 50, got 60",
         ]
     );
 }
@@ -69,11 +69,7 @@ fn autoscaling_can_be_switched_off() {
 #[test]
 fn a_wrong_variable_is_named() {
     let layer = Layer::Env(vec![("APPFORGE_SERVICE_PORT".into(), "http".into())]);
-    let shown = problems(&[layer]);
-    assert!(
-        shown[0].ends_with("SERVICE_PORT: service.port: a whole number is expected, not \"http\""),
-        "{shown:?}"
-    );
+    assert_eq!(problems(&[layer]), ["APPFORGE_SERVICE_PORT: service.port: expected an integer, got `http`"]);
 }
 
 #[test]
@@ -120,11 +116,11 @@ fn variable_is_what_was_written_though_yaml_has_a_number() {
 
 #[test]
 fn name_that_is_refused_is_not_read_as_a_number_instead() {
-    let name = "a name is 1 to 40 lower-case letters, digits or `-`, not at either end";
-    assert_eq!(problems(&[file("name: +5\n")]), [format!("appforge.yaml:1:7: name: {name}")]);
-    assert_eq!(problems(&[file("name: 1.0\n")]), [format!("appforge.yaml:1:7: name: {name}")]);
+    let name = "expected a name of 1 to 40 lower-case letters, digits and inner `-`";
+    assert_eq!(problems(&[file("name: +5\n")]), [format!("appforge.yaml:1:7: name: {name}, got `+5`")]);
+    assert_eq!(problems(&[file("name: 1.0\n")]), [format!("appforge.yaml:1:7: name: {name}, got `1.0`")]);
     let layer = Layer::Env(vec![("APPFORGE_NAME".into(), "+5".into())]);
-    assert_eq!(problems(&[layer]), [format!("APPFORGE_NAME: name: {name}")]);
+    assert_eq!(problems(&[layer]), [format!("APPFORGE_NAME: name: {name}, got `+5`")]);
     let layer = Layer::Env(vec![("APPFORGE_SERVICE_ENV".into(), "{A: yes, B: 1e3}".into())]);
     assert_eq!(
         problems(&[layer]),
@@ -133,8 +129,53 @@ fn name_that_is_refused_is_not_read_as_a_number_instead() {
     assert_eq!(
         problems(&[file("service: {replicas: 1e3, env: {A: 007, B: 1e3}}\n")]),
         [
+            "appforge.yaml:1:21: service.replicas: expected an integer, got `1e3`",
             "appforge.yaml:1:43: service.env.B: expected a string; quote the value",
-            "appforge.yaml:1:21: service.replicas: a whole number is expected, not 1e3",
         ]
     );
+}
+
+#[test]
+fn wrong_values_are_all_reported_though_a_later_layer_overrides_one() {
+    let overlay = Layer::File { name: "appforge.ci.yaml".into(), text: "service: {port: 80}\n".into() };
+    let text = "service: {port: http, replicas: many}\nkubernetes: {pull_secrets: [a, [b]], route: ~}\n\
+                patches: {compose/x: [{op: remove}]}\n";
+    assert_eq!(
+        problems(&[file(text), overlay]),
+        [
+            "appforge.yaml:1:17: service.port: expected an integer, got `http`",
+            "appforge.yaml:1:33: service.replicas: expected an integer, got `many`",
+            "appforge.yaml:2:32: kubernetes.pull_secrets[1]: expected a string, got a list",
+            "appforge.yaml:2:45: kubernetes.route: expected a mapping, got null",
+            "appforge.yaml:3:23: patches.compose/x[0].path: is missing",
+        ]
+    );
+}
+
+#[test]
+fn overlay_sets_one_value_of_what_the_file_switched_off() {
+    let layers = [
+        file("kubernetes: {autoscaling: null}\n"),
+        Layer::File { name: "b.yaml".into(), text: "kubernetes: {autoscaling: {min: 5}}\n".into() },
+    ];
+    let scaling = resolve(&layers).unwrap().stack.kubernetes.autoscaling.unwrap();
+    assert_eq!((scaling.min, scaling.max), (5, 10));
+}
+
+#[test]
+fn scaled_number_has_its_origin_and_is_judged() {
+    let resolved = resolve(&[file("target: kubernetes\n")]).unwrap();
+    let scaled = resolved.clone().scaled(12, Some(20), &Origin::Scaled).unwrap();
+    assert_eq!(scaled.stack.replicas_on(TargetKind::Kubernetes), 12);
+    for path in ["kubernetes.autoscaling.min", "kubernetes.autoscaling.max"] {
+        assert_eq!(scaled.origin(path).to_string(), "appforge scale");
+    }
+    assert_eq!(scaled.origin("service.replicas"), Origin::Default);
+    let flag = Origin::Flag("--replicas".into());
+    let refused = resolve(&[file("")]).unwrap().scaled(65, None, &flag).unwrap_err();
+    let lines: Vec<String> = refused.iter().map(Problem::to_string).collect();
+    assert_eq!(lines, ["--replicas: service.replicas: must be between 1 and 64, got 65"]);
+    let refused = resolved.scaled(2000, None, &flag).unwrap_err();
+    let lines: Vec<String> = refused.iter().map(Problem::to_string).collect();
+    assert_eq!(lines, ["--replicas: kubernetes.autoscaling.min: must be between 1 and 1000, got 2000"]);
 }

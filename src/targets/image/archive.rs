@@ -8,8 +8,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use crate::render::hex;
-
 /// One entry of a layer; paths are absolute.
 pub(crate) struct Entry {
     path: String,
@@ -162,7 +160,7 @@ pub(crate) fn manifest(config: &[u8], layer: &[u8]) -> serde_json::Result<Vec<u8
 
 /// `sha256:` and the digits, as OCI writes a digest.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> serde_json::Value {

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::stack::layers::nearest;
 use crate::targets::local::Local;
 use crate::targets::local::supervisor::numbered;
 use crate::targets::logs::{Line, LogsRequest, Sink};

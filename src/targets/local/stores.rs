@@ -48,7 +48,7 @@ fn store(
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
         let path = Secrets::of(layout.root()).path(&secret_name(kind));
         let digest = Sha256::digest(uri.reveal().as_bytes());
-        let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex::encode(&digest[..8]);
         return Ok(Store::External { uri: layout.within(&path), fingerprint });
     }
     Ok(match runner(kind, layout) {

@@ -132,7 +132,7 @@ fn earlier(stack: &Stack) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write("docker-compose.yml", &fill(include_str!("../fixtures/earlier/docker-compose.yml")));
     write("haproxy.cfg", &fill(include_str!("../fixtures/earlier/haproxy.cfg")));
-    let hash = appforge::render::hex(&Sha256::digest("redispassword"));
+    let hash = hex::encode(Sha256::digest("redispassword"));
     write("secrets/mongodb_password", "mongodbpassword");
     write("secrets/redis_password", "redispassword");
     write("secrets/probe_secret", &"5".repeat(64));

@@ -64,9 +64,9 @@ fn a_malformed_scenario_file_is_exit_3_with_every_place_and_nothing_is_sent() {
     assert_eq!(
         run.stderr,
         "error: the scenario has 3 problems\n  \
-         bad.yaml:1:25: unknown key `usres`; did you mean `users`?\n  \
-         bad.yaml:1:10: a stage has `users` or `rate`, one of them\n  \
-         bad.yaml:3:38: the variable `NO_SUCH_TOKEN` is not set\n"
+         bad.yaml:1:10: stages[0]: requires either `users` or `rate`\n  \
+         bad.yaml:1:25: stages[0]: unknown key `usres`; did you mean `users`?\n  \
+         bad.yaml:3:38: steps[0].headers.authorization: the variable `NO_SUCH_TOKEN` is not set\n"
     );
     assert_eq!((run.stdout.as_str(), run.code, server.requests()), ("", Some(3), 0));
 }

@@ -8,7 +8,6 @@ use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
-use crate::render::header::hex;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
@@ -180,7 +179,7 @@ impl Store<'_> {
         let template = path("configmap");
         let config = drafts.engine.fill(&template, &config(object()))?;
         // The version label changes with the image, which restarts the store anyway.
-        let config_hash = hex(&Sha256::digest(&config)[..8]);
+        let config_hash = hex::encode(&Sha256::digest(&config)[..8]);
         drafts.drafts.push(crate::render::Draft { path: template, text: config });
         let port = |name: &'static str, port| Port { name, port, target: name.to_owned() };
         let mut ports = vec![port(self.word, self.port)];

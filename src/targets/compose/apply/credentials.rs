@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::{STORE_USER, external};
-use crate::render::hex;
 use crate::secrets::Secrets;
 use crate::stack::values::Secret;
 use crate::targets::compose::observe::Engine;
@@ -64,7 +63,7 @@ impl Compose {
             Store::Managed(password) => {
                 let acl = format!(
                     "user default on nopass -@all +ping +info\nuser {STORE_USER} on #{} ~* &* +@all\n",
-                    hex(&Sha256::digest(password.reveal()))
+                    hex::encode(Sha256::digest(password.reveal()))
                 );
                 self.keep("redis_acl", &Secret::new(acl))?;
                 redis_url("redis:6379", password)

@@ -16,7 +16,6 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::hex;
 use crate::targets::compose::observe::container::Container;
 use crate::targets::image::Image;
 
@@ -254,7 +253,7 @@ fn context_host() -> Option<String> {
         .ok()
         .filter(|name| !name.is_empty())
         .or_else(|| read(folder.join("config.json"))?.get("currentContext")?.as_str().map(str::to_owned))?;
-    let file = hex(&Sha256::digest(&chosen));
+    let file = hex::encode(Sha256::digest(&chosen));
     let meta = read(folder.join("contexts/meta").join(file).join("meta.json"))?;
     meta.pointer("/Endpoints/docker/Host")?.as_str().map(str::to_owned)
 }

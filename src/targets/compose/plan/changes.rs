@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
-use crate::stack::yaml;
 use crate::targets::compose::apply::converge::replicas_of;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::Container;
@@ -108,10 +108,10 @@ impl Session<'_> {
 
     /// What each component should be, by the documents and Compose's own hashes of them.
     pub(crate) async fn wanted(&self, documents: &[Document]) -> Result<Wanted> {
-        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
         let hashes = self.cli.hashes(text, self.deadline).await?;
-        let value = yaml::parse(text).map(|node| node.to_json()).unwrap_or_default();
+        let value = file.and_then(|file| file.value.as_ref()).unwrap_or(&Value::Null);
         let mut components = BTreeMap::new();
         for (key, hash) in hashes {
             let service = &value["services"][&key];

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::stack::yaml;
 use crate::targets::compose::observe::{Container, State};
 use crate::targets::compose::plan::changes::Wanted;
 use crate::targets::compose::plan::trial::{GATEWAY_CHECK, Outcome, Trial};
@@ -78,10 +77,10 @@ impl Session<'_> {
 
 /// The configuration, when the gateway of the documents is HAProxy. A template of the user may start something else.
 fn configuration(documents: &[Document]) -> Option<&str> {
-    let text = |path: &str| Some(documents.iter().find(|document| document.path == path)?.text.as_str());
-    let compose = yaml::parse(text("docker-compose.yml")?).ok()?.to_json();
+    let compose = Document::find(documents, "docker-compose.yml")?.value.as_ref()?;
+    let configuration = Document::find(documents, "haproxy.cfg")?;
     let command = compose.pointer("/services/gateway/command/0")?;
-    if command == PROGRAM { text("haproxy.cfg") } else { None }
+    (command == PROGRAM).then_some(&configuration.text)
 }
 
 /// The configuration as the engine takes files: at its place below the root.

@@ -8,7 +8,6 @@ use anyhow::Result;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
-use crate::stack::yaml;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::{Container, Engine};
 use crate::targets::compose::session::Compose;
@@ -95,9 +94,9 @@ impl Session<'_> {
     /// Every image is in the engine: the service's own is made, others are pulled.
     pub(crate) async fn provide_images(&self, documents: &[Document]) -> Result<()> {
         let engine = &self.engine;
-        let file = documents.iter().find(|document| document.path == "docker-compose.yml");
+        let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
-        for (service, reference) in images(text) {
+        for (service, reference) in file.map(images).unwrap_or_default() {
             if reference == BUNDLED_IMAGE {
                 let loaded = image::ensure(engine, Some(&self.compose.memory())).await?;
                 if loaded.fresh {
@@ -121,10 +120,9 @@ impl Session<'_> {
 }
 
 /// The images that the compose file names, by service, each once.
-fn images(text: &str) -> Vec<(String, String)> {
-    let value = yaml::parse(text).ok().map(|node| node.to_json());
+fn images(file: &Document) -> Vec<(String, String)> {
     let mut seen = BTreeSet::new();
-    let services = value.as_ref().and_then(|value| value.get("services")?.as_object());
+    let services = file.value.as_ref().and_then(|value| value.get("services")?.as_object());
     services
         .into_iter()
         .flatten()

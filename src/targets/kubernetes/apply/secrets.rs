@@ -17,7 +17,6 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
-use crate::render::hex;
 use crate::secrets::{Secrets, random};
 use crate::stack::values::Secret;
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
@@ -200,7 +199,7 @@ pub(crate) fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) 
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let mut digits = hex(&hash.finalize().into_bytes());
+    let mut digits = hex::encode(hash.finalize().into_bytes());
     digits.truncate(mounted::DIGITS);
     Ok(digits)
 }

@@ -12,8 +12,8 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
 
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
-use crate::stack::layers::nearest;
 use crate::targets::kubernetes::client::connection;
 use crate::targets::kubernetes::client::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
 use crate::targets::kubernetes::client::once::Once;

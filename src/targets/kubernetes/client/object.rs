@@ -3,8 +3,7 @@
 use anyhow::{Context, Result, bail};
 use kube::Api;
 use kube::core::DynamicObject;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::render::Document;
 use crate::targets::kubernetes::client::cluster::Cluster;
@@ -120,7 +119,7 @@ pub(crate) fn received(kind: &Kind, object: DynamicObject) -> Result<Object> {
     Object::new(kind.clone(), value)
 }
 
-/// A document's objects, before their kinds are known to the server.
+/// The objects of documents, before their kinds are known to the server.
 ///
 /// # Errors
 /// When a document is no YAML, or an object has no kind.
@@ -130,16 +129,13 @@ pub(crate) fn parse(documents: &[Document]) -> Result<Vec<Value>> {
         if !document.path.ends_with(".yaml") && !document.path.ends_with(".yml") {
             continue;
         }
-        for part in serde_yaml::Deserializer::from_str(&document.text) {
-            let value =
-                Value::deserialize(part).with_context(|| format!("while reading `{}`", document.path))?;
-            let api = value.get("apiVersion").and_then(Value::as_str);
-            match api {
-                _ if value.is_null() => {}
-                Some(api) if api.starts_with(KUSTOMIZE) => {}
-                Some(_) if value.get("kind").is_some_and(Value::is_string) => values.push(value),
-                _ => bail!("`{}` holds an object without `apiVersion` and `kind`", document.path),
-            }
+        let Some(value) = &document.value else { continue };
+        match value.get("apiVersion").and_then(Value::as_str) {
+            // A template of the user may leave a document empty.
+            _ if value.as_object().is_some_and(Map::is_empty) => {}
+            Some(api) if api.starts_with(KUSTOMIZE) => {}
+            Some(_) if value.get("kind").is_some_and(Value::is_string) => values.push(value.clone()),
+            _ => bail!("`{}` holds an object without `apiVersion` and `kind`", document.path),
         }
     }
     Ok(values)
@@ -149,26 +145,26 @@ pub(crate) fn parse(documents: &[Document]) -> Result<Vec<Value>> {
 mod tests {
     use super::*;
 
-    fn document(path: &str, text: &str) -> Document {
-        Document { path: path.into(), text: text.into(), mode: 0o644 }
+    fn document(path: &str, value: Value) -> Document {
+        Document { path: path.into(), text: String::new(), value: Some(value), mode: 0o644 }
     }
 
     #[test]
-    fn objects_are_read_from_all_parts_of_all_documents_but_not_kustomizations() {
+    fn objects_are_those_of_all_documents_but_kustomizations() {
         let documents = [
-            document(
-                "a.yaml",
-                "# head\n---\napiVersion: v1\nkind: Namespace\n---\napiVersion: v1\nkind: Service\n",
-            ),
+            document("a.yaml", json!({"apiVersion": "v1", "kind": "Namespace"})),
+            document("b.yml", json!({"apiVersion": "v1", "kind": "Service"})),
+            document("empty.yaml", json!({})),
             document(
                 "kustomization.yaml",
-                "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
+                json!({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}),
             ),
-            document("README.md", "no: [yaml"),
+            document("dashboard.json", json!({"title": "shop"})),
+            Document { value: None, ..document("README.md", json!(null)) },
         ];
         let kinds: Vec<_> = parse(&documents).unwrap().iter().map(|value| value["kind"].clone()).collect();
         assert_eq!(kinds, ["Namespace", "Service"]);
-        parse(&[document("b.yaml", "a: 1\n")]).unwrap_err();
+        parse(&[document("b.yaml", json!({"a": 1}))]).unwrap_err();
     }
 
     #[test]

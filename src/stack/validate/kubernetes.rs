@@ -1,0 +1,94 @@
+//! The rules of the target kubernetes. Pure.
+
+use crate::stack::kubernetes::{CpuLimit, Kubernetes, Probes, Route, RouteApi, is_object_name};
+use crate::stack::model::Stack;
+use crate::stack::validate::violations::Violations;
+use crate::stack::values::{Name, Percent, Span};
+
+pub(super) fn kubernetes(stack: &Stack, most: u32, violations: &mut Violations) {
+    let kubernetes = &stack.kubernetes;
+    autoscaling(kubernetes, most, violations);
+    let request = stack.service.resources.cpu;
+    if let CpuLimit::Cpu(limit) = kubernetes.cpu_limit
+        && limit < request
+    {
+        let message = format!("must be at least service.resources.cpu, which is {request}, got {limit}");
+        violations.add("kubernetes.cpu_limit", message);
+    }
+    object_name("kubernetes.ingress", kubernetes.ingress.as_deref(), violations);
+    object_name("kubernetes.storage_class", kubernetes.storage_class.as_deref(), violations);
+    for secret in &kubernetes.pull_secrets {
+        object_name("kubernetes.pull_secrets", Some(secret), violations);
+    }
+    route(&kubernetes.route, kubernetes.ingress.is_some(), violations);
+    probes(&kubernetes.probes, violations);
+    shutdown("kubernetes.shutdown.pre_stop", kubernetes.shutdown.pre_stop, 1, violations);
+    shutdown("kubernetes.shutdown.grace", kubernetes.shutdown.grace, 2, violations);
+}
+
+fn autoscaling(kubernetes: &Kubernetes, most: u32, violations: &mut Violations) {
+    let Some(scaling) = kubernetes.autoscaling else { return };
+    violations.within("kubernetes.autoscaling.min", scaling.min, 1, most);
+    violations.within("kubernetes.autoscaling.max", scaling.max, 1, most);
+    if scaling.min > scaling.max {
+        let (min, max) = (scaling.min, scaling.max);
+        let message = format!("must be at most kubernetes.autoscaling.max, which is {max}, got {min}");
+        violations.add("kubernetes.autoscaling.min", message);
+    }
+    violations.within("kubernetes.autoscaling.cpu", scaling.cpu, Percent(1.0), Percent(100.0));
+    violations.within("kubernetes.autoscaling.memory", scaling.memory, Percent(1.0), Percent(100.0));
+}
+
+fn object_name(path: &str, name: Option<&str>, violations: &mut Violations) {
+    if let Some(name) = name {
+        violations.expect(
+            path,
+            name,
+            is_object_name(name),
+            "a name of lower-case letters, digits, `-` and `.`",
+        );
+    }
+}
+
+fn route(route: &Route, is_public: bool, violations: &mut Violations) {
+    object_name("kubernetes.route.class", route.class.as_deref(), violations);
+    object_name("kubernetes.route.tls_secret", route.tls_secret.as_deref(), violations);
+    object_name("kubernetes.route.issuer", route.issuer.as_deref(), violations);
+    if let Some(gateway) = &route.gateway {
+        let fits = gateway
+            .split_once('/')
+            .is_some_and(|(namespace, name)| namespace.parse::<Name>().is_ok() && is_object_name(name));
+        violations.expect("kubernetes.route.gateway", gateway, fits, "`NAMESPACE/NAME`");
+    }
+    let by_gateway = is_public && route.api == RouteApi::Gateway;
+    if by_gateway && route.class.is_some() == route.gateway.is_some() {
+        let message = "requires either `gateway`, an existing one, or `class`, that of a new one";
+        violations.add("kubernetes.route.api", message);
+    }
+}
+
+fn probes(probes: &Probes, violations: &mut Violations) {
+    for (path, probe) in
+        [("kubernetes.probes.liveness", &probes.liveness), ("kubernetes.probes.readiness", &probes.readiness)]
+    {
+        if let Some(probe) = probe {
+            let fits = probe.starts_with('/') && probe.chars().all(|c| c.is_ascii_graphic());
+            violations.expect(path, probe, fits, "a path such as `/healthz`");
+        }
+    }
+    if probes.liveness.is_some() && probes.liveness == probes.readiness {
+        let message = "must differ from the path of `readiness`: a replica that is not ready would be killed";
+        violations.add("kubernetes.probes.liveness", message);
+    }
+    if let Some(port) = probes.port {
+        violations.within("kubernetes.probes.port", port, 1, u16::MAX);
+    }
+}
+
+/// Kubernetes takes whole seconds.
+fn shutdown(path: &str, span: Span, low: u64, violations: &mut Violations) {
+    violations.within(path, span, Span::of_secs(low), Span::of_secs(3600));
+    if !span.millis().is_multiple_of(1000) {
+        violations.add(path, format!("must be whole seconds, got {span}"));
+    }
+}

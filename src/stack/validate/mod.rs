@@ -1,0 +1,147 @@
+//! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
+
+mod kubernetes;
+mod stores;
+mod violations;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use appforge_service::contract::variable;
+use rust_decimal::Decimal;
+
+use crate::stack::model::{Stack, TargetKind};
+use crate::stack::validate::violations::Violations;
+use crate::stack::values::{Amount, Span};
+
+/// Most replicas on one machine: each holds 10 connections to MongoDB at least.
+pub(crate) const MAX_LOCAL_REPLICAS: u32 = 64;
+/// Most replicas anywhere.
+pub(crate) const MAX_REPLICAS: u32 = 1000;
+
+/// Variables that appforge sets for each replica itself.
+const RESERVED: [&str; 11] = [
+    variable::PORT,
+    variable::BIND,
+    variable::ADMIN_PORT,
+    variable::ADMIN_BIND,
+    variable::REPLICA_ID,
+    variable::MONGODB_URI,
+    variable::MONGODB_URI_FILE,
+    variable::REDIS_URL,
+    variable::REDIS_URL_FILE,
+    variable::PROBE_SECRET,
+    variable::PROBE_SECRET_FILE,
+];
+
+/// Prefixes of the variables with which sockets are handed over.
+const HAND_OVER: &str = "LISTEN_";
+/// Prefixes of the variables with which the dynamic linker loads other code into a program.
+const LINKER: [&str; 2] = ["LD_", "DYLD_"];
+
+/// All that is wrong, as `(path, message)`.
+pub(crate) fn validate(stack: &Stack) -> Vec<(String, String)> {
+    let mut violations = Violations(validate_running(stack));
+    stores::addresses(stack, &mut violations);
+    violations.0
+}
+
+/// The same without the addresses of the stores: a command that shows or stops what runs does not need them, and the
+/// variables that hold them may be set in another shell.
+pub(crate) fn validate_running(stack: &Stack) -> Vec<(String, String)> {
+    let mut violations = Violations::default();
+    service(stack, &mut violations);
+    rate_limit(stack, &mut violations);
+    stores::mongodb(stack, &mut violations);
+    stores::redis(stack, &mut violations);
+    compose(stack, &mut violations);
+    kubernetes::kubernetes(stack, MAX_REPLICAS, &mut violations);
+    cost(stack, &mut violations);
+    environment(stack, &mut violations);
+    violations.0
+}
+
+/// The most replicas that a target takes.
+pub(crate) fn max_replicas(target: TargetKind) -> u32 {
+    if target == TargetKind::Local { MAX_LOCAL_REPLICAS } else { MAX_REPLICAS }
+}
+
+fn service(stack: &Stack, violations: &mut Violations) {
+    let service = &stack.service;
+    if stack.version != 1 {
+        violations.add("version", format!("must be 1, got {}", stack.version));
+    }
+    violations.within("service.replicas", service.replicas, 1, max_replicas(stack.target));
+    violations.within("service.port", service.port, 1, u16::MAX);
+    if stack.target == TargetKind::Local && !service.image.is_bundled() {
+        let message = format!("must be `bundled` on the target local, got `{}`", service.image);
+        violations.add("service.image", message);
+    }
+    violations.at_least("service.resources.memory", service.resources.memory, "64Mi", "one replica");
+}
+
+fn environment(stack: &Stack, violations: &mut Violations) {
+    for name in stack.service.env.keys() {
+        let valid = !name.starts_with(|c: char| c.is_ascii_digit())
+            && !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let bundled = stack.service.image.is_bundled();
+        if !valid {
+            violations.expect("service.env", name, valid, "the name of an environment variable");
+        } else if RESERVED.contains(&name.as_str()) || name.starts_with(HAND_OVER) {
+            let message = format!("`{name}` is set by appforge itself; remove it");
+            violations.add(format!("service.env.{name}"), message);
+        } else if bundled && LINKER.iter().any(|prefix| name.starts_with(prefix)) {
+            let message = format!("`{name}` would load other code into the bundled service; remove it");
+            violations.add(format!("service.env.{name}"), message);
+        }
+    }
+}
+
+fn rate_limit(stack: &Stack, violations: &mut Violations) {
+    let limit = &stack.rate_limit;
+    violations.within("rate_limit.requests", limit.requests, 1, 1_000_000_000);
+    violations.within("rate_limit.window", limit.window, Span::of_secs(1), Span::of_secs(744 * 3600));
+    violations.within("rate_limit.ipv6_prefix", limit.ipv6_prefix, 32, 128);
+    for network in &limit.trusted_proxies {
+        let what = "a network such as `10.0.0.0/8` or `fd00::/8`";
+        violations.expect("rate_limit.trusted_proxies", network, is_network(network), what);
+    }
+}
+
+fn compose(stack: &Stack, violations: &mut Violations) {
+    if let Some(subnet) = &stack.compose.subnet {
+        let parts = subnet.split_once('/').and_then(|(address, length)| {
+            Some((address.parse::<Ipv4Addr>().ok()?, length.parse::<u32>().ok()?))
+        });
+        let fits = parts
+            .is_some_and(|(address, length)| (16..=28).contains(&length) && address.to_bits() << length == 0);
+        let what = "an IPv4 network of /16 to /28 such as `10.200.4.0/22`";
+        violations.expect("compose.subnet", subnet, fits, what);
+    }
+    for document in stack.patches.keys() {
+        let fits = ["compose/", "kubernetes/"].iter().any(|target| document.starts_with(target));
+        violations.expect("patches", document, fits, "a document such as `compose/docker-compose.yml`");
+    }
+}
+
+/// The environment variable that sets a path of the stack.
+pub(super) fn variable_of(path: &str) -> String {
+    format!("APPFORGE_{}", path.to_uppercase().replace('.', "_"))
+}
+
+fn cost(stack: &Stack, violations: &mut Violations) {
+    violations.within("cost.requests_per_user", stack.cost.requests_per_user, 1, 1_000_000);
+    let (low, high) = (Amount(Decimal::ONE), Amount(Decimal::ONE_THOUSAND));
+    violations.within("cost.peak_factor", stack.cost.peak_factor, low, high);
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= most))
+}
+
+#[cfg(test)]
+mod tests;

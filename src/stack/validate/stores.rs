@@ -1,0 +1,104 @@
+//! The rules of MongoDB and Redis. Pure.
+
+use crate::stack::model::{Persistence, SENTINEL_SERVERS, Stack, StoreMode, TargetKind, Topology};
+use crate::stack::validate::violations::Violations;
+use crate::stack::values::{Secret, Span};
+
+/// The keys of a store that say where it is, and the schemes of its URI.
+struct Keys {
+    mode: &'static str,
+    uri: &'static str,
+    variable: &'static str,
+    schemes: [&'static str; 2],
+}
+
+const MONGODB: Keys = Keys {
+    mode: "mongodb.mode",
+    uri: "mongodb.uri",
+    variable: "APPFORGE_MONGODB_URI",
+    schemes: ["mongodb://", "mongodb+srv://"],
+};
+const REDIS: Keys = Keys {
+    mode: "redis.mode",
+    uri: "redis.url",
+    variable: "APPFORGE_REDIS_URL",
+    schemes: ["redis://", "rediss://"],
+};
+
+pub(super) fn addresses(stack: &Stack, violations: &mut Violations) {
+    address(stack.target, &MONGODB, stack.mongodb.mode, stack.mongodb.uri.as_ref(), violations);
+    address(stack.target, &REDIS, stack.redis.mode, stack.redis.url.as_ref(), violations);
+}
+
+fn address(
+    target: TargetKind,
+    keys: &Keys,
+    mode: StoreMode,
+    uri: Option<&Secret>,
+    violations: &mut Violations,
+) {
+    let starts = |uri: &Secret| keys.schemes.iter().any(|scheme| uri.reveal().starts_with(scheme));
+    let (at, message) = match (mode, uri) {
+        (StoreMode::External, None) => {
+            let message =
+                format!("must be set when `{}` is `external`, here or as {}", keys.mode, keys.variable);
+            (keys.uri, message)
+        }
+        (StoreMode::External, Some(uri)) if uri.reveal().contains("${") => {
+            (keys.uri, format!("`${{…}}` is not expanded here; set {} instead", keys.variable))
+        }
+        (StoreMode::External, Some(uri)) if !starts(uri) => {
+            (keys.uri, format!("must start with `{}`", keys.schemes.join("` or `")))
+        }
+        (StoreMode::Managed, _) if target == TargetKind::Local => {
+            let message =
+                "`managed` requires the target compose or kubernetes; local takes `embedded` and `external`";
+            (keys.mode, message.to_owned())
+        }
+        (mode, Some(_)) if mode != StoreMode::External => {
+            (keys.uri, format!("applies only when `{}` is `external`", keys.mode))
+        }
+        _ => return,
+    };
+    violations.add(at, message);
+}
+
+pub(super) fn mongodb(stack: &Stack, violations: &mut Violations) {
+    let mongodb = &stack.mongodb;
+    let name = &mongodb.database;
+    let fits = (1..=63).contains(&name.len()) && !name.contains(['/', '\\', '.', '"', '$', ' ', '\0']);
+    let what = "a database name of 1 to 63 bytes without `/`, `\\`, `.`, `\"`, `$` and spaces";
+    violations.expect("mongodb.database", name, fits, what);
+    violations.at_least("mongodb.memory", mongodb.memory, "512Mi", "MongoDB");
+    if let Some(most) = mongodb.max_connections {
+        violations.within("mongodb.max_connections", most, 10, 1_000_000);
+    }
+    let pool = &mongodb.pool;
+    violations.within("mongodb.pool.max", pool.max, 1, 10_000);
+    if pool.min > pool.max {
+        let message = format!("must be at most mongodb.pool.max, which is {}, got {}", pool.max, pool.min);
+        violations.add("mongodb.pool.min", message);
+    }
+    for (path, span) in [
+        ("mongodb.pool.max_idle", pool.max_idle),
+        ("mongodb.pool.server_selection_timeout", pool.server_selection_timeout),
+        ("mongodb.pool.socket_timeout", pool.socket_timeout),
+    ] {
+        violations.within(path, span, Span::of_millis(1), Span::of_secs(3600));
+    }
+}
+
+pub(super) fn redis(stack: &Stack, violations: &mut Violations) {
+    let redis = &stack.redis;
+    if redis.topology == Topology::Sentinel && redis.persistence == Persistence::None {
+        let message =
+            "must be `aof` with `sentinel`: a master that restarts without its data would clear its replicas";
+        violations.add("redis.persistence", message);
+    }
+    if stack.target == TargetKind::Compose && redis.runs_sentinel() {
+        let message = "`sentinel` runs on the target kubernetes only; Compose runs one Redis: write `single`";
+        violations.add("redis.topology", message);
+    }
+    violations.within("redis.min_replicas", redis.min_replicas, 0, SENTINEL_SERVERS - 1);
+    violations.at_least("redis.memory", redis.memory, "64Mi", "Redis to rewrite its file");
+}

@@ -1,0 +1,88 @@
+//! Each rule names the path that it judges.
+
+use super::*;
+use crate::stack::kubernetes::RouteApi;
+use crate::stack::model::{Persistence, StoreMode, Topology};
+use crate::stack::values::Secret;
+
+#[track_caller]
+fn complains(path: &str, change: impl FnOnce(&mut Stack)) {
+    let mut stack = Stack::default();
+    change(&mut stack);
+    let problems = validate(&stack);
+    assert_eq!(problems.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), [path], "{problems:?}");
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    assert_eq!(validate(&Stack::default()), []);
+}
+
+#[test]
+fn each_rule_names_its_path() {
+    complains("version", |s| s.version = 2);
+    complains("service.replicas", |s| s.service.replicas = 10_000);
+    complains("service.port", |s| s.service.port = 0);
+    complains("service.env.PORT", |s| drop(s.service.env.insert("PORT".into(), "1".into())));
+    complains("service.env", |s| drop(s.service.env.insert("1x".into(), "1".into())));
+    complains("rate_limit.requests", |s| s.rate_limit.requests = 0);
+    complains("rate_limit.window", |s| s.rate_limit.window.0 = std::time::Duration::ZERO);
+    complains("rate_limit.ipv6_prefix", |s| s.rate_limit.ipv6_prefix = 16);
+    complains("rate_limit.trusted_proxies", |s| s.rate_limit.trusted_proxies.push("10.0.0.0/33".into()));
+    complains("mongodb.database", |s| s.mongodb.database = "a b".into());
+    complains("mongodb.pool.min", |s| s.mongodb.pool.min = 51);
+    complains("redis.url", |s| {
+        (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new("redis://:${PASSWORD}@h")));
+    });
+    complains("mongodb.uri", |s| s.mongodb.mode = StoreMode::External);
+    complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
+    complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
+    complains("redis.memory", |s| s.redis.memory.0 = 1);
+    complains("redis.persistence", |s| {
+        s.redis.topology = Topology::Sentinel;
+        s.redis.persistence = Persistence::None;
+    });
+    complains("redis.topology", |s| {
+        s.target = TargetKind::Compose;
+        s.redis.topology = Topology::Sentinel;
+    });
+    complains("redis.min_replicas", |s| s.redis.min_replicas = 3);
+    complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
+    complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
+    complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
+    complains("mongodb.max_connections", |s| s.mongodb.max_connections = Some(1));
+    complains("kubernetes.autoscaling.min", |s| s.kubernetes.autoscaling.as_mut().unwrap().min = 11);
+    complains("kubernetes.autoscaling.cpu", |s| s.kubernetes.autoscaling.as_mut().unwrap().cpu.0 = 0.0);
+    complains("kubernetes.cpu_limit", |s| s.kubernetes.cpu_limit = "100m".parse().unwrap());
+    complains("kubernetes.ingress", |s| s.kubernetes.ingress = Some("*.example.com".into()));
+    complains("kubernetes.storage_class", |s| s.kubernetes.storage_class = Some("Fast SSD".into()));
+    complains("kubernetes.pull_secrets", |s| s.kubernetes.pull_secrets.push("My Registry".into()));
+    complains("kubernetes.route.class", |s| s.kubernetes.route.class = Some("".into()));
+    complains("kubernetes.route.tls_secret", |s| s.kubernetes.route.tls_secret = Some("a/b".into()));
+    complains("kubernetes.route.issuer", |s| s.kubernetes.route.issuer = Some("A".into()));
+    complains("kubernetes.route.gateway", |s| s.kubernetes.route.gateway = Some("public".into()));
+    complains("kubernetes.route.api", |s| {
+        s.kubernetes.ingress = Some("shop.example.com".into());
+        s.kubernetes.route.api = RouteApi::Gateway;
+    });
+    complains("kubernetes.probes.liveness", |s| s.kubernetes.probes.liveness = Some("healthz".into()));
+    complains("kubernetes.probes.liveness", |s| {
+        s.kubernetes.probes.liveness = Some("/healthz".into());
+        s.kubernetes.probes.readiness = Some("/healthz".into());
+    });
+    complains("kubernetes.probes.readiness", |s| s.kubernetes.probes.readiness = Some("/a b".into()));
+    complains("kubernetes.probes.port", |s| s.kubernetes.probes.port = Some(0));
+    complains("kubernetes.shutdown.pre_stop", |s| {
+        s.kubernetes.shutdown.pre_stop = "1500ms".parse().unwrap();
+    });
+    complains("kubernetes.shutdown.grace", |s| s.kubernetes.shutdown.grace = "2h".parse().unwrap());
+    complains("cost.peak_factor", |s| s.cost.peak_factor.0 = Decimal::new(5, 1));
+}
+
+#[test]
+fn a_wrong_uri_is_not_repeated_in_the_message() {
+    let mut stack = Stack::default();
+    stack.mongodb.mode = StoreMode::External;
+    stack.mongodb.uri = Some(Secret::new("postgres://u:hunter2@h"));
+    assert!(!format!("{:?}", validate(&stack)).contains("hunter2"));
+}
