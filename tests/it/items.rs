@@ -21,15 +21,17 @@ fn items_are_created_listed_changed_and_removed_in_the_embedded_stores() {
 }
 
 #[test]
+#[ignore = "needs mongodb and valkey"]
 fn items_are_created_listed_changed_and_removed_in_real_servers() {
-    let (Some(mongodb), Some(valkey)) = (peers::mongodb(), peers::valkey()) else { return };
-    life_of_items(&Up::new(&format!("{MANY}{}{}", mongodb.external("mongodb"), valkey.external("redis"))));
+    let (_mongodb, _valkey, lines) = peers::external();
+    life_of_items(&Up::new(&format!("{MANY}{lines}")));
 }
 
 #[test]
+#[ignore = "needs mongodb and valkey"]
 fn every_check_of_verify_passes_on_real_servers() {
-    let (Some(mongodb), Some(valkey)) = (peers::mongodb(), peers::valkey()) else { return };
-    let up = Up::new(&format!("{}{}", mongodb.external("mongodb"), valkey.external("redis")));
+    let (_mongodb, _valkey, lines) = peers::external();
+    let up = Up::new(&lines);
     up.done(&["up", "--replicas", "3"]);
     up.connected();
     let report = up.json(&["verify"]);

@@ -1,16 +1,12 @@
 //! A stack that runs on the local target, in a project folder of its own.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
+use appforge_testing::wait::eventually;
+use appforge_testing::{http, port};
 use serde_json::Value;
 
-use crate::support::{Project, Run, free_port};
-
-/// What anything may take that is not measured.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+use crate::support::{Project, Run};
 
 /// A project whose stack is taken down at the end, whatever happens.
 pub struct Up {
@@ -22,7 +18,7 @@ pub struct Up {
 
 impl Up {
     pub fn new(more: &str) -> Self {
-        let port = free_port();
+        let port = port::reserve();
         let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
         // No server of this machine is found, so that the embedded stores run.
         Self { project, port, path: "/nonexistent".into() }
@@ -66,13 +62,14 @@ impl Up {
 
     /// `request` at another address, such as an admin listener's.
     pub fn at(&self, address: &str, request: &str) -> (u16, String) {
-        let (status, _, body) = exchange(address, request, "", "");
+        let (status, _, body) = http::exchange(address, request, "", "");
         (status, body)
     }
 
     /// [`Up::request`] with more headers; the status, the head and the body.
     pub fn whole(&self, request: &str, headers: &str, body: &str) -> (u16, String, String) {
-        exchange(&format!("127.0.0.1:{}", self.port), request, headers, body)
+        let headers = format!("content-type: application/json\r\n{headers}");
+        http::exchange(("127.0.0.1", self.port), request, &headers, body)
     }
 
     /// Asks again and again while `event` goes on; every answer must be 200 or 429.
@@ -109,10 +106,7 @@ impl Up {
 
     /// Waits until MongoDB is connected, which readiness does not wait for.
     pub fn connected(&self) {
-        let until = Instant::now() + DEADLINE;
-        while self.request("GET /api/items", "").0 == 503 {
-            assert!(Instant::now() < until, "MongoDB is not connected");
-        }
+        eventually("MongoDB is connected", || self.request("GET /api/items", "").0 != 503);
     }
 }
 
@@ -126,32 +120,8 @@ pub fn kill(pid: u64) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// Waits until `holds`.
-#[track_caller]
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 impl Drop for Up {
     fn drop(&mut self) {
         self.run(&["down", "--volumes", "--yes"]);
     }
-}
-
-/// One request over a connection of its own; the status, the head and the body.
-fn exchange(address: &str, request: &str, headers: &str, body: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let length = body.len();
-    let head = "host: x\r\nconnection: close\r\ncontent-type: application/json";
-    write!(stream, "{request} HTTP/1.1\r\n{head}\r\n{headers}content-length: {length}\r\n\r\n{body}")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), head.to_owned(), body.to_owned())
 }

@@ -1,38 +1,10 @@
 //! A project folder and the real binary in it; what a run printed and how it ended are compared exactly.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use command_fds::{CommandFdExt, FdMapping};
 use tempfile::TempDir;
-
-/// A port that nobody has and nobody is given: the kernel takes the ports of outgoing connections from 32768 on, and one
-/// that it named as free a minute ago may carry a connection of another test by now.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at once start at different places.
-    let start = u16::try_from(std::process::id() % 100).expect("below 100") * 100;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + (start + step) % 10_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// Whether the tests run as root, which can give files away and become another user; says so where not. On CI that is a
-/// failure.
-pub fn may_become_others() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert!(std::env::var_os("CI").is_none(), "the tests do not run as root");
-        eprintln!("SKIPPED: only root can make files of other users");
-    }
-    root
-}
 
 /// A project folder of one test.
 pub struct Project {
@@ -104,12 +76,8 @@ impl Project {
         command
     }
 
-    /// The command as another user and group of this machine, with a umask such as `022`. `None` with a word where the
-    /// tests may not become another user; on CI that is a failure.
-    pub fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Option<Command> {
-        if !may_become_others() {
-            return None;
-        }
+    /// The command as another user and group of this machine, with a umask such as `022`; only root can.
+    pub fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Command {
         let own = self.command(args);
         // The user need not be able to reach the folder of the build.
         let program = std::fs::File::open(own.get_program()).expect("the program");
@@ -128,7 +96,7 @@ impl Project {
             };
         }
         command.env("HOME", self.path()).current_dir(self.path()).stdin(Stdio::null());
-        Some(command)
+        command
     }
 
     /// Gives the project folder and all in it to a user; only root can.

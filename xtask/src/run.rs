@@ -1,6 +1,7 @@
 //! Runs other programs, and says what is done. No exit status is lost.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,6 +15,13 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("{shown}: {status}");
     }
     Ok(())
+}
+
+/// `cargo` in the root of the workspace.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root);
+    command
 }
 
 /// Does one step and says how long it took.

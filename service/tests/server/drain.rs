@@ -5,33 +5,21 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use appforge_testing::http::Client;
+use appforge_testing::wait::{DEADLINE, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::support::{Client, DEADLINE, Service, is_last, starts};
+use crate::support::{Service, is_last, starts};
 
 const MANY: (&str, &str) = ("RATE_LIMIT_REQUESTS", "1000000");
 const CLIENTS: usize = 16;
 
-async fn until(mut condition: impl FnMut() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap();
-}
-
 async fn until_draining(admin: SocketAddr) {
     let mut admin = Client::connect(admin).await;
-    let wait = async {
-        while !admin.get("/readyz").await.starts_with("HTTP/1.1 503") {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap();
+    until("it drains", async || admin.get("/readyz").await.starts_with("HTTP/1.1 503")).await;
 }
 
 #[tokio::test]
@@ -114,7 +102,7 @@ async fn replicas_come_and_go_under_load_and_no_request_fails() {
         for _ in 0..4 {
             let next = replica().await;
             let before = answered.get();
-            until(|| answered.get() > before + 20 * CLIENTS).await;
+            until("each client is answered", async || answered.get() > before + 20 * CLIENTS).await;
             running.end().await;
             running = next;
         }

@@ -3,13 +3,14 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use appforge_testing::http::Client;
+use appforge_testing::wait::{DEADLINE, until};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 
-use crate::support::{Client, DEADLINE, is_last, starts};
+use crate::support::{is_last, starts};
 
 /// The service with these variables and no others.
 fn service(variables: &[(&str, &str)]) -> Command {
@@ -73,13 +74,8 @@ async fn it_serves_on_inherited_sockets_and_ends_in_order_on_sigterm() {
     starts(&Client::connect(admin_address).await.get("/readyz").await, 200);
 
     kill_process(pid, Signal::TERM).unwrap();
-    let ready = async {
-        let mut admin = Client::connect(admin_address).await;
-        while admin.get("/readyz").await.starts_with("HTTP/1.1 200") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, ready).await.unwrap();
+    let mut admin = Client::connect(admin_address).await;
+    until("it drains", async || admin.get("/readyz").await.starts_with("HTTP/1.1 503")).await;
     let last = client.get("/health").await;
     starts(&last, 200);
     assert!(is_last(&last), "{last}");

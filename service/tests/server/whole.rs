@@ -1,9 +1,10 @@
 //! What must work with both stores away.
 
 use appforge_service::probe;
+use appforge_testing::http::Client;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Client, SECRET, Service, starts};
+use crate::support::{SECRET, Service, starts};
 
 #[tokio::test]
 async fn with_both_stores_away_it_answers_says_so_and_still_limits() {

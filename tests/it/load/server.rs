@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use appforge_testing::wait::eventually;
+
 /// What a handler sees.
 pub struct Request {
     /// From 0, in the order of arrival.
@@ -100,11 +102,7 @@ impl Server {
 
     /// Waits until this many requests have arrived.
     pub fn await_requests(&self, count: u64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self.requests() < count {
-            assert!(Instant::now() < deadline, "only {} of {count} requests came", self.requests());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eventually(&format!("{count} requests came"), || self.requests() >= count);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use appforge_testing::wait::eventually;
 use bson::doc;
 
 use crate::mongo::{Client, code};
-use crate::process::{DEADLINE, Kind, Store};
+use crate::process::{Kind, Store};
 use crate::resp;
 
 const COMMITS: i32 = 120;
@@ -158,11 +159,9 @@ fn synced_keys(folder: &Path) -> Store {
     for number in 0..50 {
         assert_eq!(client.one(&format!("SET k{number} {number}")), "+OK");
     }
-    let until = std::time::Instant::now() + DEADLINE;
-    while !client.one("INFO persistence").contains("rdb_changes_since_last_save:0\r\n") {
-        assert!(std::time::Instant::now() < until, "the log is not synced");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    eventually("the log is synced", || {
+        client.one("INFO persistence").contains("rdb_changes_since_last_save:0\r\n")
+    });
     store
 }
 

@@ -4,9 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use appforge_testing::wait::DEADLINE;
 use bson::{Document, doc};
-
-use crate::process::DEADLINE;
 
 pub struct Client {
     stream: TcpStream,

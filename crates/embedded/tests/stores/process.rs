@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use appforge_embedded::{mongodb, redis};
+use appforge_testing::wait::DEADLINE;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::net::TcpListener;
 
-pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Set only for a child: the store, and the folder of its data and of its address.
 const STORE: &str = "APPFORGE_TEST_STORE";
 const FOLDER: &str = "APPFORGE_TEST_FOLDER";
@@ -26,10 +26,10 @@ pub struct Store {
     pub address: SocketAddr,
 }
 
-/// The body of the child; does nothing when run as a test.
 #[test]
-fn child() {
-    let (Some(store), Some(folder)) = (std::env::var_os(STORE), std::env::var_os(FOLDER)) else { return };
+#[ignore = "the body of the process of a store"]
+fn child_process() {
+    let (store, folder) = (std::env::var_os(STORE).unwrap(), std::env::var_os(FOLDER).unwrap());
     let folder = Path::new(&folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
@@ -79,7 +79,11 @@ impl Store {
         let script = "trap '' XFSZ; exec \"$@\"";
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, "sh"]).args(before).arg(program).args(["--exact", "process::child"]);
+        command.args(["-c", script, "sh"]).args(before).arg(program).args([
+            "--ignored",
+            "--exact",
+            "process::child_process",
+        ]);
         command.env(STORE, if kind == Kind::Mongodb { "mongodb" } else { "redis" }).env(FOLDER, folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::process::DEADLINE;
+use appforge_testing::wait::DEADLINE;
 
 pub struct Client {
     stream: BufReader<TcpStream>,
