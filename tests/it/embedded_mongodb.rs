@@ -1,7 +1,6 @@
 //! The embedded MongoDB held against the official driver over real sockets.
 
 use std::path::Path;
-use std::time::Duration;
 
 use appforge_embedded::mongodb::{Options, serve};
 use appforge_testing::wait::DEADLINE;

@@ -5,7 +5,6 @@ mod limiter;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use appforge_embedded::redis::{Eviction, Options, serve};
 use appforge_testing::wait::{DEADLINE, until};

@@ -1,7 +1,5 @@
 //! What users meet while a store is away: real servers that are killed, frozen and started again under a running stack.
 
-use std::time::{Duration, Instant};
-
 use appforge_testing::peer::Server;
 use appforge_testing::wait::eventually;
 use rustix::process::{Pid, Signal, kill_process};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use appforge_embedded::{mongodb, redis};
-use appforge_testing::wait::eventually;
+use appforge_testing::wait::{DEADLINE, eventually};
 use appforge_testing::{port, tcp};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
