@@ -153,7 +153,7 @@ fn ready((_, status): &(Plan, Status)) -> (u32, u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_or_lost_data() {
+async fn no_request_and_no_data_is_lost_when_the_stack_changes() {
     let stack = Stack::new("life");
     let compose = stack.web();
     let say = |line: &str| eprintln!("{line}");
@@ -201,7 +201,7 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_work() {
+async fn running_version_stays_when_the_new_one_does_not_start() {
     let stack = Stack::new("broken");
     let say = |line: &str| eprintln!("{line}");
     stack.web().up(2, LONG, &say).await.unwrap();
@@ -253,7 +253,7 @@ async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_wor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
+async fn up_leaves_nothing_behind_when_an_obstacle_stops_it() {
     let stack = Stack::new("refused");
     let quiet = |_: &str| {};
     let compose = stack.web();
@@ -315,7 +315,7 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
 /// the gateway cannot reach, and Compose starts it as it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn a_replica_that_is_half_made_is_made_anew() {
+async fn partially_created_replica_is_recreated() {
     let stack = Stack::new("half");
     let compose = stack.web();
     let error = compose.up(1, Duration::from_millis(1), &|_| {}).await.unwrap_err();
@@ -335,7 +335,7 @@ async fn a_replica_that_is_half_made_is_made_anew() {
 /// A command that was cut off in the midst of stopping a replica: the engine stops it while the next `up` waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn a_replica_that_is_stopped_meanwhile_is_started_again() {
+async fn replica_is_started_when_it_was_stopped_meanwhile() {
     let stack = Stack::new("stopped");
     let compose = stack.web();
     compose.up(1, LONG, &|_| {}).await.unwrap();

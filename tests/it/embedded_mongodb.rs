@@ -152,7 +152,7 @@ async fn a_busy_data_file_is_a_clear_error() {
 
 #[tokio::test]
 #[ignore = "needs python"]
-async fn pymongo_is_content() {
+async fn pymongo_works_with_the_embedded_mongodb() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     crate::peers::script("pymongo_client.py", &format!("mongodb://{}/", server.address)).await;

@@ -293,7 +293,7 @@ async fn memory_stays_below_the_limit() {
 
 #[tokio::test]
 #[ignore = "needs redis-cli"]
-async fn redis_cli_is_content() {
+async fn redis_cli_works_with_the_embedded_redis() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     let port = server.address.port().to_string();
@@ -318,7 +318,7 @@ async fn redis_cli_is_content() {
 
 #[tokio::test]
 #[ignore = "needs python"]
-async fn redis_py_is_content() {
+async fn redis_py_works_with_the_embedded_redis() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     crate::peers::script("redis_client.py", &server.address.port().to_string()).await;

@@ -36,7 +36,7 @@ fn an_engine_that_is_not_there_is_exit_4_with_the_way_on() {
 
 #[test]
 #[ignore = "needs docker"]
-fn the_service_image_is_this_very_program_and_is_loaded_once() {
+fn service_image_is_loaded_once() {
     let project = Project::new();
     let first = project.done(&["image", "build"]);
     let again = project.done(&["image", "build"]);
@@ -82,7 +82,7 @@ impl Drop for Container {
 
 #[test]
 #[ignore = "needs docker"]
-fn a_pushed_image_is_pulled_and_run_by_a_real_engine() {
+fn pushed_image_runs_when_an_engine_pulls_it() {
     // Known before it runs: one that does not start is left behind by the engine.
     let registry = Container(format!("appforge-test-registry-{}", std::process::id()));
     docker(&["run", "-d", "--name", &registry.0, "-p", "127.0.0.1::5000", "appforge-test-registry:1"]);

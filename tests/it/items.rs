@@ -16,20 +16,20 @@ fn embedded() -> Up {
 }
 
 #[test]
-fn items_are_created_listed_changed_and_removed_in_the_embedded_stores() {
+fn items_live_in_the_embedded_stores() {
     life_of_items(&embedded());
 }
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn items_are_created_listed_changed_and_removed_in_real_servers() {
+fn items_live_in_real_servers() {
     let (_mongodb, _valkey, lines) = peers::external();
     life_of_items(&Up::new(&format!("{MANY}{lines}")));
 }
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn every_check_of_verify_passes_on_real_servers() {
+fn verify_passes_on_real_servers() {
     let (_mongodb, _valkey, lines) = peers::external();
     let up = Up::new(&lines);
     up.done(&["up", "--replicas", "3"]);

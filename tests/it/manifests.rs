@@ -59,7 +59,7 @@ fn manifests(project: &Project) -> Vec<PathBuf> {
 
 #[test]
 #[ignore = "needs scanners"]
-fn every_manifest_fits_the_strict_schemas_and_the_scanner_finds_nothing() {
+fn manifests_pass_strict_schemas_and_the_scanner() {
     let scanners = need::folder("APPFORGE_PEER_SCANNERS");
     let project = rendered();
     let manifests = manifests(&project);
@@ -86,7 +86,7 @@ fn every_manifest_fits_the_strict_schemas_and_the_scanner_finds_nothing() {
 
 #[test]
 #[ignore = "needs scanners"]
-fn a_broken_manifest_is_refused_by_the_schemas() {
+fn schemas_refuse_a_broken_manifest() {
     let scanners = need::folder("APPFORGE_PEER_SCANNERS");
     let project = Project::with(
         "target: kubernetes\npatches:\n  kubernetes/hpa.yaml:\n    - {op: replace, path: /spec/minReplicas, value: three}\n",

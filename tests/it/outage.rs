@@ -22,7 +22,7 @@ const MANY: &str = "rate_limit: {requests: 100000}\n";
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn a_killed_mongodb_is_told_items_answer_503_and_it_recovers_alone() {
+fn items_answer_503_when_mongodb_is_killed_and_recover() {
     let (up, mut mongodb, valkey) = stack(MANY);
     up.done(&["up"]);
     up.connected();
@@ -47,7 +47,7 @@ fn a_killed_mongodb_is_told_items_answer_503_and_it_recovers_alone() {
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come() {
+fn service_connects_when_both_stores_start_after_it() {
     let (up, mut mongodb, mut valkey) = stack("");
     mongodb.kill();
     valkey.kill();
@@ -73,7 +73,7 @@ fn with_both_stores_away_at_the_start_it_answers_and_joins_them_when_they_come()
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn what_changed_while_redis_was_away_is_not_answered_as_it_was_before() {
+fn no_stale_item_is_served_when_redis_was_away() {
     let (up, _mongodb, mut valkey) = stack(MANY);
     keep_entries(&up);
     up.done(&["up"]);
@@ -102,7 +102,7 @@ fn keep_entries(up: &Up) {
 
 /// The embedded Redis writes once a second, so that a kill takes back what the cache was told last.
 #[test]
-fn a_redis_that_comes_back_with_older_state_answers_no_stale_item() {
+fn no_stale_item_is_served_when_redis_lost_its_last_state() {
     let up = Up::new(MANY);
     keep_entries(&up);
     up.done(&["up"]);
@@ -142,7 +142,7 @@ fn valkey_keys(port: u16) -> Vec<String> {
 
 /// The whole stack may write no file above 1 MiB, as if the disk were full there.
 #[test]
-fn a_full_disk_refuses_writes_and_nothing_else() {
+fn only_writes_are_refused_when_the_disk_is_full() {
     let up = Up::new(MANY);
     let program = env!("CARGO_BIN_EXE_appforge");
     let command = up.project.command(&[]);
@@ -170,7 +170,7 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
 
 #[test]
 #[ignore = "needs mongodb and valkey"]
-fn redis_killed_and_frozen_under_load_fails_no_request_and_hands_out_no_second_budget() {
+fn no_request_fails_when_redis_is_killed_and_frozen() {
     let (up, _mongodb, mut valkey) = stack("rate_limit: {requests: 200, window: 1h}\n");
     up.done(&["up", "--replicas", "3"]);
     let mode = |mode: &str| {

@@ -141,7 +141,7 @@ fn compose() -> Vec<&'static str> {
 
 #[test]
 #[ignore = "needs compose"]
-fn compose_itself_reads_hostile_values_as_they_are() {
+fn compose_reads_hostile_values_unchanged() {
     let program = compose();
     let hostile = [
         "quote \" single ' back \\ slash",

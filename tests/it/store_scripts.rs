@@ -36,7 +36,7 @@ fn a_shell_can_read_every_script() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
+async fn rendered_redis_requires_the_password() {
     let program = peer::valkey_program();
     let project = Project::with("target: kubernetes\n");
     project.done(&["render"]);

@@ -14,7 +14,7 @@ use crate::support::{
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn exactly_100_of_150_requests_pass_over_any_number_of_replicas() {
+async fn exactly_100_of_150_requests_pass_over_several_replicas() {
     let server = server();
     for count in [1, 3, 5] {
         let replicas = replicas(&url(&server), count).await;
@@ -45,7 +45,7 @@ async fn undisturbed(replicas: &[Replica], client: &str, at_once: usize) -> usiz
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn the_first_request_waits_for_the_first_connection() {
+async fn first_request_waits_for_the_first_connection() {
     let server = server();
     let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), limit(3))).collect();
     assert_eq!(passed(&replicas, "early", 150, 50).await, 100);
@@ -53,7 +53,7 @@ async fn the_first_request_waits_for_the_first_connection() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn decisions_tell_what_is_left_and_when_the_window_ends() {
+async fn decision_contains_what_remains_and_the_reset() {
     let server = server();
     let replicas = replicas(&url(&server), 2).await;
     let got = traffic(&replicas, "client", 102, 1).await.decisions;
@@ -66,7 +66,7 @@ async fn decisions_tell_what_is_left_and_when_the_window_ends() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn when_the_window_ends_the_client_may_go_on() {
+async fn client_passes_again_when_its_window_ends() {
     let server = server();
     let settings = || Settings { window: Duration::from_millis(800), ..limit(2) };
     let replicas: Vec<_> = (0..2).map(|_| Replica::start(&url(&server), settings())).collect();
@@ -84,7 +84,7 @@ async fn when_the_window_ends_the_client_may_go_on() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_blocked_client_costs_redis_nothing() {
+async fn redis_gets_no_command_when_a_client_is_blocked() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     passed(&replicas, "blocked", 150, 50).await;
@@ -100,7 +100,7 @@ async fn a_blocked_client_costs_redis_nothing() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_passed_request_costs_one_command_and_a_hot_client_far_less() {
+async fn hot_client_costs_less_than_one_command_a_request() {
     let server = server();
     let settings = || Settings { requests: 100_000, ..limit(1) };
     let replica = [Replica::start(&url(&server), settings())];
@@ -125,7 +125,7 @@ async fn a_passed_request_costs_one_command_and_a_hot_client_far_less() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn an_attacker_on_three_replicas_costs_few_commands() {
+async fn attacker_on_three_replicas_costs_few_commands() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     let mut observer = connection(&server).await;
@@ -138,7 +138,7 @@ async fn an_attacker_on_three_replicas_costs_few_commands() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn clients_that_leave_cost_their_requests_and_nothing_else() {
+async fn request_counts_once_when_its_client_leaves() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     for round in 0..10 {
@@ -158,7 +158,7 @@ async fn clients_that_leave_cost_their_requests_and_nothing_else() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn flushing_redis_gives_nobody_a_second_budget() {
+async fn client_gets_no_second_budget_when_redis_is_flushed() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     let mut observer = connection(&server).await;
@@ -186,7 +186,7 @@ async fn flushing_redis_gives_nobody_a_second_budget() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn after_a_flush_the_best_informed_replica_tells_the_others() {
+async fn highest_count_is_restored_when_redis_is_flushed() {
     let server = server();
     let replicas = replicas(&url(&server), 2).await;
     let (first, second) = replicas.split_at(1);
@@ -210,7 +210,7 @@ async fn after_a_flush_the_best_informed_replica_tells_the_others() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn every_key_ends_by_itself() {
+async fn key_always_has_a_time_to_live() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     join_all((0..200).map(|number| {
@@ -230,7 +230,7 @@ async fn every_key_ends_by_itself() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_far_redis_costs_one_round_trip_however_many_requests_overlap() {
+async fn check_takes_one_round_trip_when_redis_is_far() {
     let server = server();
     let far = relay(server.port, Duration::from_millis(2)).await;
     let settings = Settings { requests: 100_000, on_redis_failure: OnRedisFailure::Closed, ..limit(1) };
@@ -263,7 +263,7 @@ fn median(mut took: Vec<Duration>) -> Duration {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn closing_ends_all_tasks_and_leaves_answers() {
+async fn closed_limiter_still_decides() {
     let server = server();
     let replicas = replicas(&url(&server), 1).await;
     let replica = replicas.first().unwrap();

@@ -23,7 +23,7 @@ const BOUND: usize = 102;
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
+async fn client_gets_no_second_budget_when_redis_is_killed() {
     let mut server = server();
     let replicas = replicas(&url(&server), 3).await;
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
@@ -57,7 +57,7 @@ async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn what_passed_in_an_outage_counts_after_it() {
+async fn request_of_an_outage_counts_when_redis_is_back() {
     for (arguments, lost) in [(DURABLE, 0), (IN_MEMORY, 2)] {
         let mut outage = through_an_outage(arguments).await;
         for _ in 0..4 {
@@ -103,7 +103,7 @@ async fn through_an_outage(arguments: &[&str]) -> Outage {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn requests_that_go_on_through_the_return_are_all_counted() {
+async fn requests_are_all_counted_when_redis_returns_meanwhile() {
     let mut server = server();
     let replicas = replicas(&url(&server), 3).await;
     let names: Vec<_> = (0..40).map(|number| format!("10.9.0.{number}")).collect();
@@ -135,7 +135,7 @@ async fn requests_that_go_on_through_the_return_are_all_counted() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
+async fn request_waits_for_its_budget_when_redis_is_frozen() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
@@ -160,7 +160,7 @@ async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_count_that_arrives_late_leaves_no_key_for_ever() {
+async fn key_expires_when_its_count_arrives_late() {
     let server = server();
     let settings = || Settings { window: Duration::from_millis(900), ..limit(1) };
     let replica = [Replica::start(&url(&server), settings())];
@@ -182,7 +182,7 @@ async fn a_count_that_arrives_late_leaves_no_key_for_ever() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn an_idle_replica_notices_a_frozen_redis() {
+async fn idle_replica_notices_when_redis_is_frozen() {
     let server = server();
     let replicas = replicas(&url(&server), 1).await;
     server.signal(Signal::STOP);
@@ -195,7 +195,7 @@ async fn an_idle_replica_notices_a_frozen_redis() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_replica_that_starts_before_redis_answers_at_once_and_is_exact_later() {
+async fn replica_is_exact_when_redis_starts_after_it() {
     let mut server = Server::valkey(IN_MEMORY);
     let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), limit(3))).collect();
     let first = traffic(&replicas, "early", 30, 30).await;
@@ -212,7 +212,7 @@ async fn a_replica_that_starts_before_redis_answers_at_once_and_is_exact_later()
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_redis_that_takes_no_writes_counts_as_away() {
+async fn redis_counts_as_away_when_it_refuses_writes() {
     let server = server();
     let replicas = replicas(&url(&server), 3).await;
     let mut observer = connection(&server).await;
@@ -244,7 +244,7 @@ async fn a_redis_that_takes_no_writes_counts_as_away() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn refused_credentials_are_named_but_never_told() {
+async fn state_names_no_password_when_credentials_are_refused() {
     let server = Server::valkey(&["--save", "", "--requirepass", "right-password"]).started();
     for url in [url(&server), format!("redis://:wrong-password@127.0.0.1:{}", server.port)] {
         let replica = Replica::start(&url, limit(1));
@@ -273,7 +273,7 @@ async fn request_passes_as_configured_when_redis_is_away() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn many_clients_are_told_soon() {
+async fn counts_of_many_clients_reach_redis_when_it_returns() {
     let mut server = server();
     let replicas = replicas(&url(&server), 1).await;
     server.kill();
@@ -293,7 +293,7 @@ async fn many_clients_are_told_soon() {
 }
 
 #[test]
-fn a_malformed_url_is_refused_without_repeating_it() {
+fn error_repeats_no_secret_when_the_url_is_malformed() {
     let mut registry = prometheus_client::registry::Registry::default();
     let url = "http://:secret@nowhere".to_owned();
     let settings = appforge_service::redis::Settings { url, key_prefix: "appforge:".into() };

@@ -15,7 +15,7 @@ async fn all_count(replicas: &[Replica], count: u32) {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_replica_that_nobody_told_how_many_there_are_keeps_to_its_share() {
+async fn replica_keeps_to_its_share_when_it_counts_the_others() {
     let mut server = server();
     let mut all = replicas(&url(&server), 2).await;
     // As one that the engine started again: its settings know of itself only.
@@ -28,7 +28,7 @@ async fn a_replica_that_nobody_told_how_many_there_are_keeps_to_its_share() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn replicas_that_go_are_counted_no_longer() {
+async fn replica_is_counted_no_longer_when_it_is_gone() {
     let server = server();
     let mut observer = connection(&server).await;
     // One that was killed: its place ends by itself.
@@ -56,7 +56,7 @@ async fn replicas_that_go_are_counted_no_longer() {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn a_hundred_replicas_that_start_at_once_find_a_place_each() {
+async fn hundred_replicas_find_places_when_they_start_at_once() {
     let server = server();
     let all = replicas(&url(&server), 100).await;
     all_count(&all, 100).await;

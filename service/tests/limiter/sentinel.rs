@@ -24,7 +24,7 @@ async fn login(server: &Server) -> MultiplexedConnection {
 
 #[tokio::test]
 #[ignore = "needs valkey"]
-async fn when_the_master_goes_the_replicas_follow_sentinel_to_the_next() {
+async fn replicas_follow_sentinel_when_the_master_is_killed() {
     let mut master = server(IN_MEMORY, &["repl-diskless-sync-delay 0"]);
     let port = master.port.to_string();
     let replica = [IN_MEMORY, &["--replicaof", "127.0.0.1", &port]].concat();

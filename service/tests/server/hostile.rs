@@ -104,7 +104,7 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
 }
 
 #[tokio::test]
-async fn deep_reply_of_mongodb_does_not_end_the_service() {
+async fn service_survives_when_mongodb_replies_deeply_nested() {
     for spoiled in [Spoiled::Find, Spoiled::Ping, Spoiled::Write, Spoiled::Error, Spoiled::Hello] {
         let uri = format!(
             "mongodb://{}/?directConnection=true",

@@ -44,7 +44,7 @@ async fn gateway_works_with_hundreds_of_trusted_proxies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs docker"]
-async fn gateway_stays_when_haproxy_refuses_its_new_configuration() {
+async fn gateway_stays_when_haproxy_refuses_its_configuration() {
     let stack = Stack::new("checked");
     let file = stack.text("image: 'appforge-test-web:1'");
     let with = |file: String, template: &str| {
@@ -138,7 +138,7 @@ async fn up_waits_when_a_crashed_own_image_was_fixed() {
 /// Docker gives containers the proxies of `~/.docker/config.json`; the gateway's own questions must not go there.
 #[test]
 #[ignore = "needs docker"]
-fn gateway_is_asked_without_a_proxy_when_docker_sets_one() {
+fn gateway_is_reached_directly_when_docker_sets_a_proxy() {
     let stack = Stack::new("dockerproxy");
     let project = Project::with(&stack.text("image: 'appforge-test-web:1'"));
     std::fs::create_dir(project.path().join("docker")).unwrap();

@@ -14,7 +14,7 @@ use crate::support::Project;
 /// The whole road by the verbs, with the bundled service: packed, loaded, limited exactly behind the gateway.
 #[test]
 #[ignore = "needs docker"]
-fn the_verbs_take_the_bundled_service_through_its_life_with_an_exact_limit() {
+fn bundled_service_keeps_an_exact_limit_over_its_life() {
     let stack = Stack::new("verbs");
     let project = Project::with(&stack.text("image: bundled"));
     let up = project.done(&["up", "-o", "json"]);
