@@ -291,7 +291,7 @@ async fn up_leaves_nothing_behind_when_an_obstacle_stops_it() {
         &resolve(&[Layer::File { name: "x".into(), text: stack.text("image: x") }]).unwrap().stack,
     );
     let docker = |arguments: &[&str]| {
-        assert!(Command::new("docker").args(arguments).output().unwrap().status.success())
+        assert!(Command::new("docker").args(arguments).output().unwrap().status.success());
     };
     docker(&["network", "create", "--subnet", &subnet, &clash]);
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();

@@ -7,7 +7,7 @@ use appforge_testing::peer::{DURABLE, Server};
 use appforge_testing::wait::DEADLINE;
 
 /// A MongoDB and a Valkey server, and the lines of a stack file that make a project use them.
-pub fn external() -> (Server, Server, String) {
+pub(crate) fn external() -> (Server, Server, String) {
     let (mongodb, valkey) = (Server::mongodb().started(), Server::valkey(DURABLE).started());
     let lines = format!(
         "mongodb: {{mode: external, uri: \"mongodb://127.0.0.1:{}/\"}}\n\
@@ -18,7 +18,7 @@ pub fn external() -> (Server, Server, String) {
 }
 
 /// Runs a Python script of `fixtures/` against a server; it ends with a traceback when an expectation fails.
-pub async fn script(name: &str, server: &str) {
+pub(crate) async fn script(name: &str, server: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name);
     let python = need::program("APPFORGE_PEER_PYTHON", &[]);
     let run = tokio::process::Command::new(python).arg(script).arg(server).kill_on_drop(true).output();

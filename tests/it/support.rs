@@ -7,21 +7,21 @@ use command_fds::{CommandFdExt, FdMapping};
 use tempfile::TempDir;
 
 /// A project folder of one test.
-pub struct Project {
+pub(crate) struct Project {
     path: PathBuf,
     folder: TempDir,
 }
 
 /// What one run of appforge left behind.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     pub stdout: String,
     pub stderr: String,
     pub code: Option<i32>,
 }
 
 impl Run {
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().expect("appforge starts");
         Self {
             stdout: String::from_utf8(output.stdout).expect("text"),
@@ -32,40 +32,40 @@ impl Run {
 }
 
 impl Project {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { path: folder.path().to_owned(), folder }
     }
 
     /// A project with this stack file.
-    pub fn with(stack: &str) -> Self {
+    pub(crate) fn with(stack: &str) -> Self {
         let project = Self::new();
         project.write("appforge.yaml", stack);
         project
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Gives the folder another path, with all that is in it.
-    pub fn rename(&mut self) {
+    pub(crate) fn rename(&mut self) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("renamed");
         std::fs::rename(&self.path, &path).expect("renamed");
         (self.path, self.folder) = (path, folder);
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).expect("writable");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect("readable")
     }
 
     /// The command, in the project, with nothing of the caller's configuration in its environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("APPFORGE_"))
@@ -77,7 +77,7 @@ impl Project {
     }
 
     /// The command as another user and group of this machine, with a umask such as `022`; only root can.
-    pub fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Command {
+    pub(crate) fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Command {
         let own = self.command(args);
         // The user need not be able to reach the folder of the build.
         let program = std::fs::File::open(own.get_program()).expect("the program");
@@ -100,18 +100,18 @@ impl Project {
     }
 
     /// Gives the project folder and all in it to a user; only root can.
-    pub fn give(&self, uid: u32) {
+    pub(crate) fn give(&self, uid: u32) {
         let done = Command::new("chown").args(["-R", &format!("{uid}:{uid}")]).arg(self.path()).status();
         assert!(done.expect("chown starts").success());
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(&mut self.command(args))
     }
 
     /// Runs and demands exit 0.
     #[track_caller]
-    pub fn done(&self, args: &[&str]) -> Run {
+    pub(crate) fn done(&self, args: &[&str]) -> Run {
         let run = self.run(args);
         assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
         run

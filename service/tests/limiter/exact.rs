@@ -47,7 +47,7 @@ async fn undisturbed(replicas: &[Replica], client: &str, at_once: usize) -> usiz
 #[ignore = "needs valkey"]
 async fn first_request_waits_for_the_first_connection() {
     let server = server();
-    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), limit(3))).collect();
+    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), &limit(3))).collect();
     assert_eq!(passed(&replicas, "early", 150, 50).await, 100);
 }
 
@@ -69,7 +69,7 @@ async fn decision_contains_what_remains_and_the_reset() {
 async fn client_passes_again_when_its_window_ends() {
     let server = server();
     let settings = || Settings { window: Duration::from_millis(800), ..limit(2) };
-    let replicas: Vec<_> = (0..2).map(|_| Replica::start(&url(&server), settings())).collect();
+    let replicas: Vec<_> = (0..2).map(|_| Replica::start(&url(&server), &settings())).collect();
     shared(&replicas).await;
     let start = Instant::now();
     assert_eq!(passed(&replicas, "client", 150, 50).await, 100);
@@ -103,7 +103,7 @@ async fn redis_gets_no_command_when_a_client_is_blocked() {
 async fn hot_client_costs_less_than_one_command_a_request() {
     let server = server();
     let settings = || Settings { requests: 100_000, ..limit(1) };
-    let replica = [Replica::start(&url(&server), settings())];
+    let replica = [Replica::start(&url(&server), &settings())];
     shared(&replica).await;
     let clients: Vec<_> = (0..100).map(|number| format!("10.0.0.{number}")).collect();
     let visit = || join_all(clients.iter().map(|client| passed(&replica, client, 1, 1)));
@@ -234,7 +234,7 @@ async fn check_takes_one_round_trip_when_redis_is_far() {
     let server = server();
     let far = relay(server.port, Duration::from_millis(2)).await;
     let settings = Settings { requests: 100_000, on_redis_failure: OnRedisFailure::Closed, ..limit(1) };
-    let replica = [Replica::start(&format!("redis://{far}"), settings)];
+    let replica = [Replica::start(&format!("redis://{far}"), &settings)];
     shared(&replica).await;
     let mut observer = replica.first().unwrap().redis.connection().unwrap();
     let mut round_trips = Vec::new();

@@ -19,7 +19,7 @@ async fn replica_keeps_to_its_share_when_it_counts_the_others() {
     let mut server = server();
     let mut all = replicas(&url(&server), 2).await;
     // As one that the engine started again: its settings know of itself only.
-    all.push(Replica::start(&url(&server), limit(1)));
+    all.push(Replica::start(&url(&server), &limit(1)));
     all_count(&all, 3).await;
     server.kill();
     let alone = all.split_off(2);

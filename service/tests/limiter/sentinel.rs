@@ -42,7 +42,7 @@ async fn replicas_follow_sentinel_when_the_master_is_killed() {
     }
     let hosts: Vec<String> = sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port)).collect();
     let url = format!("redis+sentinel://{LOGIN}@{}/main", hosts.join(","));
-    let replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&url, limit(2))).collect();
+    let replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&url, &limit(2))).collect();
     shared(&replicas).await;
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
 

@@ -14,27 +14,27 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use tokio::time::Instant;
 
 /// A running server without data on disk.
-pub fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::valkey(IN_MEMORY).started()
 }
 
-pub fn url(server: &Server) -> String {
+pub(crate) fn url(server: &Server) -> String {
     format!("redis://127.0.0.1:{}", server.port)
 }
 
 /// A connection for the test itself.
-pub async fn connection(server: &Server) -> MultiplexedConnection {
+pub(crate) async fn connection(server: &Server) -> MultiplexedConnection {
     redis::Client::open(url(server)).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 /// Calls of a command since the last `CONFIG RESETSTAT`.
-pub async fn calls(connection: &mut MultiplexedConnection, command: &str) -> u64 {
+pub(crate) async fn calls(connection: &mut MultiplexedConnection, command: &str) -> u64 {
     let info: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
-pub async fn run(connection: &mut impl ConnectionLike, command: &[&str]) {
+pub(crate) async fn run(connection: &mut impl ConnectionLike, command: &[&str]) {
     let mut command_line = redis::cmd(command.first().unwrap());
     for argument in command.iter().skip(1) {
         command_line.arg(argument);
@@ -43,7 +43,7 @@ pub async fn run(connection: &mut impl ConnectionLike, command: &[&str]) {
 }
 
 /// All keys with their time to live in milliseconds.
-pub async fn ttls(connection: &mut MultiplexedConnection) -> Vec<(String, i64)> {
+pub(crate) async fn ttls(connection: &mut MultiplexedConnection) -> Vec<(String, i64)> {
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(connection).await.unwrap();
     let mut ttls = Vec::new();
     for key in keys {
@@ -54,7 +54,7 @@ pub async fn ttls(connection: &mut MultiplexedConnection) -> Vec<(String, i64)> 
 }
 
 /// 100 requests in 15 minutes, shared by `replicas` while Redis is away.
-pub fn limit(replicas: usize) -> Settings {
+pub(crate) fn limit(replicas: usize) -> Settings {
     Settings {
         requests: 100,
         window: Duration::from_secs(900),
@@ -64,14 +64,14 @@ pub fn limit(replicas: usize) -> Settings {
 }
 
 /// What a replica has of the limiter.
-pub struct Replica {
+pub(crate) struct Replica {
     pub redis: Redis,
     pub limiter: Limiter,
     registry: Registry,
 }
 
 impl Replica {
-    pub fn start(url: &str, settings: Settings) -> Self {
+    pub(crate) fn start(url: &str, settings: &Settings) -> Self {
         let mut registry = Registry::default();
         let to = service_redis::Settings { url: url.to_owned(), key_prefix: "appforge:".into() };
         let redis = Redis::start(to, &mut registry).unwrap();
@@ -79,12 +79,12 @@ impl Replica {
         Self { redis, limiter, registry }
     }
 
-    pub fn mode(&self) -> LimitMode {
+    pub(crate) fn mode(&self) -> LimitMode {
         self.limiter.status().mode
     }
 
     /// The value of a series, 0 when there is none.
-    pub fn metric(&self, series: &str) -> f64 {
+    pub(crate) fn metric(&self, series: &str) -> f64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -93,20 +93,20 @@ impl Replica {
 }
 
 /// So many replicas, all of them counting in Redis.
-pub async fn replicas(url: &str, count: usize) -> Vec<Replica> {
-    let replicas: Vec<_> = (0..count).map(|_| Replica::start(url, limit(count))).collect();
+pub(crate) async fn replicas(url: &str, count: usize) -> Vec<Replica> {
+    let replicas: Vec<_> = (0..count).map(|_| Replica::start(url, &limit(count))).collect();
     shared(&replicas).await;
     replicas
 }
 
 /// Waits until all count in Redis, and says how long that took.
-pub async fn shared(replicas: &[Replica]) -> Duration {
+pub(crate) async fn shared(replicas: &[Replica]) -> Duration {
     let all = async || replicas.iter().all(|replica| replica.mode() == LimitMode::Shared);
     until("all replicas count in Redis", all).await
 }
 
 /// Requests of one client, spread evenly over the replicas.
-pub struct Traffic {
+pub(crate) struct Traffic {
     pub passed: usize,
     pub slowest: Duration,
     pub decisions: Vec<Decision>,
@@ -114,7 +114,7 @@ pub struct Traffic {
 }
 
 /// Sends `count` requests, `at_once` of them under way at any time.
-pub async fn traffic(replicas: &[Replica], client: &str, count: usize, at_once: usize) -> Traffic {
+pub(crate) async fn traffic(replicas: &[Replica], client: &str, count: usize, at_once: usize) -> Traffic {
     let client = &Identity::simulated(client);
     let requests = (0..count).map(|number| {
         let limiter = &replicas.get(number % replicas.len()).unwrap().limiter;
@@ -131,6 +131,6 @@ pub async fn traffic(replicas: &[Replica], client: &str, count: usize, at_once: 
 }
 
 /// How many of them pass.
-pub async fn passed(replicas: &[Replica], client: &str, count: usize, at_once: usize) -> usize {
+pub(crate) async fn passed(replicas: &[Replica], client: &str, count: usize, at_once: usize) -> usize {
     traffic(replicas, client, count, at_once).await.passed
 }

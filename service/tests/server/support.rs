@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-pub struct Service {
+pub(crate) struct Service {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub stop: oneshot::Sender<()>,
@@ -23,17 +23,17 @@ pub struct Service {
 
 impl Service {
     /// Starts the service; nobody listens where it looks for its stores.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same with these variables.
-    pub async fn start_with(more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), more).await
     }
 
     /// The same on this public listener.
-    pub async fn start_on(listener: TcpListener, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_on(listener: TcpListener, more: &[(&str, &str)]) -> Self {
         let closed = port::closed();
         let variables = [
             ("MONGODB_URI", format!("mongodb://{closed}/")),
@@ -58,18 +58,18 @@ impl Service {
         Self { public, admin, stop, task }
     }
 
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
         timeout(DEADLINE, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
 #[track_caller]
-pub fn starts(answer: &str, status: u16) {
+pub(crate) fn starts(answer: &str, status: u16) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
 }
 
 /// Whether an answer tells its client to leave.
-pub fn is_last(answer: &str) -> bool {
+pub(crate) fn is_last(answer: &str) -> bool {
     answer.to_lowercase().contains("\r\nconnection: close\r\n")
 }

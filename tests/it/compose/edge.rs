@@ -18,7 +18,7 @@ fn with_proxies(stack: &Stack, proxies: &[String]) -> String {
     format!("{text}rate_limit: {{trusted_proxies: [{}]}}\n", proxies.join(", "))
 }
 
-fn quoted(network: String) -> String {
+fn quoted(network: &str) -> String {
     format!("'{network}'")
 }
 
@@ -34,10 +34,10 @@ fn gateway(stack: &Stack) -> String {
 async fn gateway_works_with_hundreds_of_trusted_proxies() {
     let stack = Stack::new("proxies");
     stack.web().up(1, LONG, &|_| {}).await.unwrap();
-    let mut proxies: Vec<String> = (0..62).map(|i| quoted(format!("172.20.{i}.0/24"))).collect();
+    let mut proxies: Vec<String> = (0..62).map(|i| quoted(&format!("172.20.{i}.0/24"))).collect();
     stack.of_file(with_proxies(&stack, &proxies)).up(1, LONG, &|_| {}).await.unwrap();
     assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
-    proxies.extend((0..400).map(|i| quoted(format!("2001:db8:{i:x}::/48"))));
+    proxies.extend((0..400).map(|i| quoted(&format!("2001:db8:{i:x}::/48"))));
     stack.of_file(with_proxies(&stack, &proxies)).up(1, LONG, &|_| {}).await.unwrap();
     assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }

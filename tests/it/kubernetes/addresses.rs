@@ -17,7 +17,7 @@ use super::store::{Key, Pods};
 use super::{Place, STACK};
 
 /// External stores: real servers outside the cluster.
-pub struct Stores {
+pub(super) struct Stores {
     runtime: Option<Runtime>,
     pub mongodb: SocketAddr,
     pub redis: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -43,7 +43,7 @@ impl Stores {
         Self { runtime: Some(runtime), mongodb: addresses.0, redis: addresses.1, _data: data }
     }
 
-    pub fn file(&self) -> String {
+    pub(super) fn file(&self) -> String {
         external(self.mongodb, self.redis)
     }
 
@@ -60,12 +60,12 @@ fn external(mongodb: SocketAddr, redis: SocketAddr) -> String {
 }
 
 impl Place {
-    pub fn file(&self, stack: &str) {
+    pub(super) fn file(&self, stack: &str) {
         self.project.write("appforge.yaml", stack);
     }
 
     /// The Secret that the pods of the service mount.
-    pub fn mounted(&self) -> Value {
+    pub(super) fn mounted(&self) -> Value {
         let deployment = self.api.object("deployments", "shop-app").unwrap();
         let name = deployment["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"].clone();
         self.api.object("secrets", name.as_str().unwrap()).unwrap_or_else(|| panic!("no Secret {name}"))
@@ -75,7 +75,7 @@ impl Place {
         self.api.store(|store| store.bare())
     }
 
-    pub fn copies(&self) -> Vec<String> {
+    pub(super) fn copies(&self) -> Vec<String> {
         let names = self.api.names("secrets").into_iter();
         names.filter(|name| name.strip_prefix("shop-app-").is_some()).collect()
     }
@@ -89,13 +89,13 @@ fn value(secret: &Value, key: &str) -> String {
     String::from_utf8(BASE64_STANDARD.decode(secret["data"][key].as_str().unwrap()).unwrap()).unwrap()
 }
 
-pub fn port_of(secret: &Value, key: &str) -> u16 {
+pub(super) fn port_of(secret: &Value, key: &str) -> u16 {
     kubelet::port(&value(secret, key)).unwrap()
 }
 
 /// Runs the service with what the pods mount, and reads its items.
 #[track_caller]
-pub fn items_can_be_read(secret: &Value) {
+pub(super) fn items_can_be_read(secret: &Value) {
     let folder = tempfile::tempdir().unwrap();
     let (public, admin) = (port::reserve(), port::reserve());
     let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
@@ -182,7 +182,7 @@ fn rollback_to_an_address_that_is_gone_is_refused() {
     assert!(gone.stderr.contains("error: revision 1 needs the Secret `shop-app-"), "{}", gone.stderr);
 }
 
-pub fn secret(name: &str) -> Key {
+pub(super) fn secret(name: &str) -> Key {
     Key { api: "v1".into(), namespace: "shop".into(), plural: "secrets".into(), name: name.into() }
 }
 
