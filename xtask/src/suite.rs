@@ -81,7 +81,7 @@ fn look(root: &Path) -> Result<Machine> {
             ("APPFORGE_PEER_SCANNERS", peers.scanners.into()),
         ]);
         path.insert(0, peers.compose);
-        needs.insert("docker", images::run(root).err().map(|error| format!("{error:#}")));
+        needs.insert("docker", images::run(root).err().map(|error| format!("{error:#}").trim().to_owned()));
     }
     let redis_cli = path.iter().any(|folder| folder.join("redis-cli").is_file());
     needs.insert("redis-cli", (!redis_cli).then(|| "not on PATH".to_owned()));
