@@ -147,7 +147,7 @@ impl Entries {
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
         let mut command = cmd("SET");
         command.arg(self.key(key)).arg(entry).arg("PX").arg(ttl);
-        self.judge(command.query_async::<()>(&mut connection).await);
+        self.judge(&command.query_async::<()>(&mut connection).await);
     }
 
     /// Replaces the generation; tells whether Redis said that it did.
@@ -158,7 +158,7 @@ impl Entries {
         if only_if_missing {
             command.arg("NX");
         }
-        self.judge(command.query_async::<Option<String>>(&mut connection).await)
+        self.judge(&command.query_async::<Option<String>>(&mut connection).await)
     }
 
     async fn look_up(&self, key: &str) -> Option<Result<(Option<String>, Option<Vec<u8>>), RedisError>> {
@@ -170,8 +170,8 @@ impl Entries {
         format!("{}cache:items:{key}", self.redis.key_prefix())
     }
 
-    fn judge<T>(&self, outcome: Result<T, RedisError>) -> bool {
-        if let Err(error) = &outcome {
+    fn judge<T>(&self, outcome: &Result<T, RedisError>) -> bool {
+        if let Err(error) = outcome {
             self.redis.failed(FailureKind::of(error));
         }
         outcome.is_ok()

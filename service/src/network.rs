@@ -54,7 +54,8 @@ impl fmt::Display for Network {
 pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let bits = v6.to_bits();
-    let embedded = || IpAddr::V4(Ipv4Addr::from_bits((bits & u128::from(u32::MAX)) as u32));
+    let [.., a, b, c, d] = v6.octets();
+    let embedded = || IpAddr::V4(Ipv4Addr::new(a, b, c, d));
     match bits >> 32 {
         0xffff => embedded(),
         prefix if prefix == Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0).to_bits() >> 32 => embedded(),

@@ -23,27 +23,27 @@ pub fn document() -> Value {
             "name": {"type": "string", "minLength": 1, "maxLength": 200},
             "description": {"type": ["string", "null"], "maxLength": 2000},
             "tags": {"type": ["array", "null"], "maxItems": 20, "items": {"type": "string", "minLength": 1, "maxLength": 50}}}}}}});
-    let write = |summary: &str, status: &str, parameters: Vec<Value>| {
+    let write = |summary: &str, status: &str, parameters: &[Value]| {
         let mut operation = operation(summary, status, Some("Item"), parameters);
         operation["requestBody"] = body.clone();
         operation
     };
-    let page = vec![
+    let page = [
         json!({"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}}),
         json!({"name": "cursor", "in": "query", "schema": {"type": "string"}}),
     ];
     let paths = json!({
-        "/health": {"get": operation("How this replica and its stores are", "200", Some("Health"), vec![])},
-        "/openapi.json": {"get": operation("This description", "200", None, vec![])},
+        "/health": {"get": operation("How this replica and its stores are", "200", Some("Health"), &[])},
+        "/openapi.json": {"get": operation("This description", "200", None, &[])},
         "/api/items": {
-            "get": operation("List items, oldest first", "200", Some("Page"), page),
-            "post": write("Create an item", "201", vec![]),
+            "get": operation("List items, oldest first", "200", Some("Page"), &page),
+            "post": write("Create an item", "201", &[]),
         },
         "/api/items/{id}": {
-            "get": operation("Read an item", "200", Some("Item"), vec![id.clone()]),
-            "put": write("Replace an item", "200", vec![id.clone()]),
-            "patch": write("Change an item by a merge patch", "200", vec![id.clone()]),
-            "delete": operation("Remove an item", "204", None, vec![id]),
+            "get": operation("Read an item", "200", Some("Item"), std::slice::from_ref(&id)),
+            "put": write("Replace an item", "200", std::slice::from_ref(&id)),
+            "patch": write("Change an item by a merge patch", "200", std::slice::from_ref(&id)),
+            "delete": operation("Remove an item", "204", None, &[id]),
         },
     });
     json!({
@@ -65,7 +65,7 @@ fn schemas() -> Map<String, Value> {
     schemas.take_definitions(true)
 }
 
-fn operation(summary: &str, status: &str, schema: Option<&str>, parameters: Vec<Value>) -> Value {
+fn operation(summary: &str, status: &str, schema: Option<&str>, parameters: &[Value]) -> Value {
     let content = |schema: &str, kind: &str| {
         let reference = format!("#/components/schemas/{schema}");
         json!({"description": schema, "content": {kind: {"schema": {"$ref": reference}}}})

@@ -57,9 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn closed_port_is_named_without_credentials() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = appforge_testing::port::reserve();
         let addresses = Addresses {
             mongodb: Some(format!("mongodb://u:hunter22@127.0.0.1:{port}")),
             redis: Some(format!("redis://u:hunter22@127.0.0.1:{port}")),

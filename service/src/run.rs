@@ -125,7 +125,8 @@ pub async fn serve_on(
     let mut registry = Registry::default();
     let redis = Redis::start(settings.redis, &mut registry)?;
     let mongodb = Mongodb::start(settings.mongodb, &mut registry)?;
-    let limiter = settings.rate_limit.map(|limit| Limiter::start(limit, redis.clone(), &mut registry));
+    let limiter =
+        settings.rate_limit.as_ref().map(|limit| Limiter::start(limit, redis.clone(), &mut registry));
     if limiter.is_none() {
         tracing::warn!("the rate limit is off: RATE_LIMIT_ENABLED=false");
     }

@@ -13,12 +13,11 @@ use appforge::targets::finding::Verdict;
 use appforge::targets::logs::{Line, LogsRequest};
 use appforge::targets::plan::Plan;
 use appforge::targets::status::Status;
+use appforge_testing::{port, tcp};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::compose::target::Compose;
-use crate::support::{Project, free_port};
+use crate::support::Project;
 
 mod addresses;
 mod edge;
@@ -36,26 +35,10 @@ struct Stack {
 }
 
 impl Stack {
-    /// None, said loudly, without an engine, a Compose or the images; a failure when `CI` is set.
-    fn new(name: &str) -> Option<Self> {
-        let works = |program: &str, arguments: &[&str]| {
-            Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())
-        };
-        let image = works("docker", &["image", "inspect", "appforge-test-web:1"]).is_some();
-        let version = works("docker", &["compose", "version", "--short"])
-            .or_else(|| works("docker-compose", &["version", "--short"]))
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        if !image || version.as_ref().is_none_or(|version| version.starts_with("1.")) {
-            let text =
-                "SKIPPED: the Compose target needs Docker, Compose v2 on PATH and `cargo xtask images`";
-            assert!(std::env::var_os("CI").is_none(), "{text}");
-            eprintln!("{text}");
-            return None;
-        }
-        let port = free_port();
+    fn new(name: &str) -> Self {
         // Containers are named after the stack, and several runs may share the engine.
         let name = format!("it-{name}-{}", std::process::id());
-        Some(Self { name, folder: tempfile::tempdir().unwrap(), port })
+        Self { name, folder: tempfile::tempdir().unwrap(), port: port::reserve() }
     }
 
     fn text(&self, service: &str) -> String {
@@ -137,14 +120,10 @@ async fn ask(port: u16, path: &str, headers: &str) -> std::io::Result<String> {
 }
 
 async fn send(port: u16, request: &str) -> std::io::Result<String> {
-    let exchange = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
-    };
-    tokio::time::timeout(Duration::from_secs(10), exchange).await.map_err(std::io::Error::from)?
+    let request = request.to_owned();
+    let exchange =
+        tokio::task::spawn_blocking(move || tcp::exchange(("127.0.0.1", port), request.as_bytes()));
+    tokio::time::timeout(Duration::from_secs(10), exchange).await?.unwrap()
 }
 
 /// Asks for the page again and again until told to end; gives what was answered well, and what was not.
@@ -174,8 +153,9 @@ fn ready((_, status): &(Plan, Status)) -> (u32, u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_or_lost_data() {
-    let Some(stack) = Stack::new("life") else { return };
+#[ignore = "needs docker"]
+async fn no_request_and_no_data_is_lost_when_the_stack_changes() {
+    let stack = Stack::new("life");
     let compose = stack.web();
     let say = |line: &str| eprintln!("{line}");
     assert_eq!(ready(&compose.up(1, LONG, &say).await.unwrap()), (1, 1));
@@ -221,8 +201,9 @@ async fn a_stack_lives_through_up_scale_restart_and_down_without_a_lost_request_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_work() {
-    let Some(stack) = Stack::new("broken") else { return };
+#[ignore = "needs docker"]
+async fn running_version_stays_when_the_new_one_does_not_start() {
+    let stack = Stack::new("broken");
     let say = |line: &str| eprintln!("{line}");
     stack.web().up(2, LONG, &say).await.unwrap();
     let ended = Arc::new(AtomicBool::new(false));
@@ -272,8 +253,9 @@ async fn a_version_that_does_not_start_is_explained_and_the_old_one_stays_at_wor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
-    let Some(stack) = Stack::new("refused") else { return };
+#[ignore = "needs docker"]
+async fn up_leaves_nothing_behind_when_an_obstacle_stops_it() {
+    let stack = Stack::new("refused");
     let quiet = |_: &str| {};
     let compose = stack.web();
     assert_eq!(status_of(&compose.running().await.unwrap_err()), ExitStatus::Unreachable);
@@ -310,7 +292,7 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
         &resolve(&[Layer::File { name: "x".into(), text: stack.text("image: x") }]).unwrap().stack,
     );
     let docker = |arguments: &[&str]| {
-        assert!(Command::new("docker").args(arguments).output().unwrap().status.success())
+        assert!(Command::new("docker").args(arguments).output().unwrap().status.success());
     };
     docker(&["network", "create", "--subnet", &subnet, &clash]);
     let error = compose.up(1, LONG, &quiet).await.unwrap_err();
@@ -333,8 +315,9 @@ async fn each_obstacle_is_a_clear_error_that_leaves_nothing_behind() {
 /// `up` that is cut off while Compose makes the containers: an engine that takes networks one by one has a replica then that
 /// the gateway cannot reach, and Compose starts it as it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_half_made_is_made_anew() {
-    let Some(stack) = Stack::new("half") else { return };
+#[ignore = "needs docker"]
+async fn partially_created_replica_is_recreated() {
+    let stack = Stack::new("half");
     let compose = stack.web();
     let error = compose.up(1, Duration::from_millis(1), &|_| {}).await.unwrap_err();
     assert_eq!(status_of(&error), ExitStatus::TimedOut, "{}", render(&error));
@@ -352,8 +335,9 @@ async fn a_replica_that_is_half_made_is_made_anew() {
 
 /// A command that was cut off in the midst of stopping a replica: the engine stops it while the next `up` waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_stopped_meanwhile_is_started_again() {
-    let Some(stack) = Stack::new("stopped") else { return };
+#[ignore = "needs docker"]
+async fn replica_is_started_when_it_was_stopped_meanwhile() {
+    let stack = Stack::new("stopped");
     let compose = stack.web();
     compose.up(1, LONG, &|_| {}).await.unwrap();
     let (first, second) = (format!("{0}-{0}-1", stack.name), format!("{0}-{0}-2", stack.name));

@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
+use appforge_testing::port;
 use serde_json::Value;
 
-use crate::support::{Project, free_port};
+use crate::support::Project;
 
 fn finding<'a>(report: &'a Value, name: &str) -> &'a Value {
     let findings = report["findings"].as_array().unwrap();
@@ -19,7 +20,7 @@ fn report(project: &Project, args: &[&str], code: i32) -> Value {
 
 #[test]
 fn a_machine_that_is_well_can_run_the_stack_and_nothing_is_changed() {
-    let port = free_port();
+    let port = port::reserve();
     let project = Project::with(&format!("service: {{port: {port}}}\n"));
     let found = report(&project, &[], 0);
     assert_eq!(found["fit"], true);

@@ -4,9 +4,10 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use appforge_testing::port;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Project, free_port};
+use crate::support::Project;
 
 #[track_caller]
 fn ends_with(code: i32, project: &Project, args: &[&str]) -> String {
@@ -17,7 +18,7 @@ fn ends_with(code: i32, project: &Project, args: &[&str]) -> String {
 
 /// A stack file with a port that nobody has.
 fn free() -> Project {
-    let port = free_port();
+    let port = port::reserve();
     Project::with(&format!("service: {{port: {port}}}\n"))
 }
 

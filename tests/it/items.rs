@@ -16,20 +16,22 @@ fn embedded() -> Up {
 }
 
 #[test]
-fn items_are_created_listed_changed_and_removed_in_the_embedded_stores() {
+fn items_live_in_the_embedded_stores() {
     life_of_items(&embedded());
 }
 
 #[test]
-fn items_are_created_listed_changed_and_removed_in_real_servers() {
-    let (Some(mongodb), Some(valkey)) = (peers::mongodb(), peers::valkey()) else { return };
-    life_of_items(&Up::new(&format!("{MANY}{}{}", mongodb.external("mongodb"), valkey.external("redis"))));
+#[ignore = "needs mongodb and valkey"]
+fn items_live_in_real_servers() {
+    let (_mongodb, _valkey, lines) = peers::external();
+    life_of_items(&Up::new(&format!("{MANY}{lines}")));
 }
 
 #[test]
-fn every_check_of_verify_passes_on_real_servers() {
-    let (Some(mongodb), Some(valkey)) = (peers::mongodb(), peers::valkey()) else { return };
-    let up = Up::new(&format!("{}{}", mongodb.external("mongodb"), valkey.external("redis")));
+#[ignore = "needs mongodb and valkey"]
+fn verify_passes_on_real_servers() {
+    let (_mongodb, _valkey, lines) = peers::external();
+    let up = Up::new(&lines);
     up.done(&["up", "--replicas", "3"]);
     up.connected();
     let report = up.json(&["verify"]);

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
-use crate::stack::{DEADLINE, Up, eventually, kill, lives};
+use appforge_testing::wait::{DEADLINE, eventually};
+
+use crate::stack::{Up, kill, lives};
 
 mod environment;
 mod folder;

@@ -54,3 +54,8 @@ mod support;
 mod trust;
 #[cfg(test)]
 mod unreadable;
+
+#[test]
+fn tests_with_needs_are_included_on_ci() {
+    appforge_testing::need::assert_included_on_ci();
+}

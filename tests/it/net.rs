@@ -17,16 +17,16 @@ use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
 /// A file of `fixtures/tls`.
-pub fn tls(file: &str) -> PathBuf {
+pub(crate) fn tls(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/tls").join(file)
 }
 
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 /// A port that speaks TLS and hands on to `server`.
-pub async fn with_tls(server: SocketAddr) -> SocketAddr {
+pub(crate) async fn with_tls(server: SocketAddr) -> SocketAddr {
     let chain = CertificateDer::pem_file_iter(tls("server.pem")).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(tls("server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -51,7 +51,7 @@ pub async fn with_tls(server: SocketAddr) -> SocketAddr {
 
 /// Takes `CONNECT`, whole requests, and SOCKS 5. Each name leads where the test says.
 #[derive(Clone, Default)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     places: BTreeMap<String, SocketAddr>,
     login: Option<String>,
     seen: Arc<Mutex<Vec<String>>>,
@@ -59,23 +59,23 @@ pub struct Proxy {
 
 impl Proxy {
     /// `name:port` leads to this address.
-    pub fn with(mut self, name: &str, place: SocketAddr) -> Self {
+    pub(crate) fn with(mut self, name: &str, place: SocketAddr) -> Self {
         self.places.insert(name.to_owned(), place);
         self
     }
 
     /// Only with this `Proxy-Authorization`.
-    pub fn login(mut self, authorization: &str) -> Self {
+    pub(crate) fn login(mut self, authorization: &str) -> Self {
         self.login = Some(authorization.to_owned());
         self
     }
 
     /// The first line of each request, as `CONNECT cluster.test:6443`.
-    pub fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub async fn start(&self) -> SocketAddr {
+    pub(crate) async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, proxy) = (listener.local_addr().unwrap(), self.clone());
         tokio::spawn(async move {

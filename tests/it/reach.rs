@@ -1,20 +1,14 @@
 //! `reach`, and what `up` makes of it on this machine: a new address is tried before replicas get it.
 
-use std::net::TcpListener;
-
+use appforge_testing::port;
 use serde_json::Value;
 
-use crate::support::{Project, free_port};
-
-/// An address that does not answer.
-fn dead() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+use crate::support::Project;
 
 #[test]
 fn reach_prints_why_a_store_does_not_answer() {
     let project = Project::new();
-    project.write("redis", &format!("redis://someone:hunter22@{}\n", dead()));
+    project.write("redis", &format!("redis://someone:hunter22@{}\n", port::closed()));
     let output =
         project.command(&["reach", "--timeout", "500ms"]).env("REDIS_URL_FILE", "redis").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -27,13 +21,13 @@ fn reach_prints_why_a_store_does_not_answer() {
 
 #[test]
 fn dead_address_is_refused_while_the_local_stack_runs() {
-    let port = free_port();
+    let port = port::reserve();
     let file = |more: &str| format!("target: local\nservice: {{port: {port}}}\n{more}");
     let project = Project::with(&file(""));
     project.done(&["up"]);
     for address in [
-        format!("redis: {{mode: external, url: 'redis://someone:hunter22@{}'}}\n", dead()),
-        format!("mongodb: {{mode: external, uri: 'mongodb://someone:hunter22@{}'}}\n", dead()),
+        format!("redis: {{mode: external, url: 'redis://someone:hunter22@{}'}}\n", port::closed()),
+        format!("mongodb: {{mode: external, uri: 'mongodb://someone:hunter22@{}'}}\n", port::closed()),
     ] {
         project.write("appforge.yaml", &file(&address));
         // To look at a change does not make it.
@@ -58,8 +52,8 @@ fn dead_address_is_refused_while_the_local_stack_runs() {
 fn first_dead_address_warns_on_local_and_strict_fails() {
     let project = Project::with(&format!(
         "target: local\nservice: {{port: {}}}\nredis: {{mode: external, url: 'redis://{}'}}\n",
-        free_port(),
-        dead()
+        port::reserve(),
+        port::closed()
     ));
     let first = project.done(&["up"]);
     assert!(

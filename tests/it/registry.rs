@@ -63,9 +63,10 @@ async fn answer(
         return (StatusCode::from_u16(*status).unwrap(), headers).into_response();
     }
     if uri.path() == "/token" {
-        return match authorization.as_deref() == Some(BASIC) {
-            true => axum::Json(serde_json::json!({"token": "let-me-in"})).into_response(),
-            false => StatusCode::UNAUTHORIZED.into_response(),
+        return if authorization.as_deref() == Some(BASIC) {
+            axum::Json(serde_json::json!({"token": "let-me-in"})).into_response()
+        } else {
+            StatusCode::UNAUTHORIZED.into_response()
         };
     }
     if host == "registry.test" && authorization.as_deref() != Some("Bearer let-me-in") {
@@ -104,10 +105,10 @@ fn push(name: &str, trusted: bool, tricks: Vec<(Method, &'static str, u16, Strin
     let mut command = project.command(&["image", "push", &format!("{name}/team/service:1")]);
     command.env("DOCKER_CONFIG", project.path()).env_remove("NO_PROXY").env_remove("no_proxy");
     command.env("HTTPS_PROXY", &proxy).env("HTTP_PROXY", &proxy);
-    match trusted {
-        true => command.env("SSL_CERT_FILE", tls("authority.pem")),
-        false => command.env_remove("SSL_CERT_FILE"),
-    };
+    command.env_remove("SSL_CERT_FILE");
+    if trusted {
+        command.env("SSL_CERT_FILE", tls("authority.pem"));
+    }
     let run = Run::of(&mut command);
     let asked = |server: &Server| server.asked.lock().unwrap().clone();
     Push { run, secured: asked(&secured), plain: asked(&plain) }

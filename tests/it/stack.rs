@@ -1,19 +1,15 @@
 //! A stack that runs on the local target, in a project folder of its own.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
+use appforge_testing::wait::eventually;
+use appforge_testing::{http, port};
 use serde_json::Value;
 
-use crate::support::{Project, Run, free_port};
-
-/// What anything may take that is not measured.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+use crate::support::{Project, Run};
 
 /// A project whose stack is taken down at the end, whatever happens.
-pub struct Up {
+pub(crate) struct Up {
     pub project: Project,
     pub port: u16,
     /// Where servers are looked for.
@@ -21,62 +17,63 @@ pub struct Up {
 }
 
 impl Up {
-    pub fn new(more: &str) -> Self {
-        let port = free_port();
+    pub(crate) fn new(more: &str) -> Self {
+        let port = port::reserve();
         let project = Project::with(&format!("service: {{port: {port}}}\n{more}"));
         // No server of this machine is found, so that the embedded stores run.
         Self { project, port, path: "/nonexistent".into() }
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.project.command(args).env("PATH", &self.path))
     }
 
     /// The process of the supervisor.
-    pub fn supervisor(&self) -> u64 {
+    pub(crate) fn supervisor(&self) -> u64 {
         let owner = self.project.read(".appforge/run/supervisor.lock");
         owner.trim_start_matches("supervisor (pid ").trim_end_matches(')').parse().unwrap()
     }
 
     /// The process of a component.
-    pub fn pid(&self, component: &str) -> u64 {
+    pub(crate) fn pid(&self, component: &str) -> u64 {
         let status = self.json(&["status"]);
         let components = status["components"].as_array().unwrap();
         components.iter().find(|found| found["name"] == component).unwrap()["pid"].as_u64().unwrap()
     }
 
     #[track_caller]
-    pub fn done(&self, args: &[&str]) -> Run {
+    pub(crate) fn done(&self, args: &[&str]) -> Run {
         let run = self.run(args);
         assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
         run
     }
 
     #[track_caller]
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let run = self.done(&[args, &["-o", "json", "-q"]].concat());
         serde_json::from_str(&run.stdout).unwrap()
     }
 
     /// One request over a connection of its own; the status and the body.
-    pub fn request(&self, request: &str, body: &str) -> (u16, String) {
+    pub(crate) fn request(&self, request: &str, body: &str) -> (u16, String) {
         let (status, _, body) = self.whole(request, "", body);
         (status, body)
     }
 
     /// `request` at another address, such as an admin listener's.
-    pub fn at(&self, address: &str, request: &str) -> (u16, String) {
-        let (status, _, body) = exchange(address, request, "", "");
+    pub(crate) fn at(&self, address: &str, request: &str) -> (u16, String) {
+        let (status, _, body) = http::exchange(address, request, "", "");
         (status, body)
     }
 
     /// [`Up::request`] with more headers; the status, the head and the body.
-    pub fn whole(&self, request: &str, headers: &str, body: &str) -> (u16, String, String) {
-        exchange(&format!("127.0.0.1:{}", self.port), request, headers, body)
+    pub(crate) fn whole(&self, request: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let headers = format!("content-type: application/json\r\n{headers}");
+        http::exchange(("127.0.0.1", self.port), request, &headers, body)
     }
 
     /// Asks again and again while `event` goes on; every answer must be 200 or 429.
-    pub fn no_client_notices(&self, event: impl FnOnce()) {
+    pub(crate) fn no_client_notices(&self, event: impl FnOnce()) {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let ask = || {
@@ -97,7 +94,7 @@ impl Up {
         });
     }
 
-    pub fn pids(&self) -> Vec<u64> {
+    pub(crate) fn pids(&self) -> Vec<u64> {
         let status = self.json(&["status"]);
         status["components"]
             .as_array()
@@ -108,50 +105,23 @@ impl Up {
     }
 
     /// Waits until MongoDB is connected, which readiness does not wait for.
-    pub fn connected(&self) {
-        let until = Instant::now() + DEADLINE;
-        while self.request("GET /api/items", "").0 == 503 {
-            assert!(Instant::now() < until, "MongoDB is not connected");
-        }
+    pub(crate) fn connected(&self) {
+        eventually("MongoDB is connected", || self.request("GET /api/items", "").0 != 503);
     }
 }
 
 /// Whether a process runs; one that ended and is not reaped does not.
-pub fn lives(pid: u64) -> bool {
+pub(crate) fn lives(pid: u64) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-pub fn kill(pid: u64) {
+pub(crate) fn kill(pid: u64) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-/// Waits until `holds`.
-#[track_caller]
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
         self.run(&["down", "--volumes", "--yes"]);
     }
-}
-
-/// One request over a connection of its own; the status, the head and the body.
-fn exchange(address: &str, request: &str, headers: &str, body: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let length = body.len();
-    let head = "host: x\r\nconnection: close\r\ncontent-type: application/json";
-    write!(stream, "{request} HTTP/1.1\r\n{head}\r\n{headers}content-length: {length}\r\n\r\n{body}")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), head.to_owned(), body.to_owned())
 }

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
+use appforge_testing::peer::{self, Server};
 use serde_json::Value;
 
-use crate::peers;
 use crate::support::Project;
 
 /// A password that a shell or a configuration file would take for something else.
@@ -35,8 +35,9 @@ fn a_shell_can_read_every_script() {
 }
 
 #[tokio::test]
-async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
-    let Some(program) = peers::valkey_program() else { return };
+#[ignore = "needs valkey"]
+async fn rendered_redis_requires_the_password() {
+    let program = peer::valkey_program();
     let project = Project::with("target: kubernetes\n");
     project.done(&["render"]);
     for folder in ["etc", "run", "secrets", "data", "bin"] {
@@ -45,7 +46,7 @@ async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
     project.write("secrets/password", PASSWORD);
     std::os::unix::fs::symlink(program, project.path().join("bin/redis-server")).unwrap();
     let at = |folder: &str| project.path().join(folder).display().to_string();
-    let server = peers::started_by(|port| {
+    let server = Server::shell(|port| {
         for (name, text) in data(&project, "redis-configmap.yaml") {
             let text = text
                 .replace("/run/secrets/redis", &at("secrets"))
@@ -56,7 +57,8 @@ async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
             project.write(&format!("etc/{name}"), &text);
         }
         format!("PATH={}:$PATH exec sh {}/start.sh", at("bin"), at("etc"))
-    });
+    })
+    .started();
     let mut info =
         redis::IntoConnectionInfo::into_connection_info(format!("redis://127.0.0.1:{}", server.port))
             .unwrap();
@@ -84,8 +86,9 @@ async fn redis_starts_as_it_is_rendered_and_asks_everybody_for_the_password() {
 
 /// What a partition leaves: a master without its replicas.
 #[tokio::test]
+#[ignore = "needs valkey"]
 async fn sentinel_master_refuses_writes_without_replicas() {
-    let Some(program) = peers::valkey_program() else { return };
+    let program = peer::valkey_program();
     for (settings, refuses) in [("", true), (", min_replicas: 2", true), (", min_replicas: 0", false)] {
         let stack = format!("target: kubernetes\nredis: {{topology: sentinel{settings}}}\n");
         let project = Project::with(&stack);
@@ -95,16 +98,15 @@ async fn sentinel_master_refuses_writes_without_replicas() {
         assert_eq!(lines.len(), if refuses { 2 } else { 0 }, "{conf}");
         project.write("master.conf", &(lines.join("\n") + "\n"));
         let (file, program) = (project.path().join("master.conf"), &program);
-        let server = peers::started_by(|port| {
+        let server = Server::shell(|port| {
             format!("exec {} {} --port {port} --save ''", program.display(), file.display())
-        });
+        })
+        .started();
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let written = redis::cmd("INCR").arg("count").query_async::<u32>(&mut connection).await;
-        match refuses {
-            true => assert_eq!(written.unwrap_err().code(), Some("NOREPLICAS"), "{settings}"),
-            false => assert_eq!(written.unwrap(), 1),
-        }
+        let refusal = written.err().and_then(|error| error.code().map(str::to_owned));
+        assert_eq!(refusal.as_deref(), refuses.then_some("NOREPLICAS"), "{settings}");
         let pdb: Value = serde_yaml::from_str(&project.read("deploy/redis-pdb.yaml")).unwrap();
         assert_eq!(pdb["spec"]["maxUnavailable"], 1);
     }

@@ -1,55 +1,27 @@
 //! A project folder and the real binary in it; what a run printed and how it ended are compared exactly.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use command_fds::{CommandFdExt, FdMapping};
 use tempfile::TempDir;
 
-/// A port that nobody has and nobody is given: the kernel takes the ports of outgoing connections from 32768 on, and one
-/// that it named as free a minute ago may carry a connection of another test by now.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at once start at different places.
-    let start = u16::try_from(std::process::id() % 100).expect("below 100") * 100;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + (start + step) % 10_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// Whether the tests run as root, which can give files away and become another user; says so where not. On CI that is a
-/// failure.
-pub fn may_become_others() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert!(std::env::var_os("CI").is_none(), "the tests do not run as root");
-        eprintln!("SKIPPED: only root can make files of other users");
-    }
-    root
-}
-
 /// A project folder of one test.
-pub struct Project {
+pub(crate) struct Project {
     path: PathBuf,
     folder: TempDir,
 }
 
 /// What one run of appforge left behind.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     pub stdout: String,
     pub stderr: String,
     pub code: Option<i32>,
 }
 
 impl Run {
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().expect("appforge starts");
         Self {
             stdout: String::from_utf8(output.stdout).expect("text"),
@@ -60,40 +32,40 @@ impl Run {
 }
 
 impl Project {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { path: folder.path().to_owned(), folder }
     }
 
     /// A project with this stack file.
-    pub fn with(stack: &str) -> Self {
+    pub(crate) fn with(stack: &str) -> Self {
         let project = Self::new();
         project.write("appforge.yaml", stack);
         project
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Gives the folder another path, with all that is in it.
-    pub fn rename(&mut self) {
+    pub(crate) fn rename(&mut self) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("renamed");
         std::fs::rename(&self.path, &path).expect("renamed");
         (self.path, self.folder) = (path, folder);
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).expect("writable");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect("readable")
     }
 
     /// The command, in the project, with nothing of the caller's configuration in its environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("APPFORGE_"))
@@ -104,12 +76,8 @@ impl Project {
         command
     }
 
-    /// The command as another user and group of this machine, with a umask such as `022`. `None` with a word where the
-    /// tests may not become another user; on CI that is a failure.
-    pub fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Option<Command> {
-        if !may_become_others() {
-            return None;
-        }
+    /// The command as another user and group of this machine, with a umask such as `022`; only root can.
+    pub(crate) fn command_as(&self, uid: u32, umask: &str, args: &[&str]) -> Command {
         let own = self.command(args);
         // The user need not be able to reach the folder of the build.
         let program = std::fs::File::open(own.get_program()).expect("the program");
@@ -128,22 +96,22 @@ impl Project {
             };
         }
         command.env("HOME", self.path()).current_dir(self.path()).stdin(Stdio::null());
-        Some(command)
+        command
     }
 
     /// Gives the project folder and all in it to a user; only root can.
-    pub fn give(&self, uid: u32) {
+    pub(crate) fn give(&self, uid: u32) {
         let done = Command::new("chown").args(["-R", &format!("{uid}:{uid}")]).arg(self.path()).status();
         assert!(done.expect("chown starts").success());
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(&mut self.command(args))
     }
 
     /// Runs and demands exit 0.
     #[track_caller]
-    pub fn done(&self, args: &[&str]) -> Run {
+    pub(crate) fn done(&self, args: &[&str]) -> Run {
         let run = self.run(args);
         assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
         run

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 /// Downloads and unpacks `packages` below `work`, unless that was done before; the folder of the unpacked files.
-pub fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
+pub(crate) fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
     let (cache, unpacked) = (work.join("packages"), work.join("debian"));
     let stamp = unpacked.join("packages.txt");
     if fs::read_to_string(&stamp).ok().as_deref() == Some(&packages.join("\n")) {
@@ -36,7 +36,7 @@ pub fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
 }
 
 /// Runs a command and demands that it succeeds; its stderr is part of the error.
-pub fn run_quietly(command: &mut Command) -> Result<()> {
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     let output =
         command.stderr(Stdio::piped()).output().with_context(|| format!("while starting {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -59,7 +59,7 @@ const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
 /// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:2,registry:1,web:1,slow:1,broken:1}`.
-pub fn run(root: &Path) -> Result<()> {
+pub(crate) fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
     let debian = debian::unpack(&work, &PACKAGES)?;

@@ -15,7 +15,7 @@ const PINS: &str = include_str!("../peers.txt");
 const SCANNERS: &str = include_str!("../scanners.txt");
 
 /// Where the tests find the servers.
-pub struct Peers {
+pub(crate) struct Peers {
     /// `APPFORGE_PEER_VALKEY`.
     pub valkey: PathBuf,
     /// `APPFORGE_PEER_MONGO`.
@@ -29,7 +29,7 @@ pub struct Peers {
 }
 
 /// Installs what is missing.
-pub fn peers(root: &Path) -> Result<Peers> {
+pub(crate) fn peers(root: &Path) -> Result<Peers> {
     let folder = environment(root, "peers", PINS)?;
     let valkey = find(&folder.join("lib"), "valkey-server")?.context("the peers hold no valkey-server")?;
     let (mongo, python) = (folder.join("bin/nx-27017"), folder.join("bin/python"));

@@ -1,13 +1,14 @@
 //! Runs other programs, and says what is done. No exit status is lost.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 /// Runs a command and demands that it succeeds.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{} {}", command.get_program().display(), arguments(command));
     let status = command.status().with_context(|| format!("cannot run {shown}"))?;
     if !status.success() {
@@ -16,8 +17,15 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// `cargo` in the root of the workspace.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root);
+    command
+}
+
 /// Does one step and says how long it took.
-pub fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     say(&format!("== {name}"));
     let since = Instant::now();
     work().with_context(|| format!("step `{name}`"))?;
@@ -26,7 +34,7 @@ pub fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 /// One line on stderr.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Nothing is left to tell when stderr itself is closed.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

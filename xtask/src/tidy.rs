@@ -169,7 +169,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Checks all tracked Rust files.
-pub fn tidy(root: &Path) -> Result<()> {
+pub(crate) fn tidy(root: &Path) -> Result<()> {
     let listed = Command::new("git")
         .args(["ls-files", "*.rs"])
         .current_dir(root)

@@ -73,32 +73,32 @@ impl Environment {
     /// The variables that are set, each with its text.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Pairs(Vec::new());
-        pairs.add(variable::BIND, &self.bind);
-        pairs.add(variable::PORT, &self.port);
-        pairs.add(variable::ADMIN_BIND, &self.admin_bind);
-        pairs.add(variable::ADMIN_PORT, &self.admin_port);
-        pairs.add(variable::REPLICA_ID, &self.replica_id);
-        pairs.add(variable::LOG_FORMAT, &self.log_format);
-        pairs.add(variable::LOG_LEVEL, &self.log_level.map(|level| level.as_str().to_lowercase()));
+        pairs.add(variable::BIND, self.bind);
+        pairs.add(variable::PORT, self.port);
+        pairs.add(variable::ADMIN_BIND, self.admin_bind);
+        pairs.add(variable::ADMIN_PORT, self.admin_port);
+        pairs.add(variable::REPLICA_ID, self.replica_id.as_deref());
+        pairs.add(variable::LOG_FORMAT, self.log_format);
+        pairs.add(variable::LOG_LEVEL, self.log_level.map(|level| level.as_str().to_lowercase()));
         pairs.add_millis(variable::SHUTDOWN_TIMEOUT_MS, self.shutdown_timeout);
-        pairs.add(variable::RATE_LIMIT_ENABLED, &self.rate_limit_enabled);
-        pairs.add(variable::RATE_LIMIT_REQUESTS, &self.rate_limit_requests);
+        pairs.add(variable::RATE_LIMIT_ENABLED, self.rate_limit_enabled);
+        pairs.add(variable::RATE_LIMIT_REQUESTS, self.rate_limit_requests);
         pairs.add_millis(variable::RATE_LIMIT_WINDOW_MS, self.rate_limit_window);
-        pairs.add(variable::RATE_LIMIT_ON_REDIS_FAILURE, &self.rate_limit_on_redis_failure);
-        pairs.add(variable::RATE_LIMIT_IPV6_PREFIX, &self.rate_limit_ipv6_prefix);
-        pairs.add(variable::RATE_LIMIT_REPLICAS, &self.rate_limit_replicas);
-        pairs.add(variable::TRUSTED_PROXIES, &self.trusted_proxies.as_ref().map(|all| all.join(",")));
+        pairs.add(variable::RATE_LIMIT_ON_REDIS_FAILURE, self.rate_limit_on_redis_failure);
+        pairs.add(variable::RATE_LIMIT_IPV6_PREFIX, self.rate_limit_ipv6_prefix);
+        pairs.add(variable::RATE_LIMIT_REPLICAS, self.rate_limit_replicas);
+        pairs.add(variable::TRUSTED_PROXIES, self.trusted_proxies.as_ref().map(|all| all.join(",")));
         pairs.add_given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE, self.probe_secret.as_ref());
         pairs.add_given(variable::MONGODB_URI, variable::MONGODB_URI_FILE, self.mongodb_uri.as_ref());
-        pairs.add(variable::MONGODB_DATABASE, &self.mongodb_database);
-        pairs.add(variable::MONGODB_MAX_POOL_SIZE, &self.mongodb_max_pool_size);
-        pairs.add(variable::MONGODB_MIN_POOL_SIZE, &self.mongodb_min_pool_size);
+        pairs.add(variable::MONGODB_DATABASE, self.mongodb_database.as_deref());
+        pairs.add(variable::MONGODB_MAX_POOL_SIZE, self.mongodb_max_pool_size);
+        pairs.add(variable::MONGODB_MIN_POOL_SIZE, self.mongodb_min_pool_size);
         pairs.add_millis(variable::MONGODB_MAX_IDLE_TIME_MS, self.mongodb_max_idle_time);
         pairs
             .add_millis(variable::MONGODB_SERVER_SELECTION_TIMEOUT_MS, self.mongodb_server_selection_timeout);
         pairs.add_millis(variable::MONGODB_SOCKET_TIMEOUT_MS, self.mongodb_socket_timeout);
         pairs.add_given(variable::REDIS_URL, variable::REDIS_URL_FILE, self.redis_url.as_ref());
-        pairs.add(variable::REDIS_KEY_PREFIX, &self.redis_key_prefix);
+        pairs.add(variable::REDIS_KEY_PREFIX, self.redis_key_prefix.as_deref());
         pairs.add_millis(variable::CACHE_TTL_MS, self.cache_ttl);
         pairs.0
     }
@@ -221,12 +221,12 @@ words!(OnRedisFailure: Memory = "memory", Open = "open", Closed = "closed"; "exp
 struct Pairs(Vec<(&'static str, String)>);
 
 impl Pairs {
-    fn add(&mut self, name: &'static str, value: &Option<impl ToString>) {
-        self.0.extend(value.as_ref().map(|value| (name, value.to_string())));
+    fn add(&mut self, name: &'static str, value: Option<impl ToString>) {
+        self.0.extend(value.map(|value| (name, value.to_string())));
     }
 
     fn add_millis(&mut self, name: &'static str, value: Option<Duration>) {
-        self.add(name, &value.map(|value| value.as_millis()));
+        self.add(name, value.map(|value| value.as_millis()));
     }
 
     fn add_given(&mut self, text: &'static str, file: &'static str, value: Option<&Given>) {

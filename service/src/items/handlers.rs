@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use mongodb::bson::oid::ObjectId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,7 @@ pub(super) async fn list(
     paging: Paging,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let after = paging.after.map(|id| id.to_hex()).unwrap_or_default();
+    let after = paging.after.map(ObjectId::to_hex).unwrap_or_default();
     let key = format!("list:{}:{after}", paging.limit);
     let make = async || Ok(Some(items.store.list(paging.after, paging.limit).await?));
     cached(&items, &key, &headers, make).await

@@ -43,7 +43,7 @@ pub struct Page {
 
 /// An item as a client writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Draft {
+pub(super) struct Draft {
     /// 1 to 200 characters.
     pub name: String,
     /// Up to 2000 characters.
@@ -55,7 +55,7 @@ pub struct Draft {
 
 /// What a merge patch (RFC 7396) changes. `Some(None)` removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub(super) struct Change {
     pub(super) name: Option<String>,
     pub(super) description: Option<Option<String>>,
     pub(super) tags: Option<Vec<String>>,
@@ -66,7 +66,7 @@ impl Draft {
     ///
     /// # Errors
     /// All faults of the body.
-    pub fn read(body: &Value) -> Result<Self, Vec<Fault>> {
+    pub(super) fn read(body: &Value) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let change = read(body, &mut faults);
         if body.is_object() && body.get("name").is_none() {
@@ -87,7 +87,7 @@ impl Change {
     ///
     /// # Errors
     /// All faults of the body.
-    pub fn read(body: &Value) -> Result<Self, Vec<Fault>> {
+    pub(super) fn read(body: &Value) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let change = read(body, &mut faults);
         if faults.is_empty() { Ok(change) } else { Err(faults) }

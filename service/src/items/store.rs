@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{DateTime, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 
 use crate::items::model::{Change, Draft, Item, Page};
@@ -149,10 +149,10 @@ fn item(document: &RawDocument) -> Item {
     let time = |key: &str| document.get_datetime(key).ok().map(text_of).unwrap_or_default();
     let text = |key: &str| document.get_str(key).ok().map(str::to_owned);
     let tags = document.get_array("tags").map(|tags| {
-        tags.into_iter().filter_map(|tag| tag.ok().and_then(|tag| tag.as_str()).map(str::to_owned)).collect()
+        tags.into_iter().filter_map(|tag| tag.ok().and_then(RawBsonRef::as_str).map(str::to_owned)).collect()
     });
     Item {
-        id: document.get_object_id("_id").map(|id| id.to_hex()).unwrap_or_default(),
+        id: document.get_object_id("_id").map(ObjectId::to_hex).unwrap_or_default(),
         name: text("name").unwrap_or_default(),
         description: text("description"),
         tags: tags.unwrap_or_default(),

@@ -158,7 +158,10 @@ impl Metrics {
         }
     }
 
-    pub(super) fn sent(&self, commands: &Commands) {
+    #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^53 requests")]
+    pub(super) fn sent(&self, clients: usize, hits: u64, commands: &Commands) {
+        self.batch_keys.observe(clients as f64);
+        self.batch_hits.observe(hits as f64);
         for (counter, count) in &self.commands {
             let count = count(commands);
             if count > 0 {

@@ -78,10 +78,10 @@ struct Shared {
 
 impl Limiter {
     /// Starts to count. Must be called on a tokio runtime.
-    pub fn start(settings: Settings, redis: Redis, registry: &mut Registry) -> Self {
+    pub fn start(settings: &Settings, redis: Redis, registry: &mut Registry) -> Self {
         let (limit, window) = (settings.requests, settings.window);
         let shared = Arc::new(Shared {
-            ledger: Mutex::new(Ledger::new(&settings, MOST_CLIENTS)),
+            ledger: Mutex::new(Ledger::new(settings, MOST_CLIENTS)),
             wake: Notify::new(),
             settled: watch::Sender::new(false),
             started: Instant::now(),

@@ -85,8 +85,10 @@ impl Ledger {
         for waiter in item.waiters {
             ordinal += 1;
             let verdict = match u64::from(self.limit).checked_sub(ordinal) {
-                // It fits, for the limit does.
-                Some(rest) => Verdict { source: Source::Allowed, remaining: rest as u32, left },
+                Some(rest) => {
+                    let remaining = u32::try_from(rest).unwrap_or(self.limit);
+                    Verdict { source: Source::Allowed, remaining, left }
+                }
                 None => denied(Source::DeniedRedis, left),
             };
             // A client that has left costs its hit.

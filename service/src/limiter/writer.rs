@@ -18,7 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Shared;
-use super::batch::Batch;
+use super::batch::{Batch, Item};
 use super::ledger::{JOIN_AFTER, Mode};
 use crate::redis::{Connection, FailureKind, Link, Redis, Session};
 
@@ -140,9 +140,7 @@ impl Writer {
         }
         let batch = batch?;
         let metrics = &self.shared.metrics;
-        metrics.batch_keys.observe(batch.items.len() as f64);
-        metrics.batch_hits.observe(batch.items.iter().map(|item| item.hits()).sum::<u64>() as f64);
-        metrics.sent(&batch.commands());
+        metrics.sent(batch.items.len(), batch.items.iter().map(Item::hits).sum(), &batch.commands());
         let pipe = batch.pipeline(&self.shared.key_prefix);
         self.sent.push_back(Sent { batch, at: Instant::now() });
         Some((session.connection.clone(), pipe))

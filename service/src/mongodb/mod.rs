@@ -121,10 +121,7 @@ impl Mongodb {
             Ok(Ok(state)) => state.clone(),
             _ => return Err(Away),
         };
-        let database = match (state, self.database()) {
-            (State::Up, Some(database)) => database,
-            _ => return Err(Away),
-        };
+        let (State::Up, Some(database)) = (state, self.database()) else { return Err(Away) };
         match timeout(shared.settings.socket_timeout, operation(database)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {

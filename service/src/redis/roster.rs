@@ -36,12 +36,12 @@ pub(super) struct Roster {
 
 impl Roster {
     /// Not in Redis yet. `name` is this process's alone.
-    pub fn new(prefix: &str, name: String) -> Self {
+    pub(super) fn new(prefix: &str, name: String) -> Self {
         Self { prefix: format!("{prefix}replica:"), name, place: None, counts: VecDeque::new() }
     }
 
     /// Keeps the place, takes the first that is free when there is none or a lower one, and counts.
-    pub async fn beat(&mut self, connection: &mut Connection) -> Result<Count, RedisError> {
+    pub(super) async fn beat(&mut self, connection: &mut Connection) -> Result<Count, RedisError> {
         let known = self.counts.back().copied().unwrap_or(0);
         let wide = (known * 2).next_power_of_two().clamp(FEWEST, MOST);
         let wide = wide.max(self.place.map_or(0, |place| place + 1));
@@ -75,7 +75,7 @@ impl Roster {
     }
 
     /// Gives the place up, so that the others count right at once.
-    pub async fn leave(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
+    pub(super) async fn leave(&mut self, connection: &mut Connection) -> Result<(), RedisError> {
         match self.place.take() {
             Some(place) => redis::cmd("DEL").arg(self.key(place)).exec_async(connection).await,
             None => Ok(()),

@@ -4,18 +4,20 @@ use std::time::{Duration, Instant};
 
 use appforge_service::identity::Identity;
 use appforge_service::limiter::{OnRedisFailure, Outcome, Settings};
+use appforge_testing::wait::until;
 use futures_util::future::join_all;
 
 use crate::relay::relay;
 use crate::support::{
-    Replica, Server, calls, eventually, limit, passed, replicas, run, shared, traffic, ttls,
+    Replica, calls, connection, limit, passed, replicas, run, server, shared, traffic, ttls, url,
 };
 
 #[tokio::test]
-async fn exactly_100_of_150_requests_pass_over_any_number_of_replicas() {
-    let Some(server) = Server::start().await else { return };
+#[ignore = "needs valkey"]
+async fn exactly_100_of_150_requests_pass_over_several_replicas() {
+    let server = server();
     for count in [1, 3, 5] {
-        let replicas = replicas(&server.url(), count).await;
+        let replicas = replicas(&url(&server), count).await;
         for round in 0..20 {
             assert_eq!(undisturbed(&replicas, &format!("serial-{count}-{round}"), 1).await, 100);
             assert_eq!(undisturbed(&replicas, &format!("at-once-{count}-{round}"), 50).await, 100);
@@ -42,16 +44,18 @@ async fn undisturbed(replicas: &[Replica], client: &str, at_once: usize) -> usiz
 }
 
 #[tokio::test]
-async fn the_first_request_waits_for_the_first_connection() {
-    let Some(server) = Server::start().await else { return };
-    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&server.url(), limit(3))).collect();
+#[ignore = "needs valkey"]
+async fn first_request_waits_for_the_first_connection() {
+    let server = server();
+    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), &limit(3))).collect();
     assert_eq!(passed(&replicas, "early", 150, 50).await, 100);
 }
 
 #[tokio::test]
-async fn decisions_tell_what_is_left_and_when_the_window_ends() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 2).await;
+#[ignore = "needs valkey"]
+async fn decision_contains_what_remains_and_the_reset() {
+    let server = server();
+    let replicas = replicas(&url(&server), 2).await;
     let got = traffic(&replicas, "client", 102, 1).await.decisions;
     for (number, decision) in (1..).zip(&got) {
         assert_eq!(decision.remaining, 100_u32.saturating_sub(number));
@@ -61,10 +65,11 @@ async fn decisions_tell_what_is_left_and_when_the_window_ends() {
 }
 
 #[tokio::test]
-async fn when_the_window_ends_the_client_may_go_on() {
-    let Some(server) = Server::start().await else { return };
+#[ignore = "needs valkey"]
+async fn client_passes_again_when_its_window_ends() {
+    let server = server();
     let settings = || Settings { window: Duration::from_millis(800), ..limit(2) };
-    let replicas: Vec<_> = (0..2).map(|_| Replica::start(&server.url(), settings())).collect();
+    let replicas: Vec<_> = (0..2).map(|_| Replica::start(&url(&server), &settings())).collect();
     shared(&replicas).await;
     let start = Instant::now();
     assert_eq!(passed(&replicas, "client", 150, 50).await, 100);
@@ -78,11 +83,12 @@ async fn when_the_window_ends_the_client_may_go_on() {
 }
 
 #[tokio::test]
-async fn a_blocked_client_costs_redis_nothing() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn redis_gets_no_command_when_a_client_is_blocked() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
     passed(&replicas, "blocked", 150, 50).await;
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     run(&mut observer, &["CONFIG", "RESETSTAT"]).await;
     assert_eq!(passed(&replicas, "blocked", 3000, 50).await, 0);
     assert_eq!(calls(&mut observer, "incrby").await, 0);
@@ -93,15 +99,16 @@ async fn a_blocked_client_costs_redis_nothing() {
 }
 
 #[tokio::test]
-async fn a_passed_request_costs_one_command_and_a_hot_client_far_less() {
-    let Some(server) = Server::start().await else { return };
+#[ignore = "needs valkey"]
+async fn hot_client_costs_less_than_one_command_a_request() {
+    let server = server();
     let settings = || Settings { requests: 100_000, ..limit(1) };
-    let replica = [Replica::start(&server.url(), settings())];
+    let replica = [Replica::start(&url(&server), &settings())];
     shared(&replica).await;
     let clients: Vec<_> = (0..100).map(|number| format!("10.0.0.{number}")).collect();
     let visit = || join_all(clients.iter().map(|client| passed(&replica, client, 1, 1)));
     visit().await;
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     run(&mut observer, &["CONFIG", "RESETSTAT"]).await;
     for _ in 0..20 {
         visit().await;
@@ -117,10 +124,11 @@ async fn a_passed_request_costs_one_command_and_a_hot_client_far_less() {
 }
 
 #[tokio::test]
-async fn an_attacker_on_three_replicas_costs_few_commands() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
-    let mut observer = server.connection().await;
+#[ignore = "needs valkey"]
+async fn attacker_on_three_replicas_costs_few_commands() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
+    let mut observer = connection(&server).await;
     run(&mut observer, &["CONFIG", "RESETSTAT"]).await;
     assert_eq!(passed(&replicas, "attacker", 3000, 60).await, 100);
     let commands = calls(&mut observer, "incrby").await;
@@ -129,9 +137,10 @@ async fn an_attacker_on_three_replicas_costs_few_commands() {
 }
 
 #[tokio::test]
-async fn clients_that_leave_cost_their_requests_and_nothing_else() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn request_counts_once_when_its_client_leaves() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
     for round in 0..10 {
         let client = format!("leaver-{round}");
         let leaver = Identity::simulated(&client);
@@ -148,10 +157,11 @@ async fn clients_that_leave_cost_their_requests_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn flushing_redis_gives_nobody_a_second_budget() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
-    let mut observer = server.connection().await;
+#[ignore = "needs valkey"]
+async fn client_gets_no_second_budget_when_redis_is_flushed() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
+    let mut observer = connection(&server).await;
     assert_eq!(passed(&replicas, "half", 60, 1).await, 60);
     assert_eq!(passed(&replicas, "done", 150, 50).await, 100);
     run(&mut observer, &["FLUSHALL"]).await;
@@ -175,13 +185,14 @@ async fn flushing_redis_gives_nobody_a_second_budget() {
 }
 
 #[tokio::test]
-async fn after_a_flush_the_best_informed_replica_tells_the_others() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 2).await;
+#[ignore = "needs valkey"]
+async fn highest_count_is_restored_when_redis_is_flushed() {
+    let server = server();
+    let replicas = replicas(&url(&server), 2).await;
     let (first, second) = replicas.split_at(1);
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
     assert_eq!(passed(first, "client", 60, 1).await, 40);
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     run(&mut observer, &["FLUSHALL"]).await;
     // Nobody asks for the client; each replica finds out by itself that the data is gone.
     let key = "appforge:rl:100:900000:sim:client";
@@ -198,16 +209,17 @@ async fn after_a_flush_the_best_informed_replica_tells_the_others() {
 }
 
 #[tokio::test]
-async fn every_key_ends_by_itself() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn key_always_has_a_time_to_live() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
     join_all((0..200).map(|number| {
         let client = format!("192.0.2.{number}");
         let replicas = &replicas;
         async move { passed(replicas, &client, 5, 3).await }
     }))
     .await;
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     let ttls = ttls(&mut observer).await;
     assert!(ttls.len() >= 200);
     for (key, ttl) in ttls {
@@ -217,11 +229,12 @@ async fn every_key_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_far_redis_costs_one_round_trip_however_many_requests_overlap() {
-    let Some(server) = Server::start().await else { return };
+#[ignore = "needs valkey"]
+async fn check_takes_one_round_trip_when_redis_is_far() {
+    let server = server();
     let far = relay(server.port, Duration::from_millis(2)).await;
     let settings = Settings { requests: 100_000, on_redis_failure: OnRedisFailure::Closed, ..limit(1) };
-    let replica = [Replica::start(&format!("redis://{far}"), settings)];
+    let replica = [Replica::start(&format!("redis://{far}"), &settings)];
     shared(&replica).await;
     let mut observer = replica.first().unwrap().redis.connection().unwrap();
     let mut round_trips = Vec::new();
@@ -249,14 +262,15 @@ fn median(mut took: Vec<Duration>) -> Duration {
 }
 
 #[tokio::test]
-async fn closing_ends_all_tasks_and_leaves_answers() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 1).await;
+#[ignore = "needs valkey"]
+async fn closed_limiter_still_decides() {
+    let server = server();
+    let replicas = replicas(&url(&server), 1).await;
     let replica = replicas.first().unwrap();
     replica.limiter.check(&Identity::simulated("client")).await;
     replica.limiter.close().await;
     replica.redis.close().await;
     assert!(replica.redis.connection().is_none());
     assert_eq!(passed(&replicas, "client", 150, 10).await, 99, "by itself, after what Redis said");
-    eventually(|| replica.metric("ratelimit_backend_up") == 0.0).await;
+    until("Redis is away", async || replica.metric("ratelimit_backend_up") == 0.0).await;
 }

@@ -12,3 +12,8 @@ mod roster;
 mod sentinel;
 #[cfg(test)]
 mod support;
+
+#[test]
+fn tests_with_needs_are_included_on_ci() {
+    appforge_testing::need::assert_included_on_ci();
+}

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use appforge_service::identity::Identity;
 use appforge_service::limiter::{OnRedisFailure, Outcome, Settings};
 use appforge_service::status::{LimitMode, StoreState};
+use appforge_testing::peer::{DURABLE, IN_MEMORY, Server};
+use appforge_testing::port;
+use appforge_testing::wait::until;
 use rustix::process::Signal;
 
 use crate::support::{
-    Replica, Server, calls, eventually, limit, passed, replicas, run, shared, traffic, ttls,
+    Replica, calls, connection, limit, passed, replicas, run, server, shared, traffic, ttls, url,
 };
 
 /// The budget of 50 ms, and what a busy machine may add: the promise is 60 ms.
@@ -19,48 +22,49 @@ const SOON: Duration = Duration::from_secs(2);
 const BOUND: usize = 102;
 
 #[tokio::test]
-async fn a_killed_redis_delays_nobody_and_gives_no_second_budget() {
-    let Some(mut server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn client_gets_no_second_budget_when_redis_is_killed() {
+    let mut server = server();
+    let replicas = replicas(&url(&server), 3).await;
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
     server.kill();
     let outage = traffic(&replicas, "client", 300, 30).await;
     println!("killed: {} passed, slowest {:?}", outage.passed, outage.slowest);
     assert!(outage.slowest < IN_TIME, "{:?}", outage.slowest);
     assert!(outage.passed >= 38 && outage.passed + 60 <= BOUND, "{}", outage.passed);
-    eventually(|| replicas.iter().all(|replica| replica.mode() == LimitMode::Memory)).await;
+    let alone = async || replicas.iter().all(|replica| replica.mode() == LimitMode::Memory);
+    until("each replica counts by itself", alone).await;
     let (state, why) = replicas.first().unwrap().redis.state();
     assert_eq!(state, StoreState::Down);
     assert!(why.is_some());
 
     // It comes back without data, and is told.
-    server.run().await;
+    server.start();
     let back = shared(&replicas).await;
     println!("killed: shared {back:?} after the return");
     assert!(back < SOON, "{back:?}");
     // It learns of 60, 59 or 58 that passed before.
     let after = passed(&replicas, "client", 150, 30).await;
     assert!(outage.passed + after + 60 <= BOUND, "{after}");
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     let key = "appforge:rl:100:900000:sim:client";
     let total: usize = redis::cmd("GET").arg(key).query_async(&mut observer).await.unwrap();
     assert!(total >= 100, "{total}");
     assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
-    let told: f64 = replicas.iter().map(|it| it.metric("ratelimit_reconciled_hits_total")).sum();
-    assert_eq!(told as usize, outage.passed);
+    let reported: f64 = replicas.iter().map(|it| it.metric("ratelimit_reconciled_hits_total")).sum();
+    assert_eq!(reported.to_string(), outage.passed.to_string());
 }
 
 #[tokio::test]
-async fn what_passed_in_an_outage_counts_after_it() {
-    let with_data = &["--appendonly", "yes", "--appendfsync", "no"][..];
-    for (arguments, lost) in [(with_data, 0), (&[][..], 2)] {
+#[ignore = "needs valkey"]
+async fn request_of_an_outage_counts_when_redis_is_back() {
+    for (arguments, lost) in [(DURABLE, 0), (IN_MEMORY, 2)] {
         let mut outage = through_an_outage(arguments).await;
         for _ in 0..4 {
-            if outage.is_some_and(|outage| outage.disturbed) {
+            if outage.disturbed {
                 outage = through_an_outage(arguments).await;
             }
         }
-        let Some(outage) = outage else { return };
         assert!(!outage.disturbed, "Redis was held up each time");
         assert_eq!(outage.during, [21, 21]);
         // Without its data, Redis learns of 30, 29 or 28: of what the replica that was back first had heard last.
@@ -79,15 +83,14 @@ struct Outage {
     disturbed: bool,
 }
 
-async fn through_an_outage(arguments: &[&str]) -> Option<Outage> {
-    let mut server = Server::absent(arguments)?;
-    server.run().await;
-    let replicas = replicas(&server.url(), 3).await;
+async fn through_an_outage(arguments: &[&str]) -> Outage {
+    let mut server = Server::valkey(arguments).started();
+    let replicas = replicas(&url(&server), 3).await;
     assert_eq!(passed(&replicas, "client", 30, 1).await, 30);
     server.kill();
     // Below what is left: 21 of 70.
     let during = [passed(&replicas, "client", 21, 1).await, passed(&replicas, "new", 21, 1).await];
-    server.run().await;
+    server.start();
     shared(&replicas).await;
     let mut after = [0; 3];
     for (passes, client) in after.iter_mut().zip(["client", "new", "other"]) {
@@ -95,13 +98,14 @@ async fn through_an_outage(arguments: &[&str]) -> Option<Outage> {
     }
     // Up, down and up.
     let transitions = |replica: &Replica| replica.metric("ratelimit_backend_transitions_total");
-    Some(Outage { during, after, disturbed: replicas.iter().any(|replica| transitions(replica) > 3.0) })
+    Outage { during, after, disturbed: replicas.iter().any(|replica| transitions(replica) > 3.0) }
 }
 
 #[tokio::test]
-async fn requests_that_go_on_through_the_return_are_all_counted() {
-    let Some(mut server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn requests_are_all_counted_when_redis_returns_meanwhile() {
+    let mut server = server();
+    let replicas = replicas(&url(&server), 3).await;
     let names: Vec<_> = (0..40).map(|number| format!("10.9.0.{number}")).collect();
     let mut passes = vec![0; names.len()];
     let round = async |passes: &mut Vec<usize>| {
@@ -114,7 +118,7 @@ async fn requests_that_go_on_through_the_return_are_all_counted() {
     }
     server.kill();
     round(&mut passes).await;
-    server.run().await;
+    server.start();
     let start = Instant::now();
     while replicas.iter().any(|replica| replica.mode() != LimitMode::Shared) {
         round(&mut passes).await;
@@ -130,9 +134,10 @@ async fn requests_that_go_on_through_the_return_are_all_counted() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
+#[ignore = "needs valkey"]
+async fn request_waits_for_its_budget_when_redis_is_frozen() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
     assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
     server.signal(Signal::STOP);
     let first = traffic(&replicas, "client", 30, 30).await;
@@ -149,15 +154,16 @@ async fn a_frozen_redis_delays_nobody_beyond_the_budget() {
     println!("frozen: shared {back:?} after the return");
     assert!(back < SOON, "{back:?}");
     assert_eq!(passed(&replicas, "client", 150, 30).await, 0);
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
 }
 
 #[tokio::test]
-async fn a_count_that_arrives_late_leaves_no_key_for_ever() {
-    let Some(server) = Server::start().await else { return };
+#[ignore = "needs valkey"]
+async fn key_expires_when_its_count_arrives_late() {
+    let server = server();
     let settings = || Settings { window: Duration::from_millis(900), ..limit(1) };
-    let replica = [Replica::start(&server.url(), settings())];
+    let replica = [Replica::start(&url(&server), &settings())];
     shared(&replica).await;
     assert_eq!(passed(&replica, "client", 2, 1).await, 2);
     server.signal(Signal::STOP);
@@ -168,32 +174,35 @@ async fn a_count_that_arrives_late_leaves_no_key_for_ever() {
     }
     server.signal(Signal::CONT);
     shared(&replica).await;
-    let mut observer = server.connection().await;
+    let mut observer = connection(&server).await;
     let ttls = ttls(&mut observer).await;
     assert!(ttls.iter().any(|(key, _)| key.ends_with(":client")), "it did arrive");
     assert!(ttls.iter().all(|(_, ttl)| *ttl > 0), "{ttls:?}");
 }
 
 #[tokio::test]
-async fn an_idle_replica_notices_a_frozen_redis() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 1).await;
+#[ignore = "needs valkey"]
+async fn idle_replica_notices_when_redis_is_frozen() {
+    let server = server();
+    let replicas = replicas(&url(&server), 1).await;
     server.signal(Signal::STOP);
-    let noticed = eventually(|| replicas.first().unwrap().mode() == LimitMode::Memory).await;
+    let replica = replicas.first().unwrap();
+    let noticed = until("the replica counts by itself", async || replica.mode() == LimitMode::Memory).await;
     assert!(noticed < Duration::from_secs(3), "{noticed:?}");
     server.signal(Signal::CONT);
     shared(&replicas).await;
 }
 
 #[tokio::test]
-async fn a_replica_that_starts_before_redis_answers_at_once_and_is_exact_later() {
-    let Some(mut server) = Server::absent(&[]) else { return };
-    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&server.url(), limit(3))).collect();
+#[ignore = "needs valkey"]
+async fn replica_is_exact_when_redis_starts_after_it() {
+    let mut server = Server::valkey(IN_MEMORY);
+    let replicas: Vec<_> = (0..3).map(|_| Replica::start(&url(&server), &limit(3))).collect();
     let first = traffic(&replicas, "early", 30, 30).await;
     assert!(first.slowest < Duration::from_millis(100), "{:?}", first.slowest);
     assert_eq!(first.passed, 30);
     assert!(replicas.iter().all(|replica| replica.mode() == LimitMode::Memory));
-    server.run().await;
+    server.start();
     let back = shared(&replicas).await;
     println!("absent: shared {back:?} after Redis appeared");
     assert!(back < SOON, "{back:?}");
@@ -202,10 +211,11 @@ async fn a_replica_that_starts_before_redis_answers_at_once_and_is_exact_later()
 }
 
 #[tokio::test]
-async fn a_redis_that_takes_no_writes_counts_as_away() {
-    let Some(server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 3).await;
-    let mut observer = server.connection().await;
+#[ignore = "needs valkey"]
+async fn redis_counts_as_away_when_it_refuses_writes() {
+    let server = server();
+    let replicas = replicas(&url(&server), 3).await;
+    let mut observer = connection(&server).await;
     let ways: [(&[&str], &[&str], &str); 3] = [
         (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"], "READONLY"),
         (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"], "OOM"),
@@ -221,7 +231,7 @@ async fn a_redis_that_takes_no_writes_counts_as_away() {
         let outage = traffic(&replicas, name, 300, 30).await;
         assert!(outage.slowest < IN_TIME, "{:?}", outage.slowest);
         assert!(outage.passed + 60 <= BOUND, "{}", outage.passed);
-        eventually(|| {
+        until(name, async || {
             let states = replicas.iter().map(|replica| replica.redis.state().1.unwrap_or_default());
             states.into_iter().all(|why| why.contains(name))
         })
@@ -233,24 +243,25 @@ async fn a_redis_that_takes_no_writes_counts_as_away() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_named_but_never_told() {
-    let Some(mut server) = Server::absent(&["--requirepass", "right-password"]) else { return };
-    server.run().await;
-    for url in [server.url(), format!("redis://:wrong-password@127.0.0.1:{}", server.port)] {
-        let replica = Replica::start(&url, limit(1));
-        eventually(|| replica.redis.state().1.is_some_and(|why| why.contains("credentials"))).await;
+#[ignore = "needs valkey"]
+async fn state_names_no_password_when_credentials_are_refused() {
+    let server = Server::valkey(&["--save", "", "--requirepass", "right-password"]).started();
+    for url in [url(&server), format!("redis://:wrong-password@127.0.0.1:{}", server.port)] {
+        let replica = Replica::start(&url, &limit(1));
+        let refused = async || replica.redis.state().1.is_some_and(|why| why.contains("credentials"));
+        until("the credentials are refused", refused).await;
         let why = replica.redis.state().1.unwrap();
         assert!(!why.contains("password"), "{why}");
         assert_eq!(replica.limiter.check(&Identity::simulated("client")).await.outcome, Outcome::Passed);
     }
-    let replica = [Replica::start(&format!("redis://:right-password@127.0.0.1:{}", server.port), limit(1))];
+    let replica = [Replica::start(&format!("redis://:right-password@127.0.0.1:{}", server.port), &limit(1))];
     shared(&replica).await;
 }
 
-#[tokio::test]
-async fn the_settings_say_what_happens_in_an_outage() {
-    let Some(server) = Server::absent(&[]) else { return };
-    let start = |on_redis_failure| Replica::start(&server.url(), Settings { on_redis_failure, ..limit(1) });
+#[tokio::test(start_paused = true)]
+async fn request_passes_as_configured_when_redis_is_away() {
+    let url = format!("redis://{}", port::closed());
+    let start = |on_redis_failure| Replica::start(&url, &Settings { on_redis_failure, ..limit(1) });
     let closed = [start(OnRedisFailure::Closed)];
     let refused = traffic(&closed, "client", 10, 1).await.decisions;
     assert!(refused.iter().all(|decision| decision.outcome == Outcome::Unavailable));
@@ -261,25 +272,28 @@ async fn the_settings_say_what_happens_in_an_outage() {
 }
 
 #[tokio::test]
-async fn many_clients_are_told_soon() {
-    let Some(mut server) = Server::start().await else { return };
-    let replicas = replicas(&server.url(), 1).await;
+#[ignore = "needs valkey"]
+async fn counts_of_many_clients_reach_redis_when_it_returns() {
+    let mut server = server();
+    let replicas = replicas(&url(&server), 1).await;
     server.kill();
     for number in 0..5000 {
         let client = format!("10.{}.{}.1", number / 256, number % 256);
         assert_eq!(passed(&replicas, &client, 1, 1).await, 1);
     }
-    server.run().await;
+    server.start();
     let back = shared(&replicas).await;
     println!("5000 clients told: shared {back:?} after the return");
     assert!(back < SOON, "{back:?}");
-    let mut observer = server.connection().await;
-    eventually(|| replicas.first().unwrap().metric("ratelimit_reconciled_hits_total") == 5000.0).await;
+    let mut observer = connection(&server).await;
+    let replica = replicas.first().unwrap();
+    let reported = async || replica.metric("ratelimit_reconciled_hits_total") == 5000.0;
+    until("Redis has the counts of all clients", reported).await;
     assert!(calls(&mut observer, "set").await >= 5000);
 }
 
 #[test]
-fn a_malformed_url_is_refused_without_repeating_it() {
+fn error_repeats_no_secret_when_the_url_is_malformed() {
     let mut registry = prometheus_client::registry::Registry::default();
     let url = "http://:secret@nowhere".to_owned();
     let settings = appforge_service::redis::Settings { url, key_prefix: "appforge:".into() };

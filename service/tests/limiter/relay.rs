@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// A relay to `port` that holds each byte for `delay`, either way; for as long as the runtime lives.
-pub async fn relay(port: u16, delay: Duration) -> SocketAddr {
+pub(crate) async fn relay(port: u16, delay: Duration) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,35 +1,44 @@
 //! Replicas count themselves in Redis, so that each knows its share when Redis goes.
 
-use crate::support::{Replica, Server, eventually, limit, passed, replicas, run, ttls};
+use appforge_testing::wait::until;
+
+use crate::support::{Replica, connection, limit, passed, replicas, run, server, ttls, url};
 
 fn counted(replica: &Replica) -> u32 {
     replica.limiter.status().replicas
 }
 
+async fn all_count(replicas: &[Replica], count: u32) {
+    let all = async || replicas.iter().all(|replica| counted(replica) == count);
+    until(&format!("each counts {count} replicas"), all).await;
+}
+
 #[tokio::test]
-async fn a_replica_that_nobody_told_how_many_there_are_keeps_to_its_share() {
-    let Some(mut server) = Server::start().await else { return };
-    let mut all = replicas(&server.url(), 2).await;
+#[ignore = "needs valkey"]
+async fn replica_keeps_to_its_share_when_it_counts_the_others() {
+    let mut server = server();
+    let mut all = replicas(&url(&server), 2).await;
     // As one that the engine started again: its settings know of itself only.
-    all.push(Replica::start(&server.url(), limit(1)));
-    eventually(|| all.iter().all(|replica| counted(replica) == 3)).await;
+    all.push(Replica::start(&url(&server), &limit(1)));
+    all_count(&all, 3).await;
     server.kill();
     let alone = all.split_off(2);
     assert_eq!(passed(&alone, "new", 100, 10).await, 34, "a third of 100, rounded up");
 }
 
 #[tokio::test]
-async fn replicas_that_go_are_counted_no_longer() {
-    let Some(server) = Server::start().await else { return };
-    let mut observer = server.connection().await;
+#[ignore = "needs valkey"]
+async fn replica_is_counted_no_longer_when_it_is_gone() {
+    let server = server();
+    let mut observer = connection(&server).await;
     // One that was killed: its place ends by itself.
     run(&mut observer, &["SET", "appforge:replica:0", "killed", "PX", "1500"]).await;
-    let all = replicas(&server.url(), 3).await;
-    eventually(|| all.iter().all(|replica| counted(replica) == 4)).await;
-    eventually(|| all.iter().all(|replica| counted(replica) == 3)).await;
+    let all = replicas(&url(&server), 3).await;
+    all_count(&all, 4).await;
+    all_count(&all, 3).await;
     let (first, rest) = all.split_first().unwrap();
     first.redis.close().await;
-    eventually(|| rest.iter().all(|replica| counted(replica) == 2)).await;
+    all_count(rest, 2).await;
 
     // Redis lost its keys: nobody believes to be alone meanwhile.
     run(&mut observer, &["FLUSHALL"]).await;
@@ -37,16 +46,18 @@ async fn replicas_that_go_are_counted_no_longer() {
         let keys = ttls(observer).await;
         keys.iter().filter(|(key, ttl)| key.starts_with("appforge:replica:") && *ttl > 0).count()
     };
-    while places(&mut observer).await < 2 {
+    until("both have a place again", async || {
         assert!(rest.iter().all(|replica| counted(replica) >= 2));
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        places(&mut observer).await == 2
+    })
+    .await;
     assert!(rest.iter().all(|replica| counted(replica) == 2));
 }
 
 #[tokio::test]
-async fn a_hundred_replicas_that_start_at_once_find_a_place_each() {
-    let Some(server) = Server::start().await else { return };
-    let all = replicas(&server.url(), 100).await;
-    eventually(|| all.iter().all(|replica| counted(replica) == 100)).await;
+#[ignore = "needs valkey"]
+async fn hundred_replicas_find_places_when_they_start_at_once() {
+    let server = server();
+    let all = replicas(&url(&server), 100).await;
+    all_count(&all, 100).await;
 }

@@ -5,37 +5,25 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use appforge_testing::http::Client;
+use appforge_testing::wait::{DEADLINE, until};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::support::{Client, DEADLINE, Service, is_last, starts};
+use crate::support::{Service, is_last, starts};
 
 const MANY: (&str, &str) = ("RATE_LIMIT_REQUESTS", "1000000");
 const CLIENTS: usize = 16;
 
-async fn until(mut condition: impl FnMut() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap();
-}
-
 async fn until_draining(admin: SocketAddr) {
     let mut admin = Client::connect(admin).await;
-    let wait = async {
-        while !admin.get("/readyz").await.starts_with("HTTP/1.1 503") {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap();
+    until("it drains", async || admin.get("/readyz").await.starts_with("HTTP/1.1 503")).await;
 }
 
 #[tokio::test]
-async fn a_keep_alive_client_is_told_to_leave_and_never_cut_off() {
+async fn keep_alive_client_is_asked_to_leave_when_the_service_drains() {
     let service = Service::start().await;
     let mut client = Client::connect(service.public).await;
     starts(&client.get("/health").await, 200);
@@ -54,7 +42,7 @@ async fn a_keep_alive_client_is_told_to_leave_and_never_cut_off() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_on_its_way_when_the_end_begins_is_answered() {
+async fn request_is_answered_when_the_drain_begins_meanwhile() {
     let service = Service::start().await;
     let mut client = Client::connect(service.public).await;
     client.send("GET /health HTTP/1.1\r\nho").await;
@@ -74,7 +62,7 @@ async fn a_request_that_is_on_its_way_when_the_end_begins_is_answered() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_leave_is_cut_off_at_the_deadline() {
+async fn client_is_cut_off_when_it_stays_beyond_the_deadline() {
     let service = Service::start_with(&[("SHUTDOWN_TIMEOUT_MS", "200")]).await;
     let mut client = Client::connect(service.public).await;
     starts(&client.get("/health").await, 200);
@@ -97,7 +85,7 @@ async fn keep_asking(public: SocketAddr, answered: Rc<Cell<usize>>, stop: Rc<Cel
 }
 
 #[tokio::test]
-async fn replicas_come_and_go_under_load_and_no_request_fails() {
+async fn no_request_fails_when_replicas_come_and_go() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let public = socket.local_addr().unwrap();
@@ -114,7 +102,7 @@ async fn replicas_come_and_go_under_load_and_no_request_fails() {
         for _ in 0..4 {
             let next = replica().await;
             let before = answered.get();
-            until(|| answered.get() > before + 20 * CLIENTS).await;
+            until("each client is answered", async || answered.get() > before + 20 * CLIENTS).await;
             running.end().await;
             running = next;
         }

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use appforge_testing::http::Client;
+use appforge_testing::port;
+use appforge_testing::wait::eventually;
 use mongodb::bson::{Document, RawDocumentBuf, rawdoc};
-
-use crate::support::{Client, DEADLINE};
 
 /// Levels of what the driver decodes; in a build without optimisation a level takes most of the stack.
 const LEVELS: usize = 10_000;
@@ -104,25 +104,25 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
 }
 
 #[tokio::test]
-async fn deep_reply_of_mongodb_does_not_end_the_service() {
+async fn service_survives_when_mongodb_replies_deeply_nested() {
     for spoiled in [Spoiled::Find, Spoiled::Ping, Spoiled::Write, Spoiled::Error, Spoiled::Hello] {
         let uri = format!(
             "mongodb://{}/?directConnection=true",
             hostile(spoiled, if spoiled == Spoiled::Find { MORE } else { LEVELS })
         );
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port::reserve()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_appforge-service"))
             .env_clear()
             .envs([("MONGODB_URI", &*uri), ("REDIS_URL", "redis://127.0.0.1:1"), ("BIND", "127.0.0.1")])
-            .envs([("ADMIN_PORT", "0"), ("PORT", &*port.to_string()), ("RATE_LIMIT_ENABLED", "false")])
+            .envs([
+                ("ADMIN_PORT", "0"),
+                ("PORT", &*address.port().to_string()),
+                ("RATE_LIMIT_ENABLED", "false"),
+            ])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let until = Instant::now() + DEADLINE;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "the service does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        eventually("the service listens", || TcpStream::connect(address).is_ok());
         let id = "0123456789abcdef01234567";
         let expected = match spoiled {
             Spoiled::Find => ["200", "200", "200", "201", "204"],
@@ -130,7 +130,7 @@ async fn deep_reply_of_mongodb_does_not_end_the_service() {
             Spoiled::Hello | Spoiled::Ping | Spoiled::Write => ["200", "200", "404", "201", "204"],
         };
         for round in 0..5 {
-            let mut client = Client::connect(SocketAddr::from(([127, 0, 0, 1], port))).await;
+            let mut client = Client::connect(address).await;
             let answers = [
                 client.get("/health").await,
                 client.get("/api/items").await,

@@ -3,13 +3,14 @@
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use appforge_testing::http::Client;
+use appforge_testing::wait::{DEADLINE, until};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 
-use crate::support::{Client, DEADLINE, is_last, starts};
+use crate::support::{is_last, starts};
 
 /// The service with these variables and no others.
 fn service(variables: &[(&str, &str)]) -> Command {
@@ -19,7 +20,7 @@ fn service(variables: &[(&str, &str)]) -> Command {
 }
 
 #[test]
-fn settings_that_are_wrong_are_all_named_and_end_it_with_3() {
+fn service_names_all_problems_when_settings_are_wrong() {
     let output =
         service(&[("PORT", "http"), ("CACHE_TTL_MS", "soon"), ("RATE_LIMIT_ON_REDIS_FAILURE", "memry")])
             .output()
@@ -35,7 +36,7 @@ fn settings_that_are_wrong_are_all_named_and_end_it_with_3() {
 }
 
 #[test]
-fn a_taken_port_is_named_and_ends_it_with_1() {
+fn service_names_the_port_when_it_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = service(&[("BIND", "127.0.0.1"), ("PORT", &port), ("ADMIN_PORT", "0")]).output().unwrap();
@@ -45,7 +46,7 @@ fn a_taken_port_is_named_and_ends_it_with_1() {
 }
 
 #[tokio::test]
-async fn it_serves_on_inherited_sockets_and_ends_in_order_on_sigterm() {
+async fn service_drains_inherited_sockets_when_terminated() {
     let (public, admin) =
         (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let (public_address, admin_address) = (public.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -73,13 +74,8 @@ async fn it_serves_on_inherited_sockets_and_ends_in_order_on_sigterm() {
     starts(&Client::connect(admin_address).await.get("/readyz").await, 200);
 
     kill_process(pid, Signal::TERM).unwrap();
-    let ready = async {
-        let mut admin = Client::connect(admin_address).await;
-        while admin.get("/readyz").await.starts_with("HTTP/1.1 200") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(DEADLINE, ready).await.unwrap();
+    let mut admin = Client::connect(admin_address).await;
+    until("it drains", async || admin.get("/readyz").await.starts_with("HTTP/1.1 503")).await;
     let last = client.get("/health").await;
     starts(&last, 200);
     assert!(is_last(&last), "{last}");

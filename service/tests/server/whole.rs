@@ -1,12 +1,13 @@
 //! What must work with both stores away.
 
 use appforge_service::probe;
+use appforge_testing::http::Client;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Client, SECRET, Service, starts};
+use crate::support::{SECRET, Service, starts};
 
 #[tokio::test]
-async fn with_both_stores_away_it_answers_says_so_and_still_limits() {
+async fn service_answers_and_limits_when_both_stores_are_away() {
     let service = Service::start().await;
     let client = &mut Client::connect(service.public).await;
     let health = client.get("/health").await;
@@ -29,7 +30,7 @@ async fn with_both_stores_away_it_answers_says_so_and_still_limits() {
 }
 
 #[tokio::test]
-async fn only_a_signed_header_makes_another_client_and_probes_are_never_limited() {
+async fn client_is_another_one_when_its_header_is_signed() {
     let service = Service::start().await;
     let client = &mut Client::connect(service.public).await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -58,7 +59,7 @@ async fn only_a_signed_header_makes_another_client_and_probes_are_never_limited(
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_the_forwarded_client_counts_and_a_spoofed_one_does_not() {
+async fn forwarded_client_counts_when_its_proxy_is_trusted() {
     let service = Service::start_with(&[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
     let proxy = &mut Client::connect(service.public).await;
     for spoofed in 0..5 {
@@ -72,7 +73,7 @@ async fn behind_a_trusted_proxy_the_forwarded_client_counts_and_a_spoofed_one_do
 }
 
 #[tokio::test]
-async fn a_limit_that_is_switched_off_limits_nobody_and_says_so() {
+async fn no_client_is_limited_when_the_limit_is_off() {
     let service = Service::start_with(&[("RATE_LIMIT_ENABLED", "false")]).await;
     let client = &mut Client::connect(service.public).await;
     for _ in 0..20 {
@@ -87,7 +88,7 @@ async fn a_limit_that_is_switched_off_limits_nobody_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_with_an_answer_that_arrives() {
+async fn response_arrives_when_the_body_is_too_large() {
     let service = Service::start().await;
     let client = &mut Client::connect(service.public).await;
     let body = "x".repeat(8 * 1024 * 1024);
@@ -97,7 +98,7 @@ async fn a_body_that_is_too_large_is_refused_with_an_answer_that_arrives() {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_of_requests_connections_and_the_process() {
+async fn metrics_cover_requests_connections_and_the_process() {
     let service = Service::start().await;
     let client = &mut Client::connect(service.public).await;
     starts(&client.get("/api/items/none").await, 404);
@@ -120,7 +121,7 @@ async fn the_metrics_tell_of_requests_connections_and_the_process() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_closed_its_side_gets_its_answer() {
+async fn client_gets_its_response_when_it_closed_its_side() {
     let service = Service::start().await;
     let mut client = Client::connect(service.public).await;
     // It takes half a second to find that MongoDB is away; the client's end has come by then.

@@ -4,9 +4,10 @@ mod kubernetes;
 mod stores;
 mod violations;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
-use appforge_service::contract::variable;
+use appforge_service::contract::{number, variable};
+use appforge_service::network::Network;
 use rust_decimal::Decimal;
 
 use crate::stack::model::{Stack, TargetKind};
@@ -99,12 +100,14 @@ fn environment(stack: &Stack, violations: &mut Violations) {
 
 fn rate_limit(stack: &Stack, violations: &mut Violations) {
     let limit = &stack.rate_limit;
-    violations.within("rate_limit.requests", limit.requests, 1, 1_000_000_000);
+    let number = number::RATE_LIMIT_REQUESTS;
+    violations.within("rate_limit.requests", limit.requests, number.least, number.most);
     violations.within("rate_limit.window", limit.window, Span::of_secs(1), Span::of_secs(744 * 3600));
-    violations.within("rate_limit.ipv6_prefix", limit.ipv6_prefix, 32, 128);
+    let number = number::RATE_LIMIT_IPV6_PREFIX;
+    violations.within("rate_limit.ipv6_prefix", limit.ipv6_prefix, number.least, number.most);
     for network in &limit.trusted_proxies {
         let what = "a network such as `10.0.0.0/8` or `fd00::/8`";
-        violations.expect("rate_limit.trusted_proxies", network, is_network(network), what);
+        violations.expect("rate_limit.trusted_proxies", network, network.parse::<Network>().is_ok(), what);
     }
 }
 
@@ -133,14 +136,6 @@ fn cost(stack: &Stack, violations: &mut Violations) {
     violations.within("cost.requests_per_user", stack.cost.requests_per_user, 1, 1_000_000);
     let (low, high) = (Amount(Decimal::ONE), Amount(Decimal::ONE_THOUSAND));
     violations.within("cost.peak_factor", stack.cost.peak_factor, low, high);
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, length) =
-        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let Ok(address) = address.parse::<IpAddr>() else { return false };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= most))
 }
 
 #[cfg(test)]

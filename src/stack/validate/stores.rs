@@ -1,5 +1,7 @@
 //! The rules of MongoDB and Redis. Pure.
 
+use appforge_service::contract::number;
+
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Stack, StoreMode, TargetKind, Topology};
 use crate::stack::validate::violations::Violations;
 use crate::stack::values::{Secret, Span};
@@ -74,7 +76,8 @@ pub(super) fn mongodb(stack: &Stack, violations: &mut Violations) {
         violations.within("mongodb.max_connections", most, 10, 1_000_000);
     }
     let pool = &mongodb.pool;
-    violations.within("mongodb.pool.max", pool.max, 1, 10_000);
+    let number = number::MONGODB_MAX_POOL_SIZE;
+    violations.within("mongodb.pool.max", pool.max, number.least, number.most);
     if pool.min > pool.max {
         let message = format!("must be at most mongodb.pool.max, which is {}, got {}", pool.max, pool.min);
         violations.add("mongodb.pool.min", message);

@@ -1,8 +1,8 @@
 //! What the embedded Redis keeps over a restart, a crash and a broken file.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
+use appforge_testing::wait::until;
 use tokio::time::timeout;
 
 use super::{DEADLINE, Server, number, patient, run, text};
@@ -38,10 +38,10 @@ async fn keys_and_their_ends_survive_a_restart() {
 /// Where the server of another process tells its address; set only for the child of the test below.
 const ADDRESS_FILE: &str = "APPFORGE_TEST_REDIS_ADDRESS_FILE";
 
-/// The body of the process that is killed; does nothing when run as a test.
 #[tokio::test]
+#[ignore = "the body of the process that another test kills"]
 async fn child_process_that_serves_until_killed() {
-    let Some(file) = std::env::var_os(ADDRESS_FILE) else { return };
+    let file = std::env::var_os(ADDRESS_FILE).unwrap();
     let file = Path::new(&file);
     let server = Server::start(file.parent().unwrap()).await;
     std::fs::write(file.with_extension("new"), server.address.to_string()).unwrap();
@@ -57,30 +57,24 @@ async fn what_was_written_a_moment_ago_survives_kill_9() {
     for round in 1..=3 {
         let _ = std::fs::remove_file(&file);
         let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "embedded_redis::durable::child_process_that_serves_until_killed"])
+            .args(["--ignored", "--exact", "embedded_redis::durable::child_process_that_serves_until_killed"])
             .env(ADDRESS_FILE, &file)
             .stdout(std::process::Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let until = Instant::now() + DEADLINE;
-        let address = loop {
-            assert!(Instant::now() < until, "the child does not serve");
-            match std::fs::read_to_string(&file) {
-                Ok(address) => break address,
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        };
+        until("the child serves", async || file.exists()).await;
+        let address = std::fs::read_to_string(&file).unwrap();
         let client = redis::Client::open(format!("redis://{address}/")).unwrap();
         let c = &mut timeout(DEADLINE, client.get_multiplexed_async_connection_with_config(&patient()))
             .await
             .unwrap()
             .unwrap();
         assert_eq!(number(c, "INCR kept").await, round);
-        while !text(c, "INFO persistence").await.unwrap().contains("rdb_changes_since_last_save:0\r\n") {
-            assert!(Instant::now() < until, "the change does not reach the disk");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("the change is on the disk", async || {
+            text(c, "INFO persistence").await.unwrap().contains("rdb_changes_since_last_save:0\r\n")
+        })
+        .await;
         // Killed in the midst of writes.
         for _ in 0..1000 {
             number(c, "INCR other").await;

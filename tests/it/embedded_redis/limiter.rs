@@ -16,7 +16,7 @@ fn replica(server: &Server) -> Limiter {
     let redis = Redis::start(to, &mut registry).unwrap();
     let window = Duration::from_secs(900);
     let settings = Settings { requests: 100, window, on_redis_failure: OnRedisFailure::Memory, replicas: 3 };
-    Limiter::start(settings, redis, &mut registry)
+    Limiter::start(&settings, redis, &mut registry)
 }
 
 async fn passed(replicas: &[Limiter], client: &str) -> usize {

@@ -1,26 +1,23 @@
 //! Addresses of stores: a revision keeps its own, a new one is tried first, and what runs stays until what follows works.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use appforge_embedded::{mongodb, redis};
+use appforge_testing::wait::{DEADLINE, eventually};
+use appforge_testing::{port, tcp};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::api::Seen;
-use super::kubelet::{Trials, port};
+use super::kubelet::{self, Trials};
 use super::store::{Key, Pods};
 use super::{Place, STACK};
-use crate::support::free_port;
-
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// External stores: real servers outside the cluster.
-pub struct Stores {
+pub(super) struct Stores {
     runtime: Option<Runtime>,
     pub mongodb: SocketAddr,
     pub redis: SocketAddr,
@@ -28,7 +25,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -46,7 +43,7 @@ impl Stores {
         Self { runtime: Some(runtime), mongodb: addresses.0, redis: addresses.1, _data: data }
     }
 
-    pub fn file(&self) -> String {
+    pub(super) fn file(&self) -> String {
         external(self.mongodb, self.redis)
     }
 
@@ -62,18 +59,13 @@ fn external(mongodb: SocketAddr, redis: SocketAddr) -> String {
     )
 }
 
-/// An address that does not answer.
-fn dead() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 impl Place {
-    pub fn file(&self, stack: &str) {
+    pub(super) fn file(&self, stack: &str) {
         self.project.write("appforge.yaml", stack);
     }
 
     /// The Secret that the pods of the service mount.
-    pub fn mounted(&self) -> Value {
+    pub(super) fn mounted(&self) -> Value {
         let deployment = self.api.object("deployments", "shop-app").unwrap();
         let name = deployment["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"].clone();
         self.api.object("secrets", name.as_str().unwrap()).unwrap_or_else(|| panic!("no Secret {name}"))
@@ -83,7 +75,7 @@ impl Place {
         self.api.store(|store| store.bare())
     }
 
-    pub fn copies(&self) -> Vec<String> {
+    pub(super) fn copies(&self) -> Vec<String> {
         let names = self.api.names("secrets").into_iter();
         names.filter(|name| name.strip_prefix("shop-app-").is_some()).collect()
     }
@@ -97,15 +89,15 @@ fn value(secret: &Value, key: &str) -> String {
     String::from_utf8(BASE64_STANDARD.decode(secret["data"][key].as_str().unwrap()).unwrap()).unwrap()
 }
 
-pub fn port_of(secret: &Value, key: &str) -> u16 {
-    port(&value(secret, key)).unwrap()
+pub(super) fn port_of(secret: &Value, key: &str) -> u16 {
+    kubelet::port(&value(secret, key)).unwrap()
 }
 
 /// Runs the service with what the pods mount, and reads its items.
 #[track_caller]
-pub fn items_can_be_read(secret: &Value) {
+pub(super) fn items_can_be_read(secret: &Value) {
     let folder = tempfile::tempdir().unwrap();
-    let (public, admin) = (free_port(), free_port());
+    let (public, admin) = (port::reserve(), port::reserve());
     let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
     command.arg("serve").env("PORT", public.to_string()).env("ADMIN_PORT", admin.to_string());
     for key in ["mongodb_uri", "probe_secret", "redis_url"] {
@@ -114,26 +106,11 @@ pub fn items_can_be_read(secret: &Value) {
         command.env(format!("{}_FILE", key.to_uppercase()), path);
     }
     let mut service = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + DEADLINE;
-    let answer = loop {
-        let answer = get(public, "/api/items").unwrap_or_default();
-        if answer.starts_with("HTTP/1.1 200") || Instant::now() > deadline {
-            break answer;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let request = b"GET /api/items HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = || tcp::exchange(("127.0.0.1", public), request).unwrap_or_default();
+    eventually("the items are read", || answer().starts_with("HTTP/1.1 200"));
     service.kill().unwrap();
     service.wait().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
-fn get(port: u16, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(DEADLINE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 #[test]
@@ -205,7 +182,7 @@ fn rollback_to_an_address_that_is_gone_is_refused() {
     assert!(gone.stderr.contains("error: revision 1 needs the Secret `shop-app-"), "{}", gone.stderr);
 }
 
-pub fn secret(name: &str) -> Key {
+pub(super) fn secret(name: &str) -> Key {
     Key { api: "v1".into(), namespace: "shop".into(), plural: "secrets".into(), name: name.into() }
 }
 
@@ -213,9 +190,9 @@ pub fn secret(name: &str) -> Key {
 fn dead_address_is_refused_before_anything_is_applied() {
     let stores = Stores::start();
     for (running, wanted, scheme, lines) in [
-        (STACK.to_owned(), external(dead(), dead()), "redis://", 2),
-        (stores.file(), external(stores.mongodb, dead()), "redis://", 1),
-        (stores.file(), external(dead(), stores.redis), "mongodb://", 1),
+        (STACK.to_owned(), external(port::closed(), port::closed()), "redis://", 2),
+        (stores.file(), external(stores.mongodb, port::closed()), "redis://", 1),
+        (stores.file(), external(port::closed(), stores.redis), "mongodb://", 1),
     ] {
         let place = Place::new(&running);
         place.exits(0, &["up"]);
@@ -313,7 +290,7 @@ fn new_managed_store_is_ready_before_replicas_need_it() {
 #[test]
 fn first_or_unchanged_dead_address_warns_and_strict_fails() {
     let stores = Stores::start();
-    let place = Place::new(&external(stores.mongodb, dead()));
+    let place = Place::new(&external(stores.mongodb, port::closed()));
     let warning = "warning: redis.url does not answer from the cluster: ";
     for round in ["first", "unchanged"] {
         let up = place.exits(0, &["up"]);
@@ -371,11 +348,7 @@ fn trial_of_a_killed_up_is_removed_by_the_next_command() {
         let mut command = place.project.command(&["up"]);
         command.env("KUBECONFIG", place.project.path().join("kubeconfig"));
         let mut up = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + DEADLINE;
-        while place.trials() == 0 {
-            assert!(Instant::now() < deadline, "no pod tries the address");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually("a pod tries the address", || place.trials() > 0);
         up.kill().unwrap();
         up.wait().unwrap();
         let pod = place.api.names("pods").into_iter().find(|name| name.contains("-reach-")).unwrap();

@@ -21,7 +21,7 @@ use super::store::{Key, Store};
 
 /// What a request looked like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub(super) struct Seen {
     pub method: String,
     pub path: String,
     pub query: BTreeMap<String, String>,
@@ -30,7 +30,7 @@ pub struct Seen {
 
 impl Seen {
     /// Whether it changed something.
-    pub fn is_change(&self) -> bool {
+    pub(super) fn is_change(&self) -> bool {
         self.method != "GET"
             && !self.query.contains_key("dryRun")
             && !self.path.contains("selfsubjectaccessreviews")
@@ -47,7 +47,7 @@ struct Fault {
     left: usize,
 }
 
-pub struct Inner {
+pub(super) struct Inner {
     pub store: Store,
     seen: Vec<Seen>,
     violations: Vec<String>,
@@ -56,14 +56,14 @@ pub struct Inner {
 }
 
 /// The server; it ends with the test.
-pub struct Api {
+pub(super) struct Api {
     pub address: SocketAddr,
     inner: Arc<Mutex<Inner>>,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Api {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -93,7 +93,7 @@ impl Api {
     }
 
     /// The kubeconfig that leads here; the context is `test`, its server on loopback.
-    pub fn kubeconfig(&self) -> String {
+    pub(super) fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
              contexts: [{{name: test, context: {{cluster: test, user: tester}}}}]\n\
@@ -108,33 +108,41 @@ impl Api {
     }
 
     /// Answers the next `times` requests of this method whose path contains `part` with a fixture or a body.
-    pub fn fail(&self, method: Method, part: &str, dry: Option<bool>, status: u16, body: &str, times: usize) {
+    pub(super) fn fail(
+        &self,
+        method: Method,
+        part: &str,
+        dry: Option<bool>,
+        status: u16,
+        body: &str,
+        times: usize,
+    ) {
         let fault = Fault { method, part: part.into(), dry, status, body: body.into(), left: times };
         self.lock().faults.push(fault);
     }
 
     /// Changes the store as somebody else would.
-    pub fn store<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+    pub(super) fn store<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         change(&mut self.lock().store)
     }
 
     /// What pods say.
-    pub fn say(&self, log: &str) {
+    pub(super) fn say(&self, log: &str) {
         self.lock().logs = log.to_owned();
     }
 
     /// The requests since the last call.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.lock().seen)
     }
 
     /// The names of the objects of a kind, by its plural.
-    pub fn names(&self, plural: &str) -> Vec<String> {
+    pub(super) fn names(&self, plural: &str) -> Vec<String> {
         self.lock().store.names(plural)
     }
 
     /// One object.
-    pub fn object(&self, plural: &str, name: &str) -> Option<Value> {
+    pub(super) fn object(&self, plural: &str, name: &str) -> Option<Value> {
         self.lock().store.find(plural, name)
     }
 }
@@ -314,12 +322,10 @@ fn serve(
             if body["propagationPolicy"] != "Foreground" && key.plural != "pods" {
                 inner.violations.push(format!("{seen:?} does not wait for what hangs on it"));
             }
-            match inner.store.delete(&key) {
-                true => reply(
-                    200,
-                    &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 200}),
-                ),
-                false => not_found(&key.name),
+            if inner.store.delete(&key) {
+                reply(200, &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 200}))
+            } else {
+                not_found(&key.name)
             }
         }
         _ => {

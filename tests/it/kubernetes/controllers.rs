@@ -62,10 +62,10 @@ impl Store {
         let made = if self.pods == Pods::OverQuota && kind == "ReplicaSet" { 0 } else { count };
         for index in u64::try_from(there.len()).unwrap()..made {
             let key = Key { name: format!("{name}-{index}"), ..pods.clone() };
-            let status = match ready {
-                true => json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
-                false => serde_json::from_str(include_str!("../fixtures/kubernetes/image-pull-status.json"))
-                    .unwrap(),
+            let status = if ready {
+                json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+            } else {
+                serde_json::from_str(include_str!("../fixtures/kubernetes/image-pull-status.json")).unwrap()
             };
             let pod = json!({
                 "apiVersion": "v1", "kind": "Pod",

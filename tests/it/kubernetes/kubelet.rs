@@ -15,7 +15,7 @@ use super::store::{Key, Store, matches};
 
 /// How nodes treat such pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trials {
+pub(super) enum Trials {
     /// They run.
     #[default]
     Run,
@@ -26,7 +26,7 @@ pub enum Trials {
 }
 
 /// Runs the pod until it ends; what it says becomes its status.
-pub fn run(inner: Arc<Mutex<Inner>>, key: Key) {
+pub(super) fn run(inner: Arc<Mutex<Inner>>, key: Key) {
     std::thread::spawn(move || {
         let (pod, trials, secret, open, sets) = {
             let inner = inner.lock().unwrap();
@@ -96,7 +96,7 @@ fn execute(pod: &Value, secret: &Value, open: &BTreeSet<u16>, sets: &[String]) -
 }
 
 /// The port of an address.
-pub fn port(address: &str) -> Option<u16> {
+pub(super) fn port(address: &str) -> Option<u16> {
     let rest = address.split("://").nth(1)?.rsplit('@').next()?;
     rest.split(['/', '?']).next()?.rsplit(':').next()?.parse().ok()
 }
@@ -107,7 +107,7 @@ fn closed(address: &str) -> String {
 }
 
 /// The ports outside the cluster that policies open for pods with these labels; policies add up.
-pub fn ports(store: &Store, labels: &Value) -> BTreeSet<u16> {
+pub(super) fn ports(store: &Store, labels: &Value) -> BTreeSet<u16> {
     let policies = store.names("networkpolicies");
     let policies = policies.iter().filter_map(|name| store.find("networkpolicies", name));
     let rules = policies

@@ -8,14 +8,14 @@ use tokio::sync::broadcast;
 use super::kubelet::{Trials, ports};
 
 /// What the Deployment controller numbers revisions with.
-pub const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Marks what a manager did by updates.
 const UPDATES: &str = " updates";
 
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub(super) struct Key {
     pub api: String,
     pub namespace: String,
     pub plural: String,
@@ -24,7 +24,7 @@ pub struct Key {
 
 impl Key {
     /// A path of the API, and its subresource.
-    pub fn parse(path: &str) -> Option<(Self, Option<String>)> {
+    pub(super) fn parse(path: &str) -> Option<(Self, Option<String>)> {
         let mut parts = path.trim_start_matches('/').split('/');
         let api = match parts.next()? {
             "api" => parts.next()?.to_owned(),
@@ -49,7 +49,7 @@ impl Key {
 
 /// How the controllers of the cluster behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pods {
+pub(super) enum Pods {
     /// Every pod is ready at once.
     #[default]
     Ready,
@@ -59,7 +59,7 @@ pub enum Pods {
     OverQuota,
 }
 
-pub struct Store {
+pub(super) struct Store {
     pub(super) objects: BTreeMap<Key, Value>,
     /// All that changed, for watches that begin at an earlier version.
     history: Vec<(u64, Key, Value)>,
@@ -75,7 +75,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(changes: broadcast::Sender<(Key, Value)>) -> Self {
+    pub(super) fn new(changes: broadcast::Sender<(Key, Value)>) -> Self {
         Self {
             objects: BTreeMap::new(),
             history: Vec::new(),
@@ -90,32 +90,32 @@ impl Store {
     }
 
     /// What changed after a version.
-    pub fn since(&self, version: u64) -> Vec<(Key, Value)> {
+    pub(super) fn since(&self, version: u64) -> Vec<(Key, Value)> {
         let later = self.history.iter().filter(|(at, ..)| *at > version);
         later.map(|(_, key, event)| (key.clone(), event.clone())).collect()
     }
 
     /// All objects of all kinds, without what the server writes.
-    pub fn bare(&self) -> BTreeMap<String, Value> {
+    pub(super) fn bare(&self) -> BTreeMap<String, Value> {
         let name = |key: &Key| format!("{}/{}", key.plural, key.name);
         self.objects.iter().map(|(key, object)| (name(key), bare(object))).collect()
     }
 
-    pub fn names(&self, plural: &str) -> Vec<String> {
+    pub(super) fn names(&self, plural: &str) -> Vec<String> {
         self.objects.keys().filter(|key| key.plural == plural).map(|key| key.name.clone()).collect()
     }
 
-    pub fn find(&self, plural: &str, name: &str) -> Option<Value> {
+    pub(super) fn find(&self, plural: &str, name: &str) -> Option<Value> {
         let found = self.objects.iter().find(|(key, _)| key.plural == plural && key.name == name);
         found.map(|(_, object)| object.clone())
     }
 
-    pub fn get(&self, key: &Key) -> Option<Value> {
+    pub(super) fn get(&self, key: &Key) -> Option<Value> {
         self.objects.get(key).cloned()
     }
 
     /// `None` for what this server does not serve.
-    pub fn list(&self, key: &Key, selector: &str, query: &BTreeMap<String, String>) -> Option<Value> {
+    pub(super) fn list(&self, key: &Key, selector: &str, query: &BTreeMap<String, String>) -> Option<Value> {
         if key.api.starts_with("gateway.") {
             return None;
         }
@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Server-side apply: the object is what all managers applied, one over the other.
-    pub fn apply(&mut self, key: &Key, manager: &str, body: Value, dry: bool, force: bool) -> Value {
+    pub(super) fn apply(&mut self, key: &Key, manager: &str, body: Value, dry: bool, force: bool) -> Value {
         if force && !dry && body.pointer("/spec/replicas").is_some() {
             self.take_replicas(key);
         }
@@ -173,7 +173,7 @@ impl Store {
     }
 
     /// A merge patch, as `kubectl scale` or somebody else sends it.
-    pub fn merge(&mut self, key: &Key, manager: &str, body: &Value) -> Option<Value> {
+    pub(super) fn merge(&mut self, key: &Key, manager: &str, body: &Value) -> Option<Value> {
         self.objects.get(key)?;
         if body.pointer("/spec/replicas").is_some() {
             self.take_replicas(key);
@@ -200,7 +200,7 @@ impl Store {
         }
     }
 
-    pub fn delete(&mut self, key: &Key) -> bool {
+    pub(super) fn delete(&mut self, key: &Key) -> bool {
         let Some(gone) = self.objects.remove(key) else { return false };
         self.version += 1;
         self.applied.retain(|(of, _), _| of != key);
@@ -220,7 +220,7 @@ impl Store {
     }
 
     /// What a manager would have applied in another time.
-    pub fn replace(&mut self, key: &Key, manager: &str, object: Value) {
+    pub(super) fn replace(&mut self, key: &Key, manager: &str, object: Value) {
         let applied = self.applied.get(&(key.clone(), manager.to_owned())).cloned().unwrap_or_default();
         let mut applied = applied;
         applied["spec"]["template"] = object["spec"]["template"].clone();
@@ -229,7 +229,7 @@ impl Store {
     }
 
     /// Puts an object there that nobody applied.
-    pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
+    pub(super) fn put(&mut self, key: &Key, mut object: Value) -> Value {
         if key.plural == "deployments" {
             let open = ports(self, &object["spec"]["template"]["metadata"]["labels"]);
             self.rollouts.push(open);
@@ -296,7 +296,7 @@ fn bare(object: &Value) -> Value {
     object
 }
 
-pub fn selected(object: &Value, selector: &str) -> bool {
+pub(super) fn selected(object: &Value, selector: &str) -> bool {
     selector
         .split(',')
         .filter_map(|pair| pair.split_once('='))
@@ -304,7 +304,7 @@ pub fn selected(object: &Value, selector: &str) -> bool {
 }
 
 /// Whether labels have all pairs of a selector.
-pub fn matches(labels: &Value, selector: &Value) -> bool {
+pub(super) fn matches(labels: &Value, selector: &Value) -> bool {
     selector.as_object().into_iter().flatten().all(|(name, value)| labels[name] == *value)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::server::{Reply, Server, ok};
-use super::{limiting, load, number};
+use super::{count, limiting, load, number};
 use crate::support::Project;
 
 #[test]
@@ -41,13 +41,13 @@ fn a_scenario_file_is_played_with_its_steps_bodies_and_checks() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(output.status.code(), Some(0), "{report:#}");
     assert_eq!(report["scenario"], "shop");
-    let routes: BTreeMap<&str, f64> = report["routes"]
+    let routes: BTreeMap<&str, u64> = report["routes"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|route| (route["name"].as_str().unwrap(), number(route, "/requests")))
+        .map(|route| (route["name"].as_str().unwrap(), count(route, "/requests")))
         .collect();
-    assert_eq!(routes["create"] as usize, names.lock().unwrap().len());
+    assert_eq!(routes["create"], names.lock().unwrap().len() as u64);
     assert!(routes["list"] > routes["create"], "{routes:?}");
     assert!(!report.to_string().contains("t0ken"), "a secret in the report");
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use appforge_testing::wait::eventually;
+
 /// What a handler sees.
-pub struct Request {
+pub(super) struct Request {
     /// From 0, in the order of arrival.
     pub number: u64,
     /// Since the first request.
@@ -20,14 +22,14 @@ pub struct Request {
 }
 
 /// What a handler wants done.
-pub enum Reply {
+pub(super) enum Reply {
     /// This status and body, after this delay.
     Answer(u16, &'static str, Duration),
     /// Hang up without a word.
     HangUp,
 }
 
-pub fn ok() -> Reply {
+pub(super) fn ok() -> Reply {
     Reply::Answer(200, "{\"ok\":true}", Duration::ZERO)
 }
 
@@ -41,13 +43,13 @@ struct State {
     open: Mutex<Vec<TcpStream>>,
 }
 
-pub struct Server {
+pub(super) struct Server {
     state: Arc<State>,
     port: u16,
 }
 
 impl Server {
-    pub fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(State {
@@ -73,23 +75,23 @@ impl Server {
         Self { state, port }
     }
 
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn requests(&self) -> u64 {
+    pub(super) fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::SeqCst)
     }
 
     /// How long each request took here.
-    pub fn served(&self) -> Vec<Duration> {
+    pub(super) fn served(&self) -> Vec<Duration> {
         let mut served = self.state.served.lock().expect("lock").clone();
         served.sort_unstable();
         served
     }
 
     /// Closes the listener and every connection.
-    pub fn vanish(&self) {
+    pub(super) fn vanish(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
         // Wakes the accepting thread, which then drops the listener.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
@@ -99,12 +101,8 @@ impl Server {
     }
 
     /// Waits until this many requests have arrived.
-    pub fn await_requests(&self, count: u64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self.requests() < count {
-            assert!(Instant::now() < deadline, "only {} of {count} requests came", self.requests());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    pub(super) fn await_requests(&self, count: u64) {
+        eventually(&format!("{count} requests came"), || self.requests() >= count);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::stack::{Up, eventually, kill, lives};
+use appforge_testing::wait::eventually;
+
+use crate::stack::{Up, kill, lives};
 use crate::support::Project;
 
 fn up_with_an_item() -> Up {

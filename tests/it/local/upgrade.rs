@@ -1,13 +1,13 @@
 //! Stacks with data of an earlier build, as it left them after `down` and after `kill -9`.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::stack::{DEADLINE, Up, lives};
+use appforge_testing::tcp;
+
+use crate::stack::{Up, lives};
 use crate::support::Run;
 
 /// A stack with the state folder of `fixtures/local-a950d35`, which everybody may enter as the build made it.
@@ -41,11 +41,7 @@ fn serves(how: &str, items: &[&str]) {
     assert_eq!(names(&up), items);
     let status = up.json(&["status"]);
     let redis = status["components"][1]["endpoint"].as_str().unwrap().to_owned();
-    let mut stream = TcpStream::connect(redis).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(b"GET kept\r\nQUIT\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = tcp::exchange(redis, b"GET kept\r\nQUIT\r\n").unwrap();
     assert_eq!(answer, "$3\r\nold\r\n+OK\r\n");
     // It is data like any other: it can be changed, and it survives the next start.
     assert_eq!(up.request("POST /api/items", r#"{"name": "new"}"#).0, 201);

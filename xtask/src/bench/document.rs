@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// A figure that has a goal.
-pub struct Goal {
+pub(super) struct Goal {
     /// What is measured.
     pub figure: String,
     /// What it should be.
@@ -16,12 +16,12 @@ pub struct Goal {
 
 impl Goal {
     /// A figure that should not be larger.
-    pub fn at_most(figure: String, goal: f64, measured: f64, unit: &str, digits: usize) -> Self {
+    pub(super) fn at_most(figure: String, goal: f64, measured: f64, unit: &str, digits: usize) -> Self {
         Self::new(figure, "<=", goal, measured, unit, digits, measured <= goal)
     }
 
     /// A figure that should not be smaller.
-    pub fn at_least(figure: String, goal: f64, measured: f64, unit: &str, digits: usize) -> Self {
+    pub(super) fn at_least(figure: String, goal: f64, measured: f64, unit: &str, digits: usize) -> Self {
         Self::new(figure, ">=", goal, measured, unit, digits, measured >= goal)
     }
 
@@ -41,7 +41,7 @@ impl Goal {
 }
 
 /// One section.
-pub struct Part {
+pub(super) struct Part {
     /// Its heading.
     pub title: String,
     /// How it was measured, and its tables.
@@ -51,7 +51,7 @@ pub struct Part {
 }
 
 /// The whole document; `about` says where and when.
-pub fn document(about: &str, parts: &[Part]) -> String {
+pub(super) fn document(about: &str, parts: &[Part]) -> String {
     let goals = || parts.iter().flat_map(|part| &part.goals);
     let met = goals().filter(|goal| goal.met).count();
     let rows = goals().map(|goal| {
@@ -62,7 +62,7 @@ pub fn document(about: &str, parts: &[Part]) -> String {
         "# Benchmarks\n\nWritten by `cargo xtask bench`, from one run; compare figures only within it.\n\n{about}\n\n\
          ## Goals\n\n{met} of {} are met.\n\n{}",
         goals().count(),
-        table(&["figure", "goal", "measured", "verdict"], rows.collect())
+        table(&["figure", "goal", "measured", "verdict"], &rows.collect::<Vec<_>>())
     );
     for part in parts {
         // Writing to a String cannot fail.
@@ -72,7 +72,7 @@ pub fn document(about: &str, parts: &[Part]) -> String {
 }
 
 /// A table.
-pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let rule = format!("|{}\n", "---|".repeat(head.len()));

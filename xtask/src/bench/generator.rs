@@ -22,7 +22,7 @@ const CONNECTIONS: u32 = 64;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The generator against wrk, on a server that answers as fast as either can ask.
-pub fn against_wrk(bench: &Bench, wrk: &Wrk, nginx: &Nginx) -> Result<Part> {
+pub(super) fn against_wrk(bench: &Bench, wrk: &Wrk, nginx: &Nginx) -> Result<Part> {
     let url = nginx.url("/plain");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let folder = bench.folder.join("generator");
@@ -46,7 +46,7 @@ pub fn against_wrk(bench: &Bench, wrk: &Wrk, nginx: &Nginx) -> Result<Part> {
          distributions of eight phases per interval and checks each status.\n\n{}",
         bench.lengths.rounds,
         bench.lengths.measure.as_secs(),
-        table(&["generator", "req/s", "generator µs/req"], rows)
+        table(&["generator", "req/s", "generator µs/req"], &rows)
     );
     let goals = vec![
         Goal::at_least("generator: req/s over wrk's".into(), 0.8, rates(&ours) / rates(&theirs), "", 2),
@@ -76,7 +76,7 @@ fn appforge(program: &Path, folder: &Path, url: &str, length: Duration) -> Resul
 }
 
 /// The brief's stress test: 350 users who think for a second, on three replicas.
-pub fn stress(bench: &Bench, redis: &Redis) -> Result<Part> {
+pub(super) fn stress(bench: &Bench, redis: &Redis) -> Result<Part> {
     let folder = bench.folder.join("stress");
     let stack = Stack::up(&bench.appforge, folder, Limit::Pass, Some(redis.port()), 3, Core::Server)?;
     let seconds = format!("{}s", bench.lengths.stress.as_secs());
@@ -84,7 +84,7 @@ pub fn stress(bench: &Bench, redis: &Redis) -> Result<Part> {
     let mut command = stack.load(&args);
     let load = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut memory = Vec::new();
-    for _ in 0..bench.lengths.stress.div_duration_f64(LOOK) as usize {
+    for _ in 0..bench.lengths.stress.as_millis() / LOOK.as_millis() {
         std::thread::sleep(LOOK);
         // `taskset` becomes the program that it starts, so this is the generator itself; at its end it is gone.
         memory.extend(memory_of(load.id()).ok().map(|(now, _)| now));
@@ -118,7 +118,7 @@ pub fn stress(bench: &Bench, redis: &Redis) -> Result<Part> {
     ];
     let text = format!(
         "`appforge load --scenario stress --duration {seconds}` on 3 replicas: 350 users, a second of think time.\n\n{}",
-        table(&["what", "measured"], rows)
+        table(&["what", "measured"], &rows)
     );
     Ok(Part { title: "350 users".into(), text, goals })
 }

@@ -53,7 +53,7 @@ struct Round {
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Measures all cases in turn, there and back: of two that are compared, none is always the first.
-pub fn measure(bench: &Bench, wrk: &Wrk, redis: &Redis, nginx: Option<&Nginx>) -> Result<Part> {
+pub(super) fn measure(bench: &Bench, wrk: &Wrk, redis: &Redis, nginx: Option<&Nginx>) -> Result<Part> {
     let (subjects, mut cases) = cases(bench, redis, nginx)?;
     for round in 1..=bench.lengths.turns {
         let mut turn: Vec<&mut Case> = cases.iter_mut().collect();
@@ -204,7 +204,7 @@ fn text(bench: &Bench, cases: &[Case]) -> String {
          of one machine and writes no `RateLimit` headers: an upper bound, not an equal.\n\n{}",
         bench.lengths.turns,
         bench.lengths.turn.as_secs(),
-        table(&head, rows.collect())
+        table(&head, &rows.collect::<Vec<_>>())
     )
 }
 

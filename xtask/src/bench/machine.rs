@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::process::finish;
 
 /// The lines at the top of the document.
-pub fn about(root: &Path, redis: &Path, nginx: bool) -> Result<String> {
+pub(super) fn about(root: &Path, redis: &Path, nginx: bool) -> Result<String> {
     let cpu = first("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".into());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = first("/proc/meminfo", "MemTotal").unwrap_or_default();

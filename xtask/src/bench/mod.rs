@@ -33,7 +33,7 @@ use crate::run::{run, say};
 
 /// What of it to do.
 #[derive(Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// One short round each, to see that all of it works; written to target/bench
     #[arg(long)]
     quick: bool,
@@ -94,7 +94,7 @@ impl Lengths {
 }
 
 /// Measures and writes.
-pub fn run_bench(root: &Path, options: &Options) -> Result<()> {
+pub(crate) fn run_bench(root: &Path, options: &Options) -> Result<()> {
     let begin = Instant::now();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let target = std::path::absolute(target)?;

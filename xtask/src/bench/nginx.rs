@@ -15,13 +15,13 @@ const BODY: &str = concat!(
 );
 
 /// A running nginx with one worker.
-pub struct Nginx {
+pub(super) struct Nginx {
     server: Server,
 }
 
 impl Nginx {
     /// Downloads it if need be and starts it on the server's core.
-    pub fn start(work: &Path, folder: &Path) -> Result<Self> {
+    pub(super) fn start(work: &Path, folder: &Path) -> Result<Self> {
         let unpacked = debian::unpack(work, &["nginx"])?;
         fs::create_dir_all(folder.join("www"))?;
         for route in ["pass", "block"] {
@@ -37,7 +37,7 @@ impl Nginx {
     }
 
     /// `/plain` answers without a limit, `/pass` lets all through, `/block` refuses nearly all.
-    pub fn url(&self, route: &str) -> String {
+    pub(super) fn url(&self, route: &str) -> String {
         format!("http://127.0.0.1:{}{route}", self.server.port)
     }
 }

@@ -50,7 +50,7 @@ impl Seen {
 }
 
 /// Measures all of it.
-pub fn measure(bench: &Bench, valkey: &std::path::Path) -> Result<Part> {
+pub(super) fn measure(bench: &Bench, valkey: &std::path::Path) -> Result<Part> {
     let mut redis = Redis::start(valkey, bench.folder.join("valkey-outage"))?;
     let mut rows = Vec::new();
     let mut goals = far(bench, &redis, &mut rows)?;
@@ -82,7 +82,7 @@ pub fn measure(bench: &Bench, valkey: &std::path::Path) -> Result<Part> {
          frozen (SIGSTOP): for the middle third of {} s; all requests are within the limit.\n\n{}",
         FAR.as_millis(),
         bench.lengths.outage.as_secs(),
-        table(&["case", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed"], rows)
+        table(&["case", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed"], &rows)
     );
     Ok(Part { title: "Redis far away, killed, frozen".into(), text, goals })
 }

@@ -18,7 +18,7 @@ const TICK: f64 = 0.01;
 
 /// Where a program runs, so that a server and what loads it do not take each other's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Core {
+pub(super) enum Core {
     /// The measured server.
     Server = 0,
     /// Whoever loads it, and Redis.
@@ -26,7 +26,7 @@ pub enum Core {
 }
 
 /// A command on a core of its own.
-pub fn pinned(core: Core, program: &Path) -> Command {
+pub(super) fn pinned(core: Core, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &(core as u8).to_string()]).arg(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("APPFORGE_")) {
@@ -36,7 +36,7 @@ pub fn pinned(core: Core, program: &Path) -> Command {
 }
 
 /// A server that ends with this value.
-pub struct Server {
+pub(super) struct Server {
     child: Child,
     /// Where it listens.
     pub port: u16,
@@ -44,7 +44,7 @@ pub struct Server {
 
 impl Server {
     /// Starts it and waits until it listens on `port`.
-    pub fn start(command: &mut Command, port: u16) -> Result<Self> {
+    pub(super) fn start(command: &mut Command, port: u16) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.with_context(|| format!("while starting {command:?}"))?;
         let mut server = Self { child, port };
@@ -60,12 +60,12 @@ impl Server {
     }
 
     /// Its process.
-    pub fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) -> Result<()> {
+    pub(super) fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status()?;
         ensure!(status.success(), "kill -s {name}: {status}");
         Ok(())
@@ -89,12 +89,12 @@ impl Drop for Server {
 }
 
 /// A port that nobody listens on at this moment.
-pub fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Runs a command to its end, demands one of these exit statuses, and tells how long it took.
-pub fn finish(command: &mut Command, accepted: &[i32]) -> Result<(Output, Duration)> {
+pub(super) fn finish(command: &mut Command, accepted: &[i32]) -> Result<(Output, Duration)> {
     let begin = Instant::now();
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("while starting {command:?}"))?;
@@ -108,18 +108,18 @@ pub fn finish(command: &mut Command, accepted: &[i32]) -> Result<(Output, Durati
 }
 
 /// The same for a command that writes JSON.
-pub fn finish_json(command: &mut Command, accepted: &[i32]) -> Result<Value> {
+pub(super) fn finish_json(command: &mut Command, accepted: &[i32]) -> Result<Value> {
     let (output, _) = finish(command, accepted)?;
     serde_json::from_slice(&output.stdout).with_context(|| format!("{command:?} wrote no JSON"))
 }
 
 /// Seconds of CPU that a process has used.
-pub fn cpu_of(pid: u32) -> Result<f64> {
+pub(super) fn cpu_of(pid: u32) -> Result<f64> {
     Ok(ticks(&format!("{pid}"), 11)? * TICK)
 }
 
 /// Seconds of CPU that the children which this process has waited for have used.
-pub fn cpu_of_children() -> Result<f64> {
+pub(super) fn cpu_of_children() -> Result<f64> {
     Ok(ticks("self", 13)? * TICK)
 }
 
@@ -132,7 +132,7 @@ fn ticks(pid: &str, first: usize) -> Result<f64> {
 }
 
 /// Memory of a process in MB: what it holds now, and the most it ever held.
-pub fn memory_of(pid: u32) -> Result<(f64, f64)> {
+pub(super) fn memory_of(pid: u32) -> Result<(f64, f64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("while reading /proc")?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));

@@ -14,7 +14,7 @@ use super::process::{Core, Server, free_port, pinned};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A Valkey without persistence.
-pub struct Redis {
+pub(super) struct Redis {
     program: PathBuf,
     folder: PathBuf,
     port: u16,
@@ -23,7 +23,7 @@ pub struct Redis {
 
 /// What it has done since its start.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
+pub(super) struct Work {
     /// Seconds of CPU.
     pub cpu: f64,
     /// Commands of the limiter.
@@ -32,7 +32,7 @@ pub struct Work {
 
 impl Redis {
     /// Starts one on a port of its own.
-    pub fn start(program: &Path, folder: PathBuf) -> Result<Self> {
+    pub(super) fn start(program: &Path, folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut redis = Self { program: program.to_owned(), folder, port: free_port()?, server: None };
         redis.revive()?;
@@ -40,7 +40,7 @@ impl Redis {
     }
 
     /// Starts it again, on the same port.
-    pub fn revive(&mut self) -> Result<()> {
+    pub(super) fn revive(&mut self) -> Result<()> {
         let mut command = pinned(Core::Client, &self.program);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.args(["--save", "", "--appendonly", "no", "--logfile", ""]).arg("--dir").arg(&self.folder);
@@ -49,7 +49,7 @@ impl Redis {
     }
 
     /// Kills it.
-    pub fn kill(&mut self) -> Result<()> {
+    pub(super) fn kill(&mut self) -> Result<()> {
         if let Some(server) = self.server.take() {
             server.signal("KILL")?;
         }
@@ -57,18 +57,18 @@ impl Redis {
     }
 
     /// Freezes it, or lets it go on.
-    pub fn freeze(&self, frozen: bool) -> Result<()> {
+    pub(super) fn freeze(&self, frozen: bool) -> Result<()> {
         let server = self.server.as_ref().context("Redis does not run")?;
         server.signal(if frozen { "STOP" } else { "CONT" })
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.port
     }
 
     /// What it has done since its start.
-    pub fn work(&self) -> Result<Work> {
+    pub(super) fn work(&self) -> Result<Work> {
         let mut client = Client::connect(self.port)?;
         let cpu = client.info("cpu")?;
         let seconds = |name: &str| {
@@ -88,7 +88,7 @@ impl Redis {
 }
 
 /// How long a PING through `port` takes, in ms: the median of some.
-pub fn round_trip(port: u16) -> Result<f64> {
+pub(super) fn round_trip(port: u16) -> Result<f64> {
     let mut client = Client::connect(port)?;
     let mut times = Vec::new();
     for _ in 0..51 {

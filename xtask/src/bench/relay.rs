@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 /// The port of a relay to `port` that holds each byte for `delay`, either way.
-pub fn relay(port: u16, delay: Duration) -> Result<u16> {
+pub(super) fn relay(port: u16, delay: Duration) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let near_port = listener.local_addr()?.port();
     std::thread::spawn(move || {

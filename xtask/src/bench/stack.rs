@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the limiter does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub(super) enum Limit {
     /// It is off.
     Off,
     /// It counts, and all pass.
@@ -29,7 +29,7 @@ pub enum Limit {
 }
 
 /// A running stack, gone with its data when this value is.
-pub struct Stack {
+pub(super) struct Stack {
     program: PathBuf,
     folder: PathBuf,
     core: Option<Core>,
@@ -40,7 +40,7 @@ pub struct Stack {
 
 impl Stack {
     /// The folder of a stack that is not up, with what it counts in.
-    pub fn prepare(program: &Path, folder: PathBuf, limit: Limit, redis: Option<u16>) -> Result<Self> {
+    pub(super) fn prepare(program: &Path, folder: PathBuf, limit: Limit, redis: Option<u16>) -> Result<Self> {
         let stack = Self {
             program: program.to_owned(),
             folder,
@@ -69,7 +69,7 @@ impl Stack {
     }
 
     /// A running stack, with its replicas on `core`.
-    pub fn up(
+    pub(super) fn up(
         program: &Path,
         folder: PathBuf,
         limit: Limit,
@@ -85,7 +85,7 @@ impl Stack {
     }
 
     /// `appforge ARGS` in its folder.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = match self.core {
             Some(core) => pinned(core, &self.program),
             None => Command::new(&self.program),
@@ -95,30 +95,30 @@ impl Stack {
     }
 
     /// `appforge ARGS` on the core of the load.
-    pub fn load(&self, args: &[&str]) -> Command {
+    pub(super) fn load(&self, args: &[&str]) -> Command {
         let mut command = pinned(Core::Client, &self.program);
         command.current_dir(&self.folder).env("NO_COLOR", "1").arg("load").args(args);
         command
     }
 
     /// Runs `appforge ARGS` and tells how long it took, in ms.
-    pub fn run(&self, args: &[&str]) -> Result<f64> {
+    pub(super) fn run(&self, args: &[&str]) -> Result<f64> {
         let (_, took) = finish(&mut self.command(args), &[0])?;
         Ok(took.as_secs_f64() * 1e3)
     }
 
     /// The file that holds the secret of simulated clients.
-    pub fn probe_secret(&self) -> String {
+    pub(super) fn probe_secret(&self) -> String {
         self.folder.join(".appforge/secrets/probe").display().to_string()
     }
 
     /// Where a path of the service is.
-    pub fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// Learns the processes of the replicas.
-    pub fn find_replicas(&mut self) -> Result<()> {
+    pub(super) fn find_replicas(&mut self) -> Result<()> {
         let status = finish_json(&mut self.command(&["status", "-o", "json"]), &[0])?;
         let components = status["components"].as_array().context("a status has components")?;
         let admins = components.iter().filter(|component| component["kind"] == "service");
@@ -128,18 +128,18 @@ impl Stack {
     }
 
     /// Seconds of CPU that all replicas have used.
-    pub fn cpu(&self) -> Result<f64> {
+    pub(super) fn cpu(&self) -> Result<f64> {
         self.replicas.iter().map(|pid| cpu_of(*pid)).sum()
     }
 
     /// Memory of the largest replica in MB: now, and the most it ever held.
-    pub fn memory(&self) -> Result<(f64, f64)> {
+    pub(super) fn memory(&self) -> Result<(f64, f64)> {
         let all = self.replicas.iter().map(|pid| memory_of(*pid)).collect::<Result<Vec<_>>>()?;
         Ok(all.into_iter().fold((0.0, 0.0), |most, one| (one.0.max(most.0), one.1.max(most.1))))
     }
 
     /// Stops it and removes its data.
-    pub fn down(&self) {
+    pub(super) fn down(&self) {
         // A stack that is not up has nothing to stop; one that cannot be stopped is found by the next run.
         let _ = finish(&mut self.command(&["down", "--volumes", "--yes"]), &[0]);
     }

@@ -14,7 +14,7 @@ use crate::run::say;
 const QUICK: usize = 20;
 
 /// Times the verbs.
-pub fn measure(bench: &Bench) -> Result<Part> {
+pub(super) fn measure(bench: &Bench) -> Result<Part> {
     let mut version = Vec::new();
     for _ in 0..QUICK {
         let (_, took) = finish(Command::new(&bench.appforge).arg("--version"), &[0])?;
@@ -51,7 +51,7 @@ pub fn measure(bench: &Bench) -> Result<Part> {
     let text = format!(
         "Wall-clock time of the command as a user sees it, medians of {} rounds ({QUICK} for `--version`), both cores.\n\n{}",
         bench.lengths.rounds,
-        table(&["what", "median"], rows)
+        table(&["what", "median"], &rows)
     );
     let goals = vec![
         Goal::at_most("`--version`".into(), 10.0, version, "ms", 1),

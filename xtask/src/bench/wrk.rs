@@ -36,14 +36,14 @@ end
 "#;
 
 /// The program and its script.
-pub struct Wrk {
+pub(super) struct Wrk {
     program: PathBuf,
     script: PathBuf,
 }
 
 /// What one run measured. Latencies in ms.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Run {
+pub(super) struct Run {
     /// Requests answered.
     pub requests: f64,
     /// Of them, those with a status of 400 and more.
@@ -62,7 +62,7 @@ pub struct Run {
 
 impl Wrk {
     /// `None` where it is not installed.
-    pub fn find(folder: &Path) -> Result<Option<Self>> {
+    pub(super) fn find(folder: &Path) -> Result<Option<Self>> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|folder| folder.join("wrk")).find(|file| file.is_file());
         let Some(program) = found else { return Ok(None) };
@@ -72,7 +72,7 @@ impl Wrk {
     }
 
     /// Loads `url` over `connections`, as so many clients by `X-Forwarded-For`; 0 sends no such header.
-    pub fn run(&self, url: &str, connections: u32, clients: u32, length: Duration) -> Result<Run> {
+    pub(super) fn run(&self, url: &str, connections: u32, clients: u32, length: Duration) -> Result<Run> {
         let before = cpu_of_children()?;
         let mut command = pinned(Core::Client, &self.program);
         let connections = connections.to_string();

@@ -7,7 +7,7 @@ use bson::{Bson, Document, doc};
 
 use super::answer::{Answer, Refusal, document_of, documents_of, number_of, text_of};
 use super::collection::Found;
-use super::compare::{Ordered, add, compare, real};
+use super::compare::{Ordered, add, compare, real, truncated};
 use super::cursors::{Cursors, Source, View};
 use super::data::Data;
 use super::nesting;
@@ -110,7 +110,7 @@ fn choose<T: Borrow<Document>>(
     let number = || {
         let number = real(argument).filter(|number| *number >= 0.0);
         number
-            .map(|number| number as usize)
+            .map(|number| usize::try_from(truncated(number)).unwrap_or(usize::MAX))
             .ok_or_else(|| Refusal::failed_to_parse(format!("{operator} needs a number")))
     };
     match operator {
@@ -175,7 +175,9 @@ fn accumulate(operator: &str, argument: &Bson, members: &[&Document]) -> Result<
             if numbers.is_empty() {
                 Bson::Null
             } else {
-                Bson::Double(numbers.iter().sum::<f64>() / numbers.len() as f64)
+                #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 members")]
+                let count = numbers.len() as f64;
+                Bson::Double(numbers.iter().sum::<f64>() / count)
             }
         }
         "$min" => {

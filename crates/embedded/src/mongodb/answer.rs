@@ -2,6 +2,8 @@
 
 use bson::{Bson, Document, doc};
 
+use super::compare::truncated;
+
 /// A refused command.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
@@ -62,7 +64,7 @@ pub(super) fn number_of(command: &Document, key: &str) -> Result<Option<i64>, Re
         None | Some(Bson::Null) => Ok(None),
         Some(Bson::Int32(number)) => Ok(Some(i64::from(*number))),
         Some(Bson::Int64(number)) => Ok(Some(*number)),
-        Some(Bson::Double(number)) if number.is_finite() => Ok(Some(*number as i64)),
+        Some(Bson::Double(number)) if number.is_finite() => Ok(Some(truncated(*number))),
         Some(_) => Err(Refusal::type_mismatch(format!("field '{key}' must be a number"))),
     }
 }

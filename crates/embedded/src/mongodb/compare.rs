@@ -96,12 +96,19 @@ fn whole(value: &Bson) -> Option<i64> {
 }
 
 /// A number as a float; integers beyond 2^53 lose their last digits, which only matters against floats.
+#[expect(clippy::cast_precision_loss, reason = "MongoDB compares floats with integers, too")]
 pub(super) fn real(value: &Bson) -> Option<f64> {
     match value {
         Bson::Double(number) => Some(*number),
         Bson::Decimal128(number) => number.to_string().parse().ok(),
         _ => whole(value).map(|number| number as f64),
     }
+}
+
+/// A float without its fraction; beyond the range of `i64`, the nearest end of it.
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
+pub(super) fn truncated(number: f64) -> i64 {
+    number as i64
 }
 
 /// The sum of two numbers, in the widest of their types.

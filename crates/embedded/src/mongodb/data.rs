@@ -8,7 +8,7 @@ use bson::{Bson, Document, doc};
 
 use super::answer::Refusal;
 use super::collection::{Collection, duplicate};
-use super::compare::Ordered;
+use super::compare::{Ordered, truncated};
 use super::disk::{Change, Kept};
 use super::nesting;
 
@@ -287,7 +287,9 @@ fn encoded(document: &Document) -> Result<Vec<u8>, Refusal> {
 fn encoded_id(id: &Bson) -> Vec<u8> {
     let id = match id {
         Bson::Int32(number) => Bson::Int64(i64::from(*number)),
-        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => Bson::Int64(*number as i64),
+        Bson::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            Bson::Int64(truncated(*number))
+        }
         other => other.clone(),
     };
     doc! {"_id": id}.to_vec().unwrap_or_default()

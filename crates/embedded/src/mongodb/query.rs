@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 use regex::RegexBuilder;
 
 use super::answer::Refusal;
-use super::compare::{compare, rank, real};
+use super::compare::{compare, rank, real, truncated};
 use super::path::values_at;
 
 /// Whether `document` matches `filter`.
@@ -117,7 +117,10 @@ fn holds(values: &[&Bson], operator: &str, argument: &Bson, siblings: &Document)
         "$size" => {
             let size = real(argument).filter(|size| *size >= 0.0);
             let size = size.ok_or_else(|| Refusal::bad_value("Failed to parse $size. Expected a number"))?;
-            values.iter().any(|value| value.as_array().is_some_and(|elements| elements.len() as f64 == size))
+            values
+                .iter()
+                .filter_map(|value| value.as_array())
+                .any(|elements| u32::try_from(elements.len()).is_ok_and(|count| f64::from(count) == size))
         }
         "$all" => {
             let wanted = list()?;
@@ -137,7 +140,7 @@ fn holds(values: &[&Bson], operator: &str, argument: &Bson, siblings: &Document)
             found
         }
         "$mod" => {
-            let numbers: Vec<i64> = list()?.iter().filter_map(real).map(|number| number as i64).collect();
+            let numbers: Vec<i64> = list()?.iter().filter_map(real).map(truncated).collect();
             let [divisor, remainder] = numbers[..] else {
                 return Err(Refusal::bad_value("malformed mod, needs two numbers"));
             };
@@ -145,7 +148,7 @@ fn holds(values: &[&Bson], operator: &str, argument: &Bson, siblings: &Document)
                 return Err(Refusal::bad_value("divisor cannot be 0"));
             }
             each(values, |value| {
-                real(value).is_some_and(|number| (number as i64).checked_rem(divisor) == Some(remainder))
+                real(value).is_some_and(|number| truncated(number).checked_rem(divisor) == Some(remainder))
             })
         }
         "$type" => {

@@ -83,7 +83,7 @@ fn rename(call: &mut Call<'_>, name: &Bytes) -> Result<(), String> {
 }
 
 pub(super) fn hello(call: &mut Call<'_>) -> Answer {
-    let resp3 = match call.args.first().map(|version| version.as_ref()) {
+    let resp3 = match call.args.first().map(AsRef::as_ref) {
         None => call.session.resp3,
         Some(b"2") => false,
         Some(b"3") => true,

@@ -265,7 +265,7 @@ impl Keyspace {
             Eviction::Noeviction => return None,
             Eviction::AllkeysLru => |entry| Some(entry.used),
             Eviction::VolatileLru => |entry| entry.expires.map(|_| entry.used),
-            Eviction::VolatileTtl => |entry| entry.expires.map(|at| at.unsigned_abs()),
+            Eviction::VolatileTtl => |entry| entry.expires.map(i64::unsigned_abs),
         };
         let ranked = |(key, entry): (&Bytes, &Entry)| Some((rank(entry)?, key.clone()));
         let picks = (0..SAMPLES).map(|_| self.pick()).collect::<Vec<_>>();

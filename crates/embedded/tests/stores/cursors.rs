@@ -1,5 +1,6 @@
 //! Cursors: no copies, bounded, gone with their connection.
 
+use appforge_testing::wait::eventually;
 use bson::{Document, doc};
 
 use crate::mongo::{Client, code};
@@ -60,10 +61,7 @@ fn cursor_ends_with_its_connection_and_when_killed() {
     let (moved, _) = cursor(&other.run(find.clone()));
     assert_eq!(code(&client.run(more(moved))), 0, "any connection may read on");
     drop(other);
-    let until = std::time::Instant::now() + crate::process::DEADLINE;
-    while code(&client.run(more(gone))) != 43 {
-        assert!(std::time::Instant::now() < until, "it does not end");
-    }
+    eventually("the cursor ends", || code(&client.run(more(gone))) == 43);
     assert_eq!(code(&client.run(more(moved))), 0, "it belongs to the connection that used it last");
     let killed = client.run(doc! {"killCursors": "c", "cursors": [moved]});
     assert_eq!(killed.get_array("cursorsKilled").unwrap().len(), 1);
@@ -83,8 +81,5 @@ fn surplus_cursor_is_refused_until_one_ends() {
     assert_eq!(code(&client.run(find.clone())), 0);
     drop(client);
     let mut client = Client::connect(store.address);
-    let until = std::time::Instant::now() + crate::process::DEADLINE;
-    while code(&client.run(find.clone())) != 0 {
-        assert!(std::time::Instant::now() < until, "the cursors do not end");
-    }
+    eventually("the cursors end", || code(&client.run(find.clone())) == 0);
 }

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use appforge_testing::wait::eventually;
 use bson::doc;
 use redb::{Database, TableDefinition};
 
 use crate::mongo::{Client, code};
-use crate::process::{DEADLINE, Kind, Store};
+use crate::process::{Kind, Store};
 use crate::resp;
 
 #[test]
@@ -76,11 +77,7 @@ fn redis_log_is_folded_and_everything_survives_kill_9() {
         let logs = files.filter(|file| file.file_name().to_string_lossy().ends_with(".log"));
         logs.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum::<u64>()
     };
-    let until = Instant::now() + DEADLINE;
-    while logged(&folder.path().join("data")) > 33_000_000 {
-        assert!(Instant::now() < until, "the log is not folded");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    eventually("the log is folded", || logged(&folder.path().join("data")) <= 33_000_000);
     client.one("SET later 1");
     store.kill();
     let store = Store::start(Kind::Redis, folder.path());

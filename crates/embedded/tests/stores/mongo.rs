@@ -4,24 +4,23 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use appforge_testing::wait::DEADLINE;
 use bson::{Document, doc};
 
-use crate::process::DEADLINE;
-
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
 }
 
 impl Client {
     #[track_caller]
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut client = Self::try_connect(address).unwrap();
         client.limit(DEADLINE);
         client
     }
 
     /// Connects and asks once.
-    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         let mut client = Self { stream };
         client.limit(Duration::from_millis(500));
@@ -36,14 +35,14 @@ impl Client {
 
     /// Sends a command to the database `d` and returns the reply.
     #[track_caller]
-    pub fn run(&mut self, mut command: Document) -> Document {
+    pub(crate) fn run(&mut self, mut command: Document) -> Document {
         command.insert("$db", "d");
         self.raw(&command.to_vec().unwrap())
     }
 
     /// Sends a body of these bytes.
     #[track_caller]
-    pub fn raw(&mut self, body: &[u8]) -> Document {
+    pub(crate) fn raw(&mut self, body: &[u8]) -> Document {
         self.try_raw(body).unwrap()
     }
 
@@ -53,7 +52,7 @@ impl Client {
 
     /// Sends an insert into `d.c` whose document comes as a section of its own.
     #[track_caller]
-    pub fn insert_raw(&mut self, document: &[u8]) -> Document {
+    pub(crate) fn insert_raw(&mut self, document: &[u8]) -> Document {
         let body = doc! {"insert": "c", "$db": "d"}.to_vec().unwrap();
         let name = b"documents\0";
         let size = u32::try_from(4 + name.len() + document.len()).unwrap().to_le_bytes();
@@ -77,14 +76,14 @@ impl Client {
     }
 
     #[track_caller]
-    pub fn count(&mut self) -> i32 {
+    pub(crate) fn count(&mut self) -> i32 {
         self.run(doc! {"count": "c"}).get_i32("n").unwrap()
     }
 }
 
 /// The code of a refusal, of the command or of its first write; 0 when all was done.
 #[track_caller]
-pub fn code(reply: &Document) -> i32 {
+pub(crate) fn code(reply: &Document) -> i32 {
     if let Ok(code) = reply.get_i32("code") {
         return code;
     }

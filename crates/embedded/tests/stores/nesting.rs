@@ -12,7 +12,7 @@ const OVERFLOW: i32 = 15;
 const DOCUMENTS: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("documents-v1");
 
 /// `{a: {a: ... {}}}` of so many levels, as raw bytes, which nothing here decodes.
-pub fn nested(levels: usize) -> Vec<u8> {
+pub(crate) fn nested(levels: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(levels * 8);
     for level in (1..=levels).rev() {
         let length = i32::try_from(5 + (level - 1) * 8).unwrap();

@@ -7,29 +7,29 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use appforge_embedded::{mongodb, redis};
+use appforge_testing::wait::DEADLINE;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::net::TcpListener;
 
-pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Set only for a child: the store, and the folder of its data and of its address.
 const STORE: &str = "APPFORGE_TEST_STORE";
 const FOLDER: &str = "APPFORGE_TEST_FOLDER";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Mongodb,
     Redis,
 }
 
-pub struct Store {
+pub(crate) struct Store {
     child: Child,
     pub address: SocketAddr,
 }
 
-/// The body of the child; does nothing when run as a test.
 #[test]
-fn child() {
-    let (Some(store), Some(folder)) = (std::env::var_os(STORE), std::env::var_os(FOLDER)) else { return };
+#[ignore = "the body of the process of a store"]
+fn child_process() {
+    let (store, folder) = (std::env::var_os(STORE).unwrap(), std::env::var_os(FOLDER).unwrap());
     let folder = Path::new(&folder);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
@@ -60,17 +60,17 @@ fn child() {
 impl Store {
     /// Starts it on the data below `folder`.
     #[track_caller]
-    pub fn start(kind: Kind, folder: &Path) -> Self {
+    pub(crate) fn start(kind: Kind, folder: &Path) -> Self {
         Self::try_start(kind, folder).unwrap()
     }
 
     /// The same; the store's error when it does not start.
-    pub fn try_start(kind: Kind, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn try_start(kind: Kind, folder: &Path) -> Result<Self, String> {
         Self::run(kind, folder, &[])
     }
 
     /// The same behind the words `before`, such as those of another program that starts it.
-    pub fn run(kind: Kind, folder: &Path, before: &[&str]) -> Result<Self, String> {
+    pub(crate) fn run(kind: Kind, folder: &Path, before: &[&str]) -> Result<Self, String> {
         let (address, error) = (folder.join("address"), folder.join("error"));
         for file in [&address, &error] {
             let _ = std::fs::remove_file(file);
@@ -79,7 +79,11 @@ impl Store {
         let script = "trap '' XFSZ; exec \"$@\"";
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, "sh"]).args(before).arg(program).args(["--exact", "process::child"]);
+        command.args(["-c", script, "sh"]).args(before).arg(program).args([
+            "--ignored",
+            "--exact",
+            "process::child_process",
+        ]);
         command.env(STORE, if kind == Kind::Mongodb { "mongodb" } else { "redis" }).env(FOLDER, folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -112,29 +116,29 @@ impl Store {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
 
-    pub fn pid_number(&self) -> u32 {
+    pub(crate) fn pid_number(&self) -> u32 {
         self.child.id()
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         assert_eq!(self.child.wait().unwrap().signal(), Some(9), "it ended before it was killed");
     }
 
     /// SIGTERM; it must end well.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success());
     }
 
     /// No file of it may grow beyond this many bytes; `None` is no limit.
-    pub fn limit_files(&self, bytes: Option<u64>) {
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
     /// The most memory that it ever used, in kB.
-    pub fn peak_kb(&self) -> u64 {
+    pub(crate) fn peak_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse().unwrap()

@@ -4,22 +4,22 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::process::DEADLINE;
+use appforge_testing::wait::DEADLINE;
 
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
     #[track_caller]
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let client = Self::try_connect(address).unwrap();
         client.limit(DEADLINE);
         client
     }
 
     /// Connects and asks once.
-    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let mut client = Self { stream: BufReader::new(TcpStream::connect(address)?) };
         client.limit(Duration::from_millis(500));
         client.try_all(&["PING"])?;
@@ -34,16 +34,16 @@ impl Client {
     /// Sends lines of words in one write, and returns a reply for each: `+OK`, `:1`, `-ERR ...`, the text of a bulk string,
     /// `nil`; of an array its length.
     #[track_caller]
-    pub fn all(&mut self, lines: &[&str]) -> Vec<String> {
+    pub(crate) fn all(&mut self, lines: &[&str]) -> Vec<String> {
         self.try_all(lines).unwrap()
     }
 
     #[track_caller]
-    pub fn one(&mut self, line: &str) -> String {
+    pub(crate) fn one(&mut self, line: &str) -> String {
         self.all(&[line]).remove(0)
     }
 
-    pub fn try_all(&mut self, lines: &[&str]) -> io::Result<Vec<String>> {
+    pub(crate) fn try_all(&mut self, lines: &[&str]) -> io::Result<Vec<String>> {
         let mut bytes = Vec::new();
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
