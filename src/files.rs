@@ -98,7 +98,7 @@ pub fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
         return told(path, error, "while writing");
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Failure::new(ExitStatus::Failed, format!("there is no room left on the disk for `{}`", path.display()))
+    Failure::new(ExitStatus::Failed, format!("no space left on the disk for `{}`", path.display()))
         .hint(format!("df -h {}", folder.display()))
         .caused_by(error)
         .into()

@@ -58,7 +58,7 @@ pub fn typed(question: &str, word: &str, hint: &str) -> Result<bool> {
     if !output::interactive() {
         return Err(Failure::new(
             ExitStatus::Usage,
-            "this has to be confirmed, and there is no terminal to do it on",
+            "this requires confirmation, and stdin is not a terminal",
         )
         .hint(hint)
         .into());
@@ -75,12 +75,9 @@ fn terminal() -> Result<()> {
     if output::interactive() {
         return Ok(());
     }
-    Err(Failure::new(
-        ExitStatus::Usage,
-        "a question has to be answered, and there is no terminal to ask it on",
-    )
-    .hint("`--yes` answers every question with its default")
-    .into())
+    Err(Failure::new(ExitStatus::Usage, "this requires an answer, and stdin is not a terminal")
+        .hint("`--yes` answers every question with its default")
+        .into())
 }
 
 fn asked(error: dialoguer::Error) -> anyhow::Error {

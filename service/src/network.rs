@@ -31,7 +31,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network such as `10.0.0.0/8` or `fd00::/8`");
+        let wrong = || format!("`{text}` is not a network such as `10.0.0.0/8` or `fd00::/8`");
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),

@@ -134,11 +134,7 @@ static TOPICS: [Topic; 27] = [
     topic("config show", ALL, &[("config show --origin", "show the source of each value")]),
     topic("config schema", LINES, &[("config schema > appforge.schema.json", "for editors")]),
     topic("config validate", ALL, &[("config validate --env production", "check with an overlay")]),
-    topic(
-        "completions",
-        &[Format::Table],
-        &[("completions bash > ~/.local/share/bash-completion/completions/appforge", "")],
-    ),
+    topic("completions", &[Format::Table], &[("completions bash > appforge.bash", "")]),
     topic("man", &[Format::Table], &[("man | man -l -", "read the manual page")]),
     topic(
         "help",
@@ -175,7 +171,7 @@ pub fn command() -> Command {
     command.build();
     let overview = overview(&command);
     let template = format!(
-        "{{about}}\n\nUsage: appforge VERB [OPTIONS]\n\n{overview}\nRun `appforge help VERB` for a verb and `appforge help options` for the common options.\n"
+        "{{about}}\n\nUsage: appforge VERB [OPTIONS]\n\n{overview}Run `appforge help VERB` for the details of a verb, and\n`appforge help options` for the common options.\n"
     );
     let mut command = Cli::command().help_template(template);
     for topic in &TOPICS {

@@ -7,7 +7,7 @@ use crate::cli::ConfigVerb;
 use crate::commands::Context;
 use crate::document::Origin;
 use crate::error::ExitStatus;
-use crate::output::{Format, table};
+use crate::output::table;
 use crate::stack::{Resolved, Stack};
 use crate::state::{Scaled, State};
 
@@ -16,14 +16,12 @@ pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     match verb {
         ConfigVerb::Show { origin } => show(context, origin),
         ConfigVerb::Schema => {
-            context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
             let schema = serde_json::to_value(schemars::schema_for!(Stack))?;
             let text = serde_json::to_string_pretty(&schema)? + "\n";
             context.out.data(&schema, || text)?;
             Ok(ExitStatus::Done)
         }
         ConfigVerb::Validate => {
-            context.out.supports(&[Format::Table, Format::Json])?;
             context.stack(&[])?;
             context.out.data(&json!({"valid": true}), || "the configuration is valid\n".to_owned())?;
             Ok(ExitStatus::Done)
@@ -32,7 +30,6 @@ pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
 }
 
 fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let resolved = scaled(context, context.stack(&[])?);
     if !origin {
         let yaml = serde_yaml::to_string(&resolved.stack)?;

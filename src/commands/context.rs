@@ -142,7 +142,7 @@ impl Context {
         let text = text.ok_or_else(|| {
             Failure::new(
                 ExitStatus::Config,
-                format!("there is no file `{name}` in `{}`", self.project.folder.display()),
+                format!("no file `{name}` in `{}`", self.project.folder.display()),
             )
         })?;
         Ok(Layer::File { name, text })

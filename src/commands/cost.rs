@@ -43,7 +43,6 @@ struct Scene {
 
 /// Runs `cost`.
 pub fn run(context: &Context, args: &CostArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Csv])?;
     let today = args.as_of.unwrap_or_else(today);
     let scene = Scene::of(context, args, capacity(context)?, today)?;
     let assumptions = scene.assumptions();
@@ -231,7 +230,7 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
         Some(_) => error,
         None => unread().caused_by(error).into(),
     })?;
-    let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("there is no such file")))?;
+    let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("file not found")))?;
     Catalogue::parse(&name, &text)
         .map_err(|problems| Failure::new(ExitStatus::Config, report("the catalogue has", &problems)).into())
 }
@@ -240,10 +239,13 @@ fn capacity(context: &Context) -> Result<Capacity> {
     let path = context.project.state_folder()?.join(CAPACITY_FILE);
     let Some(text) = files::read_private(&path)? else { return Ok(Capacity::default()) };
     Capacity::from_json(&text).map_err(|reason| {
-        Failure::new(ExitStatus::Failed, format!("`{}` is no measured capacity", shown(context, &path)))
-            .caused_by(anyhow::anyhow!(reason))
-            .hint("`appforge load` writes it again; without the file the default counts")
-            .into()
+        Failure::new(
+            ExitStatus::Failed,
+            format!("`{}` does not hold a measured capacity", shown(context, &path)),
+        )
+        .caused_by(anyhow::anyhow!(reason))
+        .hint("`appforge load` writes it again; without the file the default counts")
+        .into()
     })
 }
 

@@ -6,20 +6,19 @@ use serde_json::json;
 use crate::commands::Context;
 use crate::commands::target::open;
 use crate::error::ExitStatus;
-use crate::output::{Format, table};
+use crate::output::table;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
 
 /// Looks at what the target needs and changes nothing; exit 1 when the stack could not run.
 pub(crate) async fn run(context: &Context) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
     let kind = stack.target;
     let target = open(context, stack, false)?;
     let progress = Progress::new(context.out);
     progress.step("looking");
-    let findings = interruptible(target.doctor(), "`appforge doctor` begins anew").await?;
+    let findings = interruptible(target.doctor(), "`appforge doctor` starts over").await?;
     drop(progress);
     let fit = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     let value = json!({"fit": fit, "target": kind, "findings": findings});

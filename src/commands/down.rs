@@ -6,13 +6,11 @@ use serde_json::json;
 use crate::commands::Context;
 use crate::commands::target::open;
 use crate::error::ExitStatus;
-use crate::output::Format;
 use crate::prompt;
 use crate::targets::change::Loss;
 
 /// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
 pub(crate) async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let Some(stopped) = target.down(volumes, |loss| confirm(context, loss)).await? else {
         context.out.say("nothing was changed");

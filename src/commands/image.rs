@@ -7,7 +7,6 @@ use crate::cli::image::ImageVerb;
 use crate::commands::Context;
 use crate::error::ExitStatus;
 use crate::files;
-use crate::output::Format;
 use crate::targets::compose;
 use crate::targets::image;
 use crate::targets::interrupt::interruptible;
@@ -15,7 +14,6 @@ use crate::targets::progress::Progress;
 
 /// Runs `image`.
 pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json])?;
     match verb {
         ImageVerb::Build => {
             let loaded = compose::load().await?;

@@ -14,7 +14,6 @@ use crate::commands::Context;
 use crate::commands::context::STACK_FILE;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::output::Format;
 use crate::prompt;
 use crate::render::{Dialect, Engine};
 use crate::stack::model::{Autoscaling, StoreMode};
@@ -40,7 +39,6 @@ struct Answers {
 
 /// Runs `init`; `file` is what `--config` names.
 pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json])?;
     let here = std::env::current_dir().context("while looking up the current folder")?;
     let file = here.join(file.unwrap_or_else(|| STACK_FILE.into()));
     let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();
@@ -49,7 +47,7 @@ pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<
             ExitStatus::Failed,
             format!("`{shown}` is there already; nothing was changed"),
         )
-        .hint("change it with an editor, or start anew with `appforge init --force`")
+        .hint("edit it, or overwrite it with `appforge init --force`")
         .into());
     }
     let folder = file.parent().unwrap_or(&here);
@@ -153,7 +151,7 @@ fn store(flag: Option<StoreMode>, yes: bool, question: &str, target: TargetKind)
         Some(mode) => Ok(mode),
         None if yes => Ok(StoreMode::Auto),
         None => {
-            let choices = [("auto", auto), ("external", "somebody else; you give its URI")];
+            let choices = [("auto", auto), ("external", "run by another team or provider; you give its URI")];
             let modes = [StoreMode::Auto, StoreMode::External];
             Ok(modes[prompt::choice(question, &choices, 0)?])
         }

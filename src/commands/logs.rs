@@ -21,7 +21,6 @@ const WIDTH: usize = "service-10".len();
 
 /// Prints what the components said.
 pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let request = LogsRequest {
         since: args.since.as_deref().map(moment).transpose()?,
@@ -31,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus>
         grep: args.grep,
     };
     let work = target.logs(&request, |lines| print(&context.out, &lines));
-    interruptible(work, "the stack goes on; `appforge down` stops it").await?;
+    interruptible(work, "the stack keeps running; `appforge down` stops it").await?;
     Ok(ExitStatus::Done)
 }
 
@@ -40,7 +39,7 @@ fn moment(text: &str) -> Result<Timestamp> {
         return Ok(time);
     }
     let wrong = || {
-        Failure::new(ExitStatus::Usage, format!("`{text}` is no time"))
+        Failure::new(ExitStatus::Usage, format!("invalid time `{text}`"))
             .hint("write an age such as `10m` or a time such as `2026-01-31T12:00:00Z`")
     };
     let age = Span::from_str(text).map_err(|_| wrong())?;

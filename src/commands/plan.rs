@@ -8,14 +8,12 @@ use crate::commands::Context;
 use crate::commands::render::judge;
 use crate::commands::target::{open, wanted};
 use crate::error::ExitStatus;
-use crate::output::Format;
 use crate::targets::Target;
 use crate::targets::change::{Change, Judge};
 use crate::targets::plan::Plan;
 
 /// Shows what `up` would do; exit 5 when there is something.
 pub(crate) async fn diff(context: &Context) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, wanted(context, None, "")?.scaled(), false)?;
     refuse_unfit(context, &target)?;
     let plan = target.plan(&Change::within(Duration::ZERO), Judge::Server).await?;

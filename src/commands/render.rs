@@ -12,7 +12,6 @@ use crate::document::{nearest, report};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::load::k6;
-use crate::output::Format;
 use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::stack::{Stack, TargetKind};
@@ -21,7 +20,6 @@ use crate::trust;
 
 /// Runs `render`.
 pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json])?;
     if let Some(name) = &args.eject {
         return eject(context, name, args.force);
     }
@@ -222,7 +220,7 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     let Some(text) = render::template(name) else {
         let near = nearest(name, render::template_names());
         let names: Vec<&str> = render::template_names().collect();
-        return Err(Failure::new(ExitStatus::Usage, format!("there is no template `{name}`"))
+        return Err(Failure::new(ExitStatus::Usage, format!("unknown template `{name}`"))
             .hint(near.map_or_else(|| names.join(", "), |near| format!("did you mean `{near}`?")))
             .into());
     };

@@ -6,13 +6,11 @@ use serde_json::json;
 use crate::commands::Context;
 use crate::commands::target::{open, status_text};
 use crate::error::ExitStatus;
-use crate::output::Format;
 use crate::stack::values::Span;
 use crate::targets::change::Change;
 
 /// Replaces every replica, one after the other.
 pub(crate) async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, context.running_stack()?.stack, false)?;
     let outcome = target.restart(&Change::within(timeout.0)).await?;
     let (replaced, seconds) = (outcome.plan.steps.len(), outcome.took.as_secs_f64());

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::commands::Context;
 use crate::commands::target::{open, print_data};
 use crate::error::ExitStatus;
-use crate::output::{Format, table};
+use crate::output::table;
 use crate::stack::TargetKind;
 use crate::stack::values::Span;
 use crate::targets::Target;
@@ -27,7 +27,7 @@ pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: 
         let before = revisions.iter().rev().find(|revision| !revision.current);
         context.out.say(match before {
             Some(before) => format!("\nto go back: appforge rollback {}", before.number),
-            None => "\nthere is no earlier revision to go back to".to_owned(),
+            None => "\nno earlier revision to roll back to".to_owned(),
         });
         return Ok(ExitStatus::Done);
     };
@@ -47,14 +47,13 @@ pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: 
 }
 
 fn target(context: &Context, verb: &str) -> Result<Target> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let stack = context.stack(&[])?.stack;
     only_on(TargetKind::Kubernetes, &stack, verb)?;
     open(context, stack, false)
 }
 
 async fn list(context: &Context, target: &Target) -> Result<Vec<Revision>> {
-    let revisions = interruptible(target.history(), "`appforge history` begins anew").await?;
+    let revisions = interruptible(target.history(), "`appforge history` starts over").await?;
     context.out.data(&json!({"revisions": revisions}), || text(&revisions))?;
     Ok(revisions)
 }

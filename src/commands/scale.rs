@@ -7,14 +7,12 @@ use crate::commands::Context;
 use crate::commands::plan::refuse_unfit;
 use crate::commands::target::{open, print_outcome, remember, wanted};
 use crate::error::{ExitStatus, Failure};
-use crate::output::Format;
 use crate::stack::validate::MAX_REPLICAS;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::change::{Change, only_on};
 
 /// Sets the number of replicas and remembers it. Only a stack that is up can be scaled; `up --replicas` starts one.
 pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let mut wanted = wanted(context, Some(args.number()), "--replicas")?;
     if args.max.is_some() {
         only_on(TargetKind::Kubernetes, &wanted.stack, "`--max`")?;

@@ -16,7 +16,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Shows what runs; exit 4 when nothing does.
 pub(crate) async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let target = open(context, wanted_running(context)?.scaled(), false)?;
     if watch {
         return interruptible(refresh(context, &target), "`appforge status` shows it once").await;

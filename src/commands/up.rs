@@ -7,13 +7,11 @@ use crate::commands::Context;
 use crate::commands::plan::{print, refuse_unfit};
 use crate::commands::target::{cautions, open, print_outcome, remember, wanted};
 use crate::error::{ExitStatus, Failure};
-use crate::output::Format;
 use crate::stack::TargetKind;
 use crate::targets::change::{Change, Judge, Outcome, only_on};
 
 /// Brings the stack to what the file says.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml])?;
     let wanted = wanted(context, args.replicas, "--replicas")?;
     if args.force_conflicts {
         only_on(TargetKind::Kubernetes, &wanted.stack, "`--force-conflicts`")?;

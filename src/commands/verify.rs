@@ -13,7 +13,6 @@ use crate::verify::{AUTOSCALER, redis_down, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json, Format::Yaml, Format::Junit])?;
     // What was scaled since is what is wanted.
     let stack = wanted(context, None, "")?.scaled();
     let target = open(context, stack.clone(), false)?;

@@ -76,7 +76,7 @@ impl Capacity {
             return Err(format!("requests_per_second_per_replica: {number} is not within 0.1 to 10,000,000"));
         };
         let at = file.measured_at.parse().map_err(|_| {
-            format!("measured_at: `{}` is no time such as 2026-02-01T10:00:00Z", file.measured_at)
+            format!("measured_at: `{}` is not a time such as 2026-02-01T10:00:00Z", file.measured_at)
         })?;
         let measured = Some(Measurement {
             at,

@@ -59,7 +59,7 @@ pub fn explain(
             let known = topics(found);
             let near = nearest(topic, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             let near = near.unwrap_or_else(|| format!("known here: {}", known.join(", ")));
-            return Err(format!("there is no item `{topic}` on tier `{}`; {near}", found.tier.name));
+            return Err(format!("unknown line item `{topic}` on tier `{}`; {near}", found.tier.name));
         }
     };
     Ok(Explanation { topic: line.map_or(topic, |line| &line.item.id).to_owned(), title, steps })
@@ -370,6 +370,6 @@ mod tests {
         let inputs = Inputs::new(&Stack::default(), Capacity::default());
         let found = estimate(&catalogue, &inputs, 10_000, jiff::civil::date(2026, 3, 1));
         let message = explain(&catalogue, &inputs, &found, "node").expect_err("unknown");
-        assert_eq!(message, "there is no item `node` on tier `production`; did you mean `nodes`?");
+        assert_eq!(message, "unknown line item `node` on tier `production`; did you mean `nodes`?");
     }
 }

@@ -30,7 +30,7 @@ fn full_disk_is_named_with_the_next_command() {
     // The device that is always full.
     let error = fs::write("/dev/full", "x").unwrap_err();
     let error = cannot_write(Path::new("/dev/full"), error);
-    assert_eq!(error.to_string(), "there is no room left on the disk for `/dev/full`");
+    assert_eq!(error.to_string(), "no space left on the disk for `/dev/full`");
     assert_eq!(crate::error::hints(&error).next().unwrap(), "df -h /dev");
 }
 

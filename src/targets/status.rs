@@ -132,7 +132,7 @@ impl Component {
             endpoint: None,
             restarts: 0,
             version: None,
-            detail: "run by somebody else".to_owned(),
+            detail: "run outside appforge".to_owned(),
             pid: None,
         }
     }

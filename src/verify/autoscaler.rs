@@ -18,7 +18,7 @@ pub(super) fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     };
     let expected = format!("able to scale from {} to {}, by metrics that are there", wanted.min, wanted.max);
     let Some(autoscaler) = &subject.autoscaler else {
-        return Ok(Finding::failed(expected, "there is no HorizontalPodAutoscaler"));
+        return Ok(Finding::failed(expected, "no HorizontalPodAutoscaler found"));
     };
     let troubles = troubles(autoscaler, wanted.min, wanted.max);
     let observed = match troubles.is_empty() {
@@ -47,7 +47,7 @@ fn troubles(autoscaler: &Autoscaler, min: u32, max: u32) -> Vec<String> {
         }
     }
     for metric in autoscaler.metrics.iter().filter(|metric| metric.current.is_none()) {
-        troubles.push(format!("nobody measures {}; is metrics-server installed?", metric.name));
+        troubles.push(format!("no metrics for {}; is metrics-server installed?", metric.name));
     }
     troubles
 }
@@ -83,7 +83,7 @@ mod tests {
                 "scales from 3 to 10",
                 "says nothing of AbleToScale yet",
                 "not ScalingActive: Why: because",
-                "nobody measures cpu; is metrics-server installed?",
+                "no metrics for cpu; is metrics-server installed?",
             ]
         );
     }

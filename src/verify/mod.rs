@@ -38,7 +38,7 @@ pub async fn verify(
     begins: impl Fn(&str),
 ) -> Result<Report> {
     if let Some(name) = names.iter().find(|name| !CHECKS.contains(&name.as_str())) {
-        let failure = Failure::new(ExitStatus::Usage, format!("there is no check `{name}`"));
+        let failure = Failure::new(ExitStatus::Usage, format!("unknown check `{name}`"));
         let hint = match nearest(name, CHECKS.into_iter()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", CHECKS.join(", ")),

@@ -88,7 +88,7 @@ async fn connections(subject: &Subject) -> Result<(i64, i64)> {
             let whole = value.as_i32().map(i64::from).or(value.as_i64());
             whole
                 .or(value.as_f64().map(|number| number as i64))
-                .with_context(|| format!("`{key}` is no number"))
+                .with_context(|| format!("`{key}` is not a number"))
         };
         Ok((number("current")?, number("available")?))
     };

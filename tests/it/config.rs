@@ -109,7 +109,7 @@ fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
     assert!(line("service.port").ends_with("appforge.yaml:1:17"), "{}", run.stdout);
     let run = project.run(&["config", "show", "--env", "prod"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
-    assert!(run.stderr.starts_with("error: there is no file `appforge.prod.yaml` in "), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: no file `appforge.prod.yaml` in "), "{}", run.stderr);
 }
 
 #[test]

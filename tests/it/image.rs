@@ -18,7 +18,7 @@ fn an_engine_that_is_not_there_is_exit_4_with_the_way_on() {
     for (host, message) in [
         (
             "unix:///nowhere/docker.sock",
-            "error: there is no Docker engine at `unix:///nowhere/docker.sock`\n",
+            "error: cannot find a Docker engine at `unix:///nowhere/docker.sock`\n",
         ),
         ("tcp://127.0.0.1:1", "error: the Docker engine at `tcp://127.0.0.1:1` is not running\n"),
         (

@@ -64,7 +64,7 @@ fn an_existing_file_stays_unless_forced() {
     assert_eq!(
         run.stderr,
         "error: `appforge.yaml` is there already; nothing was changed\n\n\
-         hint: change it with an editor, or start anew with `appforge init --force`\n"
+         hint: edit it, or overwrite it with `appforge init --force`\n"
     );
     assert_eq!(run.code, Some(1));
     assert_eq!(project.read("appforge.yaml"), "name: mine\n");
@@ -82,7 +82,7 @@ fn without_a_terminal_nothing_is_asked_and_nothing_assumed() {
     let run = project.run(&["init"]);
     assert_eq!(
         run.stderr,
-        "error: a question has to be answered, and there is no terminal to ask it on\n\n\
+        "error: this requires an answer, and stdin is not a terminal\n\n\
          hint: `--yes` answers every question with its default\n"
     );
     assert_eq!(run.code, Some(2));

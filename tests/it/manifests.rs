@@ -133,7 +133,7 @@ fn numbers_that_do_not_fit_are_said_and_nothing_is_done() {
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert_eq!(
         run.stderr,
-        "warning: kubernetes.cpu_limit: with 500m a busy replica stands still for up to 50 ms of each 100 ms, and waits for Redis \
+        "warning: kubernetes.cpu_limit: with 500m a busy replica is throttled for up to 50 ms of each 100 ms, and waits for Redis \
          for 50 ms: then it counts the limit by itself; give it 1 or more, or `none`\n\
          error: the stack cannot work as it is: 1 problem\n\
          \x20 mongodb.pool.max: (40 replicas + 1 while they are replaced) x (50 of the pool + 2) = 2132 connections, mongodb.memory \

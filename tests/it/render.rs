@@ -86,7 +86,7 @@ fn an_ejected_template_takes_the_place_of_the_embedded_one() {
     let run = project.run(&["render", "--eject", "compose/haprox.cfg"]);
     assert_eq!(
         run.stderr,
-        "error: there is no template `compose/haprox.cfg`\n\nhint: did you mean `compose/haproxy.cfg`?\n"
+        "error: unknown template `compose/haprox.cfg`\n\nhint: did you mean `compose/haproxy.cfg`?\n"
     );
     assert_eq!(run.code, Some(2));
     std::fs::rename(&path, path.with_file_name("haprox.cfg.tera")).unwrap();

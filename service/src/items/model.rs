@@ -112,7 +112,7 @@ fn read(body: &Value, faults: &mut Vec<Fault>) -> Change {
             "tags" => change.tags = Some(tags(value, faults)),
             _ => {
                 let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-                faults.push(fault(&pointer, "is no field of an item; there are name, description and tags"));
+                faults.push(fault(&pointer, "unknown field; an item has name, description and tags"));
             }
         }
     }

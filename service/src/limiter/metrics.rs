@@ -141,7 +141,7 @@ impl Metrics {
         registry.register("ratelimit_total_regressed", "Counts that went down in Redis", m.regressed.clone());
         registry.register(
             "ratelimit_reconciled_hits",
-            "Requests passed in an outage and told Redis after it",
+            "Requests passed during an outage and reported to Redis after it",
             m.reconciled.clone(),
         );
         registry.register(

@@ -119,9 +119,7 @@ fn from_file(name: &str, think_time: Duration) -> Result<Scenario> {
                 Failure::new(ExitStatus::Config, format!("`{name}` cannot be read")).caused_by(error).into()
             }
         })?
-        .ok_or_else(|| {
-            Failure::new(ExitStatus::Config, format!("there is no scenario `{name}`")).hint(names)
-        })?;
+        .ok_or_else(|| Failure::new(ExitStatus::Config, format!("unknown scenario `{name}`")).hint(names))?;
     let stem = Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy());
     let variable = |name: &str| std::env::var(name).ok();
     let defaults = Defaults { name: &stem, think_time, variable: &variable };
@@ -137,8 +135,9 @@ pub fn thresholds(args: &LoadArgs, stack: &Stack, scenario: &Scenario) -> Result
         let known = |name: &str| scenario.steps.iter().any(|step| step.name == name);
         if let Some(name) = threshold.step().filter(|name| !known(name)) {
             let names: Vec<&str> = scenario.steps.iter().map(|step| step.name.as_str()).collect();
-            let text =
-                format!("the threshold `{threshold}` is about `{name}`, which is no step of this scenario");
+            let text = format!(
+                "the threshold `{threshold}` is about `{name}`, which is not a step of this scenario"
+            );
             let hint = format!("steps: {}", names.join(", "));
             return Err(Failure::new(ExitStatus::Usage, text).hint(hint).into());
         }

@@ -19,11 +19,9 @@ use crate::load::connection::Endpoint;
 use crate::load::generator::Ended;
 use crate::load::history::{self, History};
 use crate::load::report::Report;
-use crate::output::Format;
 
 /// Runs `load`.
 pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
-    context.out.supports(&[Format::Table, Format::Json])?;
     for path in &args.reports {
         session::writer(path)?;
     }

@@ -44,7 +44,7 @@ impl Endpoint {
             Err(_) => return Err(unreachable(format!("looking up `{host}` took more than 5s")).into()),
         };
         let name = ServerName::try_from(host.clone())
-            .map_err(|_| usage(format!("`{host}` is no host name that a certificate could have")))?;
+            .map_err(|_| usage(format!("`{host}` is not a host name that a certificate can have")))?;
         let tls = if tls { Some((connector()?, name)) } else { None };
         let header = shown(&host, port, tls.is_some());
         let mut endpoint = Self { base, path, host: header, addresses: Vec::new(), tls };
@@ -117,7 +117,7 @@ struct Parts {
 
 fn parts(url: &str) -> Result<Parts> {
     let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| {
-        usage("the value of --url is no URL such as `http://localhost:5000`".into()).caused_by(error)
+        usage("--url: expected a URL such as `http://localhost:5000`".into()).caused_by(error)
     })?;
     let tls = match uri.scheme_str() {
         Some("http") => false,

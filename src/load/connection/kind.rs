@@ -19,7 +19,7 @@ pub enum ErrorKind {
     Reset,
     /// The answer was not there in time.
     Timeout,
-    /// The answer is no HTTP/1.1.
+    /// The response is not HTTP/1.1.
     Protocol,
     /// This machine ran out of ports or file descriptors: the generator's limit, not the service's.
     Exhausted,
@@ -72,7 +72,7 @@ impl ErrorKind {
             Self::Closed => "server hung up before the answer was whole",
             Self::Reset => "connection reset by the server",
             Self::Timeout => "no answer in time",
-            Self::Protocol => "answer is no HTTP/1.1",
+            Self::Protocol => "response is not HTTP/1.1",
             Self::Exhausted => "this machine ran out of ports or file descriptors",
             Self::NeverSent => "due, but no connection was free",
             Self::Other => "other",

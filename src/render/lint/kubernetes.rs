@@ -112,7 +112,7 @@ fn cpu_share(stack: &Stack, container: &Value, findings: &mut Findings) {
     if let Some(limit) = limit.filter(|limit| *limit < WHOLE && stack.service.image.is_bundled()) {
         let still = 100 - limit.0 / 10;
         let message = format!(
-            "with {limit} a busy replica stands still for up to {still} ms of each 100 ms, and waits for Redis for 50 ms: \
+            "with {limit} a busy replica is throttled for up to {still} ms of each 100 ms, and waits for Redis for 50 ms: \
              then it counts the limit by itself; give it 1 or more, or `none`"
         );
         findings.warn("kubernetes.cpu_limit", message);
@@ -248,7 +248,7 @@ fn plain_secrets(stack: &Stack, findings: &mut Findings) {
         let upper = name.to_uppercase();
         if WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE") {
             let message = format!(
-                "`{name}` reads like a secret and stands in deployment.yaml as it is; patch in a `valueFrom.secretKeyRef` or \
+                "`{name}` looks like a secret and is in deployment.yaml as plain text; patch in a `valueFrom.secretKeyRef` or \
                  mount a file"
             );
             findings.warn("service.env", message);

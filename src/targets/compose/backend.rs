@@ -40,8 +40,10 @@ impl Backend for Compose {
 
     fn when_interrupted(&self, verb: Verb) -> &'static str {
         match verb {
-            Verb::Down => "`appforge down` goes on from there",
-            _ => "what was done stays; `appforge up` goes on from there, `appforge down` ends it",
+            Verb::Down => "`appforge down` continues from there",
+            _ => {
+                "completed steps are kept; `appforge up` continues from there, `appforge down` stops the stack"
+            }
         }
     }
 

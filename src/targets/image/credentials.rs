@@ -40,7 +40,7 @@ pub(crate) async fn find(login: &str) -> Result<Option<Credentials>> {
     let Some(file) = folder.map(|folder| folder.join("config.json")) else { return Ok(None) };
     let Some(text) = files::read_if_there(&file)? else { return Ok(None) };
     let config: Value =
-        serde_json::from_str(&text).with_context(|| format!("`{}` is no JSON", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("`{}` is not valid JSON", file.display()))?;
     let helper = config["credHelpers"][login].as_str().or(config["credsStore"].as_str());
     match helper {
         Some(helper) => ask(helper, login).await,

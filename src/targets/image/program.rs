@@ -114,7 +114,7 @@ fn interpreter(program: &[u8]) -> Result<Option<String>> {
         let value = bytes.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         Ok(usize::try_from(value)?)
     };
-    ensure!(program.starts_with(b"\x7fELF\x02\x01"), "the executable is no 64-bit little-endian ELF file");
+    ensure!(program.starts_with(b"\x7fELF\x02\x01"), "the executable is not a 64-bit little-endian ELF file");
     let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for index in 0..count {
         let at = table + index * size;

@@ -39,10 +39,10 @@ impl Backend for Kubernetes {
     fn when_interrupted(&self, verb: Verb) -> &'static str {
         match verb {
             Verb::Up | Verb::Scale => {
-                "what was done stays; `appforge up` goes on from there, `appforge down` ends it"
+                "completed steps are kept; `appforge up` continues from there, `appforge down` stops the stack"
             }
-            Verb::Restart | Verb::Rollback => "the cluster goes on; `appforge status` shows where it stands",
-            Verb::Down => "`appforge down` goes on from there",
+            Verb::Restart | Verb::Rollback => "the cluster continues; `appforge status` shows the state",
+            Verb::Down => "`appforge down` continues from there",
         }
     }
 

@@ -102,7 +102,7 @@ impl Kubernetes {
             (Some(wanted), _) => Finding::not_good(
                 "storage class",
                 Verdict::Bad,
-                format!("there is no `{wanted}`"),
+                format!("cannot find `{wanted}`"),
                 format!("set `kubernetes.storage_class` to one of: {}", names.join(", ")),
             ),
             (None, Some(default)) => {
@@ -169,7 +169,7 @@ async fn metrics(cluster: &Cluster) -> Result<Finding> {
         None => Finding::not_good(
             "metrics",
             Verdict::Warning,
-            "nobody measures CPU and memory, so the autoscaler stays at its floor",
+            "no metrics for CPU and memory, so the autoscaler stays at its minimum",
             "install metrics-server, or set `kubernetes.autoscaling: null` for a fixed number of replicas",
         ),
     })

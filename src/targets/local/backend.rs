@@ -33,8 +33,8 @@ impl Backend for Local {
 
     fn when_interrupted(&self, verb: Verb) -> &'static str {
         match verb {
-            Verb::Down => "the stack goes on stopping; `appforge status` shows what is left",
-            _ => "the change goes on; `appforge status` shows where it stands, `appforge down` ends it",
+            Verb::Down => "the stack keeps stopping; `appforge status` shows what is left",
+            _ => "the change continues; `appforge status` shows the state, `appforge down` stops the stack",
         }
     }
 

@@ -60,7 +60,10 @@ impl Local {
             }
             Runner::Embedded { instead_of: Some(program) } => Finding::good(
                 name,
-                format!("the embedded store has data and goes on, although {} is there", program.display()),
+                format!(
+                    "the embedded store has data and stays in use, although {} is installed",
+                    program.display()
+                ),
             ),
         }
     }
@@ -75,7 +78,7 @@ fn folder(root: &Path) -> Finding {
         return Finding::not_good(
             "state folder",
             Verdict::Bad,
-            "there is no such disk",
+            "cannot find the disk",
             "choose another folder",
         );
     };
@@ -117,7 +120,7 @@ fn supervisor(running: &Result<Option<(Client, super::protocol::Answer)>>) -> Fi
             "supervisor",
             Verdict::Warning,
             "runs, and is of another build of appforge",
-            "appforge up replaces it and starts the stack anew",
+            "appforge up replaces it and restarts the stack",
         ),
         Err(error) => Finding::bad("supervisor", error),
     }

@@ -56,7 +56,7 @@ fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
         let meant = |known: &&String| *known == name || (name == "service" && known.starts_with("service-"));
         let found: Vec<String> = known.iter().filter(meant).cloned().collect();
         if found.is_empty() {
-            let failure = Failure::new(ExitStatus::Usage, format!("there is no log of `{name}`"));
+            let failure = Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"));
             return Err(match nearest(name, known.iter().map(String::as_str)) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None if known.is_empty() => failure.hint("appforge up"),

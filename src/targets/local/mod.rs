@@ -104,7 +104,7 @@ impl Local {
         match self.answering().await? {
             Some((client, answer)) if answer.build == build() => return Ok(client),
             Some((client, _)) => {
-                progress("the stack runs with another build of appforge and is started anew");
+                progress("the stack runs with another build of appforge and is restarted");
                 self.stop(&client, &mut progress).await?;
             }
             None => drop(self.end_lost(&mut progress).await?),

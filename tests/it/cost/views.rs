@@ -39,7 +39,7 @@ per 30,000 users; redis: one plan per 30,000 users; cdn: one unit per 3,000 user
     refused(
         &["--users", "1", "--explain", "nodse"],
         2,
-        "error: there is no item `nodse` on tier `development`; did you mean `nodes`?\n",
+        "error: unknown line item `nodse` on tier `development`; did you mean `nodes`?\n",
     );
 }
 

@@ -39,7 +39,7 @@ fn without_a_kubeconfig_there_is_no_cluster_exit_4() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.starts_with("error: there is no kubeconfig, so no cluster to work on\n"), "{text}");
+    assert!(text.starts_with("error: cannot find a kubeconfig\n"), "{text}");
     assert!(text.ends_with("hint: without a cluster: appforge up --target local\n"), "{text}");
     assert_eq!(output.status.code(), Some(4));
 }
@@ -138,7 +138,7 @@ fn a_conflict_names_the_other_manager_and_changes_nothing() {
     let run = place.exits(1, &["up"]);
     assert_eq!(
         after_title(&run.stderr),
-        "error: `horizontalpodautoscalers.autoscaling/shop-app` has fields that somebody else manages:\n  \
+        "error: `horizontalpodautoscalers.autoscaling/shop-app` has fields that another field manager owns:\n  \
          .spec.maxReplicas conflict with \"kubectl-edit\"\n\n\
          hint: take the value out of the stack file, or take the field over: appforge up --force-conflicts\n"
     );
@@ -250,7 +250,7 @@ fn a_server_that_restarts_is_tried_again_and_one_that_stays_away_ends_with_exit_
         text.contains("did not answer `list deployments.apps` in time\ncaused by: etcd is not there\n"),
         "{text}"
     );
-    assert!(text.contains("hint: nothing needs repair: the same command goes on from here"), "{text}");
+    assert!(text.contains("hint: nothing needs repair: run the same command to continue"), "{text}");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn an_autoscaler_that_nobody_measures_for_fails_its_check() {
     let place = Place::new(STACK);
     place.exits(0, &["up"]);
     let failed = place.exits(6, &["verify", "--check", "autoscaler"]);
-    assert!(failed.stdout.contains("nobody measures cpu; is metrics-server installed?"), "{}", failed.stdout);
+    assert!(failed.stdout.contains("no metrics for cpu; is metrics-server installed?"), "{}", failed.stdout);
     let key = Key {
         api: "autoscaling/v2".into(),
         namespace: "shop".into(),

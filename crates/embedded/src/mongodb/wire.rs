@@ -83,7 +83,7 @@ fn op_msg(id: i32, mut message: Bytes) -> io::Result<Request> {
                     .position(|byte| *byte == 0)
                     .ok_or_else(|| broken("a name without an end"))?;
                 let name = String::from_utf8(section.split_to(end).to_vec())
-                    .map_err(|_| broken("a name is no text"))?;
+                    .map_err(|_| broken("a name is not valid UTF-8"))?;
                 section.advance(1);
                 let mut documents = Vec::new();
                 while section.has_remaining() {
@@ -137,12 +137,12 @@ fn is_too_deep(bytes: &Bytes) -> io::Result<bool> {
     match nesting::scan(bytes, nesting::MOST_COMMAND) {
         Ok(()) => Ok(false),
         Err(Fault::TooDeep) => Ok(true),
-        Err(Fault::Broken) => Err(broken("a document is no BSON")),
+        Err(Fault::Broken) => Err(broken("a document is not valid BSON")),
     }
 }
 
 fn decode(bytes: &Bytes) -> io::Result<Document> {
-    Document::from_reader(&bytes[..]).map_err(|_| broken("a document is no BSON"))
+    Document::from_reader(&bytes[..]).map_err(|_| broken("a document is not valid BSON"))
 }
 
 /// Writes the reply to `request`.

@@ -205,10 +205,10 @@ fn unreachable(host: &str, error: bollard::errors::Error) -> anyhow::Error {
     let (message, hint) = match (&error, kind) {
         (_, Some(io::ErrorKind::PermissionDenied)) => (
             format!("you may not use the Docker engine at `{host}`"),
-            "sudo usermod -aG docker $USER, then log in anew",
+            "sudo usermod -aG docker $USER, then log in again",
         ),
         (Error::SocketNotFoundError(_), _) | (_, Some(io::ErrorKind::NotFound)) => (
-            format!("there is no Docker engine at `{host}`"),
+            format!("cannot find a Docker engine at `{host}`"),
             "install Docker, or set DOCKER_HOST; `appforge up --target local` needs none",
         ),
         (_, Some(io::ErrorKind::ConnectionRefused)) => {

@@ -64,7 +64,7 @@ fn chosen<'a>(containers: &'a [Container], components: &[String]) -> Result<Vec<
     for name in components {
         if !containers.iter().any(|container| is(container, name)) {
             let names: Vec<String> = containers.iter().map(Container::short_name).collect();
-            return Err(Failure::new(ExitStatus::Usage, format!("there is no log of `{name}`"))
+            return Err(Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"))
                 .hint(format!("there are: {}", names.join(", ")))
                 .into());
         }

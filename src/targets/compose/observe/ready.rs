@@ -117,7 +117,7 @@ impl Session<'_> {
         let component = first.unwrap_or_else(|| "gateway".to_owned());
         Failure::new(status, message)
             .hint(format!("appforge logs {component}"))
-            .hint("what is ready keeps running; `appforge up` goes on from here")
+            .hint("ready components keep running; `appforge up` continues from here")
     }
 }
 

@@ -156,7 +156,7 @@ impl Session<'_> {
                 Request { replicas: floor, autoscaled, explicit: asking.explicit },
             );
             if let (Handover::Keep(running), Some(live)) = (handover, live) {
-                let owner = replicas::owner(live).unwrap_or("somebody");
+                let owner = replicas::owner(live).unwrap_or("another field manager");
                 notes.push(format!(
                     "{} keeps its {running} replicas, which `{owner}` set; `appforge scale --replicas {floor}` takes that back",
                     live.title()

@@ -134,7 +134,7 @@ impl Session<'_> {
                         ExitStatus::TimedOut,
                         format!("still ending: {}", names.join(", ")),
                     )
-                    .hint("they end by themselves; `appforge down` goes on from there")
+                    .hint("they end by themselves; `appforge down` continues from there")
                     .into());
                 }
             }

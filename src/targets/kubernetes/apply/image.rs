@@ -177,7 +177,7 @@ impl Loader {
                     ExitStatus::TimedOut,
                     format!("`{}` did not load the service image in time", self.program),
                 )
-                .hint("the same command goes on from here; `--timeout` gives it more time")
+                .hint("run the same command to continue; `--timeout` sets the time limit")
                 .into());
             }
         };
@@ -207,7 +207,7 @@ fn socket() -> Option<String> {
 fn no_loader(cluster: &Cluster) -> Failure {
     Failure::new(
         ExitStatus::Failed,
-        format!("there is no way to load the service image into the nodes of `{}`", cluster.place.context),
+        format!("cannot load the service image into the nodes of `{}`", cluster.place.context),
     )
     .hint("name the socket of the node's containerd in CONTAINERD_ADDRESS, and have `ctr`, `kind`, `k3d` or `minikube` on PATH")
     .hint("or push it to a registry, appforge image push REGISTRY/NAME:TAG, and set that as `service.image`")

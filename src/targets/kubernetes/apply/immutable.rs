@@ -52,7 +52,7 @@ pub(crate) fn explain(
     }
     failure
         .hint(format!(
-            "then make it anew around its pods and data: {kubectl} delete {} {} --cascade=orphan && appforge up",
+            "then recreate it and keep its pods and data: {kubectl} delete {} {} --cascade=orphan && appforge up",
             wanted.kind.qualified(),
             wanted.name
         ))

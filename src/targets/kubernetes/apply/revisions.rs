@@ -72,7 +72,7 @@ impl Session<'_> {
         let sets = self.replica_sets(&live).await?;
         let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
             let known: Vec<String> = sets.iter().map(|(number, _)| number.to_string()).collect();
-            return Err(Failure::new(ExitStatus::Usage, format!("there is no revision {number}"))
+            return Err(Failure::new(ExitStatus::Usage, format!("unknown revision {number}"))
                 .hint(format!("there are: {}; `appforge history` describes them", known.join(", ")))
                 .into());
         };

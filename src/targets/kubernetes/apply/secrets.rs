@@ -229,7 +229,8 @@ pub(crate) fn value_of(secret: &Value, key: &str) -> Result<Option<Secret>> {
     let Some(value) = secret.get("data").and_then(|data| data.get(key)) else { return Ok(None) };
     let ByteString(bytes) =
         serde_json::from_value(value.clone()).with_context(|| format!("the key `{key}` of a Secret"))?;
-    let text = String::from_utf8(bytes).with_context(|| format!("the key `{key}` of a Secret is no text"))?;
+    let text = String::from_utf8(bytes)
+        .with_context(|| format!("the key `{key}` of a Secret is not valid UTF-8"))?;
     Ok(Some(Secret::new(text.trim_end())).filter(|secret| !secret.reveal().is_empty()))
 }
 

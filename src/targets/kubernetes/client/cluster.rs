@@ -74,7 +74,7 @@ impl Cluster {
             return Err(Failure::new(
                 ExitStatus::Usage,
                 format!(
-                    "the context `{}` is a remote cluster ({}), and nobody named it",
+                    "the context `{}` is a remote cluster ({}); it must be named",
                     place.context, place.server
                 ),
             )
@@ -186,7 +186,7 @@ fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
         Ok(kubeconfig) => Ok(Some(kubeconfig)),
         Err(error) if missing(&error) && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Ok(None),
         Err(error) if missing(&error) => {
-            Err(Failure::new(ExitStatus::Unreachable, "there is no kubeconfig, so no cluster to work on")
+            Err(Failure::new(ExitStatus::Unreachable, "cannot find a kubeconfig")
                 .hint("point KUBECONFIG at one, or make a cluster on this machine: kind create cluster")
                 .hint("without a cluster: appforge up --target local")
                 .caused_by(error)
@@ -240,7 +240,7 @@ async fn pick(mut kubeconfig: Kubeconfig, named: Option<&str>) -> Result<(Config
 
 fn inside(named: Option<&str>) -> Result<(Config, Place, Proxies)> {
     let config = Config::incluster().map_err(|error| {
-        Failure::new(ExitStatus::Unreachable, "there is no kubeconfig, and this pod has no service account")
+        Failure::new(ExitStatus::Unreachable, "cannot find a kubeconfig or a service account of this pod")
             .hint("mount a service account's token, or point KUBECONFIG at a kubeconfig")
             .caused_by(error)
     })?;

@@ -161,7 +161,7 @@ pub(crate) fn timed_out(doing: &Doing, place: &Place) -> Failure {
         ),
     )
     .hint(place.kubectl("get --raw /readyz"))
-    .hint("nothing needs repair: the same command goes on from here; `--timeout` gives it more time")
+    .hint("nothing needs repair: run the same command to continue; `--timeout` sets the time limit")
 }
 
 fn credentials(place: &Place, why: String) -> Failure {
@@ -218,7 +218,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                 causes.map(|cause| format!("\n  {} {}", cause.field, cause.message)).collect();
             Failure::new(
                 ExitStatus::Failed,
-                format!("`{object}` has fields that somebody else manages:{}", lines.concat()),
+                format!("`{object}` has fields that another field manager owns:{}", lines.concat()),
             )
             .hint(
                 "take the value out of the stack file, or take the field over: appforge up --force-conflicts",

@@ -143,7 +143,7 @@ fn check(all: &[Pod], components: &[String]) -> Result<()> {
             let words: BTreeSet<&str> =
                 all.iter().filter_map(|pod| pods::label(pod, names::COMPONENT_LABEL)).collect();
             let words: Vec<&str> = words.into_iter().chain(all.iter().map(pods::name)).collect();
-            return Err(Failure::new(ExitStatus::Usage, format!("there is no log of `{name}`"))
+            return Err(Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"))
                 .hint(format!("there are: {}", words.join(", ")))
                 .into());
         }

@@ -374,5 +374,5 @@ async fn diagnosis(
     if let Some(pod) = worst.first() {
         failure = failure.hint(format!("{kubectl} describe pod {}", pods::name(pod)));
     }
-    failure.hint("the replicas of the last revision keep serving; `appforge up` goes on from here, `appforge rollback` goes back")
+    failure.hint("the replicas of the last revision keep serving; `appforge up` continues from here, `appforge rollback` returns to it")
 }

@@ -151,9 +151,12 @@ impl Kubernetes {
     /// When Redis is external, or the cluster does not do it in time.
     pub(crate) async fn scale_redis(&self, on: bool) -> Result<()> {
         if external(self.stack.redis.mode, self.stack.redis.url.as_ref()).is_some() {
-            return Err(Failure::new(ExitStatus::Failed, "Redis is run by somebody else and stays up")
-                .hint("do the drill on a stack with `redis: {mode: managed}`")
-                .into());
+            return Err(Failure::new(
+                ExitStatus::Failed,
+                "appforge does not run this Redis and cannot stop it",
+            )
+            .hint("do the drill on a stack with `redis: {mode: managed}`")
+            .into());
         }
         let session = self.session(self.connect(DRILL).await?, &|_| ());
         let name = names::redis(&self.stack);
