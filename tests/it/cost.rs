@@ -211,7 +211,7 @@ fn a_measured_capacity_is_used_and_named() {
     project.write(".appforge/capacity.json", r#"{"requests_per_second_per_replica": 0}"#);
     let run = cost(&project, &["--users", "1"]);
     assert!(
-        run.stderr.starts_with("error: `.appforge/capacity.json` is no measured capacity\n"),
+        run.stderr.starts_with("error: `.appforge/capacity.json` does not hold a measured capacity\n"),
         "{}",
         run.stderr
     );
@@ -267,7 +267,7 @@ fn every_problem_of_a_catalogue_is_shown_with_its_place_and_the_exit_code_is_3()
     refused(
         &["--catalogue", "nowhere.yaml"],
         3,
-        "error: the catalogue `nowhere.yaml` cannot be read\ncaused by: there is no such file\n",
+        "error: the catalogue `nowhere.yaml` cannot be read\ncaused by: file not found\n",
     );
 }
 

@@ -298,7 +298,7 @@ fn status_tells_the_autoscaler_and_history_the_revisions() {
     let unknown = place.exits(2, &["rollback", "9"]);
     assert!(
         unknown.stderr.ends_with(
-            "error: there is no revision 9\n\nhint: there are: 1; `appforge history` describes them\n"
+            "error: unknown revision 9\n\nhint: there are: 1; `appforge history` describes them\n"
         ),
         "{}",
         unknown.stderr
