@@ -49,12 +49,12 @@ impl Problem {
 
     /// 422 with every fault at once.
     pub fn invalid(errors: Vec<Fault>) -> Self {
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "the request has faults; see errors") }
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation failed; see `errors`") }
     }
 
     /// 404.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is nothing here")
+        Self::new(StatusCode::NOT_FOUND, "not found")
     }
 
     /// 503, to be tried again in some seconds.

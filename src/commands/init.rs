@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<
     if file.exists() && !args.force {
         return Err(Failure::new(
             ExitStatus::Failed,
-            format!("`{shown}` is there already; nothing was changed"),
+            format!("`{shown}` already exists; nothing was changed"),
         )
         .hint("edit it, or overwrite it with `appforge init --force`")
         .into());

@@ -227,7 +227,7 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     let shown = format!("templates/{name}.tera");
     let path = context.project.folder.join(&shown);
     if files::read_if_there(&path)?.is_some_and(|old| old != text) && !force {
-        return Err(Failure::new(ExitStatus::Failed, format!("`{shown}` is there already and was changed"))
+        return Err(Failure::new(ExitStatus::Failed, format!("`{shown}` already exists and was changed"))
             .hint("`--force` replaces it by the embedded template")
             .into());
     }

@@ -14,7 +14,8 @@ pub(crate) async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> 
     let target = open(context, context.running_stack()?.stack, false)?;
     let outcome = target.restart(&Change::within(timeout.0)).await?;
     let (replaced, seconds) = (outcome.plan.steps.len(), outcome.took.as_secs_f64());
-    context.out.say(format!("replaced {replaced} replicas in {seconds:.1}s"));
+    let noun = if replaced == 1 { "replica" } else { "replicas" };
+    context.out.say(format!("replaced {replaced} {noun} in {seconds:.1}s"));
     let value = json!({"changed": true, "plan": outcome.plan, "status": outcome.status});
     context.out.data(&value, || status_text(&outcome.status))?;
     Ok(ExitStatus::Done)

@@ -33,11 +33,12 @@ fn raise(context: &Context, stack: &mut Stack, replicas: u32, max: Option<u32>) 
     else {
         return match max {
             None => Ok(()),
-            Some(_) => {
-                Err(Failure::new(ExitStatus::Usage, "`--max` needs autoscaling, which this stack has not")
-                    .hint("leave `--max` out, or set `kubernetes.autoscaling` in the stack file")
-                    .into())
-            }
+            Some(_) => Err(Failure::new(
+                ExitStatus::Usage,
+                "`--max` requires autoscaling, which is not enabled for this stack",
+            )
+            .hint("leave `--max` out, or set `kubernetes.autoscaling` in the stack file")
+            .into()),
         };
     };
     let most = max.unwrap_or(autoscaling.max);
@@ -48,7 +49,7 @@ fn raise(context: &Context, stack: &mut Stack, replicas: u32, max: Option<u32>) 
     if replicas > most {
         return Err(Failure::new(
             ExitStatus::Usage,
-            format!("{replicas} replicas are more than the {most} that autoscaling may make"),
+            format!("{replicas} replicas exceed the autoscaling maximum of {most}"),
         )
         .hint(format!("appforge scale --replicas {replicas} --max {replicas}"))
         .into());

@@ -73,7 +73,9 @@ impl Capacity {
         let bounds = Decimal::new(1, 1)..=Decimal::from(10_000_000);
         let per_replica = number.parse::<Decimal>().ok().filter(|number| bounds.contains(number));
         let Some(per_replica) = per_replica else {
-            return Err(format!("requests_per_second_per_replica: {number} is not within 0.1 to 10,000,000"));
+            return Err(format!(
+                "requests_per_second_per_replica: must be between 0.1 and 10,000,000, got {number}"
+            ));
         };
         let at = file.measured_at.parse().map_err(|_| {
             format!("measured_at: `{}` is not a time such as 2026-02-01T10:00:00Z", file.measured_at)

@@ -1,4 +1,4 @@
-//! Users a day -> a tier, its line items with quantities and prices, what binds, and what to know about it. Pure.
+//! Users a day -> a tier, its line items with quantities and prices, the limiting factor, and what to know about it. Pure.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;

@@ -1,4 +1,4 @@
-//! What a stack costs a month at N users a day, why, and what binds. Pure: no IO, clock, randomness or network; today's
+//! What a stack costs a month at N users a day, why, and the limiting factor. Pure: no IO, clock, randomness or network; today's
 //! date and the measured capacity are given by the caller. Money is decimal throughout.
 //!
 //! `catalogue` holds the prices, `model` turns users into requests, replicas, nodes, connections and memory, `estimate`

@@ -1,4 +1,4 @@
-//! What there is to say about an estimate: what binds, what is old, what deviates, what was never measured. Pure.
+//! What there is to say about an estimate: the limiting factor, what is old, what deviates, what was never measured. Pure.
 
 use jiff::civil::Date;
 

@@ -9,7 +9,7 @@ use crate::cost::money::{count, grouped};
 use crate::cost::remarks::{extrapolation, plural};
 use crate::output::table;
 
-/// One estimate: line items, what binds, limits, assumptions, notes.
+/// One estimate: line items, the limiting factor, limits, assumptions, notes.
 pub fn estimate(setting: Setting<'_>, found: &Estimate) -> String {
     let currency = &setting.catalogue.currency;
     let mut text = format!(

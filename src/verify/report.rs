@@ -111,10 +111,14 @@ impl Report {
             let took = format!("{}ms", check.duration_ms);
             vec![mark.to_owned(), check.name.clone(), check.expected.clone(), check.observed.clone(), took]
         });
-        let failed = self.checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
-        let sum = match failed {
-            0 => format!("all {} checks passed\n", self.checks.len()),
-            _ => format!("{failed} of {} checks failed\n", self.checks.len()),
+        let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
+        let sum = match (count(Verdict::Fail), count(Verdict::Pass), count(Verdict::Skip)) {
+            (0, 1, 0) => "1 check passed\n".to_owned(),
+            (0, passed, 0) => format!("all {passed} checks passed\n"),
+            (0, passed, skipped) => {
+                format!("{passed} of {} checks passed, {skipped} skipped\n", self.checks.len())
+            }
+            (failed, ..) => format!("{failed} of {} checks failed\n", self.checks.len()),
         };
         table(&["", "check", "expected", "observed", "took"], rows.collect()) + "\n" + &sum
     }

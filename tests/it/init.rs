@@ -63,7 +63,7 @@ fn an_existing_file_stays_unless_forced() {
     let run = project.run(&["init", "--yes"]);
     assert_eq!(
         run.stderr,
-        "error: `appforge.yaml` is there already; nothing was changed\n\n\
+        "error: `appforge.yaml` already exists; nothing was changed\n\n\
          hint: edit it, or overwrite it with `appforge init --force`\n"
     );
     assert_eq!(run.code, Some(1));

@@ -162,7 +162,7 @@ fn scale_moves_the_floor_is_remembered_and_keeps_within_the_most() {
     let refused = place.exits(2, &["scale", "--replicas", "12"]);
     assert_eq!(
         refused.stderr,
-        "error: 12 replicas are more than the 10 that autoscaling may make\n\nhint: appforge scale --replicas 12 --max 12\n"
+        "error: 12 replicas exceed the autoscaling maximum of 10\n\nhint: appforge scale --replicas 12 --max 12\n"
     );
     place.exits(0, &["scale", "--replicas", "12", "--max", "12"]);
     assert_eq!(place.json(&["up"])["changed"], false);

@@ -121,13 +121,14 @@ fn read(body: &Value, faults: &mut Vec<Fault>) -> Change {
 
 fn text(pointer: &str, value: &Value, least: usize, most: usize, faults: &mut Vec<Fault>) -> Option<String> {
     let Some(text) = value.as_str() else {
-        faults.push(fault(pointer, "a text is expected"));
+        faults.push(fault(pointer, "expected a string"));
         return None;
     };
     let text = text.trim();
     let length = text.chars().count();
     if !(least..=most).contains(&length) {
-        faults.push(fault(pointer, &format!("{length} characters are not within {least} to {most}")));
+        faults
+            .push(fault(pointer, &format!("must have between {least} and {most} characters, got {length}")));
     } else if text.contains('\0') {
         faults.push(fault(pointer, "the character U+0000 is not allowed"));
     }
@@ -136,11 +137,11 @@ fn text(pointer: &str, value: &Value, least: usize, most: usize, faults: &mut Ve
 
 fn tags(value: &Value, faults: &mut Vec<Fault>) -> Vec<String> {
     let Some(values) = value.as_array() else {
-        faults.push(fault("/tags", "a list is expected"));
+        faults.push(fault("/tags", "expected an array"));
         return Vec::new();
     };
     if values.len() > MOST_TAGS {
-        faults.push(fault("/tags", &format!("{} tags are more than {MOST_TAGS}", values.len())));
+        faults.push(fault("/tags", &format!("must have at most {MOST_TAGS} tags, got {}", values.len())));
         return Vec::new();
     }
     let texts = values.iter().enumerate();
