@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::document::node::Place;
+use crate::document::words::counted;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +56,5 @@ impl fmt::Display for Problem {
 /// All problems in one text, one a line: "LEAD 2 problems\n  ...".
 pub(crate) fn report(lead: &str, problems: &[impl fmt::Display]) -> String {
     let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-    let plural = if problems.len() == 1 { "" } else { "s" };
-    format!("{lead} {} problem{plural}{lines}", problems.len())
+    format!("{lead} {}{lines}", counted(problems.len(), "problem"))
 }

@@ -19,6 +19,11 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
+/// "1 replica", "2 replicas".
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// "unknown KIND `word`", with the known one that was meant, or all.
 pub(crate) fn unknown(kind: &str, word: &str, known: &[&str]) -> String {
     let word_shown = if is_word(word) { format!(" `{word}`") } else { String::new() };

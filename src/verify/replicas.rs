@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::client::statusz;
 use super::report::Finding;
+use crate::document::counted;
 use crate::targets::subject::Subject;
 
 pub(super) async fn check(subject: &Subject) -> Result<Finding> {
@@ -21,5 +22,5 @@ pub(super) async fn check(subject: &Subject) -> Result<Finding> {
         observed.push_str(&format!(" ({})", troubles.join("; ")));
     }
     let good = answered.len() == wanted && troubles.is_empty();
-    Ok(Finding::of(good, format!("{wanted} replicas answer"), observed).with("answered", answered))
+    Ok(Finding::of(good, counted(wanted, "replica"), observed).with("answered", answered))
 }
