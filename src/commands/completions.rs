@@ -9,7 +9,7 @@ use crate::commands::Context;
 use crate::error::ExitStatus;
 
 /// Prints a completion script.
-pub fn completions(context: &Context, shell: Shell) -> Result<ExitStatus> {
+pub(super) fn completions(context: &Context, shell: Shell) -> Result<ExitStatus> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "appforge", &mut script);
     context.out.text(&String::from_utf8_lossy(&script))?;
@@ -17,7 +17,7 @@ pub fn completions(context: &Context, shell: Shell) -> Result<ExitStatus> {
 }
 
 /// Prints the manual page, in roff.
-pub fn man(context: &Context) -> Result<ExitStatus> {
+pub(super) fn man(context: &Context) -> Result<ExitStatus> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
     context.out.text(&String::from_utf8_lossy(&page))?;

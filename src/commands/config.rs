@@ -12,7 +12,7 @@ use crate::stack::{Resolved, Stack};
 use crate::state::{Scaled, State};
 
 /// Runs `config`.
-pub fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     match verb {
         ConfigVerb::Show { origin } => show(context, origin),
         ConfigVerb::Schema => {

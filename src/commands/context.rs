@@ -14,7 +14,7 @@ use crate::stack::{self, Layer, Resolved, TargetKind};
 use crate::{state_folder, trust};
 
 /// The name of the stack file.
-pub const STACK_FILE: &str = "appforge.yaml";
+pub(super) const STACK_FILE: &str = "appforge.yaml";
 
 /// Where the project lives.
 #[derive(Clone, Debug)]

@@ -42,7 +42,7 @@ struct Scene {
 }
 
 /// Runs `cost`.
-pub fn run(context: &Context, args: &CostArgs) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, args: &CostArgs) -> Result<ExitStatus> {
     let today = args.as_of.unwrap_or_else(today);
     let scene = Scene::of(context, args, capacity(context)?, today)?;
     let assumptions = scene.assumptions();

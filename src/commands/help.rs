@@ -8,7 +8,7 @@ use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 
 /// Prints help about a verb, the common options, or all verbs.
-pub fn help(context: &Context, topic: &[String]) -> Result<ExitStatus> {
+pub(super) fn help(context: &Context, topic: &[String]) -> Result<ExitStatus> {
     let Some(text) = help::text(topic) else {
         let asked = topic.join(" ");
         let hint = match nearest(&asked, help::topics()) {
@@ -22,7 +22,7 @@ pub fn help(context: &Context, topic: &[String]) -> Result<ExitStatus> {
 }
 
 /// Prints the version.
-pub fn version(context: &Context) -> Result<ExitStatus> {
+pub(super) fn version(context: &Context) -> Result<ExitStatus> {
     context.out.text(concat!("appforge ", env!("CARGO_PKG_VERSION"), "\n"))?;
     Ok(ExitStatus::Done)
 }

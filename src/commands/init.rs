@@ -38,7 +38,7 @@ struct Answers {
 }
 
 /// Runs `init`; `file` is what `--config` names.
-pub fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<ExitStatus> {
     let here = std::env::current_dir().context("while looking up the current folder")?;
     let file = here.join(file.unwrap_or_else(|| STACK_FILE.into()));
     let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();

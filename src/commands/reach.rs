@@ -9,7 +9,7 @@ use crate::error::ExitStatus;
 use crate::stack::values::Span;
 
 /// Tries the addresses and prints why a store does not answer, as one line of JSON.
-pub async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
+pub(super) async fn run(context: &Context, timeout: Span) -> Result<ExitStatus> {
     let addresses =
         Addresses { mongodb: secret(variable::MONGODB_URI)?, redis: secret(variable::REDIS_URL)? };
     let reached = reach(&addresses, timeout.0).await;

@@ -19,7 +19,7 @@ use crate::state::State;
 use crate::trust;
 
 /// Runs `render`.
-pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
+pub(super) fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
     if let Some(name) = &args.eject {
         return eject(context, name, args.force);
     }
@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
 ///
 /// # Errors
 /// With all that cannot work, when anything cannot.
-pub fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
+pub(super) fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {

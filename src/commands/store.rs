@@ -10,7 +10,7 @@ use crate::error::{ExitStatus, Failure};
 use appforge_embedded::{Loss, mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(args: StoreArgs) -> Result<ExitStatus> {
+pub(super) async fn run(args: StoreArgs) -> Result<ExitStatus> {
     log_to_stderr();
     let [listener] = handed_over([("store", args.socket)])?;
     let address = args.socket;

@@ -13,7 +13,7 @@ pub(crate) use deserializer::{Refusal, deserialize};
 pub(crate) use node::{Content, Node};
 pub(crate) use parser::{Fault, parse, parse_value};
 pub(crate) use problem::report;
-pub use problem::{Origin, Problem};
+pub(crate) use problem::{Origin, Problem};
 pub(crate) use reader::{Field, Mapping, Reader, join};
 pub(crate) use words::{counted, nearest, out_of, refused};
 

@@ -8,13 +8,13 @@ use crate::stack::{Stack, TargetKind};
 const MARK: &str = "Rendered by appforge";
 
 /// The header of every document of one rendering.
-pub struct Header {
+pub(super) struct Header {
     input: String,
 }
 
 impl Header {
     /// Hashes the whole input. Secrets are not in it: a stack serializes them as `[redacted]`.
-    pub fn new(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Self {
+    pub(super) fn new(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Self {
         let mut hash = Sha256::new();
         let mut add = |part: &str| {
             // The length in front keeps two inputs apart that differ only in where a part ends.
@@ -38,7 +38,7 @@ impl Header {
     }
 
     /// The document with its header, as a comment in the document's own language. JSON has none.
-    pub fn put_over(&self, path: &str, text: &str) -> String {
+    pub(super) fn put_over(&self, path: &str, text: &str) -> String {
         let comment = match path.rsplit('.').next() {
             Some("json") => return text.to_owned(),
             Some("js") => "//",

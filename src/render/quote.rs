@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A double-quoted YAML scalar (YAML 1.2, 5.7 and 7.3.1). It is also JSON, except for characters that JSON allows bare and
 /// YAML does not, which are escaped too.
-pub fn yaml(text: &str) -> String {
+pub(super) fn yaml(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {
@@ -35,7 +35,7 @@ pub fn yaml(text: &str) -> String {
 }
 
 /// A whole value in block style, each text quoted; `indent` is the column it starts at.
-pub fn block(value: &Value) -> String {
+pub(super) fn block(value: &Value) -> String {
     let mut text = String::new();
     write_block(value, 0, &mut text);
     text

@@ -48,7 +48,7 @@ pub fn text(name: &str) -> Option<&'static str> {
 }
 
 /// The templates of one folder.
-pub fn under(folder: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn under(folder: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     TEMPLATES
         .iter()
         .copied()

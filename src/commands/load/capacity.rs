@@ -16,7 +16,7 @@ use crate::load::scenario::Scenario;
 const PROOF: u32 = 4;
 
 /// Searches from the rate of `first`. The report is that of the run that proved the answer, or of the last one.
-pub async fn search(session: &Session<'_>, first: &Scenario) -> Result<(Report, Ended)> {
+pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(Report, Ended)> {
     let out = session.context.out;
     let length = first.model.duration();
     let mut search = Search::from(first.model.peak());

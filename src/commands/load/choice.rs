@@ -19,12 +19,12 @@ use crate::trust;
 /// How long the built-in scenarios take unless told.
 const DURATION: Duration = Duration::from_secs(60);
 /// How long `capacity` tries one rate unless told.
-pub const TRIAL: Duration = Duration::from_secs(5);
+pub(super) const TRIAL: Duration = Duration::from_secs(5);
 /// The first rate that `capacity` tries unless told, per second.
 const FIRST_RATE: f64 = 100.0;
 
 /// The scenario that the user chose.
-pub struct Choice {
+pub(super) struct Choice {
     /// What to run.
     pub scenario: Scenario,
     /// Whether its rate is where a search begins.
@@ -34,7 +34,7 @@ pub struct Choice {
 
 impl Choice {
     /// Reads `--scenario` and what shapes it.
-    pub fn read(args: &LoadArgs, stack: &Stack) -> Result<Self> {
+    pub(super) fn read(args: &LoadArgs, stack: &Stack) -> Result<Self> {
         if args.duration.is_some_and(|span| span.0.is_zero()) {
             return Err(Failure::new(ExitStatus::Usage, "--duration must be longer than 0s").into());
         }
@@ -65,7 +65,7 @@ impl Choice {
     }
 
     /// A URL with a path means that path and nothing else.
-    pub fn narrow(&mut self, endpoint: &Endpoint) -> Result<()> {
+    pub(super) fn narrow(&mut self, endpoint: &Endpoint) -> Result<()> {
         match endpoint.path() {
             Some(_) if self.from_file => {
                 let text = "a scenario file says which paths to load, and --url has one too";
@@ -82,7 +82,7 @@ impl Choice {
 }
 
 /// The scenario with another rate.
-pub fn constant(args: &LoadArgs, rate: f64, duration: Duration) -> Model {
+pub(super) fn constant(args: &LoadArgs, rate: f64, duration: Duration) -> Model {
     // Enough for answers of a second, within what one replica is asked to hold at stress.
     let usual = (rate.ceil() as u32).clamp(10, 350);
     Model::Open { rate: Schedule::constant(rate, duration), connections: args.vus.unwrap_or(usual) }
@@ -128,7 +128,7 @@ fn from_file(name: &str, think_time: Duration) -> Result<Scenario> {
 }
 
 /// What must hold.
-pub fn thresholds(args: &LoadArgs, stack: &Stack, scenario: &Scenario) -> Result<Vec<Threshold>> {
+pub(super) fn thresholds(args: &LoadArgs, stack: &Stack, scenario: &Scenario) -> Result<Vec<Threshold>> {
     let file = Threshold::layered(Threshold::of_stack(&stack.load.thresholds), &scenario.thresholds);
     let all = Threshold::layered(file, &args.thresholds);
     for threshold in &all {

@@ -13,7 +13,7 @@ use crate::output::Output;
 const RECENT: Duration = Duration::from_secs(2);
 
 /// Shows one run.
-pub struct Watch {
+pub(super) struct Watch {
     out: Output,
     bar: ProgressBar,
     total: Duration,
@@ -27,7 +27,7 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to show a run of this length.
-    pub fn new(out: Output, total: Duration, open: bool) -> Self {
+    pub(super) fn new(out: Output, total: Duration, open: bool) -> Self {
         // A log shows life without being one.
         let every = (total / 10).max(Duration::from_secs(5));
         let bar = out.bar(total.as_millis().try_into().unwrap_or(u64::MAX));
@@ -36,7 +36,7 @@ impl Watch {
     }
 
     /// Shows how things stand.
-    pub fn show(&mut self, progress: &Progress<'_>) {
+    pub(super) fn show(&mut self, progress: &Progress<'_>) {
         let live = !self.bar.is_hidden();
         let span = if live { RECENT } else { self.every };
         self.seen.push_back((progress.elapsed, progress.tally.requests));
@@ -58,7 +58,7 @@ impl Watch {
     }
 
     /// Leaves the terminal as it was.
-    pub fn end(self) {
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }
 }

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 use super::Traffic;
 
 /// A socket.
-pub enum Stream {
+pub(super) enum Stream {
     /// As it is.
     Plain(TcpStream),
     /// Under TLS; bytes are counted above it, as HTTP sees them.
@@ -20,13 +20,13 @@ pub enum Stream {
 }
 
 /// A socket that counts.
-pub struct Counted {
+pub(super) struct Counted {
     stream: Stream,
     traffic: Rc<Traffic>,
 }
 
 impl Counted {
-    pub fn new(stream: Stream, traffic: Rc<Traffic>) -> Self {
+    pub(super) fn new(stream: Stream, traffic: Rc<Traffic>) -> Self {
         Self { stream, traffic }
     }
 }

@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A head longer than this is refused.
-pub const MAX_HEAD: usize = 64 << 10;
+pub(super) const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 128;
 
 /// The bytes are no HTTP/1.1 answer.
@@ -13,7 +13,7 @@ pub struct Malformed;
 
 /// The head of an answer.
 #[derive(Debug)]
-pub struct Head {
+pub(super) struct Head {
     /// Its length in bytes.
     pub length: usize,
     /// The status.
@@ -28,7 +28,7 @@ pub struct Head {
 
 /// How a body is framed; takes its bytes as they come.
 #[derive(Debug)]
-pub enum Framing {
+pub(super) enum Framing {
     /// This many bytes are left.
     Length(u64),
     /// Chunks.
@@ -39,7 +39,7 @@ pub enum Framing {
 
 /// Where in a chunked body (RFC 9112, section 7.1) we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunks {
+pub(super) enum Chunks {
     /// In the hexadecimal digits: the value so far, and how many there were.
     Size(u64, u8),
     /// In what follows the digits of a line, up to its end; then that much data.
@@ -55,7 +55,7 @@ pub enum Chunks {
 }
 
 /// Reads the head at the begin of `bytes`; `None` when it is not whole yet. `to_head`: the request was a HEAD.
-pub fn head(bytes: &[u8], to_head: bool, want_headers: bool) -> Result<Option<Head>, Malformed> {
+pub(super) fn head(bytes: &[u8], to_head: bool, want_headers: bool) -> Result<Option<Head>, Malformed> {
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut slots);
     let length = match answer.parse(bytes) {
@@ -107,12 +107,12 @@ pub fn head(bytes: &[u8], to_head: bool, want_headers: bool) -> Result<Option<He
 
 impl Framing {
     /// Whether the body is whole.
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunks::Done))
     }
 
     /// Takes what belongs to the body from the begin of `bytes` and returns how much that was; `keep` gets its content.
-    pub fn take(&mut self, bytes: &[u8], mut keep: impl FnMut(&[u8])) -> Result<usize, Malformed> {
+    pub(super) fn take(&mut self, bytes: &[u8], mut keep: impl FnMut(&[u8])) -> Result<usize, Malformed> {
         match self {
             Self::Length(left) => {
                 let count = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Wakes one task, again and again.
 #[cfg(target_os = "linux")]
-pub struct Alarm {
+pub(crate) struct Alarm {
     // The one type of the runtime that waits for a descriptor of any kind without `unsafe`: it asks for something to
     // read from and nothing else, and a timer is read like a pipe.
     timer: tokio::net::unix::pipe::Receiver,
@@ -15,7 +15,7 @@ pub struct Alarm {
 #[cfg(target_os = "linux")]
 impl Alarm {
     /// A timer of the kernel (`timerfd`), exact to some ten microseconds.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -23,7 +23,7 @@ impl Alarm {
     }
 
     /// Waits until `at`; at once when that is past.
-    pub async fn until(&mut self, at: Instant) -> io::Result<()> {
+    pub(crate) async fn until(&mut self, at: Instant) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         let wait = at.saturating_duration_since(Instant::now());
         if wait.is_zero() {

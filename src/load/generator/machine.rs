@@ -6,13 +6,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time that the calling thread has used.
-pub fn thread_cpu() -> Duration {
+pub(super) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Allows this process as many open files as it may ask for: each user is a socket, and a timer beside.
-pub fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Without it, a test of many users says that descriptors ran out.
@@ -22,14 +22,14 @@ pub fn raise_file_limit() {
 
 /// Time that all cores of the machine spent, since its start.
 #[derive(Clone, Copy, Debug)]
-pub struct Busy {
+pub(super) struct Busy {
     total: u64,
     idle: u64,
 }
 
 impl Busy {
     /// Reads `/proc/stat`; `None` where there is none.
-    pub fn read() -> Option<Self> {
+    pub(super) fn read() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/stat").ok()?;
         let line = text.lines().next()?.strip_prefix("cpu ")?;
         let fields: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
@@ -39,7 +39,7 @@ impl Busy {
     }
 
     /// The share of all cores that was used since.
-    pub fn share_since(self) -> Option<f64> {
+    pub(super) fn share_since(self) -> Option<f64> {
         let now = Self::read()?;
         let total = now.total.saturating_sub(self.total);
         let idle = now.idle.saturating_sub(self.idle);

@@ -43,7 +43,7 @@ struct Open {
 }
 
 /// Points, and those intervals that are not over yet.
-pub struct Series {
+pub(super) struct Series {
     ticks_per_point: u64,
     done: Vec<u64>,
     open: BTreeMap<u64, Open>,
@@ -52,13 +52,13 @@ pub struct Series {
 
 impl Series {
     /// For a run of `duration` with this many workers.
-    pub fn new(workers: usize, duration: Duration) -> Self {
+    pub(super) fn new(workers: usize, duration: Duration) -> Self {
         let ticks_per_point = duration.div_duration_f64(TICK * POINTS).ceil().max(1.0) as u64;
         Self { ticks_per_point, done: vec![0; workers], open: BTreeMap::new(), points: Vec::new() }
     }
 
     /// Adds what `worker` measured until `tick` (from 1).
-    pub fn add(&mut self, worker: usize, tick: u64, part: &Tally, level: impl Fn(Duration) -> f64) {
+    pub(super) fn add(&mut self, worker: usize, tick: u64, part: &Tally, level: impl Fn(Duration) -> f64) {
         let open = self.open.entry(tick.saturating_sub(1) / self.ticks_per_point).or_default();
         open.duration.merge(&part.duration);
         open.requests += part.requests;
@@ -70,7 +70,7 @@ impl Series {
     }
 
     /// All points; what is left open is completed if anything happened in it.
-    pub fn finish(mut self, level: impl Fn(Duration) -> f64) -> Vec<Point> {
+    pub(super) fn finish(mut self, level: impl Fn(Duration) -> f64) -> Vec<Point> {
         self.open.retain(|_, open| open.requests > 0);
         self.close(u64::MAX, level);
         self.points

@@ -22,7 +22,7 @@ use crate::load::tally::Tally;
 const NUMBER: &str = "${n}";
 
 /// What the users of one thread share.
-pub struct Shared {
+pub(crate) struct Shared {
     pub plan: Arc<Plan>,
     /// The index of this thread.
     pub worker: usize,
@@ -52,7 +52,12 @@ struct Template {
 }
 
 impl Shared {
-    pub fn new(plan: Arc<Plan>, worker: usize, begin: Instant, stop: CancellationToken) -> Result<Self> {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        worker: usize,
+        begin: Instant,
+        stop: CancellationToken,
+    ) -> Result<Self> {
         let steps = &plan.scenario.steps;
         let templates = steps.iter().map(|step| template(&plan, step)).collect::<Result<_>>()?;
         let tally = RefCell::new(Tally::new(steps));
@@ -73,7 +78,7 @@ impl Shared {
     }
 
     /// Sleeps until `at`; false when the run ended meanwhile.
-    pub async fn sleep_until(&self, at: Instant) -> bool {
+    pub(crate) async fn sleep_until(&self, at: Instant) -> bool {
         tokio::select! {
             () = tokio::time::sleep_until(at.into()) => true,
             () = self.stop.cancelled() => false,
@@ -126,7 +131,7 @@ fn template(plan: &Plan, step: &Step) -> Result<Template> {
 }
 
 /// A virtual user.
-pub struct User {
+pub(crate) struct User {
     shared: Rc<Shared>,
     /// Which one, among those of all threads.
     pub number: usize,
@@ -139,7 +144,7 @@ pub struct User {
 }
 
 impl User {
-    pub fn new(shared: Rc<Shared>, number: usize) -> Self {
+    pub(crate) fn new(shared: Rc<Shared>, number: usize) -> Self {
         let identity = shared.plan.clients.user(number);
         let deadline = Deadline::new(shared.plan.timeout);
         let random = number as u64;
@@ -147,7 +152,7 @@ impl User {
     }
 
     /// Chooses a step by weight. The sequence of a user is the same in each run.
-    pub fn choose(&mut self) -> usize {
+    pub(crate) fn choose(&mut self) -> usize {
         let steps = &self.shared.plan.scenario.steps;
         if steps.len() <= 1 {
             return 0;
@@ -163,7 +168,7 @@ impl User {
     }
 
     /// Makes sure that there is a connection on which a request can be sent.
-    pub async fn connect(&mut self) -> Result<(), ErrorKind> {
+    pub(crate) async fn connect(&mut self) -> Result<(), ErrorKind> {
         if let Some(connection) = &mut self.connection {
             if connection.usable().await {
                 return Ok(());
@@ -181,7 +186,7 @@ impl User {
 
     /// Sends one request of step `index` and counts what comes of it. Latency counts from `due`, or without it from
     /// the moment of sending. False when there was no connection to send it on.
-    pub async fn request(&mut self, index: usize, due: Option<Instant>) -> bool {
+    pub(crate) async fn request(&mut self, index: usize, due: Option<Instant>) -> bool {
         if let Err(kind) = self.connect().await {
             self.shared.tally.borrow_mut().lost(index, kind, None);
             return false;

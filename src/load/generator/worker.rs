@@ -18,7 +18,7 @@ use crate::load::tally::Tally;
 use crate::load::{closed, open};
 
 /// What one worker measured in one tick.
-pub struct Window {
+pub(super) struct Window {
     pub worker: usize,
     /// The tick that ended, from 1.
     pub tick: u64,
@@ -26,7 +26,7 @@ pub struct Window {
 }
 
 /// Starts worker `index`.
-pub fn spawn(
+pub(super) fn spawn(
     plan: Arc<Plan>,
     index: usize,
     begin: Instant,

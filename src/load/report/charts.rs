@@ -10,7 +10,7 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;
 
 /// One line of a chart.
-pub struct Line<'a> {
+pub(super) struct Line<'a> {
     /// What the legend calls it.
     pub name: &'a str,
     /// A class of the style sheet, `a` to `d`.
@@ -20,7 +20,7 @@ pub struct Line<'a> {
 }
 
 /// A chart from zero to the highest value; `shown` writes a value of the axis.
-pub fn chart(title: &str, lines: &[Line<'_>], shown: impl Fn(f64) -> String) -> String {
+pub(super) fn chart(title: &str, lines: &[Line<'_>], shown: impl Fn(f64) -> String) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
     let end = points().map(|point| point.0).fold(0.0, f64::max).max(1e-9);
     let top = ceiling(points().filter_map(|point| point.1).fold(0.0, f64::max));

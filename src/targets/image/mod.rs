@@ -11,7 +11,7 @@ mod program;
 mod push;
 mod registry;
 
-pub use name::RemoteName;
+pub(crate) use name::RemoteName;
 pub(crate) use packed::{Image, REPOSITORY, architecture, is_packed_name, pack};
 pub(crate) use program::{Fingerprint, fingerprint};
 pub(crate) use push::push;

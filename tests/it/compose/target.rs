@@ -17,18 +17,18 @@ use appforge::targets::{Place, Target};
 
 type Say<'a> = &'a dyn Fn(&str);
 
-pub struct Compose {
+pub(crate) struct Compose {
     state_folder: PathBuf,
     stack: Stack,
     templates: BTreeMap<String, String>,
 }
 
 impl Compose {
-    pub fn new(state_folder: &Path, stack: &Stack, templates: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(state_folder: &Path, stack: &Stack, templates: BTreeMap<String, String>) -> Self {
         Self { state_folder: state_folder.to_owned(), stack: stack.clone(), templates }
     }
 
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.state_folder.join("compose")
     }
 
@@ -45,26 +45,26 @@ impl Compose {
         Target::open(place, stack, || Ok(self.templates.clone())).unwrap()
     }
 
-    pub async fn up(&self, replicas: u32, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
+    pub(crate) async fn up(&self, replicas: u32, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
         let outcome = self.target(replicas).up(&Change::within(timeout)).await?;
         Ok((outcome.plan, outcome.status))
     }
 
-    pub async fn restart(&self, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
+    pub(crate) async fn restart(&self, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
         let outcome = self.target(1).restart(&Change::within(timeout)).await?;
         Ok((outcome.plan, outcome.status))
     }
 
-    pub async fn diff(&self, replicas: u32) -> Result<Plan> {
+    pub(crate) async fn diff(&self, replicas: u32) -> Result<Plan> {
         self.target(replicas).plan(&Change::within(Duration::ZERO), Judge::Server).await
     }
 
-    pub async fn down(&self, volumes: bool, _: Duration, _: Say<'_>) -> Result<()> {
+    pub(crate) async fn down(&self, volumes: bool, _: Duration, _: Say<'_>) -> Result<()> {
         self.target(1).down(volumes, |_| Ok(true)).await.map(drop)
     }
 
     /// The volumes that `down --volumes` would remove; nothing is removed.
-    pub async fn volumes(&self) -> Result<Vec<String>> {
+    pub(crate) async fn volumes(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let refuse = |loss: &appforge::targets::change::Loss| {
             let volume = |line: &String| line.trim_start_matches("data: the volume ").to_owned();
@@ -75,23 +75,23 @@ impl Compose {
         Ok(found)
     }
 
-    pub async fn running(&self) -> Result<()> {
+    pub(crate) async fn running(&self) -> Result<()> {
         self.target(1).scale(&Change::within(Duration::ZERO)).await.map(drop)
     }
 
-    pub async fn status(&self, replicas: u32) -> Result<Status> {
+    pub(crate) async fn status(&self, replicas: u32) -> Result<Status> {
         self.target(replicas).status().await
     }
 
-    pub async fn subject(&self, replicas: u32) -> Result<Subject> {
+    pub(crate) async fn subject(&self, replicas: u32) -> Result<Subject> {
         self.target(replicas).subject().await
     }
 
-    pub async fn doctor(&self) -> Vec<Finding> {
+    pub(crate) async fn doctor(&self) -> Vec<Finding> {
         self.target(1).doctor().await.unwrap()
     }
 
-    pub async fn logs(
+    pub(crate) async fn logs(
         &self,
         request: &LogsRequest,
         mut sink: impl FnMut(Line) -> Result<bool>,
