@@ -15,7 +15,6 @@ pub mod prompt;
 pub mod render;
 pub mod secrets;
 pub mod stack;
-pub mod state;
 pub mod state_folder;
 pub mod targets;
 pub mod trust;

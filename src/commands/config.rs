@@ -5,16 +5,15 @@ use serde_json::{Value, json};
 
 use crate::cli::ConfigVerb;
 use crate::commands::Context;
-use crate::document::Origin;
+use crate::commands::target::{recorded, with_scaled};
 use crate::error::ExitStatus;
 use crate::output::table;
 use crate::stack::{Resolved, Stack};
-use crate::state::{Scaled, State};
 
 /// Runs `config`.
-pub(super) fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
+pub(super) async fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     match verb {
-        ConfigVerb::Show { origin } => show(context, origin),
+        ConfigVerb::Show { origin } => show(context, origin).await,
         ConfigVerb::Schema => {
             let schema = serde_json::to_value(schemars::schema_for!(Stack))?;
             let text = serde_json::to_string_pretty(&schema)? + "\n";
@@ -29,8 +28,8 @@ pub(super) fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     }
 }
 
-fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
-    let resolved = scaled(context, context.stack(&[])?);
+async fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
+    let resolved = scaled(context, context.stack(&[])?).await;
     if !origin {
         let yaml = serde_yaml::to_string(&resolved.stack)?;
         context.out.data(&resolved.stack, || yaml)?;
@@ -49,14 +48,16 @@ fn show(context: &Context, origin: bool) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-/// With the number of replicas that `scale` set, if it is one that the verbs use.
-fn scaled(context: &Context, resolved: Resolved) -> Resolved {
-    let target = resolved.stack.target;
-    let folder = context.project.state_folder();
-    let state = folder.and_then(|folder| State::load(&folder, |notice| context.out.warn(notice)));
-    let scaled = state.and_then(|state| state.recall(target, &resolved.stack)).ok().flatten();
-    let with = |scaled: Scaled| resolved.clone().scaled(scaled.replicas, scaled.max, &Origin::Scaled).ok();
-    scaled.and_then(with).unwrap_or(resolved)
+/// With the number of replicas that `scale` set, if it is one that the verbs use. The rest is shown without the target too.
+async fn scaled(context: &Context, resolved: Resolved) -> Resolved {
+    match recorded(&context.quietly(), &resolved.stack).await {
+        Ok(Some(scaled)) => with_scaled(resolved.clone(), &scaled).unwrap_or(resolved),
+        Ok(None) => resolved,
+        Err(error) => {
+            context.out.say(format!("what `appforge scale` may have set is not known: {error}"));
+            resolved
+        }
+    }
 }
 
 fn shown(value: &Value) -> String {

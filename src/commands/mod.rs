@@ -49,7 +49,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
     match cli.verb {
         Verb::Image(verb) => image::run(&context, &verb).await,
         Verb::Init(args) => init::run(&context, &args, file),
-        Verb::Render(args) => render::run(&context, &args),
+        Verb::Render(args) => render::run(&context, &args).await,
         Verb::Load(args) => load::run(&context, *args).await,
         Verb::Up(args) => up::run(&context, args).await,
         Verb::Scale(args) => scale::run(&context, args).await,
@@ -75,7 +75,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         }
         Verb::Cost(args) => cost::run(&context, &args),
         Verb::Doctor => doctor::run(&context).await,
-        Verb::Config(verb) => config::run(&context, verb),
+        Verb::Config(verb) => config::run(&context, verb).await,
         Verb::Completions { shell } => completions::completions(&context, shell),
         Verb::Man => completions::man(&context),
         Verb::Help { topic } => help::help(&context, &topic),

@@ -6,16 +6,15 @@ use anyhow::Result;
 
 use crate::commands::Context;
 use crate::commands::render::judge;
-use crate::commands::target::{open, wanted};
+use crate::commands::target::open_fit;
 use crate::error::ExitStatus;
 use crate::targets::Target;
-use crate::targets::change::{Change, Judge};
+use crate::targets::change::{Change, Judge, LOOK};
 use crate::targets::plan::Plan;
 
 /// Shows what `up` would do; exit 5 when there is something.
 pub(crate) async fn diff(context: &Context) -> Result<ExitStatus> {
-    let target = open(context, wanted(context, None, "")?.scaled(), false)?;
-    refuse_unfit(context, &target)?;
+    let target = open_fit(context, context.stack(&[])?, LOOK, false).await?;
     let plan = target.plan(&Change::within(Duration::ZERO), Judge::Server).await?;
     print(context, &plan)?;
     Ok(if plan.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })

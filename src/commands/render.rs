@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::render::RenderArgs;
 use crate::commands::Context;
+use crate::commands::target::recorded;
 use crate::document::{nearest, report};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
@@ -15,11 +16,11 @@ use crate::load::k6;
 use crate::render::lint::{self, Finding, Level};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::stack::{Stack, TargetKind};
-use crate::state::State;
+use crate::targets::scaled::Scaled;
 use crate::trust;
 
 /// Runs `render`.
-pub(super) fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
+pub(super) async fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
     if let Some(name) = &args.eject {
         return eject(context, name, args.force);
     }
@@ -51,7 +52,7 @@ pub(super) fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
     context.out.data(&json!({"documents": written}), || {
         written.iter().fold(String::new(), |text, path| text + path + "\n")
     })?;
-    note_scale(context, &stack)?;
+    note_scale(context, &stack).await;
     Ok(ExitStatus::Done)
 }
 
@@ -73,19 +74,19 @@ pub(super) fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
 }
 
 /// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.
-fn note_scale(context: &Context, stack: &Stack) -> Result<()> {
-    let state = State::load(&context.project.state_folder()?, |notice| context.out.warn(notice))?;
-    // A number that cannot be is refused by the verbs that would use it.
-    let scaled = state.recall(TargetKind::Compose, stack).ok().flatten();
-    let scaled = scaled.filter(|_| stack.target == TargetKind::Compose).map(|scaled| scaled.replicas);
-    if let Some(replicas) = scaled.filter(|replicas| *replicas != stack.service.replicas) {
+async fn note_scale(context: &Context, stack: &Stack) {
+    if stack.target != TargetKind::Compose {
+        return;
+    }
+    // Without an engine nothing runs here, and a number that cannot be is refused by the verbs that would use it.
+    let scaled = recorded(&context.quietly(), stack).await.ok().flatten();
+    if let Some(Scaled { replicas, .. }) = scaled.filter(|scaled| scaled.replicas != stack.service.replicas) {
         context.out.say(format!(
             "the documents say {} replicas, `scale` said {replicas}: APPFORGE_SERVICE_REPLICAS={replicas} keeps them \
              when you run `docker compose` here",
             stack.service.replicas
         ));
     }
-    Ok(())
 }
 
 /// The documents of one target and the folder they belong to.

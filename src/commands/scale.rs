@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cli::ScaleArgs;
 use crate::commands::Context;
 use crate::commands::plan::refuse_unfit;
-use crate::commands::target::{open, print_outcome, remember, wanted};
+use crate::commands::target::{open_with, print_outcome};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::validate::MAX_REPLICAS;
 use crate::stack::{Stack, TargetKind};
@@ -13,25 +13,25 @@ use crate::targets::change::{Change, only_on};
 
 /// Sets the number of replicas and remembers it. Only a stack that is up can be scaled; `up --replicas` starts one.
 pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<ExitStatus> {
-    let mut wanted = wanted(context, Some(args.number()), "--replicas")?;
+    let resolved = context.stack(&[])?;
     if args.max.is_some() {
-        only_on(TargetKind::Kubernetes, &wanted.stack, "`--max`")?;
+        only_on(TargetKind::Kubernetes, &resolved.stack, "`--max`")?;
     }
-    raise(context, &mut wanted.stack, args.number(), args.max)?;
-    let target = open(context, wanted.scaled(), false)?;
+    let (target, most) = open_with(context, resolved, args.number(), args.timeout.0, false).await?;
+    let mut stack = target.stack().clone();
+    raise(context, &mut stack, &args, most)?;
+    let target = target.with_stack(stack);
     refuse_unfit(context, &target)?;
-    let outcome = target.scale(&Change { explicit: true, ..Change::within(args.timeout.0) }).await?;
-    remember(context, &wanted, args.max)?;
+    let change = Change { explicit: true, max: args.max, ..Change::within(args.timeout.0) };
+    let outcome = target.scale(&change).await?;
     print_outcome(context, &outcome, false)?;
     Ok(ExitStatus::Done)
 }
 
-/// With autoscaling the number is its floor, which `max` may have to make room for.
-fn raise(context: &Context, stack: &mut Stack, replicas: u32, max: Option<u32>) -> Result<()> {
-    let Some(autoscaling) =
-        stack.kubernetes.autoscaling.as_mut().filter(|_| stack.target == TargetKind::Kubernetes)
-    else {
-        return match max {
+/// With autoscaling the number is its floor, and `--max` or the `most` so far its ceiling.
+fn raise(context: &Context, stack: &mut Stack, args: &ScaleArgs, most: Option<u32>) -> Result<()> {
+    let (Some(autoscaling), Some(most)) = (&mut stack.kubernetes.autoscaling, most) else {
+        return match args.max {
             None => Ok(()),
             Some(_) => Err(Failure::new(
                 ExitStatus::Usage,
@@ -41,7 +41,7 @@ fn raise(context: &Context, stack: &mut Stack, replicas: u32, max: Option<u32>) 
             .into()),
         };
     };
-    let most = max.unwrap_or(autoscaling.max);
+    let (replicas, most) = (args.number(), args.max.unwrap_or(most));
     if most > MAX_REPLICAS {
         let message = format!("--max must be at most {MAX_REPLICAS}, got {most}");
         return Err(Failure::new(ExitStatus::Usage, message).into());

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::commands::Context;
-use crate::commands::target::{open, status_text, wanted_running};
+use crate::commands::target::{open_scaled, status_text};
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::targets::Target;
+use crate::targets::change::LOOK;
 use crate::targets::interrupt::interruptible;
 
 /// How often `--watch` looks.
@@ -16,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Shows what runs; exit 4 when nothing does.
 pub(crate) async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
-    let target = open(context, wanted_running(context)?.scaled(), false)?;
+    let target = open_scaled(context, context.running_stack()?, LOOK, false).await?;
     if watch {
         return interruptible(refresh(context, &target), "`appforge status` shows it once").await;
     }

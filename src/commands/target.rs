@@ -1,34 +1,26 @@
 //! What the verbs of a running stack have in common: which target, how many replicas, what they print.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::commands::context::invalid;
+use crate::commands::render::judge;
 use crate::commands::{Context, own_templates};
-use crate::document::Origin;
+use crate::document::{Origin, counted, report};
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;
 use crate::stack::model::OnRedisFailure;
 use crate::stack::{Resolved, Stack, TargetKind};
-use crate::state::State;
 use crate::targets::change::{Outcome, only_on};
+use crate::targets::ownership::user_at_host;
+use crate::targets::scaled::Scaled;
 use crate::targets::status::{ClusterStatus, Condition, Status};
 use crate::targets::{Place, Target};
 
-/// What the configuration says, and how many replicas the flag or an earlier `scale` asks for.
-pub(crate) struct Wanted {
-    /// The stack as it is configured, with the bounds of an earlier `scale`.
-    pub(crate) stack: Stack,
-    /// How many replicas there should be.
-    pub(crate) replicas: u32,
-}
-
-impl Wanted {
-    /// The stack with its replicas.
-    pub(crate) fn scaled(&self) -> Stack {
-        self.stack.clone().with_replicas_on(self.stack.target, self.replicas)
-    }
-}
+/// How long a verb that only describes waits for a target.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The stack of the project on its target.
 ///
@@ -50,64 +42,102 @@ pub(crate) fn open(context: &Context, stack: Stack, take_over: bool) -> Result<T
     Target::open(place, stack, || own_templates(&project.folder))
 }
 
-/// The configuration, and the number of replicas that the file, the flag or an earlier `scale` asks for.
+/// The same with the number of replicas that an earlier `scale` set, by whichever clone of the project; it may take `patience`
+/// to ask the target for it.
 ///
 /// # Errors
-/// When the configuration is invalid, the memory cannot be read, or it holds a number that the flag could not have.
-pub(crate) fn wanted(context: &Context, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
-    settled(context, context.stack(&[])?, replicas, flag)
+/// When the target cannot be reached, or the number is one that `scale` refuses.
+pub(crate) async fn open_scaled(
+    context: &Context,
+    resolved: Resolved,
+    patience: Duration,
+    take_over: bool,
+) -> Result<Target> {
+    let target = open(context, resolved.stack.clone(), take_over)?;
+    Ok(recall(target, resolved, patience).await?.0)
 }
 
-/// The same for a verb that shows what runs; see [`Context::running_stack`].
+/// The same for a verb that changes the stack. What cannot work is refused before anything is asked.
 ///
 /// # Errors
-/// As [`wanted`].
-pub(crate) fn wanted_running(context: &Context) -> Result<Wanted> {
-    settled(context, context.running_stack()?, None, "")
-}
-
-fn settled(context: &Context, mut resolved: Resolved, replicas: Option<u32>, flag: &str) -> Result<Wanted> {
-    let target = resolved.stack.target;
-    let state = State::load(&context.project.state_folder()?, |notice| context.out.warn(notice))?;
-    let remembered = state.recall(target, &resolved.stack);
-    let (remembered, replicas) = match replicas {
-        Some(replicas) => {
-            let origin = Origin::Flag(flag.to_owned());
-            resolved.clone().scaled(replicas, None, &origin).map_err(|problems| invalid(&problems))?;
-            // A remembered number that cannot be is about to be replaced.
-            (remembered.unwrap_or_default(), replicas)
-        }
-        None => {
-            let remembered = remembered?;
-            (remembered, remembered.map_or(resolved.stack.replicas_on(target), |scaled| scaled.replicas))
-        }
-    };
-    let max = remembered.and_then(|scaled| scaled.max);
-    if let (Some(autoscaling), Some(max)) = (&mut resolved.stack.kubernetes.autoscaling, max) {
-        autoscaling.max = max;
+/// As [`open_scaled`]; exit 3 for what cannot work.
+pub(crate) async fn open_fit(
+    context: &Context,
+    resolved: Resolved,
+    patience: Duration,
+    take_over: bool,
+) -> Result<Target> {
+    let target = open(context, resolved.stack.clone(), take_over)?;
+    judge(&context.quietly(), &target.findings()?)?;
+    let configured = resolved.stack.replicas_on(resolved.stack.target);
+    let (target, by) = recall(target, resolved, patience).await?;
+    judge(context, &target.findings()?)?;
+    if let Some(by) = by.filter(|by| !by.is_empty() && *by != user_at_host()) {
+        let replicas = counted(target.stack().replicas_on(target.stack().target) as usize, "replica");
+        context.out.say(format!("{replicas}, which {by} set; the stack file says {configured}"));
     }
-    Ok(Wanted { stack: resolved.stack, replicas })
+    Ok(target)
 }
 
-/// Remembers the number of replicas that was asked for.
+/// With who set the number, if an earlier `scale` did.
+async fn recall(target: Target, resolved: Resolved, patience: Duration) -> Result<(Target, Option<String>)> {
+    match target.scaled(patience).await? {
+        Some(scaled) => Ok((target.with_stack(with_scaled(resolved, &scaled)?.stack), Some(scaled.by))),
+        None => Ok((target, None)),
+    }
+}
+
+/// What an earlier `scale` set, for a verb that works without the target too.
 ///
 /// # Errors
-/// When the memory cannot be written.
-pub(crate) fn remember(context: &Context, wanted: &Wanted, max: Option<u32>) -> Result<()> {
-    let (folder, replicas) = (context.project.state_folder()?, wanted.replicas);
-    let before = State::load(&folder, |notice| context.out.warn(notice))?;
-    let mut state = before.clone();
-    state.remember(wanted.stack.target, &wanted.stack, replicas, max);
-    if state == before {
-        return Ok(());
-    }
-    state.save(&folder).map_err(|error| {
-        let message = format!("there are {replicas} replicas now, which cannot be remembered");
-        Failure::new(ExitStatus::Failed, message)
-            .hint(format!("fix that, then `appforge scale --replicas {replicas}`"))
-            .caused_by(error)
-            .into()
+/// When the target does not answer soon.
+pub(crate) async fn recorded(context: &Context, stack: &Stack) -> Result<Option<Scaled>> {
+    let target = open(context, stack.clone(), false)?;
+    let asking = tokio::time::timeout(SOON, target.scaled(SOON));
+    asking.await.context("its target does not answer")?
+}
+
+/// The configuration with the recorded number as its last layer.
+///
+/// # Errors
+/// Exit 3 when `scale` would refuse the number.
+pub(crate) fn with_scaled(resolved: Resolved, scaled: &Scaled) -> Result<Resolved> {
+    let configured = resolved.stack.replicas_on(resolved.stack.target);
+    let origin = Origin::Scaled(scaled.by.clone());
+    resolved.scaled(scaled.replicas, scaled.max, &origin).map_err(|problems| {
+        let message = report("what `appforge scale` recorded cannot be used:", &problems);
+        let hint = format!("appforge scale --replicas {configured}");
+        Failure::new(ExitStatus::Config, message).hint(hint).into()
     })
+}
+
+/// The same with the number of replicas that `--replicas` asks for, and with autoscaling the most so far: what an earlier `scale`
+/// set, else what the file says.
+///
+/// # Errors
+/// Exit 3 when the file could not have this number either.
+pub(crate) async fn open_with(
+    context: &Context,
+    resolved: Resolved,
+    replicas: u32,
+    patience: Duration,
+    take_over: bool,
+) -> Result<(Target, Option<u32>)> {
+    let origin = Origin::Flag("--replicas".to_owned());
+    let with = |max| resolved.clone().scaled(replicas, max, &origin).map_err(|problems| invalid(&problems));
+    let asked = with(None)?;
+    let target = open(context, resolved.stack.clone(), take_over)?;
+    let autoscaling = resolved.stack.kubernetes.autoscaling.as_ref();
+    let Some(most) = autoscaling.filter(|_| asked.stack.target == TargetKind::Kubernetes).map(|it| it.max)
+    else {
+        return Ok((target.with_stack(asked.stack), None));
+    };
+    // A record that cannot be is about to be replaced.
+    let recorded = target.scaled(patience).await.ok().flatten();
+    match recorded.and_then(|scaled| Some((scaled.max?, with(scaled.max).ok()?))) {
+        Some((max, both)) => Ok((target.with_stack(both.stack), Some(max))),
+        None => Ok((target.with_stack(asked.stack), Some(most))),
+    }
 }
 
 /// Prints what `up` or `scale` did. With `strict`, stores that do not answer are the error of the command.

@@ -5,26 +5,34 @@ use anyhow::Result;
 use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
 use crate::commands::plan::{print, refuse_unfit};
-use crate::commands::target::{cautions, open, print_outcome, remember, wanted};
+use crate::commands::target::{cautions, open_fit, open_with, print_outcome};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::TargetKind;
 use crate::targets::change::{Change, Judge, Outcome, only_on};
 
 /// Brings the stack to what the file says.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
-    let wanted = wanted(context, args.replicas, "--replicas")?;
+    let resolved = context.stack(&[])?;
     if args.force_conflicts {
-        only_on(TargetKind::Kubernetes, &wanted.stack, "`--force-conflicts`")?;
+        only_on(TargetKind::Kubernetes, &resolved.stack, "`--force-conflicts`")?;
     }
     if args.accept_loss {
-        only_on(TargetKind::Local, &wanted.stack, "`--accept-loss`")?;
+        only_on(TargetKind::Local, &resolved.stack, "`--accept-loss`")?;
     }
-    let target = open(context, wanted.scaled(), args.take_over)?;
-    refuse_unfit(context, &target)?;
+    let (patience, take_over) = (args.timeout.0, args.take_over);
+    let target = match args.replicas {
+        Some(replicas) => {
+            let (target, _) = open_with(context, resolved, replicas, patience, take_over).await?;
+            refuse_unfit(context, &target)?;
+            target
+        }
+        None => open_fit(context, resolved, patience, take_over).await?,
+    };
     let change = Change {
         timeout: args.timeout.0,
         force: args.force_conflicts,
         explicit: args.replicas.is_some(),
+        max: None,
         strict: args.strict,
         accept_loss: args.accept_loss,
     };
@@ -34,10 +42,7 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     let outcome = target.up(&change).await?;
-    if args.replicas.is_some() {
-        remember(context, &wanted, None)?;
-    }
-    for caution in cautions(&wanted.stack) {
+    for caution in cautions(target.stack()) {
         context.out.warn(caution);
     }
     print_outcome(context, &outcome, args.strict)?;

@@ -4,9 +4,10 @@ use anyhow::Result;
 
 use crate::cli::VerifyArgs;
 use crate::commands::Context;
-use crate::commands::target::{open, wanted};
+use crate::commands::target::open_scaled;
 use crate::error::ExitStatus;
 use crate::output::Format;
+use crate::targets::change::LOOK;
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
 use crate::verify::{AUTOSCALER, redis_down, verify};
@@ -14,18 +15,18 @@ use crate::verify::{AUTOSCALER, redis_down, verify};
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     // What was scaled since is what is wanted.
-    let stack = wanted(context, None, "")?.scaled();
-    let target = open(context, stack.clone(), false)?;
+    let target = open_scaled(context, context.stack(&[])?, LOOK, false).await?;
+    let stack = target.stack();
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);
     let work = async {
         if args.check.is_empty() || args.check.iter().any(|check| check == AUTOSCALER) {
             subject.autoscaler = target.settled_autoscaler(&|line| progress.step(line)).await?;
         }
-        let mut report = verify(&stack, &subject, &args.check, |name| progress.step(name)).await?;
+        let mut report = verify(stack, &subject, &args.check, |name| progress.step(name)).await?;
         if args.drill.is_some() {
             progress.step("redis-down");
-            report.push(redis_down(&stack, &subject, &target).await);
+            report.push(redis_down(stack, &subject, &target).await);
         }
         Ok(report)
     };

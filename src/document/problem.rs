@@ -16,8 +16,8 @@ pub enum Origin {
     Env(String),
     /// A flag of the command line.
     Flag(String),
-    /// An earlier `appforge scale`.
-    Scaled,
+    /// An earlier `appforge scale`, by this `user@host` where that is known.
+    Scaled(String),
 }
 
 impl fmt::Display for Origin {
@@ -27,7 +27,8 @@ impl fmt::Display for Origin {
             Self::File { name, place } => write!(f, "{name}:{}:{}", place.line, place.column),
             Self::Env(name) => f.write_str(name),
             Self::Flag(flag) => f.write_str(flag),
-            Self::Scaled => f.write_str("appforge scale"),
+            Self::Scaled(by) if by.is_empty() => f.write_str("appforge scale"),
+            Self::Scaled(by) => write!(f, "appforge scale by {by}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a target does for a stack. Each folder of a target implements this once; `Target` adds what all of them share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -12,6 +13,7 @@ use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
 use crate::targets::revision::Revision;
+use crate::targets::scaled::Scaled;
 use crate::targets::status::{Autoscaler, Status};
 use crate::targets::subject::Subject;
 
@@ -22,6 +24,19 @@ pub(crate) trait Backend {
 
     /// The stack, with its replicas.
     fn stack(&self) -> &Stack;
+
+    /// The same stack with other numbers of replicas.
+    fn set_stack(&mut self, stack: Stack);
+
+    /// The record of `scale` that is kept with the stack; the search may take `patience`.
+    async fn scaled(&self, _patience: Duration) -> Result<Option<Scaled>> {
+        Ok(None)
+    }
+
+    /// Replaces that record. `false` where none can be kept.
+    async fn record_scaled(&self, _scaled: Option<&Scaled>) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The file whose lock is the right to change the stack, in a folder that is there and private.
     fn lock_file(&self) -> Result<PathBuf>;

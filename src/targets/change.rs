@@ -9,6 +9,9 @@ use crate::stack::{Stack, TargetKind};
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
 
+/// How long a command that only looks tries to reach its target.
+pub(crate) const LOOK: Duration = Duration::from_secs(30);
+
 /// Which change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -46,6 +49,8 @@ pub struct Change {
     pub force: bool,
     /// Whether the user asked for the number of replicas with this command.
     pub explicit: bool,
+    /// With autoscaling: the most replicas that the user asked for with it.
+    pub max: Option<u32>,
     /// A new address that cannot be tried is a failure.
     pub strict: bool,
     /// Embedded stores may continue with less than they acknowledged.
@@ -55,7 +60,7 @@ pub struct Change {
 impl Change {
     /// One that may take so long and asks for nothing special.
     pub fn within(timeout: Duration) -> Self {
-        Self { timeout, force: false, explicit: false, strict: false, accept_loss: false }
+        Self { timeout, force: false, explicit: false, max: None, strict: false, accept_loss: false }
     }
 }
 

@@ -20,6 +20,7 @@ mod port;
 pub(crate) mod progress;
 mod proxy;
 pub(crate) mod revision;
+pub(crate) mod scaled;
 pub mod status;
 pub mod subject;
 mod target;

@@ -225,6 +225,12 @@ fn bounded(file: &Path) -> Option<String> {
 }
 
 /// Who runs this program, for people.
+/// Who runs this command, and on which machine, as people write it.
+pub(crate) fn user_at_host() -> String {
+    let machine = rustix::system::uname();
+    format!("{}@{}", printable(&user()), printable(&machine.nodename().to_string_lossy()))
+}
+
 fn user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let mut named = named.filter(|name| !name.is_empty());

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::document::counted;
+use crate::error::{ExitStatus, Failure};
 use crate::output::Output;
 use crate::render::lint;
 use crate::stack::{Stack, TargetKind};
@@ -22,6 +24,7 @@ use crate::targets::ownership::Claim;
 use crate::targets::plan::Plan;
 use crate::targets::progress::{Progress, Say};
 use crate::targets::revision::Revision;
+use crate::targets::scaled::{Scaled, State};
 use crate::targets::status::{Autoscaler, Status};
 use crate::targets::subject::Subject;
 
@@ -46,6 +49,9 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Target {
     backend: AnyBackend,
+    state_folder: PathBuf,
+    /// The number of replicas that the file says.
+    configured: u32,
     out: Output,
 }
 
@@ -58,6 +64,13 @@ enum AnyBackend {
 
 /// Runs an expression with the backend of a target.
 macro_rules! with {
+    (mut $target:expr, $backend:ident => $work:expr) => {
+        match &mut $target.backend {
+            AnyBackend::Local($backend) => $work,
+            AnyBackend::Compose($backend) => $work,
+            AnyBackend::Kubernetes($backend) => $work,
+        }
+    };
     ($target:expr, $backend:ident => $work:expr) => {
         match &$target.backend {
             AnyBackend::Local($backend) => $work,
@@ -80,6 +93,7 @@ impl Target {
         let claim = Claim::new(&place.folder, &place.state_folder, stack.id.clone(), place.has_file)
             .taking_over(place.take_over);
         let (state_folder, out) = (&place.state_folder, place.out);
+        let configured = stack.replicas_on(stack.target);
         let backend = match stack.target {
             TargetKind::Local => AnyBackend::Local(Box::new(Local::new(state_folder, stack, claim))),
             TargetKind::Compose => {
@@ -92,7 +106,42 @@ impl Target {
                 AnyBackend::Kubernetes(Box::new(kubernetes))
             }
         };
-        Ok(Self { backend, out })
+        Ok(Self { backend, state_folder: place.state_folder.clone(), configured, out })
+    }
+
+    /// The stack, with its replicas.
+    pub(crate) fn stack(&self) -> &Stack {
+        with!(self, backend => backend.stack())
+    }
+
+    /// The same stack with other numbers of replicas.
+    #[must_use]
+    pub(crate) fn with_stack(mut self, stack: Stack) -> Self {
+        with!(mut self, backend => backend.set_stack(stack));
+        self
+    }
+
+    /// What `scale` asked for, by whichever clone of the project, unless the file has changed its mind since.
+    ///
+    /// # Errors
+    /// When the target cannot be reached within `patience`; exit 3 for a record that no command writes.
+    pub(crate) async fn scaled(&self, patience: Duration) -> Result<Option<Scaled>> {
+        let stack = self.stack();
+        let state = self.state()?;
+        let recorded = with!(self, backend => backend.scaled(patience).await)?;
+        let recorded = recorded.or_else(|| state.get(stack.target).cloned());
+        Ok(recorded.filter(|scaled| scaled.holds_for(stack)))
+    }
+
+    fn state(&self) -> Result<State> {
+        State::load(&self.state_folder, |notice| self.out.warn(notice))
+    }
+
+    /// Records what the user asked for, with the stack where the target can keep it.
+    async fn record_scaled(&self, scaled: Option<Scaled>) -> Result<()> {
+        let target = self.stack().target;
+        let kept = with!(self, backend => backend.record_scaled(scaled.as_ref()).await)?;
+        self.state()?.set(target, scaled.filter(|_| !kept), &self.state_folder)
     }
 
     /// What does not fit in the documents, as `render` reports it too.
@@ -125,9 +174,25 @@ impl Target {
                         self.out.say(line);
                     }
                 }
-                backend.up(change, say).await
+                let outcome = backend.up(change, say).await?;
+                if change.explicit {
+                    self.remember(change.max).await?;
+                }
+                Ok(outcome)
             };
             self.timed(verb, &**backend, work).await
+        })
+    }
+
+    async fn remember(&self, max: Option<u32>) -> Result<()> {
+        let replicas = self.stack().replicas_on(self.stack().target);
+        self.record_scaled(Scaled::new(replicas, max, self.configured)).await.map_err(|error| {
+            let message =
+                format!("{} now, which cannot be remembered", counted(replicas as usize, "replica"));
+            Failure::new(ExitStatus::Failed, message)
+                .hint(format!("fix that, then `appforge scale --replicas {replicas}`"))
+                .caused_by(error)
+                .into()
         })
     }
 
@@ -165,7 +230,13 @@ impl Target {
             if !loss.lines.is_empty() && !confirm(&loss)? {
                 return Ok(None);
             }
-            let work = async |say: Say<'_>| backend.down(&remains, volumes, say).await;
+            let work = async |say: Say<'_>| {
+                let stopped = backend.down(&remains, volumes, say).await?;
+                if volumes {
+                    self.state()?.set(backend.stack().target, None, &self.state_folder)?;
+                }
+                Ok(stopped)
+            };
             self.change(Verb::Down, &**backend, work).await.map(Some)
         })
     }

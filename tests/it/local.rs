@@ -54,6 +54,9 @@ fn scale_is_remembered_and_restart_replaces_every_replica() {
     assert_eq!(up.run(&["status"]).code, Some(4));
     assert_eq!(up.json(&["up"])["status"]["replicas"]["desired"], 3);
     assert_eq!(up.json(&["scale", "--replicas", "1"])["status"]["replicas"]["ready"], 1);
+    up.done(&["scale", "--replicas", "2"]);
+    up.done(&["down", "--volumes", "--yes"]);
+    assert_eq!(up.json(&["up"])["status"]["replicas"]["desired"], 1, "the number went with the data");
 }
 
 #[test]

@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use crate::cli::load::LoadArgs;
 use crate::commands::Context;
-use crate::commands::target::{open, wanted};
+use crate::commands::target::open_scaled;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::Stack;
+use crate::targets::change::LOOK;
 use crate::targets::subject::Ways;
 
 /// Fewer bytes are no secret; the service refuses them too.
@@ -32,7 +33,8 @@ pub(crate) struct Subject {
 /// `--url`, or the running stack.
 pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
-        let running = open(context, wanted(&context.quietly(), None, "")?.scaled(), false)?.subject().await?;
+        let resolved = context.quietly().stack(&[])?;
+        let running = open_scaled(context, resolved, LOOK, false).await?.subject().await?;
         if let Some(detour) = running.detour {
             context.out.warn(detour);
         }

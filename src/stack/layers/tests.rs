@@ -165,7 +165,7 @@ fn overlay_sets_one_value_of_what_the_file_switched_off() {
 #[test]
 fn scaled_number_has_its_origin_and_is_judged() {
     let resolved = resolve(&[file("target: kubernetes\n")]).unwrap();
-    let scaled = resolved.clone().scaled(12, Some(20), &Origin::Scaled).unwrap();
+    let scaled = resolved.clone().scaled(12, Some(20), &Origin::Scaled(String::new())).unwrap();
     assert_eq!(scaled.stack.replicas_on(TargetKind::Kubernetes), 12);
     for path in ["kubernetes.autoscaling.min", "kubernetes.autoscaling.max"] {
         assert_eq!(scaled.origin(path).to_string(), "appforge scale");

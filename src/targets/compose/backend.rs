@@ -16,6 +16,7 @@ use crate::targets::finding::Finding;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
+use crate::targets::scaled::Scaled;
 use crate::targets::status::Status;
 use crate::targets::subject::Subject;
 
@@ -30,6 +31,18 @@ impl Backend for Compose {
 
     fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    fn set_stack(&mut self, stack: Stack) {
+        self.stack = stack;
+    }
+
+    async fn scaled(&self, _patience: Duration) -> Result<Option<Scaled>> {
+        self.recorded_scale(&self.engine().await?).await
+    }
+
+    async fn record_scaled(&self, scaled: Option<&Scaled>) -> Result<bool> {
+        self.record_scale(&self.engine().await?, scaled).await.map(|()| true)
     }
 
     fn lock_file(&self) -> Result<PathBuf> {

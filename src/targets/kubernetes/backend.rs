@@ -9,14 +9,15 @@ use crate::files;
 use crate::render::lint;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
-use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
+use crate::targets::change::{Change, Judge, LOOK, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
 use crate::targets::kubernetes::apply::down::Remains;
-use crate::targets::kubernetes::session::{Kubernetes, LOOK};
+use crate::targets::kubernetes::session::Kubernetes;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
 use crate::targets::revision::Revision;
+use crate::targets::scaled::Scaled;
 use crate::targets::status::{Autoscaler, Status};
 use crate::targets::subject::Subject;
 
@@ -28,6 +29,18 @@ impl Backend for Kubernetes {
 
     fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    fn set_stack(&mut self, stack: Stack) {
+        self.stack = stack;
+    }
+
+    async fn scaled(&self, patience: Duration) -> Result<Option<Scaled>> {
+        self.recorded_scale(&self.reach(patience).await?).await
+    }
+
+    async fn record_scaled(&self, scaled: Option<&Scaled>) -> Result<bool> {
+        self.record_scale(&self.reach(LOOK).await?, scaled).await
     }
 
     fn lock_file(&self) -> Result<PathBuf> {

@@ -11,9 +11,10 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 
 use crate::render::context::compose::external;
+use crate::targets::change::LOOK;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing};
-use crate::targets::kubernetes::session::{Kubernetes, LOOK};
+use crate::targets::kubernetes::session::Kubernetes;
 
 /// The oldest version whose API has all that documents say.
 const OLDEST: u32 = 30;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::error::Failure;
@@ -13,9 +14,6 @@ use crate::targets::change;
 use crate::targets::kubernetes::client::{Choice, Cluster, Once};
 use crate::targets::ownership::Claim;
 use crate::targets::progress::Say;
-
-/// How long a command that only looks tries to reach the cluster.
-pub(crate) const LOOK: Duration = Duration::from_secs(30);
 
 /// A stack on a cluster.
 #[derive(Clone, Debug)]
@@ -26,6 +24,8 @@ pub(crate) struct Kubernetes {
     pub(crate) claim: Claim,
     context: Option<String>,
     once: Once,
+    /// One client for the whole command, so that a program which gives credentials runs once.
+    cluster: OnceCell<Cluster>,
 }
 
 /// What a change of a stack needs all along.
@@ -46,7 +46,15 @@ impl Kubernetes {
         claim: Claim,
     ) -> Self {
         let folder = state_folder.join("kubernetes");
-        Self { stack, folder, templates, claim, context: None, once: Once::new(|_| ()) }
+        Self {
+            stack,
+            folder,
+            templates,
+            claim,
+            context: None,
+            once: Once::new(|_| ()),
+            cluster: OnceCell::new(),
+        }
     }
 
     /// The same stack on the cluster that the command line names. `print` receives once which cluster that is.
@@ -77,7 +85,8 @@ impl Kubernetes {
             file: self.stack.kubernetes.context.clone(),
             namespace: self.stack.kubernetes.namespace.as_str().to_owned(),
         };
-        let cluster = Cluster::connect(&choice, patience, &self.once).await?;
+        let connect = || Cluster::connect(&choice, patience, &self.once);
+        let cluster = self.cluster.get_or_try_init(connect).await?.until(Instant::now() + patience);
         self.once.print(&cluster.title());
         Ok(cluster)
     }

@@ -26,6 +26,10 @@ impl Backend for Local {
         &self.stack
     }
 
+    fn set_stack(&mut self, stack: Stack) {
+        self.stack = stack;
+    }
+
     fn lock_file(&self) -> Result<PathBuf> {
         self.layout.make()?;
         Ok(self.layout.command_lock())

@@ -90,6 +90,9 @@ async fn clone_is_refused_while_the_first_folder_exists() {
     let refused = run("clone", &["down"]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.stderr.contains("is run from another folder of this project\n"), "{}", refused.stderr);
+    let scaled = run("one", &["scale", "--replicas", "2"]);
+    assert_eq!(scaled.code, Some(0), "{scaled:#?}");
+    assert!(!parent.path().join("one/.appforge/state.json").exists(), "the number lives with the stack");
     // Lost state is no lost stack: the stack file has the identity.
     std::fs::remove_file(parent.path().join("one/.appforge/id")).unwrap();
     assert_eq!(run("one", &["status"]).code, Some(0));
@@ -103,11 +106,15 @@ async fn clone_is_refused_while_the_first_folder_exists() {
     assert_eq!(
         diff.stdout.matches(&cause).count(),
         4,
-        "gateway, both stores and the replica: {}",
+        "gateway, both stores and the service: {}",
         diff.stdout
     );
-    let up = run("two", &["up"]);
+    let up = run("two", &["up", "-o", "json"]);
     assert_eq!(up.code, Some(0), "{up:#?}");
+    let status: serde_json::Value = serde_json::from_str(&up.stdout).unwrap();
+    assert_eq!(status["status"]["replicas"]["ready"], 2, "{status}");
+    let shown = run("two", &["config", "show", "--origin"]).stdout;
+    assert!(shown.contains("appforge scale by "), "{shown}");
     assert_eq!(run("two", &["diff"]).code, Some(0));
     for container in stack.containers() {
         let restart = Command::new("docker").args(["restart", &container]).output().unwrap();
@@ -115,6 +122,7 @@ async fn clone_is_refused_while_the_first_folder_exists() {
     }
     let down = run("two", &["down", "--volumes", "--yes"]);
     assert_eq!(down.code, Some(0), "{down:#?}");
+    assert_eq!(volumes(&stack), BTreeSet::new(), "no record is left");
 }
 
 /// The documents and secrets of build a950d35, started as that build did.

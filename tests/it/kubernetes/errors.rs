@@ -68,24 +68,6 @@ fn a_remote_cluster_has_to_be_named_and_a_context_has_to_be_there() {
 }
 
 #[test]
-fn the_bundled_image_cannot_reach_the_nodes_of_a_remote_cluster() {
-    let place = Place::new("target: kubernetes\nname: shop\n");
-    place.project.write("kubeconfig", &place.api.kubeconfig().replace("127.0.0.1", "192.0.2.1"));
-    let run = place.exits(3, &["up", "--context", "test"]);
-    let text = after_title(&run.stderr);
-    assert!(
-        text.starts_with(
-            "error: `service.image: bundled` cannot be loaded into the nodes of the remote cluster `test`\n"
-        ),
-        "{text}"
-    );
-    assert!(
-        text.contains("hint: push it to a registry that the cluster can pull from: appforge image push "),
-        "{text}"
-    );
-}
-
-#[test]
 fn a_server_that_is_not_there_is_exit_4() {
     let place = Place::new(STACK);
     let gone = place.api.kubeconfig().replace(&place.api.address.to_string(), "127.0.0.1:1");
@@ -174,7 +156,7 @@ fn an_immutable_field_is_told_before_anything_is_applied_with_the_way_around() {
 #[test]
 fn a_namespace_on_its_way_out_is_waited_for_by_the_user() {
     let place = Place::new(STACK);
-    place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, 2);
+    place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, 3);
     let run = place.exits(1, &["up"]);
     let text = after_title(&run.stderr);
     assert!(text.starts_with("error: the namespace `shop` is being deleted\n\nhint: kubectl --context test wait --for=delete namespace/shop"), "{text}");

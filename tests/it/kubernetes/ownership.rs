@@ -75,6 +75,63 @@ fn stack_of_another_id_is_refused_and_every_clone_may_work() {
 }
 
 #[test]
+fn number_that_scale_set_lives_with_the_stack_and_holds_for_every_clone() {
+    let ours = format!("{STACK}id: first3first3\n");
+    let place = Place::new(&ours);
+    place.exits(0, &["up"]);
+    place.exits(0, &["scale", "--replicas", "5"]);
+    assert!(!place.project.path().join(".appforge/state.json").exists());
+    let clone = colleague(&place, &ours);
+    let up = run(&clone, &["up", "-o", "json"]);
+    assert_eq!(up.code, Some(0), "{up:#?}");
+    assert_eq!(serde_json::from_str::<Value>(&up.stdout).unwrap()["changed"], false, "{}", up.stdout);
+    assert_eq!(place.replicas(), 5);
+    let shown = run(&clone, &["config", "show", "--origin"]).stdout;
+    let line = shown.lines().find(|line| line.starts_with("kubernetes.autoscaling.min")).unwrap();
+    assert!(line.contains("appforge scale by ") && line.contains('@'), "{line}");
+    // A new owner's record leaves the number, and data that stay keep it.
+    let taken = run(&clone, &["down"]);
+    assert_eq!(taken.code, Some(0), "{taken:#?}");
+    place.exits(0, &["up"]);
+    assert_eq!(place.replicas(), 5);
+    place.exits(0, &["down", "--volumes", "--yes"]);
+    place.exits(0, &["up"]);
+    assert_eq!(place.replicas(), 3, "the number of the file");
+}
+
+#[test]
+fn damaged_record_of_scale_is_an_error_that_scale_repairs() {
+    let place = Place::new(STACK);
+    place.exits(0, &["up"]);
+    place.exits(0, &["scale", "--replicas", "5"]);
+    let key = Key {
+        api: "v1".to_owned(),
+        namespace: "shop".to_owned(),
+        plural: "configmaps".to_owned(),
+        name: "shop-owner".to_owned(),
+    };
+    for (text, why) in [
+        ("five", "expected whole numbers of replicas"),
+        (r#"{"replicas": 5000, "configured": 3}"#, "must be between 1 and 1000, got 5000"),
+        (r#"{"replicas": 3, "configured": 3, "max": 4000000000}"#, "got 4000000000"),
+    ] {
+        let record = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "shop-owner", "annotations": {"appforge.dev/scaled": text}},
+        });
+        place.api.store(|store| store.apply(&key, "appforge-scale", record, false, false));
+        for verb in ["up", "diff", "status"] {
+            let refused = place.exits(3, &[verb]);
+            assert!(refused.stderr.contains(why), "{verb}: {}", refused.stderr);
+            assert!(refused.stderr.contains("appforge scale --replicas"), "{verb}: {}", refused.stderr);
+        }
+        place.exits(0, &["config", "show"]);
+    }
+    place.exits(0, &["scale", "--replicas", "4"]);
+    assert_eq!(place.json(&["up"])["changed"], false);
+}
+
+#[test]
 fn stack_of_an_earlier_build_is_adopted_once_with_its_data() {
     let place = Place::new(&format!("{STACK}id: first3first3\n"));
     let put = |value: Value| {

@@ -39,13 +39,17 @@ impl Cluster {
 
     /// `diff` reads a dozen kinds of objects, and ends with 5 since there are none.
     fn diff(&self, server: &str, proxy_url: Option<&str>, variables: &[(&str, &str)]) -> Run {
+        self.run("diff", server, proxy_url, variables)
+    }
+
+    fn run(&self, verb: &str, server: &str, proxy_url: Option<&str>, variables: &[(&str, &str)]) -> Run {
         let more = proxy_url.map(|url| format!(", proxy-url: '{url}'")).unwrap_or_default();
         let authority = tls("authority.pem");
         let cluster = format!("server: '{server}', certificate-authority: '{}'{more}", authority.display());
         let kubeconfig =
             self.api.kubeconfig().replace(&format!("server: 'http://{}'", self.api.address), &cluster);
         self.project.write("kubeconfig", &kubeconfig);
-        let mut command: Command = self.project.command(&["diff", "--context", "test"]);
+        let mut command: Command = self.project.command(&[verb, "--context", "test"]);
         for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
             command.env_remove(name);
         }
@@ -98,6 +102,21 @@ fn cluster_is_reached_by_the_proxy_url_of_its_kubeconfig() {
         !seen.is_empty() && seen.iter().all(|line| line.starts_with("GET http://cluster.test/")),
         "{seen:?}"
     );
+}
+
+#[test]
+fn the_bundled_image_cannot_reach_the_nodes_of_a_remote_cluster() {
+    let cluster = Cluster::new(None);
+    cluster.project.write("appforge.yaml", "target: kubernetes\nname: shop\n");
+    let run = cluster.run("up", SERVER, Some(&format!("http://{}", cluster.address)), &[]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    for part in [
+        "error: `service.image: bundled` cannot be loaded into the nodes of the remote cluster `test`\n",
+        "hint: push it to a registry that the cluster can pull from: appforge image push ",
+    ] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    assert!(!cluster.api.seen().iter().any(super::Seen::is_change));
 }
 
 #[test]

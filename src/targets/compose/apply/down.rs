@@ -28,6 +28,7 @@ impl Session<'_> {
                 engine.docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await?;
             }
             compose.forget_store_credentials()?;
+            compose.record_scale(engine, None).await?;
             compose.forget_owner(engine).await?;
         }
         Ok(there)

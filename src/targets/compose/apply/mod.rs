@@ -1,4 +1,4 @@
-//! Changes: the Compose command line, images, credentials, the record of the owner.
+//! Changes: the Compose command line, images, credentials, the records of the owner and of `scale`.
 
 pub(crate) mod cli;
 pub(crate) mod converge;
@@ -6,3 +6,4 @@ pub(crate) mod credentials;
 pub(crate) mod down;
 pub(crate) mod image;
 pub(crate) mod owner;
+mod scale;

@@ -1,8 +1,8 @@
 //! Whose a stack on a cluster is. The annotations of one ConfigMap say so: nothing that runs is to change with its owner, and
-//! the namespace may be another's to label. `down` leaves it, as it leaves data; `down --volumes` takes it.
+//! the namespace may be another's to label. The number that `scale` set is there too. `down` leaves it, as it leaves data; `down --volumes` takes it.
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::render::context::kubernetes::names;
 use crate::targets::kubernetes::client::{
@@ -11,10 +11,15 @@ use crate::targets::kubernetes::client::{
 use crate::targets::kubernetes::session::Kubernetes;
 use crate::targets::ownership::{Owner, Scope};
 use crate::targets::progress::Say;
+use crate::targets::scaled::Scaled;
 
 const ID: &str = "appforge.dev/id";
 const FOLDER: &str = "appforge.dev/folder";
 const USER: &str = "appforge.dev/user";
+/// The number of replicas that `scale` set, on the same object.
+const SCALED: &str = "appforge.dev/scaled";
+/// Writes that annotation alone, and leaves it when the owner changes.
+const SCALER: &str = "appforge-scale";
 
 impl Kubernetes {
     /// Makes sure that the stack of this name is this project's, or has no owner yet.
@@ -22,21 +27,13 @@ impl Kubernetes {
     /// # Errors
     /// Exit 1 with the owner when it is another project's.
     pub(crate) async fn check_owner(&self, cluster: &Cluster) -> Result<()> {
-        let owner = self.owner(cluster).await?;
-        let place =
-            format!("kubernetes (context {}, namespace {})", cluster.place.context, cluster.namespace);
-        self.claim.check(&place, self.name(), owner.as_ref(), Scope::Id)
+        self.check_record(cluster, self.record(cluster).await?.as_ref())
     }
 
-    /// The recorded owner. An earlier build recorded none, and who may not read ConfigMaps sees none.
-    async fn owner(&self, cluster: &Cluster) -> Result<Option<Owner>> {
-        let Some(record) = self.record(cluster).await? else { return Ok(None) };
-        let annotation = |name: &str| record.annotation(name).map(str::to_owned);
-        Ok(annotation(ID).map(|id| Owner {
-            id: Some(id),
-            folder: annotation(FOLDER).unwrap_or_default(),
-            user: annotation(USER).unwrap_or_default(),
-        }))
+    fn check_record(&self, cluster: &Cluster, record: Option<&Object>) -> Result<()> {
+        let place =
+            format!("kubernetes (context {}, namespace {})", cluster.place.context, cluster.namespace);
+        self.claim.check(&place, self.name(), record.and_then(owner).as_ref(), Scope::Id)
     }
 
     /// Records this project as the owner, if that is not recorded. A clone of the same project changes nothing.
@@ -44,11 +41,55 @@ impl Kubernetes {
         if !self.claim.is_recorded(Scope::Id) {
             return Ok(());
         }
-        let before = self.owner(cluster).await?;
+        let before = self.record(cluster).await?.as_ref().and_then(owner);
         let owner = self.claim.settle(before.as_ref())?;
         if before.is_some_and(|before| before.id == owner.id) {
             return Ok(());
         }
+        let record =
+            self.new_record(cluster, json!({ID: owner.id, FOLDER: owner.folder, USER: owner.user}))?;
+        match apply(cluster, &record, MANAGER, true).await {
+            // Rights that reach the stack's own objects and not further are no reason to stop.
+            Err(error) if is_forbidden(&error) => {
+                say(&format!("the owner of this stack is not recorded: {error}"));
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    }
+
+    /// The number of replicas that `scale` recorded for this project's stack.
+    ///
+    /// # Errors
+    /// When the cluster does not answer; exit 1 when the stack is another project's, exit 3 when the record holds what `scale`
+    /// never writes.
+    pub(crate) async fn recorded_scale(&self, cluster: &Cluster) -> Result<Option<Scaled>> {
+        let record = self.record(cluster).await?;
+        self.check_record(cluster, record.as_ref())?;
+        let text = record.as_ref().and_then(|record| record.annotation(SCALED));
+        let place = || format!("the annotation `{SCALED}` of configmap/{}", self.record_name());
+        text.map(|text| Scaled::parse(text, &place())).transpose()
+    }
+
+    /// Records the number of replicas that `scale` set, or that it set none. `false` when the rights do not suffice.
+    ///
+    /// # Errors
+    /// When the cluster refuses for another reason.
+    pub(crate) async fn record_scale(&self, cluster: &Cluster, scaled: Option<&Scaled>) -> Result<bool> {
+        let annotations = match scaled {
+            Some(scaled) => json!({SCALED: scaled.text()?}),
+            None if self.recorded_scale(cluster).await.is_ok_and(|recorded| recorded.is_none()) => {
+                return Ok(true);
+            }
+            None => json!({}),
+        };
+        match apply(cluster, &self.new_record(cluster, annotations)?, SCALER, true).await {
+            Err(error) if is_forbidden(&error) => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
+    fn new_record(&self, cluster: &Cluster, annotations: Value) -> Result<Object> {
         let value = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -60,17 +101,10 @@ impl Kubernetes {
                     "app.kubernetes.io/part-of": self.name(),
                     "app.kubernetes.io/managed-by": names::MANAGER,
                 },
-                "annotations": {ID: owner.id, FOLDER: owner.folder, USER: owner.user},
+                "annotations": annotations,
             },
         });
-        match apply(cluster, &Object::new(config_map()?, value)?, MANAGER, true).await {
-            // Rights that reach the stack's own objects and not further are no reason to stop.
-            Err(error) if is_forbidden(&error) => {
-                say(&format!("the owner of this stack is not recorded: {error}"));
-                Ok(())
-            }
-            other => other.map(drop),
-        }
+        Object::new(config_map()?, value)
     }
 
     /// Removes the record, with the data that it is about.
@@ -95,6 +129,16 @@ impl Kubernetes {
     fn record_name(&self) -> String {
         format!("{}-owner", self.name())
     }
+}
+
+/// The recorded owner. An earlier build recorded none, and who may not read ConfigMaps sees none.
+fn owner(record: &Object) -> Option<Owner> {
+    let annotation = |name: &str| record.annotation(name).map(str::to_owned);
+    annotation(ID).map(|id| Owner {
+        id: Some(id),
+        folder: annotation(FOLDER).unwrap_or_default(),
+        user: annotation(USER).unwrap_or_default(),
+    })
 }
 
 fn config_map() -> Result<Kind> {

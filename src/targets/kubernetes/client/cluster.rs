@@ -1,5 +1,6 @@
 //! One cluster for the whole of a command: which context, whether it may be used unasked, and requests with a deadline.
 
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,6 +45,16 @@ pub(crate) struct Cluster {
     deadline: Instant,
     reached: Arc<AtomicBool>,
     slow: Once,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (context, namespace) = (&self.place.context, &self.namespace);
+        f.debug_struct("Cluster")
+            .field("context", context)
+            .field("namespace", namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which cluster is meant.

@@ -12,9 +12,10 @@ use kube::runtime::watcher::{self, watcher};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
+use crate::targets::change::LOOK;
 use crate::targets::kubernetes::client::{Cluster, Doing, STACK_LABEL, explain, list};
 use crate::targets::kubernetes::observe::pods;
-use crate::targets::kubernetes::session::{Kubernetes, LOOK, not_up};
+use crate::targets::kubernetes::session::{Kubernetes, not_up};
 use crate::targets::logs::{Line, LogsRequest, Sink};
 
 type Lines = SelectAll<BoxStream<'static, Line>>;

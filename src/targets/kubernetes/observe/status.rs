@@ -10,11 +10,12 @@ use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
 use crate::stack::model::StoreMode;
 use crate::targets::admin;
+use crate::targets::change::LOOK;
 use crate::targets::kubernetes::client::{Cluster, list, tunnel};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload;
 use crate::targets::kubernetes::scale::autoscaler;
-use crate::targets::kubernetes::session::{Kubernetes, LOOK, Session};
+use crate::targets::kubernetes::session::{Kubernetes, Session};
 use crate::targets::status::{
     Budget, ClusterStatus, Component, ComponentState, Condition, Kind, Replicas, Status,
 };

@@ -12,6 +12,7 @@ use crate::render::Overrides;
 use crate::render::context::compose::{STORE_USER, admin_port, external};
 use crate::render::context::kubernetes::names;
 use crate::stack::values::Secret;
+use crate::targets::change::LOOK;
 use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::value_of;
 use crate::targets::kubernetes::client::tunnel::{self, Destination, Tunnel};
@@ -20,7 +21,7 @@ use crate::targets::kubernetes::observe::pods::{self, is_ready};
 use crate::targets::kubernetes::observe::rollout::Waiting;
 use crate::targets::kubernetes::observe::status::Snapshot;
 use crate::targets::kubernetes::scale::autoscaler;
-use crate::targets::kubernetes::session::{Kubernetes, LOOK, not_up};
+use crate::targets::kubernetes::session::{Kubernetes, not_up};
 use crate::targets::subject::{Replica, Subject, Ways};
 
 /// How long a subject may be looked at; the tunnels' own look-ups stop after that.
