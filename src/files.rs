@@ -72,7 +72,8 @@ pub fn make_folder(path: &Path) -> Result<()> {
 /// Whether the file system of a folder keeps the modes of what is made in it. Asked of the file system itself where its
 /// kind does not say so, with a folder that is removed again at once; where nothing can be made, modes are assumed.
 pub fn keeps_modes(folder: &Path) -> bool {
-    let known = rustix::fs::statfs(folder).is_ok_and(|found| KEEP_MODES.contains(&(found.f_type as u64)));
+    let known = rustix::fs::statfs(folder)
+        .is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|kind| KEEP_MODES.contains(&kind)));
     let probe = folder.join(format!(".appforge.{}", std::process::id()));
     if known || fs::create_dir(&probe).is_err() {
         return true;

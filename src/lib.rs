@@ -7,6 +7,7 @@ pub mod cost;
 mod document;
 pub mod error;
 pub mod files;
+mod float;
 pub mod load;
 mod markup;
 pub mod output;

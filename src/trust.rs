@@ -148,9 +148,10 @@ impl Writer {
 /// The failure to read `path`, since `writer` can change it, or its folder if `of_folder`.
 fn refusal(path: &Path, (folder, at): (&OwnedFd, &Path), of_folder: bool, writer: &Writer) -> Failure {
     let real = real_path(folder, at);
-    let (thing, place) = match of_folder {
-        true => (format!("the folder `{}`", real.display()), real.as_path()),
-        false => ("it".to_owned(), path),
+    let (thing, place) = if of_folder {
+        (format!("the folder `{}`", real.display()), real.as_path())
+    } else {
+        ("it".to_owned(), path)
     };
     let message = format!("refusing to use `{}`: {}", path.display(), writer.text(&thing));
     let failure = Failure::new(ExitStatus::Config, message);

@@ -38,9 +38,10 @@ fn text(findings: &[Finding], fit: bool, target: &str) -> String {
         let fix = finding.fix.iter().map(|fix| vec![String::new(), String::new(), format!("fix: {fix}")]);
         std::iter::once(row).chain(fix).collect::<Vec<_>>()
     });
-    let verdict = match fit {
-        true => format!("the target {target} can run this stack: appforge up"),
-        false => format!("the target {target} cannot run this stack yet"),
+    let verdict = if fit {
+        format!("the target {target} can run this stack: appforge up")
+    } else {
+        format!("the target {target} cannot run this stack yet")
     };
     format!("{}\n{verdict}\n", table(&["", "condition", "found"], rows.collect()))
 }

@@ -7,6 +7,7 @@ use crate::cli::image::ImageVerb;
 use crate::commands::Context;
 use crate::error::ExitStatus;
 use crate::files;
+use crate::float;
 use crate::targets::compose;
 use crate::targets::image;
 use crate::targets::interrupt::interruptible;
@@ -39,7 +40,7 @@ pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatu
             let progress = Progress::new(context.out);
             progress.show(&format!("pushing {}", name.shown()));
             let uploaded = |done: u64, total: u64| {
-                let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+                let mib = |bytes: u64| float::from_u64(bytes) / f64::from(1 << 20);
                 progress.step(&format!(
                     "pushing {}: {:.1} of {:.1} MiB",
                     name.shown(),

@@ -25,12 +25,13 @@ pub(super) async fn run(context: &Context, args: &RenderArgs) -> Result<ExitStat
         return eject(context, name, args.force);
     }
     let stack = context.stack(&[])?.stack;
-    let folders: Vec<Folder> = match context.every_target {
-        true => render::TARGETS
+    let folders: Vec<Folder> = if context.every_target {
+        render::TARGETS
             .iter()
             .map(|target| Folder::new(context, &stack, *target, args.out.join(target.as_str())))
-            .collect::<Result<_>>()?,
-        false => vec![Folder::new(context, &stack, stack.target, args.out.clone())?],
+            .collect::<Result<_>>()?
+    } else {
+        vec![Folder::new(context, &stack, stack.target, args.out.clone())?]
     };
     for folder in &folders {
         judge(context, &folder.findings)?;

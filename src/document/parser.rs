@@ -166,7 +166,7 @@ impl Builder {
             None => self.root = Some(node),
             Some(Open::List(_, nodes)) => nodes.push(node),
             Some(Open::Mapping(mapping)) => match mapping.key.take() {
-                None => mapping.key = Some(mapping.name(node, &mut self.duplicates)?),
+                None => mapping.key = Some(mapping.name(&node, &mut self.duplicates)?),
                 Some((key, place, Standing::First)) => {
                     mapping.entries.push(Entry { key, place, value: node });
                 }
@@ -178,7 +178,7 @@ impl Builder {
 }
 
 impl OpenMapping {
-    fn name(&mut self, node: Node, duplicates: &mut Vec<Fault>) -> Result<(String, Place, Standing), Fault> {
+    fn name(&mut self, node: &Node, duplicates: &mut Vec<Fault>) -> Result<(String, Place, Standing), Fault> {
         let key = match (node.as_str(), &node.content) {
             (Some(text), _) => text.to_owned(),
             (None, Content::Scalar(value)) => value.to_string(),

@@ -87,7 +87,7 @@ fn what_is_bounded_is_refused_with_its_place() {
         ["[".repeat(100_000), "{a: ".repeat(300), "- ".repeat(20_000), format!("{}x", "? ".repeat(300))]
     {
         let (line, column, refused) = refusal(&text);
-        assert_eq!((line, refused.as_str()), (1, message), "{:.20}", text);
+        assert_eq!((line, refused.as_str()), (1, message), "{text:.20}");
         assert!(column > 1);
     }
     let nested = (0..40).map(|depth| format!("{}k:\n", " ".repeat(depth))).collect::<String>();

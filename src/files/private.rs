@@ -92,9 +92,10 @@ pub fn read_private(path: &Path) -> Result<Option<String>> {
     let read = || -> io::Result<String> {
         let mut text = String::new();
         let file = open_own(path, OFlags::RDONLY)?;
-        match file.take(MOST_BYTES + 1).read_to_string(&mut text)? as u64 > MOST_BYTES {
-            true => Err(io::ErrorKind::FileTooLarge.into()),
-            false => Ok(text),
+        if file.take(MOST_BYTES + 1).read_to_string(&mut text)? as u64 > MOST_BYTES {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            Ok(text)
         }
     };
     none_if_missing(read(), path)

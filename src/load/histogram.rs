@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::float;
+
 /// The finest step, in nanoseconds; loopback answers take tens of microseconds.
 const LOWEST: u64 = 1_000;
 /// The longest latency told apart, in nanoseconds: one hour. Longer ones count as this.
@@ -67,7 +69,7 @@ impl Latencies {
 
     /// The arithmetic mean.
     pub fn mean(&self) -> Option<Duration> {
-        self.some(|histogram| histogram.mean() as u64)
+        self.some(|histogram| float::to_u64(histogram.mean()))
     }
 
     fn some(&self, read: impl Fn(&Histogram<u32>) -> u64) -> Option<Duration> {

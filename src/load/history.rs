@@ -25,7 +25,7 @@ impl History {
     /// Keeps a result and returns its file. Drops the oldest ones beyond [`KEPT`].
     pub fn keep(&self, report: &Report) -> Result<PathBuf> {
         files::make_private_folder(&self.folder)?;
-        let stamp: String = report.started_at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        let stamp: String = report.started_at.chars().filter(char::is_ascii_alphanumeric).collect();
         let scenario = slug(&report.scenario);
         let path = self.folder.join(format!("{stamp}-{scenario}.json"));
         files::write_private(&path, &serde_json::to_vec_pretty(report)?, 0o600)?;

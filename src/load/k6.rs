@@ -6,6 +6,7 @@ use std::time::Duration;
 use appforge_service::contract::PROBE_HEADER as HEADER;
 use serde_json::{Map, Value, json};
 
+use crate::float;
 use crate::load::scenario::{BUILT_IN, built_in_steps};
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
@@ -45,7 +46,7 @@ fn scenarios(think_time: Duration) -> Value {
         let stages: Vec<Value> = schedule
             .stages()
             .iter()
-            .map(|stage| json!({"duration": seconds(stage.duration), "target": stage.target as u64}))
+            .map(|stage| json!({"duration": seconds(stage.duration), "target": float::to_u64(stage.target)}))
             .collect();
         let scenario = json!({
             "executor": "ramping-vus",

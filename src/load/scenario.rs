@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::float;
 use crate::load::connection::Wish;
 use crate::load::schedule::Schedule;
 use crate::load::thresholds::Threshold;
@@ -36,7 +37,7 @@ impl Model {
     /// Most connections at once.
     pub fn connections(&self) -> usize {
         match self {
-            Self::Closed { users, .. } => users.peak().ceil() as usize,
+            Self::Closed { users, .. } => float::to_usize(users.peak().ceil()),
             Self::Open { connections, .. } => *connections as usize,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::float;
+
 /// One stage: within `duration` the level moves in a straight line from where it was to `target`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage {
@@ -71,7 +73,7 @@ impl Schedule {
     /// The first instant from `after` on at which the level exceeds `index`, that is, when user number `index`
     /// (from 0) has work; `None` when it never does again.
     pub fn active_from(&self, index: usize, after: Duration) -> Option<Duration> {
-        let wanted = index as f64;
+        let wanted = float::from_usize(index);
         let mut from = 0.0;
         let mut begin = Duration::ZERO;
         for stage in &self.stages {
@@ -97,7 +99,7 @@ impl Schedule {
     /// The intended send time of arrival number `index` (from 0) when the level is a rate per second; `None` after
     /// the last one. It is where the integral of the rate reaches `index`, so that the spacing is even.
     pub fn arrival(&self, index: u64) -> Option<Duration> {
-        let mut missing = index as f64;
+        let mut missing = float::from_u64(index);
         let mut from = 0.0;
         let mut begin = Duration::ZERO;
         for stage in &self.stages {
@@ -124,7 +126,7 @@ impl Schedule {
             area += (from + stage.target) / 2.0 * stage.duration.as_secs_f64();
             from = stage.target;
         }
-        area.ceil() as u64
+        float::to_u64(area.ceil())
     }
 }
 

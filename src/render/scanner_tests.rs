@@ -22,7 +22,7 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
     stack.service.env.insert("GREETING".into(), "a: b #c ${X} $(Y)".into());
     if scaling == 1 {
         stack.kubernetes.autoscaling = None;
-        stack.service.replicas = 1 + more as u32 % 3;
+        stack.service.replicas = [1, 2, 3][more % 3];
     }
     if mongodb == 1 {
         stack.mongodb.mode = StoreMode::External;

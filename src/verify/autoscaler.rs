@@ -21,9 +21,10 @@ pub(super) fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
         return Ok(Finding::failed(expected, "no HorizontalPodAutoscaler found"));
     };
     let troubles = troubles(autoscaler, wanted.min, wanted.max);
-    let observed = match troubles.is_empty() {
-        true => format!("{} replicas, wants {}", autoscaler.current, autoscaler.desired),
-        false => troubles.join("; "),
+    let observed = if troubles.is_empty() {
+        format!("{} replicas, wants {}", autoscaler.current, autoscaler.desired)
+    } else {
+        troubles.join("; ")
     };
     Ok(Finding::of(troubles.is_empty(), expected, observed)
         .with("min", autoscaler.min)

@@ -50,7 +50,8 @@ pub async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Ch
             stack.rate_limit.on_redis_failure,
             within.as_secs()
         );
-        Ok(Finding::of(good && back <= within, expected, observed).with("back_ms", back.as_millis() as u64))
+        let back_ms = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+        Ok(Finding::of(good && back <= within, expected, observed).with("back_ms", back_ms))
     };
     judged("redis-down", drill).await
 }

@@ -46,9 +46,12 @@ pub async fn verify(
         return Err(failure.hint(hint).into());
     }
     let mut checks = Vec::new();
-    let meant = |name: &&str| match names.is_empty() {
-        true => *name != AUTOSCALER || stack.target == TargetKind::Kubernetes,
-        false => names.iter().any(|wanted| wanted == name),
+    let meant = |name: &&str| {
+        if names.is_empty() {
+            *name != AUTOSCALER || stack.target == TargetKind::Kubernetes
+        } else {
+            names.iter().any(|wanted| wanted == name)
+        }
     };
     for name in CHECKS.into_iter().filter(meant) {
         begins(name);

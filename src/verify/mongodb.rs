@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::client::statusz;
 use super::report::Finding;
+use crate::float;
 use crate::stack::Stack;
 use crate::targets::subject::Subject;
 
@@ -45,8 +46,8 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let (current, available) = connections(subject).await?;
     let expected = format!("pools of max {} min {}, {least} to {most} connections", pool.max, pool.min);
     let mut observed = format!("{current} connections, {open} of them in the pools of {replicas} replicas");
-    let total = (current + available) as f64;
-    if total > 0.0 && (replicas * i64::from(pool.max)) as f64 > total * NEAR {
+    let total = float::from_i64(current + available);
+    if total > 0.0 && float::from_i64(replicas * i64::from(pool.max)) > total * NEAR {
         observed.push_str(&format!("; full pools would come near the {total} that the server allows"));
     }
     if !wrong.is_empty() {
@@ -87,7 +88,7 @@ async fn connections(subject: &Subject) -> Result<(i64, i64)> {
             let value = connections.get(key).with_context(|| format!("the status has no `{key}`"))?;
             let whole = value.as_i32().map(i64::from).or(value.as_i64());
             whole
-                .or(value.as_f64().map(|number| number as i64))
+                .or(value.as_f64().and_then(|number| i64::try_from(float::to_u64(number)).ok()))
                 .with_context(|| format!("`{key}` is not a number"))
         };
         Ok((number("current")?, number("available")?))

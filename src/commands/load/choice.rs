@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::cli::load::LoadArgs;
 use crate::document::report;
 use crate::error::{ExitStatus, Failure};
+use crate::float;
 use crate::load::connection::Endpoint;
 use crate::load::scenario::{self, Model, Scenario, Step};
 use crate::load::schedule::Schedule;
@@ -84,7 +85,7 @@ impl Choice {
 /// The scenario with another rate.
 pub(super) fn constant(args: &LoadArgs, rate: f64, duration: Duration) -> Model {
     // Enough for answers of a second, within what one replica is asked to hold at stress.
-    let usual = (rate.ceil() as u32).clamp(10, 350);
+    let usual = float::to_u32(rate.ceil()).clamp(10, 350);
     Model::Open { rate: Schedule::constant(rate, duration), connections: args.vus.unwrap_or(usual) }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use crate::float;
 use crate::load::generator::Progress;
 use crate::load::report::{self, Now};
 use crate::output::Output;
@@ -45,7 +46,7 @@ impl Watch {
         }
         let (since, before) = self.seen.front().copied().unwrap_or_default();
         let seconds = (progress.elapsed - since).as_secs_f64().max(1e-9);
-        let rate = (progress.tally.requests - before) as f64 / seconds;
+        let rate = float::from_u64(progress.tally.requests - before) / seconds;
         let now = Now { progress, rate, total: self.total, open: self.open };
         if live {
             self.bar.set_position(progress.elapsed.as_millis().try_into().unwrap_or(u64::MAX));

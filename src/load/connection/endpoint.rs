@@ -124,7 +124,7 @@ fn parts(url: &str) -> Result<Parts> {
         Some("https") => true,
         _ => return Err(usage("a URL to load starts with `http://` or `https://`".into()).into()),
     };
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     if authority.contains('@') {
         // It would end up in reports and in the process list.
         return Err(usage("the URL holds a user name or password".into())

@@ -30,7 +30,8 @@ impl Alarm {
             return Ok(());
         }
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let it_value = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let tv_sec = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+        let it_value = Timespec { tv_sec, tv_nsec: i64::from(wait.subsec_nanos()) };
         timerfd_settime(
             &self.timer,
             TimerfdTimerFlags::empty(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::float;
+
 /// CPU time that the calling thread has used.
 pub(super) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -43,6 +45,6 @@ impl Busy {
         let now = Self::read()?;
         let total = now.total.saturating_sub(self.total);
         let idle = now.idle.saturating_sub(self.idle);
-        (total > 0).then(|| 1.0 - (idle as f64 / total as f64).min(1.0))
+        (total > 0).then(|| 1.0 - (float::from_u64(idle) / float::from_u64(total)).min(1.0))
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{GRACE, Plan, Shared, TICK, User, machine, spawn_thread};
+use crate::float;
 use crate::load::scenario::Model;
 use crate::load::tally::Tally;
 use crate::load::{closed, open};
@@ -107,7 +108,7 @@ impl Gauge {
         tally.sent = shared.traffic.sent.take();
         tally.received = shared.traffic.received.take();
         let since = Instant::now().saturating_duration_since(shared.begin);
-        let tick = since.div_duration_f64(TICK).round().max(1.0) as u64;
+        let tick = float::to_u64(since.div_duration_f64(TICK).round().max(1.0));
         // Nobody listens any more when the run was dropped; its users are told to stop.
         let _ = windows.send(Window { worker: shared.worker, tick, tally }).await;
     }

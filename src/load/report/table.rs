@@ -112,9 +112,10 @@ pub struct Now<'a> {
 
 /// How far a run is and how fast it goes.
 pub fn pace(now: &Now<'_>) -> String {
-    let level = match now.open {
-        true => format!("of {:.0} asked for", now.progress.level),
-        false => format!("{:.0} users", now.progress.level),
+    let level = if now.open {
+        format!("of {:.0} asked for", now.progress.level)
+    } else {
+        format!("{:.0} users", now.progress.level)
     };
     let (elapsed, total) = (now.progress.elapsed.as_secs_f64(), now.total.as_secs_f64());
     format!("{:>3.0}s/{total:.0}s  {:.1} req/s  {level}", elapsed.min(total), now.rate)

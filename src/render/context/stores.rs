@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
+use crate::float;
 use crate::stack::model::StoreMode;
 use crate::stack::values::ByteSize;
 
@@ -18,12 +19,12 @@ pub fn redis_maxmemory(limit: ByteSize) -> u64 {
 /// as mongod computes it from the memory that it believes to have; said outright, since not every release sees the limit.
 pub fn mongodb_cache_gb(limit: ByteSize) -> f64 {
     let bytes = (limit.0.saturating_sub(1024 * MIB) / 2).max(256 * MIB);
-    (bytes as f64 / (1024 * MIB) as f64 * 100.0).floor() / 100.0
+    (float::from_u64(bytes) / float::from_u64(1024 * MIB) * 100.0).floor() / 100.0
 }
 
 /// Most connections that mongod is told to take: about 1 MiB each, in two thirds of the memory beside the cache.
 pub fn mongodb_max_connections(limit: ByteSize) -> u32 {
-    let cache = (mongodb_cache_gb(limit) * 1024.0) as u64;
+    let cache = float::to_u64(mongodb_cache_gb(limit) * 1024.0);
     let room = (limit.0 / MIB).saturating_sub(cache) * 2 / 3;
     u32::try_from(room).unwrap_or(u32::MAX).max(10)
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::documents::{Objects, bytes, container, cpu, variable, word_after};
 use super::{Finding, Level};
+use crate::float;
 use crate::render::Document;
 use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
@@ -184,7 +185,7 @@ fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
         findings.warn("mongodb.memory", message);
     }
     let Some(most) = mongodb.max_connections else { return };
-    let cache = (mongodb_cache_gb(mongodb.memory) * 1024.0) as u64;
+    let cache = float::to_u64(mongodb_cache_gb(mongodb.memory) * 1024.0);
     let need = ByteSize((cache + u64::from(most)) << 20);
     if need > mongodb.memory {
         let message = format!(

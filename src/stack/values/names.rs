@@ -67,12 +67,10 @@ impl FromStr for StackId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        match (8..=40).contains(&text.len()) && text.chars().all(known) {
-            true => Ok(Self(text.to_owned())),
-            false => {
-                Err("expected an id of 8 to 40 lower-case letters and digits, as `appforge init` makes"
-                    .into())
-            }
+        if (8..=40).contains(&text.len()) && text.chars().all(known) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("expected an id of 8 to 40 lower-case letters and digits, as `appforge init` makes".into())
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::float;
 use crate::stack::values::scalar;
 
 /// A number of bytes. `2GiB`, `2Gi` and `2048MiB` are the same; `2GB` is decimal; a bare number is bytes.
@@ -167,7 +168,7 @@ impl FromStr for MilliCpu {
         let millis = match text.strip_suffix('m') {
             Some(digits) => digits.parse::<u32>().ok(),
             None => {
-                text.parse::<f64>().ok().map(|cpus| cpus * 1000.0).filter(|m| *m <= 1e6).map(|m| m as u32)
+                text.parse::<f64>().ok().map(|cpus| cpus * 1000.0).filter(|m| *m <= 1e6).map(float::to_u32)
             }
         };
         millis

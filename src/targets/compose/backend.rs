@@ -75,9 +75,10 @@ impl Backend for Compose {
 
     async fn require_up(&self) -> Result<()> {
         let engine = self.engine().await?;
-        match engine.containers(self.project()).await?.iter().any(Container::is_up) {
-            true => Ok(()),
-            false => Err(not_up(self.project()).into()),
+        if engine.containers(self.project()).await?.iter().any(Container::is_up) {
+            Ok(())
+        } else {
+            Err(not_up(self.project()).into())
         }
     }
 
@@ -86,10 +87,7 @@ impl Backend for Compose {
     }
 
     async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
-        match volumes {
-            true => self.engine().await?.volumes(self.project()).await,
-            false => Ok(Vec::new()),
-        }
+        if volumes { self.engine().await?.volumes(self.project()).await } else { Ok(Vec::new()) }
     }
 
     fn loss(&self, remains: &Self::Remains) -> Loss {
@@ -116,9 +114,10 @@ impl Backend for Compose {
 
     async fn switch_redis(&self, on: bool) -> Result<()> {
         let (engine, id) = self.container_of("redis").await?;
-        match on {
-            true => Ok(engine.docker.start_container(&id, None).await?),
-            false => Ok(engine.docker.stop_container(&id, None).await?),
+        if on {
+            Ok(engine.docker.start_container(&id, None).await?)
+        } else {
+            Ok(engine.docker.stop_container(&id, None).await?)
         }
     }
 

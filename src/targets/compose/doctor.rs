@@ -64,13 +64,14 @@ fn processor(engine: &Engine) -> Option<Finding> {
     let avx = flags
         .lines()
         .any(|line| line.starts_with("flags") && line.split_whitespace().any(|flag| flag == "avx"));
-    Some(match avx {
-        true => Finding::good("processor", "has AVX, which MongoDB 5 and later need"),
-        false => Finding::not_good(
+    Some(if avx {
+        Finding::good("processor", "has AVX, which MongoDB 5 and later need")
+    } else {
+        Finding::not_good(
             "processor",
             Verdict::Bad,
             "has no AVX, which MongoDB 5 and later need",
             "set `mongodb.image: mongo:4.4`, or choose another machine type",
-        ),
+        )
     })
 }

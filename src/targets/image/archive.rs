@@ -60,7 +60,7 @@ pub(crate) fn layer(mut entries: Vec<Entry>) -> io::Result<Vec<u8>> {
                 append(&mut builder, &mut header(EntryType::Regular, entry.mode), path, &bytes)?;
             }
             Content::Folder => {
-                append(&mut builder, &mut header(EntryType::Directory, entry.mode), path, &[])?
+                append(&mut builder, &mut header(EntryType::Directory, entry.mode), path, &[])?;
             }
             Content::Link(target) => {
                 builder.append_link(&mut header(EntryType::Symlink, entry.mode), path, target)?;

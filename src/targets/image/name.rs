@@ -26,9 +26,10 @@ impl FromStr for RemoteName {
         let wrong =
             || "an image in a registry is named like `registry.example.com/team/service:1.0`".to_owned();
         let (first, rest) = text.split_once('/').ok_or_else(wrong)?;
-        let (registry, path) = match first.contains(['.', ':']) || first == "localhost" {
-            true => (first.to_owned(), rest),
-            false => (HUB.to_owned(), text),
+        let (registry, path) = if first.contains(['.', ':']) || first == "localhost" {
+            (first.to_owned(), rest)
+        } else {
+            (HUB.to_owned(), text)
         };
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),

@@ -289,9 +289,10 @@ impl Registry {
         if !connect {
             return error.context(format!("while talking to the registry `{}`", self.name.registry));
         }
-        let whom = match origin::is_same(uri, &self.home) {
-            true => format!("the registry `{}`", self.name.registry),
-            false => format!("`{}`, which the registry `{}` names,", origin::shown(uri), self.name.registry),
+        let whom = if origin::is_same(uri, &self.home) {
+            format!("the registry `{}`", self.name.registry)
+        } else {
+            format!("`{}`, which the registry `{}` names,", origin::shown(uri), self.name.registry)
         };
         let trouble = trouble(error.as_ref());
         let failure = |what: &str| Failure::new(ExitStatus::Unreachable, format!("{whom} {what}"));

@@ -75,14 +75,15 @@ impl Kubernetes {
             missing.extend(answer?);
         }
         let namespace = &cluster.namespace;
-        Ok(match missing.is_empty() {
-            true => Finding::good("rights", format!("all that `up` needs in the namespace {namespace}")),
-            false => Finding::not_good(
+        Ok(if missing.is_empty() {
+            Finding::good("rights", format!("all that `up` needs in the namespace {namespace}"))
+        } else {
+            Finding::not_good(
                 "rights",
                 Verdict::Bad,
                 format!("not allowed in the namespace {namespace}: {}", missing.join(", ")),
                 format!("kubectl --context {} auth can-i --list -n {namespace}", cluster.place.context),
-            ),
+            )
         })
     }
 
@@ -123,14 +124,15 @@ async fn version(cluster: &Cluster) -> Result<Finding> {
     let info =
         cluster.call(Doing::all("get", "version", None), || cluster.client.apiserver_version()).await?;
     let minor: u32 = info.minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
-    Ok(match minor >= OLDEST || info.major != "1" {
-        true => Finding::good("API server", info.git_version),
-        false => Finding::not_good(
+    Ok(if minor >= OLDEST || info.major != "1" {
+        Finding::good("API server", info.git_version)
+    } else {
+        Finding::not_good(
             "API server",
             Verdict::Bad,
             format!("{} is older than 1.{OLDEST}", info.git_version),
             format!("upgrade the cluster to 1.{OLDEST} or later"),
-        ),
+        )
     })
 }
 

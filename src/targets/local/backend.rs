@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{Local, addresses, stores};
 use crate::files;
+use crate::float;
 use crate::secrets::Secrets;
 use crate::stack::Stack;
 use crate::stack::values::Secret;
@@ -78,7 +79,7 @@ impl Backend for Local {
     }
 
     fn loss(&self, remains: &Self::Remains) -> Loss {
-        let mebibytes = |size: u64| size as f64 / f64::from(1 << 20);
+        let mebibytes = |size: u64| float::from_u64(size) / f64::from(1 << 20);
         let line =
             |(path, size): &(PathBuf, u64)| format!("data: {} ({:.1} MiB)", path.display(), mebibytes(*size));
         Loss { lines: remains.iter().map(line).collect(), typed: None }

@@ -105,9 +105,10 @@ fn open_files(pool: u32) -> Finding {
     if soft >= need {
         return Finding::good("open files", observed);
     }
-    let fix = match hard >= need {
-        true => format!("ulimit -n {}", need.next_power_of_two().min(hard)),
-        false => format!("raise the hard limit, which is {hard}, in /etc/security/limits.conf"),
+    let fix = if hard >= need {
+        format!("ulimit -n {}", need.next_power_of_two().min(hard))
+    } else {
+        format!("raise the hard limit, which is {hard}, in /etc/security/limits.conf")
     };
     Finding::not_good("open files", Verdict::Warning, observed, fix)
 }

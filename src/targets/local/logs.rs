@@ -24,12 +24,11 @@ impl Local {
         let known = components(&folder)?;
         let mut reader = Reader::new(&folder, wanted(&request.components, &known)?);
         // The watch begins before the first reading, so that nothing falls between.
-        let watch = match request.follow {
-            true => {
-                self.layout.make()?;
-                Some(Watch::new(&folder)?)
-            }
-            false => None,
+        let watch = if request.follow {
+            self.layout.make()?;
+            Some(Watch::new(&folder)?)
+        } else {
+            None
         };
         let fitting = |lines: Vec<Line>| lines.into_iter().filter(|line| request.fits(line)).collect();
         let mut lines: Vec<Line> = fitting(reader.fresh_lines()?);

@@ -127,7 +127,7 @@ async fn clone_is_refused_while_the_first_folder_exists() {
 
 /// The documents and secrets of build a950d35, started as that build did.
 fn earlier(stack: &Stack) {
-    let folder = stack.web().folder().to_owned();
+    let folder = stack.web().folder().clone();
     std::fs::create_dir_all(folder.join("secrets")).unwrap();
     let layer = Layer::File { name: "x".into(), text: stack.text("image: x") };
     let subnet = appforge::render::context::compose::subnet(&resolve(&[layer]).unwrap().stack);

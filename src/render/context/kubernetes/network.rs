@@ -119,9 +119,10 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         Rule { peers: clients, ports: tcp(names::container_port(stack)) },
         Rule { peers: vec![monitoring], ports: tcp(admin_port(stack)) },
     ];
-    let to_mongodb = match settings.mongodb {
-        true => Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) },
-        false => elsewhere(mongodb_ports(stack.mongodb.uri.as_ref())),
+    let to_mongodb = if settings.mongodb {
+        Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) }
+    } else {
+        elsewhere(mongodb_ports(stack.mongodb.uri.as_ref()))
     };
     let sentinel = stack.redis.topology == Topology::Sentinel;
     let redis_ports = || {
@@ -129,9 +130,10 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         ports.extend(sentinel.then(|| tcp(names::SENTINEL_PORT)).into_iter().flatten());
         ports
     };
-    let to_redis = match settings.redis {
-        true => Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() },
-        false => elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT)),
+    let to_redis = if settings.redis {
+        Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() }
+    } else {
+        elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT))
     };
     let egress = vec![dns(), to_mongodb, to_redis];
     let app = policy(Component::Service, &service, ingress, egress);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
+use crate::float;
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
 use crate::stack::Stack;
 use crate::stack::environment::environment;
@@ -116,8 +117,8 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             min: scaling.min,
             max: scaling.max,
             // Kubernetes takes whole shares.
-            cpu: scaling.cpu.0.round() as u32,
-            memory: scaling.memory.0.round() as u32,
+            cpu: float::to_u32(scaling.cpu.0.round()),
+            memory: float::to_u32(scaling.memory.0.round()),
         };
         drafts.add("hpa.yaml", "hpa.yaml", &autoscaler)?;
     }

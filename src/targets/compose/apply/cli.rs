@@ -52,12 +52,10 @@ impl Cli {
             }
         }
         let (major, minor) = OLDEST;
-        let message = match old.is_empty() {
-            true => format!("Docker Compose is not installed; {major}.{minor} or later is needed"),
-            false => format!(
-                "Docker Compose is too old: {}, and {major}.{minor} or later is needed",
-                old.join(", ")
-            ),
+        let message = if old.is_empty() {
+            format!("Docker Compose is not installed; {major}.{minor} or later is needed")
+        } else {
+            format!("Docker Compose is too old: {}, and {major}.{minor} or later is needed", old.join(", "))
         };
         Err(Failure::new(ExitStatus::Unreachable, message)
             .hint("https://docs.docker.com/compose/install/linux tells how to install the plugin, for example `sudo apt-get install docker-compose-plugin`")

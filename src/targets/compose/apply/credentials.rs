@@ -116,11 +116,12 @@ impl Compose {
                 ExitStatus::Failed,
                 format!("the volume `{volume}` is there, but its password in `{}` is not", path.display()),
             );
-            return Err(match own {
-                true => failure.hint("put the file back, or start without the data: appforge down --volumes"),
-                false => failure
+            return Err(if own {
+                failure.hint("put the file back, or start without the data: appforge down --volumes")
+            } else {
+                failure
                     .hint("the data may be another project's: copy the file from the folder that made it")
-                    .hint("or give this stack another `name`"),
+                    .hint("or give this stack another `name`")
             }
             .into());
         }

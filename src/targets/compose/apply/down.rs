@@ -18,9 +18,10 @@ impl Session<'_> {
         if volumes {
             arguments.push("--volumes");
         }
-        match compose.folder.join("docker-compose.yml").is_file() {
-            true => self.cli.run(&arguments, self.deadline, self.say).await?,
-            false => self.cli.run_by_labels(&arguments, self.deadline, self.say).await?,
+        if compose.folder.join("docker-compose.yml").is_file() {
+            self.cli.run(&arguments, self.deadline, self.say).await?;
+        } else {
+            self.cli.run_by_labels(&arguments, self.deadline, self.say).await?;
         }
         if volumes {
             // A store that no document names any more left its volume behind.

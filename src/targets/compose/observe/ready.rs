@@ -61,9 +61,10 @@ impl Session<'_> {
                     return Ok(containers);
                 }
             }
-            let line = match containers.iter().any(|container| container.state == State::Unreached) {
-                true => "waiting for the gateway to see the replicas".to_owned(),
-                false => format!("waiting for {}", waiting.join(", ")),
+            let line = if containers.iter().any(|container| container.state == State::Unreached) {
+                "waiting for the gateway to see the replicas".to_owned()
+            } else {
+                format!("waiting for {}", waiting.join(", "))
             };
             if line != shown {
                 say(&line);

@@ -96,8 +96,9 @@ impl Session<'_> {
 
 /// The URI of an external store as this machine reaches it: what containers call `host.docker.internal` is here.
 fn from_here(engine: &Engine, uri: &Secret) -> Secret {
-    match engine.is_local() {
-        true => Secret::new(uri.reveal().replace("host.docker.internal", "127.0.0.1")),
-        false => uri.clone(),
+    if engine.is_local() {
+        Secret::new(uri.reveal().replace("host.docker.internal", "127.0.0.1"))
+    } else {
+        uri.clone()
     }
 }

@@ -130,10 +130,7 @@ impl Asked<'_> {
 
     /// Asks what one object would become.
     pub(crate) async fn change(&self, object: Object) -> Result<ObjectChange> {
-        match self.asking.server {
-            true => self.dry_run(object).await,
-            false => Ok(guess(self.inventory, object)),
-        }
+        if self.asking.server { self.dry_run(object).await } else { Ok(guess(self.inventory, object)) }
     }
 
     async fn dry_run(&self, object: Object) -> Result<ObjectChange> {
@@ -182,10 +179,8 @@ fn guess(inventory: &Inventory, object: Object) -> ObjectChange {
     };
     let causes = missing(object.kind.name(), &live.value, &object.value);
     let template = causes.iter().any(|cause| cause.starts_with("spec.template."));
-    let action = match template {
-        true => Some(Action::Restart),
-        false => (!causes.is_empty()).then_some(Action::Change),
-    };
+    let action =
+        if template { Some(Action::Restart) } else { (!causes.is_empty()).then_some(Action::Change) };
     ObjectChange { object, action, causes }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn differences(kind: &str, live: &Value, wanted: &Value) -> Vec<Strin
             "status" | "apiVersion" | "kind" => {}
             "metadata" => metadata(&live["metadata"], &wanted["metadata"], &mut found),
             "data" | "stringData" if secret => {
-                hidden(part, &live[part.as_str()], &wanted[part.as_str()], &mut found)
+                hidden(part, &live[part.as_str()], &wanted[part.as_str()], &mut found);
             }
             _ => walk(part, live.get(part), wanted.get(part), &mut found),
         }

@@ -131,10 +131,7 @@ impl Session<'_> {
 }
 
 fn mode(managed: bool, address: &Secret) -> (StoreMode, Option<Secret>) {
-    match managed {
-        true => (StoreMode::Managed, None),
-        false => (StoreMode::External, Some(address.clone())),
-    }
+    if managed { (StoreMode::Managed, None) } else { (StoreMode::External, Some(address.clone())) }
 }
 
 /// Whether two addresses differ in their credentials only.

@@ -145,7 +145,7 @@ pub(crate) fn unreachable(place: &Place) -> Failure {
         ExitStatus::Unreachable,
         format!("the cluster of the context `{}` cannot be reached at {}", place.context, place.server),
     );
-    let failure = place.proxy.iter().fold(failure, |failure, hint| failure.hint(hint));
+    let failure = place.proxy.iter().fold(failure, Failure::hint);
     failure.hint(place.kubectl("cluster-info"))
 }
 
@@ -206,9 +206,10 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                 )),
                 _ => failure,
             };
-            let failure = match doing.resource.starts_with("priorityclasses") {
-                true => failure.hint("without one of the stack's own: `kubernetes: {priority_class: none}`"),
-                false => failure,
+            let failure = if doing.resource.starts_with("priorityclasses") {
+                failure.hint("without one of the stack's own: `kubernetes: {priority_class: none}`")
+            } else {
+                failure
             };
             failure.caused_by(Refused(status))
         }

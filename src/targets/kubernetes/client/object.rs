@@ -101,9 +101,10 @@ impl Object {
 
 /// Where the API has the objects of a kind.
 pub(crate) fn api(cluster: &Cluster, kind: &Kind) -> Api<DynamicObject> {
-    match kind.namespaced {
-        true => Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &kind.resource),
-        false => Api::all_with(cluster.client.clone(), &kind.resource),
+    if kind.namespaced {
+        Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &kind.resource)
+    } else {
+        Api::all_with(cluster.client.clone(), &kind.resource)
     }
 }
 

@@ -102,8 +102,9 @@ async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Op
             .hint("then the same command again; or set another `kubernetes.namespace`")
             .into());
     }
-    Ok(match namespace.label(STACK_LABEL) == Some(stack) {
-        true => (NamespaceState::Ours, Some(namespace)),
-        false => (NamespaceState::Foreign, None),
+    Ok(if namespace.label(STACK_LABEL) == Some(stack) {
+        (NamespaceState::Ours, Some(namespace))
+    } else {
+        (NamespaceState::Foreign, None)
     })
 }

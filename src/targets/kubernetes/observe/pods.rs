@@ -45,9 +45,10 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// In one line.
     pub(crate) fn line(&self) -> String {
-        match self.message.is_empty() {
-            true => self.reason.clone(),
-            false => format!("{}: {}", self.reason, self.message),
+        if self.message.is_empty() {
+            self.reason.clone()
+        } else {
+            format!("{}: {}", self.reason, self.message)
         }
     }
 }
@@ -123,9 +124,10 @@ pub(crate) fn trouble(pod: &Pod) -> Option<Trouble> {
     }
     let running = containers(pod)
         .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
-    Some(match running {
-        true => plain("NotReady", "it runs and its readiness probe does not pass".to_owned(), false),
-        false => plain("Pending", "it is not started yet".to_owned(), false),
+    Some(if running {
+        plain("NotReady", "it runs and its readiness probe does not pass".to_owned(), false)
+    } else {
+        plain("Pending", "it is not started yet".to_owned(), false)
     })
 }
 
@@ -222,43 +224,42 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "a"}, "status": status})).unwrap()
     }
 
-    fn with_container(state: Value, restarts: i32, last: Value) -> Pod {
+    fn with_container(state: &Value, restarts: i32, last: &Value) -> Pod {
         let container = json!({
             "name": "app", "image": "a", "imageID": "", "ready": false, "restartCount": restarts, "state": state, "lastState": last,
         });
-        pod(json!({"phase": "Pending", "containerStatuses": [container]}))
+        pod(&json!({"phase": "Pending", "containerStatuses": [container]}))
     }
 
     #[test]
     fn trouble_is_permanent_after_failed_pull_or_three_crashes() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "why"}});
-        let found = trouble(&with_container(waiting("ImagePullBackOff"), 0, json!({}))).unwrap();
+        let found = trouble(&with_container(&waiting("ImagePullBackOff"), 0, &json!({}))).unwrap();
         assert!(found.permanent);
         assert_eq!((found.reason.as_str(), found.message.as_str()), ("ImagePullBackOff", "why"));
         let ended = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
-        let crash = |restarts| {
-            trouble(&with_container(waiting("CrashLoopBackOff"), restarts, ended.clone())).unwrap()
-        };
+        let crash =
+            |restarts| trouble(&with_container(&waiting("CrashLoopBackOff"), restarts, &ended)).unwrap();
         assert!(!crash(1).permanent);
         assert!(crash(3).permanent && crash(3).ended);
         assert_eq!(crash(3).message, "`app` ended with exit code 3 (Error), 3 restarts");
-        let creating = trouble(&with_container(waiting("ContainerCreating"), 0, json!({}))).unwrap();
+        let creating = trouble(&with_container(&waiting("ContainerCreating"), 0, &json!({}))).unwrap();
         assert_eq!((creating.reason.as_str(), creating.permanent), ("Pending", false));
     }
 
     #[test]
     fn trouble_names_scheduling_and_is_none_when_ready() {
         let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
-        let found = trouble(&pod(json!({"phase": "Pending", "conditions": conditions}))).unwrap();
+        let found = trouble(&pod(&json!({"phase": "Pending", "conditions": conditions}))).unwrap();
         assert_eq!(
             (found.reason.as_str(), found.message.as_str(), found.permanent),
             ("Unschedulable", "0/1 nodes", false)
         );
-        let ready = pod(json!({"conditions": [{"type": "Ready", "status": "True"}]}));
+        let ready = pod(&json!({"conditions": [{"type": "Ready", "status": "True"}]}));
         assert_eq!(trouble(&ready), None);
     }
 }

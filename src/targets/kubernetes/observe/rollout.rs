@@ -143,9 +143,10 @@ impl Session<'_> {
                     say(&line);
                     shown = line;
                 }
-                refused_since = match waiting.iter().any(|progress| progress.refused) {
-                    true => refused_since.or(Some(Instant::now())),
-                    false => None,
+                refused_since = if waiting.iter().any(|progress| progress.refused) {
+                    refused_since.or(Some(Instant::now()))
+                } else {
+                    None
                 };
                 let refused = refused_since.is_some_and(|since: Instant| since.elapsed() >= REFUSAL);
                 let expired = waiting.iter().any(|progress| progress.expired);
@@ -225,9 +226,10 @@ impl Observed {
     /// Whether a pod is of a workload that is waited for. A ReplicaSet's is, unless only StatefulSets are meant.
     fn is_meant(&self, pod: &Pod, meant: Waiting<'_>) -> bool {
         let owner = owner(pod);
-        match self.sets.contains_key(&owner) {
-            true => meant.is_for("StatefulSet", &owner),
-            false => meant.only.is_none(),
+        if self.sets.contains_key(&owner) {
+            meant.is_for("StatefulSet", &owner)
+        } else {
+            meant.only.is_none()
         }
     }
 

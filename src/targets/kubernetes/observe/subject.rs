@@ -171,9 +171,10 @@ impl Kubernetes {
             set.set(&["spec", "replicas"], 0);
         }
         apply(&session.cluster, &set, MANAGER, true).await?;
-        match on {
-            true => session.wait_for_rollout(Waiting::default()).await,
-            false => session.wait_until_gone(&format!(",{}=redis", names::COMPONENT_LABEL)).await,
+        if on {
+            session.wait_for_rollout(Waiting::default()).await
+        } else {
+            session.wait_until_gone(&format!(",{}=redis", names::COMPONENT_LABEL)).await
         }
     }
 }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn deployment(replicas: i32, status: Value) -> Deployment {
+    fn deployment(replicas: i32, status: &Value) -> Deployment {
         let value = json!({
             "metadata": {"name": "a", "generation": 2},
             "spec": {"replicas": replicas, "selector": {}, "template": {}},
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn rollout_is_done_when_only_the_newest_revision_is_ready() {
-        let done = |status: Value| of_deployment(&deployment(3, status), 0).done;
+        let done = |status: Value| of_deployment(&deployment(3, &status), 0).done;
         assert!(done(
             json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3})
         ));
@@ -119,7 +119,7 @@ mod tests {
     fn rollout_waits_for_the_floor_of_the_autoscaler() {
         let status =
             json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3});
-        let progress = of_deployment(&deployment(3, status), 5);
+        let progress = of_deployment(&deployment(3, &status), 5);
         assert_eq!((progress.ready, progress.wanted, progress.done), (3, 5, false));
     }
 
@@ -130,7 +130,7 @@ mod tests {
             {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"},
         ]);
         let progress =
-            of_deployment(&deployment(1, json!({"observedGeneration": 2, "conditions": conditions})), 0);
+            of_deployment(&deployment(1, &json!({"observedGeneration": 2, "conditions": conditions})), 0);
         assert!(progress.expired && progress.refused);
         assert_eq!(progress.complaints, ["ProgressDeadlineExceeded: late", "FailedCreate: quota"]);
     }

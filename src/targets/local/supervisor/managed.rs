@@ -273,7 +273,7 @@ impl Task {
         // While a replica is replaced, two processes have its name; each takes away its own only.
         match process {
             Some(process) => {
-                drop(record.processes.insert(format!("{}.{}", self.recipe.name, process.pid), process))
+                drop(record.processes.insert(format!("{}.{}", self.recipe.name, process.pid), process));
             }
             None => record.processes.retain(|_, process| process.lives()),
         }
