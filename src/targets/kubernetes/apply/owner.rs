@@ -47,7 +47,7 @@ impl Kubernetes {
             return Ok(());
         }
         let record =
-            self.new_record(cluster, json!({ID: owner.id, FOLDER: owner.folder, USER: owner.user}))?;
+            self.new_record(cluster, &json!({ID: owner.id, FOLDER: owner.folder, USER: owner.user}))?;
         match apply(cluster, &record, MANAGER, true).await {
             // Rights that reach the stack's own objects and not further are no reason to stop.
             Err(error) if is_forbidden(&error) => {
@@ -83,13 +83,13 @@ impl Kubernetes {
             }
             None => json!({}),
         };
-        match apply(cluster, &self.new_record(cluster, annotations)?, SCALER, true).await {
+        match apply(cluster, &self.new_record(cluster, &annotations)?, SCALER, true).await {
             Err(error) if is_forbidden(&error) => Ok(false),
             other => other.map(|_| true),
         }
     }
 
-    fn new_record(&self, cluster: &Cluster, annotations: Value) -> Result<Object> {
+    fn new_record(&self, cluster: &Cluster, annotations: &Value) -> Result<Object> {
         let value = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
