@@ -10,6 +10,7 @@ mod kubelet;
 mod ownership;
 mod proxy;
 mod store;
+mod texts;
 
 use std::collections::BTreeSet;
 
