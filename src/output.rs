@@ -83,7 +83,7 @@ impl Output {
         let mut stdout = anstream::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("while writing to stdout"),
+            other => other.context("cannot write to stdout"),
         }
     }
 
@@ -93,7 +93,7 @@ impl Output {
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(error).context("while writing to stdout"),
+            Err(error) => Err(error).context("cannot write to stdout"),
         }
     }
 

@@ -54,7 +54,7 @@ pub struct Context {
 impl Context {
     /// Finds the project; reads nothing yet.
     pub fn new(global: Global, out: Output) -> Result<Self> {
-        let here = env::current_dir().context("while looking up the current folder")?;
+        let here = env::current_dir().context("cannot find the current folder")?;
         let project = match global.config {
             Some(file) => {
                 let file = here.join(file);
@@ -79,7 +79,7 @@ impl Context {
 
     /// The same for another stack file, without an overlay: relative paths in it are meant from its folder.
     pub fn of_file(&self, file: &Path) -> Result<Self> {
-        let file = env::current_dir().context("while looking up the current folder")?.join(file);
+        let file = env::current_dir().context("cannot find the current folder")?.join(file);
         let folder = file.parent().unwrap_or(&self.project.folder).to_owned();
         Ok(Self { project: Project { folder, file: Some(file) }, env: None, ..self.quietly() })
     }

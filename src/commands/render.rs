@@ -70,8 +70,8 @@ pub(super) fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
-    let message = report("the stack cannot work as it is:", &errors);
-    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was done").into())
+    let message = report("this stack cannot run:", &errors);
+    Err(Failure::new(ExitStatus::Config, message).hint("correct these values; nothing was changed").into())
 }
 
 /// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.
@@ -83,8 +83,8 @@ async fn note_scale(context: &Context, stack: &Stack) {
     let scaled = recorded(&context.quietly(), stack).await.ok().flatten();
     if let Some(Scaled { replicas, .. }) = scaled.filter(|scaled| scaled.replicas != stack.service.replicas) {
         context.out.say(format!(
-            "the documents say {} replicas, `scale` said {replicas}: APPFORGE_SERVICE_REPLICAS={replicas} keeps them \
-             when you run `docker compose` here",
+            "the documents set {} replicas, `appforge scale` set {replicas}; to keep them with `docker compose`, \
+             export APPFORGE_SERVICE_REPLICAS={replicas}",
             stack.service.replicas
         ));
     }
@@ -101,7 +101,7 @@ struct Folder {
 
 impl Folder {
     fn new(context: &Context, stack: &Stack, target: TargetKind, name: PathBuf) -> Result<Self> {
-        let here = std::env::current_dir().context("while looking up the current folder")?;
+        let here = std::env::current_dir().context("cannot find the current folder")?;
         let path = clean(&here.join(&name));
         let secrets =
             relative(&path, &clean(&context.project.state_folder()?.join(target.as_str()).join("secrets")));
@@ -162,7 +162,7 @@ impl Folder {
         for folder in folders {
             let Ok(entries) = std::fs::read_dir(self.path.join(folder)) else { continue };
             for entry in entries {
-                let entry = entry.context("while listing the rendered files")?;
+                let entry = entry.context("cannot list the rendered files")?;
                 let name = folder.join(entry.file_name()).display().to_string();
                 let known = self.documents.iter().any(|document| document.path == name);
                 if !known
@@ -230,7 +230,7 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     let path = context.project.folder.join(&shown);
     if files::read_if_there(&path)?.is_some_and(|old| old != text) && !force {
         return Err(Failure::new(ExitStatus::Failed, format!("`{shown}` already exists and was changed"))
-            .hint("`--force` replaces it by the embedded template")
+            .hint("`--force` overwrites it with the embedded template")
             .into());
     }
     files::make_folder(path.parent().unwrap_or(&context.project.folder))?;
@@ -246,7 +246,7 @@ pub fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> {
     for target in ["compose", "kubernetes"] {
         let Ok(entries) = std::fs::read_dir(root.join(target)) else { continue };
         for entry in entries {
-            let path = entry.context("while listing `templates/`")?.path();
+            let path = entry.context("cannot list `templates/`")?.path();
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some(document) = file.strip_suffix(".tera") else { continue };
             let name = format!("{target}/{document}");
@@ -254,7 +254,7 @@ pub fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> {
                 let names: Vec<&str> = render::template_names().collect();
                 return Err(Failure::new(
                     ExitStatus::Config,
-                    format!("`templates/{name}.tera` replaces no template"),
+                    format!("`templates/{name}.tera` does not match any template"),
                 )
                 .hint(format!("templates: {}", names.join(", ")))
                 .into());

@@ -26,18 +26,18 @@ pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: 
         let revisions = list(context, &target).await?;
         let before = revisions.iter().rev().find(|revision| !revision.current);
         context.out.say(match before {
-            Some(before) => format!("\nto go back: appforge rollback {}", before.number),
+            Some(before) => format!("\nto roll back: appforge rollback {}", before.number),
             None => "\nno earlier revision to roll back to".to_owned(),
         });
         return Ok(ExitStatus::Done);
     };
     let outcome = target.rollback(number, &Change::within(timeout.0)).await?;
     if outcome.plan.is_empty() {
-        context.out.say(format!("nothing to change: revision {number} is the one that runs"));
+        context.out.say(format!("nothing to change: revision {number} is running"));
     } else {
         let seconds = outcome.took.as_secs_f64();
-        context.out.say(format!("went back to revision {number} in {seconds:.1}s"));
-        context.out.say("the stack file still says otherwise: the next `appforge up` goes forward again");
+        context.out.say(format!("rolled back to revision {number} in {seconds:.1}s"));
+        context.out.say("the stack file is unchanged: the next `appforge up` rolls forward again");
     }
     for warning in &outcome.unreachable {
         context.out.warn(warning);
@@ -68,5 +68,5 @@ fn text(revisions: &[Revision]) -> String {
             revision.image.clone(),
         ]
     });
-    table(&["revision", "", "ready", "made", "image"], rows.collect())
+    table(&["revision", "", "ready", "created", "image"], rows.collect())
 }

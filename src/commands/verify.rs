@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatu
         }
         Ok(report)
     };
-    let report = interruptible(work, "`appforge verify --check NAME` does one check only").await?;
+    let report = interruptible(work, "`appforge verify --check NAME` runs a single check").await?;
     drop(progress);
     match context.out.format {
         Format::Junit => context.out.text(&report.junit())?,

@@ -223,7 +223,7 @@ fn a_patch_changes_one_thing_and_one_that_misses_is_an_error() {
     let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "patches.compose/docker-compose.yml[0]: nothing is at `/services/rediss/restart`"
+        "patches.compose/docker-compose.yml[0]: path `/services/rediss/restart` not found"
     );
     stack.patches = BTreeMap::from([("compose/gone.yml".into(), Vec::new())]);
     render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();

@@ -121,7 +121,7 @@ impl Tried {
                 .collect(),
             Self::Not(why) => {
                 let paths: Vec<&str> = addresses.iter().map(|address| address.path).collect();
-                vec![format!("{} could not be tried from {from}: {why}", paths.join(" and "))]
+                vec![format!("{} could not be tested from {from}: {why}", paths.join(" and "))]
             }
         }
     }

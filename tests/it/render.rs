@@ -106,7 +106,7 @@ fn a_target_without_documents_is_said() {
     let run = Project::with("target: local\n").run(&["render"]);
     assert_eq!(run.code, Some(2), "{run:#?}");
     assert!(
-        run.stderr.starts_with("error: there is nothing to render for the target `local`\n"),
+        run.stderr.starts_with("error: the target `local` has no documents to render\n"),
         "{}",
         run.stderr
     );
@@ -121,7 +121,7 @@ fn a_patch_that_misses_changes_nothing() {
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert!(
         run.stderr
-            .starts_with("error: patches.compose/docker-compose.yml[0]: nothing is at `/services/gone`\n"),
+            .starts_with("error: patches.compose/docker-compose.yml[0]: path `/services/gone` not found\n"),
         "{}",
         run.stderr
     );

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::run::say;
+use crate::words;
 
 /// Longest source file, in lines without its tests.
 const MOST_LINES: usize = 400;
@@ -168,29 +169,29 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Checks all tracked Rust files.
-pub(crate) fn tidy(root: &Path) -> Result<()> {
-    let listed = Command::new("git")
-        .args(["ls-files", "*.rs"])
-        .current_dir(root)
-        .output()
-        .context("cannot run git")?;
-    let listed = String::from_utf8(listed.stdout).context("git lists names that are no text")?;
-    let mut breaches = Vec::new();
-    let mut files = 0;
-    for file in listed.lines() {
-        let text =
-            std::fs::read_to_string(root.join(file)).with_context(|| format!("while reading {file}"))?;
-        breaches.extend(check(file, &text));
-        files += 1;
-    }
-    if files == 0 {
+/// Checks all tracked Rust files, and the words of all texts; with `update_words` the latter's numbers are rewritten.
+pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
+    let mut breaches = words::check(root, update_words)?;
+    let files = tracked(root, &["*.rs"])?;
+    if files.is_empty() {
         bail!("git lists no source file");
+    }
+    for file in &files {
+        let text = std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
+        breaches.extend(check(file, &text));
     }
     for breach in &breaches {
         say(breach);
     }
-    if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the boundaries", breaches.len()) }
+    if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the rules", breaches.len()) }
+}
+
+/// The tracked files that match `patterns`.
+pub(crate) fn tracked(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
+    let listed = Command::new("git").arg("ls-files").args(patterns).current_dir(root).output();
+    let listed = listed.context("cannot run git")?;
+    let listed = String::from_utf8(listed.stdout).context("git lists a name that is not UTF-8")?;
+    Ok(listed.lines().map(str::to_owned).collect())
 }
 
 /// All that is wrong with one file.

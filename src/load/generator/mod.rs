@@ -237,5 +237,5 @@ fn spawn_thread(
     name: String,
     run: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
+    std::thread::Builder::new().name(name).spawn(run).context("cannot start a thread of the load generator")
 }

@@ -69,7 +69,11 @@ pub fn table(report: &Report) -> String {
         let (all, one, replicas) =
             (capacity.requests_per_second, capacity.requests_per_second_per_replica, capacity.replicas);
         let noun = if replicas == 1 { "replica" } else { "replicas" };
-        line(&mut text, "capacity", &format!("{least}{all:.0} req/s, {one:.0} of each of {replicas} {noun}"));
+        line(
+            &mut text,
+            "capacity",
+            &format!("{least}{all:.0} req/s, {one:.0} per replica ({replicas} {noun})"),
+        );
     }
     text.push('\n');
     text.push_str(&routes(report));
@@ -90,7 +94,7 @@ pub fn table(report: &Report) -> String {
             rows.collect(),
         ));
         for difference in &comparison.differences {
-            let _ = writeln!(text, "not the same {difference}");
+            let _ = writeln!(text, "differs: {difference}");
         }
     }
     text.push('\n');
@@ -113,7 +117,7 @@ pub struct Now<'a> {
 /// How far a run is and how fast it goes.
 pub fn pace(now: &Now<'_>) -> String {
     let level = if now.open {
-        format!("of {:.0} asked for", now.progress.level)
+        format!("of {:.0} requested", now.progress.level)
     } else {
         format!("{:.0} users", now.progress.level)
     };

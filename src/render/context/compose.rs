@@ -243,7 +243,7 @@ pub fn external(mode: StoreMode, uri: Option<&Secret>) -> Option<&Secret> {
 fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<Variable>> {
     let nul = stack.service.env.iter().find(|(_, value)| value.contains('\0'));
     if let Some((name, _)) = nul {
-        let message = format!("service.env.{name}: an environment variable cannot hold a NUL");
+        let message = format!("service.env.{name}: must not contain a NUL character");
         return Err(Failure::new(ExitStatus::Config, message).into());
     }
     let mut proxies = vec![format!("{gateway}/32")];

@@ -51,11 +51,12 @@ impl Compose {
         match TcpListener::bind(address) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
-                    .hint("`ip address` lists its addresses; change `compose.bind`")
-                    .into())
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => Err(Failure::new(
+                ExitStatus::Failed,
+                format!("the address {} is not on this machine", address.ip()),
+            )
+            .hint("`ip address` lists its addresses; change `compose.bind`")
+            .into()),
             // A port below 1024 is not ours to open, but the engine's.
             Err(_) => Ok(()),
         }
@@ -70,9 +71,7 @@ impl Compose {
             if name == own && other != wanted && containers.iter().any(Container::is_up) {
                 return Err(Failure::new(
                     ExitStatus::Failed,
-                    format!(
-                        "the running stack has the addresses {other}, and `compose.subnet` asks for {wanted}"
-                    ),
+                    format!("the running stack uses the subnet {other}, but `compose.subnet` is {wanted}"),
                 )
                 .hint("appforge down --target compose && appforge up --target compose   # keeps the data")
                 .into());
@@ -110,7 +109,9 @@ impl Session<'_> {
                         format!("the image `{reference}` is not on this machine and cannot be pulled"),
                     )
                     .hint(format!("docker pull {reference}"))
-                    .hint("without a network: `docker save` it where it is, `docker load` it here")
+                    .hint(
+                        "without internet access: `docker save` it on another machine, `docker load` it here",
+                    )
                     .caused_by(error)
                 })?;
             }

@@ -99,7 +99,7 @@ async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Op
         let context = &cluster.place.context;
         return Err(Failure::new(ExitStatus::Failed, format!("the namespace `{name}` is being deleted"))
             .hint(format!("kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"))
-            .hint("then the same command again; or set another `kubernetes.namespace`")
+            .hint("then run the same command again, or set another `kubernetes.namespace`")
             .into());
     }
     Ok(if namespace.label(STACK_LABEL) == Some(stack) {

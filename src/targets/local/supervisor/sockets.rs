@@ -23,8 +23,8 @@ pub(crate) fn public(port: u16) -> Result<TcpListener> {
     open(port).map_err(|error| {
         let message = match error.kind() {
             std::io::ErrorKind::AddrInUse => return taken(port, "service.port").into(),
-            std::io::ErrorKind::PermissionDenied => format!("port {port} may not be used by this user"),
-            _ => format!("port {port} cannot be listened on"),
+            std::io::ErrorKind::PermissionDenied => format!("this user may not listen on port {port}"),
+            _ => format!("cannot listen on port {port}"),
         };
         Failure::new(ExitStatus::Failed, message).hint("change `service.port`").caused_by(error).into()
     })

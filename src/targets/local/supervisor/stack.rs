@@ -326,7 +326,7 @@ impl Running {
         let listener = Arc::new(sockets::any()?);
         let admin = listener.local_addr()?;
         let recipe = recipes::replica(number, replicas, environment, [public.clone(), listener])?;
-        let folder = std::env::current_dir().context("while looking up the state folder")?;
+        let folder = std::env::current_dir().context("cannot find the state folder")?;
         Ok(Replica { process: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
