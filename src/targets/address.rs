@@ -160,7 +160,7 @@ mod tests {
         assert!(tried.refusal(&addresses(true, true), "the cluster").is_none());
         assert_eq!(
             tried.warnings(&addresses(true, true), "the cluster"),
-            ["mongodb.uri and redis.url could not be tried from the cluster: ImagePullBackOff"]
+            ["mongodb.uri and redis.url could not be tested from the cluster: ImagePullBackOff"]
         );
     }
 

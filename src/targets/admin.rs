@@ -171,7 +171,7 @@ mod tests {
         let links = bases.into_iter().map(|(name, base)| (name.to_owned(), connect(base))).collect();
         assert_eq!(
             share_limit(links, 3).await,
-            ["refused did not take the number of replicas", "gone did not take the number of replicas"]
+            ["cannot set the number of replicas at refused", "cannot set the number of replicas at gone"]
         );
     }
 

@@ -9,7 +9,8 @@ fn tables_of_a_cluster_are_as_in_their_snapshot() {
     let mut texts = Texts::new("cluster")
         .mask(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z", "TIME")
         .mask(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT")
-        .mask(r"\d+\.\d+s\b", "TIME");
+        .mask(r"\d+\.\d+s\b", "TIME")
+        .mask(r"(secret/shop-app)-[0-9a-f]{16}", "$1-DIGEST");
     let mut run = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         texts.add(&place.project, &format!("appforge {line}"), &place.run(&words));
