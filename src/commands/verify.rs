@@ -10,11 +10,12 @@ use crate::output::Format;
 use crate::targets::change::LOOK;
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
-use crate::verify::{AUTOSCALER, redis_down, verify};
+use crate::verify::{AUTOSCALER, known, redis_down, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
-    // What was scaled since is what is wanted.
+    known(&args.check)?;
+    // A number that `scale` set is the expected one.
     let target = open_scaled(context, context.stack(&[])?, LOOK, false).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;
@@ -23,7 +24,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatu
         if args.check.is_empty() || args.check.iter().any(|check| check == AUTOSCALER) {
             subject.autoscaler = target.settled_autoscaler(&|line| progress.step(line)).await?;
         }
-        let mut report = verify(stack, &subject, &args.check, |name| progress.step(name)).await?;
+        let mut report = verify(stack, &subject, &args.check, |name| progress.step(name)).await;
         if args.drill.is_some() {
             progress.step("redis-down");
             report.push(redis_down(stack, &subject, &target).await);

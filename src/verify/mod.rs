@@ -27,24 +27,21 @@ pub const CHECKS: [&str; 6] =
 /// The check that only a cluster has.
 pub const AUTOSCALER: &str = "autoscaler";
 
-/// Does the checks of these names, or all; `begins` hears the name of each.
+/// Refuses names of checks that do not exist, before a target is asked.
 ///
 /// # Errors
-/// When there is no check of a name (exit 2). A check that fails is no error.
-pub async fn verify(
-    stack: &Stack,
-    subject: &Subject,
-    names: &[String],
-    begins: impl Fn(&str),
-) -> Result<Report> {
-    if let Some(name) = names.iter().find(|name| !CHECKS.contains(&name.as_str())) {
-        let failure = Failure::new(ExitStatus::Usage, format!("unknown check `{name}`"));
-        let hint = match nearest(name, CHECKS.into_iter()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", CHECKS.join(", ")),
-        };
-        return Err(failure.hint(hint).into());
-    }
+/// Exit 2, with the nearest known name.
+pub fn known(names: &[String]) -> Result<()> {
+    let Some(name) = names.iter().find(|name| !CHECKS.contains(&name.as_str())) else { return Ok(()) };
+    let hint = match nearest(name, CHECKS.into_iter()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("checks: {}", CHECKS.join(", ")),
+    };
+    Err(Failure::new(ExitStatus::Usage, format!("unknown check `{name}`")).hint(hint).into())
+}
+
+/// Does the checks of these names, or all; `begins` hears the name of each. The names are [`known`].
+pub async fn verify(stack: &Stack, subject: &Subject, names: &[String], begins: impl Fn(&str)) -> Report {
     let mut checks = Vec::new();
     let meant = |name: &&str| {
         if names.is_empty() {
@@ -67,5 +64,5 @@ pub async fn verify(
         };
         checks.push(judged(name, check).await);
     }
-    Ok(Report::new(checks))
+    Report::new(checks)
 }

@@ -98,7 +98,7 @@ fn the_autoscaler_fits_the_deployment() {
     finds(Level::Warning, "kubernetes.autoscaling.min", &["2 or more"], scaling(1, 10));
     finds(Level::Warning, "kubernetes.autoscaling.max", &["both 4"], scaling(4, 4));
     finds(Level::Warning, "service.replicas", &["12", "between 3 and 10"], |stack| {
-        stack.service.replicas = 12
+        stack.service.replicas = 12;
     });
     finds(Level::Error, "kubernetes.autoscaling", &["no memory request"], |stack| {
         let requests = "/spec/template/spec/containers/0/resources/requests";
