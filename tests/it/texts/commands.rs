@@ -24,7 +24,6 @@ const USAGE: &[Case] = &[
     (EMPTY, "logs -o yaml"),
     (EMPTY, "logs --since yesterday -q"),
     (EMPTY, "logs --since 9999999999999h -q"),
-    (EMPTY, "logs --since 99999999h -q"),
     (EMPTY, "logs -n many"),
     (EMPTY, "scale"),
     (EMPTY, "scale 2 --replicas 3"),
