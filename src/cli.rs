@@ -130,16 +130,21 @@ pub enum Verb {
     },
     /// List the revisions of the service (kubernetes)
     History,
-    /// Roll back to an earlier revision; without one, list them (kubernetes)
+    /// Roll back to an earlier revision (kubernetes)
     Rollback {
-        /// Number of the revision, as `appforge history` lists it
+        /// Number of the revision, as `appforge history` lists it; by default the
+        /// previous one
         revision: Option<u64>,
         /// How long a component may take to become ready
         #[arg(long, value_name = "TIME", default_value = "120s")]
         timeout: Span,
     },
     /// Show what `up` would change; exit 5 if there are changes
-    Diff,
+    Diff {
+        /// Show what `up --force-conflicts` would change (kubernetes)
+        #[arg(long)]
+        force_conflicts: bool,
+    },
     /// Check that the running stack is what the file says; exit 6 if not
     Verify(VerifyArgs),
     /// Stop the stack and keep its data
@@ -211,7 +216,7 @@ pub enum Verb {
 }
 
 /// Options of `up`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct UpArgs {
     /// Number of replicas, as `scale` sets it
     #[arg(long, value_name = "N")]
@@ -226,6 +231,9 @@ pub struct UpArgs {
     /// Take over fields that another field manager owns (kubernetes)
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Why, for `appforge history` (kubernetes)
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
     /// Exit 1 if an external store is unreachable, even at an unchanged address
     #[arg(long)]
     pub strict: bool,

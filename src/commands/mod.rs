@@ -58,7 +58,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::History => revisions::history(&context).await,
         Verb::Rollback { revision, timeout } => revisions::rollback(&context, revision, timeout).await,
-        Verb::Diff => plan::diff(&context).await,
+        Verb::Diff { force_conflicts } => plan::diff(&context, force_conflicts).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve(args) => serve::serve(args).await,

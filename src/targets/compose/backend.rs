@@ -86,7 +86,7 @@ impl Backend for Compose {
         self.session(change.timeout, say).await?.restart().await
     }
 
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+    async fn remains(&self, volumes: bool, _say: Say<'_>) -> Result<Self::Remains> {
         if volumes { self.engine().await?.volumes(self.project()).await } else { Ok(Vec::new()) }
     }
 

@@ -74,7 +74,7 @@ impl Backend for Local {
         Ok(Outcome::new(plan, status))
     }
 
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+    async fn remains(&self, volumes: bool, _say: Say<'_>) -> Result<Self::Remains> {
         if volumes { data(&self.layout.data()) } else { Ok(Vec::new()) }
     }
 

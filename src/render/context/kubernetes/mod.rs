@@ -83,7 +83,9 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let mut drafts = Drafts { engine: &engine, drafts: Vec::new() };
     let whole = Labels::of(stack, Component::Stack);
     let namespace = stack.kubernetes.namespace.to_string();
-    drafts.add("namespace.yaml", "namespace.yaml", &PlainObject { object: whole.object(&namespace) })?;
+    if !names::is_of_cluster(&namespace) {
+        drafts.add("namespace.yaml", "namespace.yaml", &PlainObject { object: whole.object(&namespace) })?;
+    }
     if stack.kubernetes.priority_class == PriorityClass::Auto {
         let mut object = whole.object(&names::priority_class(stack));
         object.labels.push(object::pair(names::NAMESPACE_LABEL, &namespace));

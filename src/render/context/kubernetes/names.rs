@@ -67,6 +67,11 @@ pub fn redis(stack: &Stack) -> String {
     format!("{}-redis", stack.name)
 }
 
+/// Whether a namespace is the cluster's own, which no stack may label or remove.
+pub fn is_of_cluster(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
+}
+
 /// The priority class of the stack's own, which has no namespace.
 pub fn priority_class(stack: &Stack) -> String {
     let (namespace, name) = (&stack.kubernetes.namespace, &stack.name);
