@@ -24,9 +24,6 @@ use crate::redis::Redis;
 use crate::server::Connections;
 use crate::settings::{self, Settings};
 
-/// The stack of the thread that the service runs on. The driver of MongoDB decodes replies by recursion, without a limit; this
-/// is room for tens of thousands of levels, where a server makes 200. Only what is used takes memory.
-const STACK: usize = 256 * 1024 * 1024;
 /// The exit code for settings that are wrong.
 const SETTINGS_WRONG: u8 = 3;
 
@@ -39,25 +36,13 @@ pub fn main() -> ExitCode {
             return SETTINGS_WRONG.into();
         }
     };
-    match on_a_deep_stack(|| start(settings)) {
+    match start(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs the service, or what leads to it, on a thread whose stack holds the recursion of the driver of MongoDB.
-///
-/// # Errors
-/// Those of `run`; also when there is no such thread to be had.
-pub fn on_a_deep_stack<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("service".into()).stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, run).context("cannot start the thread of the service")?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 /// The settings of this process.

@@ -5,6 +5,8 @@ mod drain;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod nesting;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod support;
