@@ -12,8 +12,9 @@ use crate::cost::assumptions::{Assumption, assumptions};
 use crate::cost::catalogue::Tier;
 use crate::cost::compare::offers;
 use crate::cost::data::{self, Setting};
-use crate::cost::estimate::{self, Estimate};
+use crate::cost::estimate::Estimate;
 use crate::cost::money::{Currency, count};
+use crate::cost::pricing;
 use crate::cost::view::{self, View};
 use crate::cost::{Capacity, Catalogue, Inputs, chart, explain, report};
 use crate::document::report;
@@ -88,7 +89,7 @@ impl Scene {
     }
 
     fn estimate(&self, users: u64) -> Estimate {
-        estimate::estimate(&self.catalogue, &self.inputs, users, self.today)
+        pricing::estimate(&self.catalogue, &self.inputs, users, self.today)
     }
 
     /// Each tier for `users`, or for the users that it is shown for.
@@ -98,7 +99,7 @@ impl Scene {
     }
 
     fn on_tier(&self, tier: &Tier, users: u64) -> Estimate {
-        estimate::on_tier(&self.catalogue, &self.inputs, tier, users, self.today)
+        pricing::on_tier(&self.catalogue, &self.inputs, tier, users, self.today)
     }
 }
 

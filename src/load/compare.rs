@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::load::report::{PointReport, Report, ms, percent};
+use crate::load::report::{Comparison, PointReport, Report, Row};
 
 /// Even quiet machines differ by this much from run to run.
 const FLOOR: f64 = 0.05;
@@ -18,36 +16,6 @@ const UNKNOWN: f64 = 1.0;
 const STRETCH: f64 = 2.0;
 /// Most stretches that are told apart: longer ones depend less on each other.
 const STRETCHES: f64 = 20.0;
-
-/// A run against an earlier one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Comparison {
-    /// When the earlier run began, and its commit when known.
-    pub with: String,
-    /// Each compared metric.
-    pub rows: Vec<Row>,
-    /// What makes the two hard to compare, such as another machine.
-    pub differences: Vec<String>,
-}
-
-/// One metric of both runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
-    /// The metric.
-    pub metric: String,
-    /// `ms`, `per_second` or `ratio`.
-    pub unit: String,
-    /// The earlier value.
-    pub before: Option<f64>,
-    /// The value now.
-    pub now: Option<f64>,
-    /// The relative change; for a share the difference.
-    pub change: Option<f64>,
-    /// Changes within it are noise; in the unit of `change`.
-    pub band: f64,
-    /// `same`, `better`, `worse`, or `unknown`.
-    pub verdict: String,
-}
 
 /// Compares `now` with `before`.
 pub fn compare(before: &Report, now: &Report) -> Comparison {
@@ -183,45 +151,6 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
 fn peak(report: &Report) -> String {
     let unit = if report.model == "open" { "req/s" } else { "users" };
     format!("{:.0} {unit}", report.peak())
-}
-
-impl Row {
-    /// The earlier value for people.
-    pub fn before_shown(&self) -> String {
-        self.shown(self.before)
-    }
-
-    /// The value now for people.
-    pub fn now_shown(&self) -> String {
-        self.shown(self.now)
-    }
-
-    /// The change for people.
-    pub fn change_shown(&self) -> String {
-        // The difference of two shares is no share of either.
-        let shown = |change: f64| match self.unit.as_str() {
-            "ratio" => format!("{:+.2} points", change * 100.0),
-            _ => format!("{:+.1} %", change * 100.0),
-        };
-        self.change.map_or("-".to_owned(), shown)
-    }
-
-    /// What is noise, for people.
-    pub fn band_shown(&self) -> String {
-        match self.unit.as_str() {
-            "ratio" => format!("± {:.2} points", self.band * 100.0),
-            _ => format!("± {:.1} %", self.band * 100.0),
-        }
-    }
-
-    fn shown(&self, value: Option<f64>) -> String {
-        match (value, self.unit.as_str()) {
-            (None, _) => "-".to_owned(),
-            (Some(value), "ms") => ms(value),
-            (Some(value), "ratio") => percent(value),
-            (Some(value), _) => format!("{value:.1}/s"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::load::histogram::Latencies;
-use crate::load::scenario::Step;
+use crate::load::step::Step;
 use crate::load::tally::Tally;
+use crate::load::units::{ms, percent};
 use crate::stack::model;
 
 /// One condition on a whole run.
@@ -275,8 +276,8 @@ impl Verdict {
     pub fn observed(&self) -> String {
         match (self.observed, self.unit) {
             (None, _) => "no samples".into(),
-            (Some(value), Unit::Ms) => super::report::ms(value),
-            (Some(value), Unit::Ratio) => super::report::percent(value),
+            (Some(value), Unit::Ms) => ms(value),
+            (Some(value), Unit::Ratio) => percent(value),
             (Some(value), Unit::PerSecond) => format!("{value:.1}/s"),
         }
     }

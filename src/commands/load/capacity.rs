@@ -38,7 +38,7 @@ pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(R
         }
         let missed = report.thresholds.iter().find(|judged| !judged.passed);
         let reason = missed.map(|judged| format!("{} was {}", judged.expression, judged.shown));
-        let p99 = report.metric("http_req_duration", "p(99)").map_or("-".into(), crate::load::report::ms);
+        let p99 = report.metric("http_req_duration", "p(99)").map_or("-".into(), crate::load::units::ms);
         let verdict = reason.clone().unwrap_or_else(|| "held".to_owned());
         let what = if trial.is_some() { "" } else { ", proof" };
         out.say(format!("{rate:>8.0} req/s for {:.0}s{what}: p99 {p99}, {verdict}", duration.as_secs_f64()));

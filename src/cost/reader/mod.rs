@@ -27,11 +27,30 @@ const TIER: [&str; 12] = [
 const TARGET: [(&str, TargetKind); 2] =
     [("compose", TargetKind::Compose), ("kubernetes", TargetKind::Kubernetes)];
 
+/// The text of the default catalogue.
+const DEFAULT: &str = include_str!("../catalogue.yaml");
+
+impl Catalogue {
+    /// The embedded catalogue.
+    pub fn builtin() -> Self {
+        read("catalogue.yaml", DEFAULT, None)
+            .unwrap_or_else(|_| unreachable!("a test reads the embedded catalogue"))
+    }
+
+    /// Reads a catalogue of the user's own; with `extends: default` it changes the embedded one.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        read(file, text, Some(&Self::builtin()))
+    }
+}
+
 /// Reads a catalogue called `file` in messages; `base` is what `extends: default` starts from.
 ///
 /// # Errors
 /// All problems at once.
-pub(crate) fn read(file: &str, text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Problem>> {
+fn read(file: &str, text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Problem>> {
     let mut reader = Reader::new(file);
     let root = reader.root(text, &ROOT);
     let read = root.and_then(|root| catalogue(&mut reader, &Field::root(&root), base));
@@ -161,5 +180,26 @@ fn or_base<'n, T>(
     match base {
         Some(base) if keys.get(key).is_none() => Some(base),
         _ => reader.required(keys, key, read),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_catalogue_is_valid_and_every_price_says_where_it_comes_from() {
+        let catalogue = read("catalogue.yaml", DEFAULT, None).expect("valid");
+        assert_eq!(
+            catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(),
+            ["development", "production", "scale"]
+        );
+        for alternative in &catalogue.alternatives {
+            assert!(alternative.origin.source.starts_with("https://"), "{alternative:?}");
+            for tier in &alternative.tiers {
+                let (_, tier) = catalogue.tier(tier).expect("a known tier");
+                tier.item(&alternative.item).expect("an item to take the place of");
+            }
+        }
     }
 }

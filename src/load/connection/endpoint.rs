@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::ErrorKind;
 use crate::error::{ExitStatus, Failure};
+use crate::load::connection::kind::ErrorKind;
 
 /// How long one connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);

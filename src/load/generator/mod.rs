@@ -4,7 +4,10 @@
 //! travels here and is merged. So nothing on the path of a request is shared, and memory does not grow with time.
 
 mod alarm;
+mod closed;
 mod machine;
+mod open;
+mod plan;
 mod series;
 mod user;
 mod worker;
@@ -15,60 +18,24 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use alarm::Alarm;
+pub use plan::Plan;
 pub use series::Point;
 use series::Series;
-pub(super) use user::{Shared, User};
 
-use crate::load::client::Clients;
-use crate::load::connection::Endpoint;
-use crate::load::scenario::{Model, Scenario};
+use crate::load::connection::ErrorKind;
+use crate::load::scenario::Model;
 use crate::load::tally::Tally;
 
-/// How often a worker hands over what it measured.
-const TICK: Duration = Duration::from_millis(500);
 /// Between the start of the threads and the first request: time to make connections.
 const LEAD: Duration = Duration::from_millis(100);
-/// After an interruption, answers that are on their way get this long.
-const GRACE: Duration = Duration::from_secs(1);
 /// A thread above this share of a core was the limit itself.
 const BUSY: f64 = 0.9;
 /// Sending later than this is the generator's fault, once it happens to one of a hundred.
 const LATE: Duration = Duration::from_millis(10);
-
-/// All that a run needs.
-pub struct Plan {
-    /// Where to.
-    pub endpoint: Endpoint,
-    /// What.
-    pub scenario: Scenario,
-    /// As whom.
-    pub clients: Clients,
-    /// How long one request may take.
-    pub timeout: Duration,
-    /// Worker threads.
-    pub threads: usize,
-}
-
-impl Plan {
-    /// As many threads as help: one a core, none without a user.
-    pub fn threads(scenario: &Scenario) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        // Fifty users with think time are nothing for one thread; a second one would only wake up for nothing.
-        let useful = match &scenario.model {
-            Model::Closed { think_time, .. } if !think_time.is_zero() => {
-                scenario.model.connections().div_ceil(500)
-            }
-            Model::Closed { .. } => scenario.model.connections(),
-            Model::Open { rate, .. } => (rate.peak() / 5_000.0).ceil() as usize,
-        };
-        useful.clamp(1, cores.max(1))
-    }
-}
 
 /// How things stand, once a tick.
 pub struct Progress<'a> {
@@ -224,17 +191,10 @@ fn effort(
         let text = "this machine, which runs the generator and the service, was";
         saturated.push(format!("{text} {:.0} % busy", machine * 100.0));
     }
-    let exhausted = tally.errors_of(crate::load::connection::ErrorKind::Exhausted);
+    let exhausted = tally.errors_of(ErrorKind::Exhausted);
     if exhausted > 0 {
         saturated.push(format!("{exhausted} requests found no free port or file descriptor on this machine"));
     }
     let (cores, at_limit) = (shares.iter().sum(), busiest > BUSY || exhausted > 0);
     Effort { threads: cpu.len(), cores, busiest, machine, late_p99, at_limit, saturated }
-}
-
-fn spawn_thread(
-    name: String,
-    run: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
 }

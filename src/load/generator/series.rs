@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::TICK;
+use crate::load::generator::plan::TICK;
 use crate::load::histogram::Latencies;
 use crate::load::tally::Tally;
 

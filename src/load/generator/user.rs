@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http::header::HOST;
 use tokio_util::sync::CancellationToken;
 
-use super::Plan;
 use crate::load::client::Identity;
 use crate::load::connection::{Connection, Deadline, ErrorKind, Traffic, Wish};
-use crate::load::scenario::Step;
+use crate::load::generator::plan::Plan;
+use crate::load::step::Step;
 use crate::load::tally::Tally;
 
 /// The placeholder for a number that no other request has.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::charts::{Line, chart};
-use super::{PointReport, Report, bytes, ms, percent};
 use crate::load::connection::ErrorKind;
+use crate::load::report::charts::{Line, chart};
+use crate::load::report::data::{PointReport, Report};
+use crate::load::units::{bytes, ms, percent};
 use crate::markup::escape;
 
 const TEMPLATE: &str = include_str!("../../../templates/load/report.html");

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Report, ms};
+use crate::load::report::data::Report;
+use crate::load::units::ms;
 
 /// The report.
 pub fn markdown(report: &Report) -> String {

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{in_ms, rounded};
 use crate::load::connection::ErrorKind;
 use crate::load::generator::Measured;
 use crate::load::histogram::Latencies;
 use crate::load::scenario::{Model, Scenario};
+use crate::load::units::{in_ms, rounded};
 
 pub(super) fn metrics(measured: &Measured, scenario: &Scenario) -> Map<String, Value> {
     let tally = &measured.tally;

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Report, bytes, ms, percent};
 use crate::load::connection::ErrorKind;
 use crate::load::generator::Progress;
+use crate::load::report::data::Report;
+use crate::load::units::{bytes, ms, percent};
 use crate::output;
 
 /// The whole report.
