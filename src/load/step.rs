@@ -71,6 +71,18 @@ impl Step {
         }
     }
 
+    /// The path and query as they are sent: percent-encoded where they are not ASCII (RFC 3986, section 2.5).
+    pub(crate) fn target(&self) -> String {
+        let mut target = String::with_capacity(self.path.len());
+        for byte in self.path.bytes() {
+            match byte.is_ascii_graphic() {
+                true => target.push(char::from(byte)),
+                false => target.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        target
+    }
+
     /// Whether this status counts as success.
     pub fn succeeds(&self, status: u16) -> bool {
         if self.statuses.is_empty() { (200..400).contains(&status) } else { self.statuses.contains(&status) }
@@ -100,6 +112,17 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn target_is_ascii_and_keeps_placeholders_and_encoded_bytes() {
+        for (path, target) in [
+            ("/\u{fc}", "/%C3%BC"),
+            ("/a?q=\u{65e5}&n=${n}", "/a?q=%E6%97%A5&n=${n}"),
+            ("/%C3%BC?x=1", "/%C3%BC?x=1"),
+        ] {
+            assert_eq!(Step::get("x", path, 1).target(), target);
+        }
+    }
 
     #[test]
     fn a_limited_answer_is_no_success_unless_it_was_expected() {

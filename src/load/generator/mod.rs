@@ -67,14 +67,26 @@ pub enum Ended {
     Aborted,
 }
 
+impl Ended {
+    /// The word of reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Interrupted => "interrupted",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// What a run measured.
 pub struct Measured {
     /// All counters and distributions.
     pub tally: Tally,
     /// The same over time, coarsely.
     pub series: Vec<Point>,
-    /// From the first request due to the last answer.
-    pub elapsed: Duration,
+    /// What rates are over: the scheduled time, or the elapsed one of a run that was cut. A user who only thinks until
+    /// the end, or a rate whose last request is due early, makes no run shorter.
+    pub period: Duration,
     /// How it ended.
     pub ended: Ended,
     /// What the generator itself used.
@@ -157,9 +169,12 @@ pub async fn run(
         worker.join().map_err(|_| anyhow!("a thread of the load generator panicked"))??;
     }
     let machine = before.and_then(machine::Busy::share_since);
-    let effort = effort(&tally, &cpu, elapsed, machine, plan.endpoint.is_loopback());
+    let scheduled = plan.scenario.model.duration();
+    let period = if ended == Ended::Completed { scheduled } else { elapsed };
+    // The generator works until the last answer, and rests when that came before the end.
+    let effort = effort(&tally, &cpu, elapsed.max(period), machine, plan.endpoint.is_loopback());
     let series = series.finish(|at| level(&plan.scenario.model, at));
-    Ok(Measured { tally, series, elapsed, ended, effort })
+    Ok(Measured { tally, series, period, ended, effort })
 }
 
 fn level(model: &Model, at: Duration) -> f64 {

@@ -118,7 +118,7 @@ impl Shared {
 }
 
 fn template(plan: &Plan, step: &Step) -> Result<Template> {
-    let mut head = format!("{} {} HTTP/1.1\r\n", step.method, step.path);
+    let mut head = format!("{} {} HTTP/1.1\r\n", step.method, step.target());
     if !step.headers.contains_key(HOST) {
         head.push_str(&format!("host: {}\r\n", plan.endpoint.host()));
     }

@@ -28,9 +28,9 @@ pub struct Row {
     pub now: Option<f64>,
     /// The relative change; for a share the difference.
     pub change: Option<f64>,
-    /// Changes within it are noise; in the unit of `change`.
-    pub band: f64,
-    /// `same`, `better`, `worse`, or `unknown`.
+    /// Changes within it are noise; in the unit of `change`. `None` when the runs are too short to know.
+    pub band: Option<f64>,
+    /// `same`, `better`, `worse`, or `not enough data`.
     pub verdict: String,
 }
 
@@ -57,9 +57,10 @@ impl Row {
 
     /// What is noise, for people.
     pub fn band_shown(&self) -> String {
-        match self.unit.as_str() {
-            "ratio" => format!("± {:.2} points", self.band * 100.0),
-            _ => format!("± {:.1} %", self.band * 100.0),
+        match (self.band, self.unit.as_str()) {
+            (None, _) => "-".to_owned(),
+            (Some(band), "ratio") => format!("± {:.2} points", band * 100.0),
+            (Some(band), _) => format!("± {:.1} %", band * 100.0),
         }
     }
 

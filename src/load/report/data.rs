@@ -32,7 +32,7 @@ pub struct Report {
     pub url: String,
     /// When the run began, RFC 3339.
     pub started_at: String,
-    /// How long it took, in seconds.
+    /// What rates are over, in seconds: the scheduled time, or the elapsed one of a run that was cut.
     pub duration_s: f64,
     /// `completed`, `interrupted` or `aborted`.
     pub ended: String,
@@ -176,7 +176,7 @@ impl Report {
     pub fn new(measured: &Measured, about: About<'_>) -> Self {
         let tally = &measured.tally;
         let steps = &about.scenario.steps;
-        let judge = |threshold: &Threshold| Judged::from(threshold.judge(tally, steps, measured.elapsed));
+        let judge = |threshold: &Threshold| Judged::from(threshold.judge(tally, steps, measured.period));
         let thresholds: Vec<Judged> = about.thresholds.iter().map(judge).collect();
         let held = thresholds.iter().all(|judged| judged.passed);
         let routes = steps.iter().zip(&tally.routes).map(|(step, route)| RouteReport {
@@ -206,13 +206,8 @@ impl Report {
             model: about.scenario.model.name().to_owned(),
             url: about.url.to_owned(),
             started_at: about.started_at,
-            duration_s: rounded(measured.elapsed.as_secs_f64()),
-            ended: match measured.ended {
-                Ended::Completed => "completed",
-                Ended::Interrupted => "interrupted",
-                Ended::Aborted => "aborted",
-            }
-            .to_owned(),
+            duration_s: rounded(measured.period.as_secs_f64()),
+            ended: measured.ended.name().to_owned(),
             simulated_clients: tally.clients,
             metrics: metrics::metrics(measured, about.scenario),
             thresholds,

@@ -10,7 +10,7 @@ use crate::load::units::{in_ms, rounded};
 
 pub(super) fn metrics(measured: &Measured, scenario: &Scenario) -> Map<String, Value> {
     let tally = &measured.tally;
-    let seconds = measured.elapsed.as_secs_f64().max(1e-9);
+    let seconds = measured.period.as_secs_f64().max(1e-9);
     let counter = |count: u64| json!({"count": count, "rate": rounded(count as f64 / seconds)});
     // As in k6, `passes` counts the samples that are true: for http_req_failed these are the failures.
     let share = |yes: u64, all: u64| {
