@@ -232,7 +232,9 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
         None => unread().caused_by(error).into(),
     })?;
     let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("file not found")))?;
-    Catalogue::parse(&name, &text)
+    // Where the day begins first, it is tomorrow; and a price may be of the day that prices are judged on.
+    let latest = today().tomorrow().unwrap_or(Date::MAX).max(args.as_of.unwrap_or(Date::MIN));
+    Catalogue::parse(&name, &text, latest)
         .map_err(|problems| Failure::new(ExitStatus::Config, report("the catalogue has", &problems)).into())
 }
 

@@ -18,6 +18,7 @@ pub mod pricing;
 mod reader;
 pub mod remarks;
 pub mod report;
+pub mod stores;
 pub mod view;
 
 pub use capacity::{Capacity, MAX_USERS};

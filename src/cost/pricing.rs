@@ -93,11 +93,12 @@ fn limits(tier: &Tier, inputs: &Inputs, users: u64, need: &Need, lines: &[Line])
     }
     let nodes = lines.iter().find(|line| line.item.sized_by == Some(SizedBy::Nodes));
     if let Some(nodes) = nodes {
-        let busy = nodes.quantity.saturating_sub(tier.spare_nodes);
-        let replicas = match need.per_node {
+        let busy = nodes.quantity.saturating_sub(tier.spare_nodes).saturating_sub(need.store_nodes);
+        let elsewhere = match need.per_node {
             0 => busy / need.nodes_per_replica,
             fit => busy.saturating_mul(fit),
         };
+        let replicas = elsewhere.saturating_add(need.beside_stores);
         let available = Decimal::from(replicas).saturating_mul(inputs.planned_per_replica());
         limits.push(Limit { name: "request rate", needed: need.peak, available, unit: "req/s" });
     }
