@@ -132,10 +132,17 @@ pub(crate) fn parts(error: &anyhow::Error) -> Vec<(Part, String)> {
     parts
 }
 
-/// The lines of an error as one text.
-#[cfg(test)]
-pub(crate) fn render(error: &anyhow::Error) -> String {
-    parts(error).iter().map(|(part, line)| format!("{}: {line}\n", part.as_str())).collect()
+/// The lines of an error as one text, an empty line before the hints.
+pub fn render(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut hinted = false;
+    for (part, line) in parts(error) {
+        if part == Part::Hint && !std::mem::replace(&mut hinted, true) {
+            text.push('\n');
+        }
+        text.push_str(&format!("{}: {line}\n", part.as_str()));
+    }
+    text
 }
 
 /// The `hint:` lines of an error, the outermost first.
@@ -202,7 +209,7 @@ mod tests {
         assert_eq!(status_of(&error), ExitStatus::Unreachable);
         assert_eq!(
             render(&error),
-            "error: while asking for the status\ncaused by: no supervisor\nhint: appforge up\n"
+            "error: while asking for the status\ncaused by: no supervisor\n\nhint: appforge up\n"
         );
     }
 
