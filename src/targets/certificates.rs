@@ -75,9 +75,7 @@ impl ServerCertVerifier for Trusted {
         match self.signed.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
             // `openssl req -x509` makes a certificate that is an authority and a server's at once, which webpki refuses
             // in the second role, after it has found the dates valid. Its owner trusts this very certificate.
-            Err(error)
-                if is_authority(&error) && self.authorities.iter().any(|known| *known == *end_entity) =>
-            {
+            Err(error) if is_authority(&error) && self.authorities.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }

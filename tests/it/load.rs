@@ -1,5 +1,7 @@
+mod compare;
 mod scenario;
 mod server;
+mod url;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -11,7 +13,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use self::server::{Reply, Server, ok};
-use crate::net::{runtime, tls, with_tls};
 use crate::support::{Project, Run};
 
 /// `appforge load --url SERVER -o json ARGS`, its report and how it ended.
@@ -322,48 +323,6 @@ fn abort_on_fail_does_not_wait_for_the_end() {
     assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
-/// Other programs on this machine must not make kept runs unfit for a comparison.
-fn calm(project: &Project) {
-    change_kept(project, "\"saturated\": true", "\"saturated\": false");
-}
-
-/// Replaces a part of each kept result.
-fn change_kept(project: &Project, from: &str, to: &str) {
-    for entry in std::fs::read_dir(project.path().join(".appforge/loads")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace(from, to)).unwrap();
-    }
-}
-
-#[test]
-fn comparison_skips_runs_that_prove_nothing() {
-    let server = Server::start(|_| ok());
-    let project = Project::new();
-    let args = ["--vus", "2", "--duration", "1s", "--think-time", "10ms"];
-    let (first, run) = load(&project, &server, &args);
-    assert_eq!(run.code, Some(0), "{run:#?}");
-    calm(&project);
-    // A shorter run comes later and is not what a longer one is compared with.
-    load(&project, &server, &["--vus", "2", "--duration", "500ms", "--think-time", "10ms"]);
-    let (second, run) = load(&project, &server, &args);
-    let with = format!("the run of {}", first["started_at"].as_str().unwrap());
-    assert!(second["comparison"]["with"].as_str().unwrap().starts_with(&with), "{second:#}");
-    assert!(run.stderr.contains("not comparing with 1 later run: interrupted, shorter"), "{}", run.stderr);
-    // A second is too short to know what is noise.
-    assert_eq!(second["comparison"]["rows"][1]["verdict"], "not enough data", "{second:#}");
-    assert_eq!(second["comparison"]["rows"][1]["band"], Value::Null, "{second:#}");
-    for (from, to) in [
-        ("\"saturated\": false", "\"saturated\": true"),
-        ("\"ended\": \"completed\"", "\"ended\": \"interrupted\""),
-    ] {
-        calm(&project);
-        change_kept(&project, from, to);
-        let (third, _) = load(&project, &server, &args);
-        assert_eq!(third["comparison"], Value::Null, "{to}: {third:#}");
-    }
-}
-
 #[test]
 fn rates_are_over_the_scheduled_time_of_a_run_that_rests() {
     let server = Server::start(|_| ok());
@@ -397,92 +356,4 @@ fn every_status_is_in_the_table() {
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert!(run.stdout.contains("\nstatus         2 x 200, 2 x 204, 2 x 302\n"), "{}", run.stdout);
     assert!(project.read("run.md").contains("| status 302 | 2 |"), "{}", project.read("run.md"));
-}
-
-#[test]
-fn target_of_a_request_is_what_the_url_says_in_ascii() {
-    let seen = Arc::new(Mutex::new(BTreeSet::new()));
-    let paths = Arc::clone(&seen);
-    let server = Server::start(move |request| {
-        paths.lock().expect("lock").insert(request.path.clone());
-        ok()
-    });
-    let project = Project::new();
-    for end in ["?x=1", "/\u{fc}", "/a?q=\u{fc}"] {
-        let url = server.url() + end;
-        project.done(&["load", "--url", &url, "--rate", "2", "--duration", "1s", "-q"]);
-    }
-    let steps = "stages: [{duration: 1s, rate: 2}]\nsteps: [{path: '/\u{e4}', expect: 200}]\n";
-    project.write("s.yaml", steps);
-    project.done(&["load", "--url", &server.url(), "--scenario", "s.yaml", "-q"]);
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.iter().collect::<Vec<_>>(), ["/%C3%A4", "/%C3%BC", "/?x=1", "/a?q=%C3%BC"]);
-}
-
-#[test]
-fn certificate_that_signs_itself_is_accepted_when_trusted_or_insecure() {
-    let server = Server::start(|_| ok());
-    let address = server.url().trim_start_matches("http://").parse().unwrap();
-    let runtime = runtime();
-    let secure = runtime.block_on(with_tls(address, "own"));
-    let project = Project::new();
-    let run = |host: &str, trusted: Option<&str>, more: &[&str]| {
-        let url = format!("https://{host}:{}", secure.port());
-        let args = ["load", "--url", &url, "--rate", "2", "--duration", "1s", "-q"];
-        let mut command = project.command(&[&args[..], more].concat());
-        command.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", tls(trusted.unwrap_or("authority.pem")));
-        Run::of(&mut command)
-    };
-    for (host, trusted, more) in [
-        ("127.0.0.1", Some("own.pem"), [].as_slice()),
-        ("127.0.0.1", None, &["--insecure"]),
-        ("localhost", Some("own.pem"), &["--insecure"]),
-    ] {
-        let run = run(host, trusted, more);
-        assert_eq!(run.code, Some(0), "{host} {trusted:?} {more:?}: {run:#?}");
-    }
-    for (host, trusted, hint) in [
-        ("127.0.0.1", None, "name the file of the certificate, or of its authority, in `SSL_CERT_FILE`"),
-        ("localhost", Some("own.pem"), "use a name that the certificate has"),
-    ] {
-        let run = run(host, trusted, &[]);
-        assert_eq!(run.code, Some(4), "{run:#?}");
-        assert!(run.stderr.contains(hint) && run.stderr.contains("`--insecure`"), "{}", run.stderr);
-        assert!(!run.stderr.contains("appforge up"), "{}", run.stderr);
-    }
-}
-
-#[test]
-fn reports_are_written_and_a_second_run_is_compared_with_the_first() {
-    let server = Server::start(|_| ok());
-    let project = Project::new();
-    let args = ["--vus", "2", "--duration", "1s", "--think-time", "10ms"];
-    let reports = ["--report", "run.html", "--report", "run.md", "--report", "run.json"];
-    let (first, run) = load(&project, &server, &[args.as_slice(), &reports].concat());
-    assert_eq!(run.code, Some(0), "{run:#?}");
-    assert_eq!(first["comparison"], Value::Null);
-    calm(&project);
-    let (second, _) = load(&project, &server, &[args.as_slice(), &reports].concat());
-    let rows = second["comparison"]["rows"].as_array().unwrap();
-    let metrics: Vec<&str> = rows.iter().map(|row| row["metric"].as_str().unwrap()).collect();
-    assert_eq!(metrics, ["requests per second", "p50", "p95", "p99", "failed"]);
-    let read = |name: &str| std::fs::read_to_string(project.path().join(name)).unwrap();
-    let page = read("run.html");
-    assert_eq!(page.matches("<svg").count(), 3);
-    for outside in ["<script", "src=", "href=", "@import", "url(", "{{"] {
-        assert!(!page.contains(outside), "`{outside}` in the page");
-    }
-    assert!(page.contains("Compared with"), "{page}");
-    assert!(read("run.md").starts_with("## Load test `normal` passed\n"), "{}", read("run.md"));
-    assert!(read("run.md").contains("| `p95<500ms` | "), "{}", read("run.md"));
-    let other = ["--vus", "3", "--duration", "1s", "--think-time", "10ms"];
-    let (more_users, _) = load(&project, &server, &other);
-    assert_eq!(more_users["comparison"], Value::Null, "more users are not a slower service");
-    let told = load(&project, &server, &[other.as_slice(), &["--compare", "run.json"]].concat()).0;
-    assert_eq!(told["comparison"]["differences"][0], "load: 2 users, now 3 users", "{told:#}");
-    let (third, _) = load(&project, &server, &[args.as_slice(), &["--compare", "run.json"]].concat());
-    let with = format!("the run of {}", second["started_at"].as_str().unwrap());
-    assert!(third["comparison"]["with"].as_str().unwrap().starts_with(&with), "{third:#}");
-    let run = project.run(&["load", "--url", &server.url(), "--compare", "nothing.json"]);
-    assert_eq!(run.code, Some(3), "{run:#?}");
 }
