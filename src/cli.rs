@@ -299,6 +299,9 @@ pub struct LogsArgs {
     /// Lines that contain TEXT
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
+    /// On a terminal: do not remove escape sequences
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Options of `verify`.

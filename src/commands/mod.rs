@@ -66,7 +66,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Store(args) => store::run(args).await,
         Verb::Supervise { state } => {
-            serve::log_to_stderr();
+            serve::log_to_file();
             supervisor::run(&state).await
         }
         Verb::Supervised { parent, guard: None, program } => parent_death::become_program(parent, &program),

@@ -5,6 +5,7 @@ pub mod environment;
 pub mod kubernetes;
 pub mod layers;
 pub mod model;
+pub(crate) mod pods;
 pub mod validate;
 pub mod values;
 

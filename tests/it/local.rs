@@ -27,6 +27,19 @@ fn status_watch_prints_yaml_documents_when_asked() {
     assert_eq!(first, ["---", "stack: appforge", "target: local"]);
 }
 
+/// They were dated 1970, so that `--since` left them out.
+#[test]
+fn lines_of_the_supervisor_have_their_time() {
+    let up = Up::new("");
+    up.done(&["up"]);
+    let said = up.done(&["logs", "supervisor", "--since", "10m"]).stdout;
+    assert!(said.lines().count() > 0, "nothing of the last minutes");
+    assert!(
+        said.lines().all(|line| line.starts_with("supervisor | 20") && line.contains(" INFO ")),
+        "{said}"
+    );
+}
+
 #[test]
 fn of_150_requests_exactly_100_pass_over_three_replicas_and_up_twice_changes_nothing() {
     let up = Up::new("");

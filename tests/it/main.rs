@@ -53,6 +53,8 @@ mod store_scripts;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 mod unreadable;
