@@ -1,6 +1,7 @@
 //! The task that makes the connection, asks each second whether it still stands, and makes the next one.
 //! It alone turns the link to `Up`; anybody may turn it to `Down`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,27 +97,37 @@ async fn attend(shared: &Shared, mut session: Session, roster: &mut Roster) {
             // Whether the connection stands is asked below.
             Err(error) => tracing::debug!(error = failure::describe(&error), "the replicas were not counted"),
         }
-        tokio::select! {
-            // An error means that the sender is gone; it is in `shared`.
-            _ = link.wait_for(|link| !link.is_session(session.id)) => return,
-            () = sleep(jittered(BEAT_EVERY)) => {}
-            () = asked(shared) => {}
+        let mut beat = pin!(sleep(jittered(BEAT_EVERY)));
+        let mut waits = true;
+        // A look that was asked for is no beat: after a loss, the others need one to take their places again.
+        while waits {
+            waits = tokio::select! {
+                // An error means that the sender is gone; it is in `shared`.
+                _ = link.wait_for(|link| !link.is_session(session.id)) => return,
+                () = beat.as_mut() => false,
+                () = asked(shared) => true,
+            };
+            look(shared, &mut session).await;
         }
-        match epoch(&session.connection, &shared.key_prefix).await {
-            Ok(epoch) if *epoch == *session.epoch => {}
-            Ok(epoch) => {
-                tracing::warn!("Redis has lost its data");
-                session.epoch = epoch.into();
-                shared.link.send_if_modified(|link| {
-                    let current = link.is_session(session.id);
-                    if current {
-                        *link = Link::Up(session.clone());
-                    }
-                    current
-                });
-            }
-            Err(error) => shared.lost(session.id, FailureKind::of(&error), failure::describe(&error)),
+    }
+}
+
+/// Asks whether the connection stands and Redis holds the data that it held.
+async fn look(shared: &Shared, session: &mut Session) {
+    match epoch(&session.connection, &shared.key_prefix).await {
+        Ok(epoch) if *epoch == *session.epoch => {}
+        Ok(epoch) => {
+            tracing::warn!("Redis has lost its data");
+            session.epoch = epoch.into();
+            shared.link.send_if_modified(|link| {
+                let current = link.is_session(session.id);
+                if current {
+                    *link = Link::Up(session.clone());
+                }
+                current
+            });
         }
+        Err(error) => shared.lost(session.id, FailureKind::of(&error), failure::describe(&error)),
     }
 }
 
