@@ -7,6 +7,8 @@ mod hostile;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod whole;
