@@ -26,3 +26,24 @@ pub(crate) async fn script(name: &str, server: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.stdout, b"done\n");
 }
+
+/// Longest run of Schemathesis.
+const CONTRACT_LIMIT: &str = "240";
+
+/// Checks a service against its OpenAPI document. What it finds fails the test, with a request to repeat each.
+pub(crate) fn schemathesis(document: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let python = need::program("APPFORGE_PEER_PYTHON", &[]);
+    let mut command = std::process::Command::new("timeout");
+    command.arg(CONTRACT_LIMIT).arg(python).args([
+        "-m",
+        "schemathesis.cli",
+        "run",
+        document,
+        "--checks",
+        "all",
+    ]);
+    command.args(["--max-examples", "30", "--seed", "1", "--no-color"]).current_dir(folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
