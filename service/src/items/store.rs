@@ -181,7 +181,7 @@ fn unchanged(id: ObjectId, document: &RawDocument) -> Document {
     }
     if let Ok(tags) = document.get_array("tags") {
         let tags: Option<Vec<&str>> = tags.into_iter().map(|tag| tag.ok()?.as_str()).collect();
-        filter.extend(tags.map(|tags| ("tags".to_owned(), tags.into())));
+        filter.extend(tags.map(|tags| ("tags".to_owned(), doc! {"$eq": tags}.into())));
     }
     filter
 }
