@@ -20,6 +20,7 @@ use crate::listen::{HandOver, Listeners};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
+use crate::open_files;
 use crate::redis::Redis;
 use crate::server::Connections;
 use crate::settings::{self, Settings};
@@ -84,6 +85,7 @@ pub async fn serve(settings: Settings, supervisor: Option<HandOver>) -> Result<(
 }
 
 async fn serve_here(settings: Settings, supervisor: Option<HandOver>) -> Result<()> {
+    open_files::raise_limit();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use appforge_service::listen::handed_over;
+use appforge_service::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::StoreArgs;
@@ -12,6 +13,7 @@ use appforge_embedded::{Loss, mongodb, redis};
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn run(args: StoreArgs) -> Result<ExitStatus> {
     log_to_stderr();
+    open_files::raise_limit();
     let [listener] = handed_over([("store", args.socket)])?;
     let address = args.socket;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

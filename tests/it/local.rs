@@ -10,6 +10,7 @@ use crate::stack::{Up, kill, lives};
 
 mod environment;
 mod folder;
+mod open_files;
 mod orphans;
 mod sockets;
 mod upgrade;

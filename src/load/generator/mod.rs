@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use appforge_service::open_files;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -118,7 +119,7 @@ pub async fn run(
     interrupt: impl Future<Output = ()>,
     mut observe: impl FnMut(&Progress<'_>) -> Next,
 ) -> Result<Measured> {
-    machine::raise_file_limit();
+    open_files::raise_limit();
     let plan = Arc::new(plan);
     let threads = plan.threads.max(1);
     let stop = CancellationToken::new();

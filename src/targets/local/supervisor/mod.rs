@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::open_files;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,6 +55,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// # Errors
 /// When it cannot come up; stdout has the reason too.
 pub(crate) async fn run(state_folder: &Path) -> Result<ExitStatus> {
+    open_files::raise_limit();
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
             print(&Handshake::Ready)?;
