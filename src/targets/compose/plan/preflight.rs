@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
+use crate::render::context::compose::{BUNDLED_IMAGE, published_on, subnet};
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::{Container, Engine};
 use crate::targets::compose::session::Compose;
@@ -23,7 +23,7 @@ impl Compose {
     pub(crate) fn published(&self) -> Vec<(&'static str, SocketAddr, &'static str)> {
         let compose = &self.stack.compose;
         let mut ports =
-            vec![("gateway", SocketAddr::new(compose.bind, self.stack.service.port), "service.port")];
+            vec![("gateway", SocketAddr::new(published_on(&self.stack), self.stack.service.port), "service.port")];
         if compose.publish_stores {
             let stores = [("mongodb", MONGODB_PORT), ("redis", REDIS_PORT)];
             let managed = self.stores();
@@ -53,7 +53,7 @@ impl Compose {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
                 Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
-                    .hint("`ip address` lists its addresses; change `compose.bind`")
+                    .hint("`ip address` lists its addresses; change `service.address`")
                     .into())
             }
             // A port below 1024 is not ours to open, but the engine's.
