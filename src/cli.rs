@@ -307,11 +307,11 @@ pub struct VerifyArgs {
 }
 
 /// The sockets that a supervisor hands to a replica; without them the service opens its own.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// The address of the public socket
+    /// The address of a public socket; may be repeated
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
-    pub public: Option<SocketAddr>,
+    pub public: Vec<SocketAddr>,
     /// The address of the admin socket
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "public")]
     pub admin: Option<SocketAddr>,

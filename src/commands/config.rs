@@ -8,7 +8,7 @@ use crate::commands::Context;
 use crate::document::Origin;
 use crate::error::ExitStatus;
 use crate::output::table;
-use crate::stack::{Resolved, Stack};
+use crate::stack::{self, Resolved};
 use crate::state::{Scaled, State};
 
 /// Runs `config`.
@@ -16,7 +16,7 @@ pub(super) fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     match verb {
         ConfigVerb::Show { origin } => show(context, origin),
         ConfigVerb::Schema => {
-            let schema = serde_json::to_value(schemars::schema_for!(Stack))?;
+            let schema = stack::schema();
             let text = serde_json::to_string_pretty(&schema)? + "\n";
             context.out.data(&schema, || text)?;
             Ok(ExitStatus::Done)

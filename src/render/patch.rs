@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::document;
 use crate::error::{ExitStatus, Failure};
 use crate::render::{Draft, Overrides, TARGETS, quote};
-use crate::stack::{Stack, TargetKind};
 use crate::stack::model::Patch;
+use crate::stack::{Stack, TargetKind};
 
 /// Applies the patches that are for `target`.
 pub(super) fn apply(

@@ -287,13 +287,17 @@ fn a_patch_changes_one_thing_and_one_that_misses_is_an_error() {
         error.to_string(),
         "patches.compose/docker-compose.yml[0]: nothing is at `/services/rediss/restart`"
     );
-    for gone in ["compose/gone.yml", "compose/haproxy.cfg", "kubernetes/docker-compose.yml", "kubernetes/gone.yaml"] {
+    for gone in
+        ["compose/gone.yml", "compose/haproxy.cfg", "kubernetes/docker-compose.yml", "kubernetes/gone.yaml"]
+    {
         stack.patches = BTreeMap::from([(gone.into(), Vec::new())]);
         let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
         assert!(error.to_string().contains(&format!("`{gone}`")), "{error:#}");
     }
-    stack.patches =
-        BTreeMap::from([("kubernetes/namespace.yaml".into(), vec![patch("/metadata/name"), patch("/metadata/gone")])]);
+    stack.patches = BTreeMap::from([(
+        "kubernetes/namespace.yaml".into(),
+        vec![patch("/metadata/name"), patch("/metadata/gone")],
+    )]);
     let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
     assert_eq!(error.to_string(), "patches.kubernetes/namespace.yaml[1]: nothing is at `/metadata/gone`");
 }

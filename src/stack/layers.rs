@@ -204,13 +204,16 @@ impl Merge {
             let problem =
                 |path: String, message: String| Problem { origin: Origin::Env(name.clone()), path, message };
             let Some(path) = paths.get(name) else {
-                self.problems.extend(self.unknown(name, &paths).map(|(path, message)| problem(path, message)));
+                self.problems
+                    .extend(self.unknown(name, &paths).map(|(path, message)| problem(path, message)));
                 continue;
             };
             let dotted = path.join(".");
             let leaf = |path, value| Leaf { path, value, origin: Origin::Env(name.clone()) };
             match parse_value(text) {
-                Ok(Node { content: Content::Mapping(entries), .. }) if OPEN.iter().any(|open| path == open) => {
+                Ok(Node { content: Content::Mapping(entries), .. })
+                    if OPEN.iter().any(|open| path == open) =>
+                {
                     for entry in entries {
                         match &entry.value.content {
                             Content::Scalar(Value::String(_)) | Content::List(_) => {
@@ -282,7 +285,9 @@ impl Walk<'_> {
             match (known.get(&entry.key), &entry.value.content) {
                 (Some(known), _) => self.enter(&entry.value, known, path),
                 (None, Content::Scalar(Value::String(_))) if variables => self.leaf(&entry.value, path),
-                (None, Content::Scalar(Value::Null)) if documents => self.leaf(&empty_list(&entry.value), path),
+                (None, Content::Scalar(Value::Null)) if documents => {
+                    self.leaf(&empty_list(&entry.value), path)
+                }
                 (None, _) if documents => self.leaf(&entry.value, path),
                 (None, _) if variables => self.reader.at(entry.value.place, &path.join("."), QUOTE),
                 (None, _) => {

@@ -4,7 +4,7 @@
 //! edge network, and only that address is in their `TRUSTED_PROXIES`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use appforge_service::contract::{ADMIN_PORT, variable};
@@ -295,13 +295,20 @@ pub fn published_on(stack: &Stack) -> IpAddr {
     address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// The host part of a URL that reaches what is published on `bind`, from this machine.
-pub fn reachable_host(bind: IpAddr) -> String {
+/// The address at which this machine reaches what is published on `bind`.
+pub fn reachable(bind: IpAddr) -> IpAddr {
     match bind {
-        IpAddr::V4(bind) if bind.is_unspecified() => "127.0.0.1".to_owned(),
-        IpAddr::V6(bind) if bind.is_unspecified() => "[::1]".to_owned(),
-        IpAddr::V6(bind) => format!("[{bind}]"),
-        IpAddr::V4(bind) => bind.to_string(),
+        IpAddr::V4(bind) if bind.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(bind) if bind.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        bind => bind,
+    }
+}
+
+/// The same as the host part of a URL.
+pub fn reachable_host(bind: IpAddr) -> String {
+    match reachable(bind) {
+        IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
     }
 }
 

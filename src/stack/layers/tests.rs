@@ -188,7 +188,8 @@ fn overlay(text: &str) -> Layer {
 /// An overlay took away the patches of every other document.
 #[test]
 fn overlay_keeps_the_patches_of_other_documents() {
-    let text = "patches:\n  compose/a.yml: [{op: remove, path: /a}]\n  compose/b.yml: [{op: remove, path: /b}]\n";
+    let text =
+        "patches:\n  compose/a.yml: [{op: remove, path: /a}]\n  compose/b.yml: [{op: remove, path: /b}]\n";
     let patches = |layer: Layer| {
         let patches = resolve(&[file(text), layer]).unwrap().stack.patches;
         patches.into_iter().map(|(name, list)| (name, list.len())).collect::<Vec<_>>()
@@ -206,10 +207,12 @@ fn overlay_keeps_the_patches_of_other_documents() {
 
 #[test]
 fn section_with_nothing_below_is_empty() {
-    let text = "service:\nmongodb:\n  pool:\nrate_limit:\n  trusted_proxies:\npatches:\nkubernetes:\n  route: ~\n";
+    let text =
+        "service:\nmongodb:\n  pool:\nrate_limit:\n  trusted_proxies:\npatches:\nkubernetes:\n  route: ~\n";
     assert_eq!(resolve(&[file(text)]).unwrap().stack, Stack::default());
     assert_eq!(resolve(&[file("service:\n  env:\n")]).unwrap().stack, Stack::default());
-    let layers = [file("rate_limit: {trusted_proxies: [10.0.0.0/8]}\n"), overlay("rate_limit:\n  trusted_proxies:\n")];
+    let layers =
+        [file("rate_limit: {trusted_proxies: [10.0.0.0/8]}\n"), overlay("rate_limit:\n  trusted_proxies:\n")];
     assert_eq!(resolve(&layers).unwrap().stack, Stack::default());
     assert_eq!(
         problems(&[file("service:\n  port:\n")]),
@@ -232,7 +235,8 @@ fn bounds_after_autoscaling_was_off_have_defaults_and_places() {
         ]
     );
     let variable = ("APPFORGE_KUBERNETES_AUTOSCALING_MAX".to_owned(), "12".to_owned());
-    let scaling = resolve(&[off(), Layer::Env(vec![variable])]).unwrap().stack.kubernetes.autoscaling.unwrap();
+    let scaling =
+        resolve(&[off(), Layer::Env(vec![variable])]).unwrap().stack.kubernetes.autoscaling.unwrap();
     assert_eq!((scaling.min, scaling.max), (3, 12));
 }
 
@@ -259,7 +263,8 @@ fn misspelt_variable_is_refused_with_the_nearest() {
 
 #[test]
 fn empty_variable_is_as_unset() {
-    let names = ["APPFORGE_SERVICE_PORT", "APPFORGE_SERVICE_ENV", "APPFORGE_MONGODB_URI", "APPFORGE_SERVICE_PROT"];
+    let names =
+        ["APPFORGE_SERVICE_PORT", "APPFORGE_SERVICE_ENV", "APPFORGE_MONGODB_URI", "APPFORGE_SERVICE_PROT"];
     let layer = Layer::Env(names.map(|name| (name.into(), String::new())).into());
     let resolved = resolve(&[file("service: {port: 80}\n"), layer]).unwrap();
     assert_eq!((resolved.stack.service.port, resolved.origin("service.env")), (80, Origin::Default));
@@ -296,13 +301,17 @@ fn wrong_patch_is_named_by_document_and_index() {
 
 #[test]
 fn number_of_a_patch_is_the_one_that_was_written() {
-    let numbers = ["9223372036854775808", "18446744073709551615", "-9223372036854775808", "0.1", "1.10", "1e3", "-0.0"];
+    let numbers =
+        ["9223372036854775808", "18446744073709551615", "-9223372036854775808", "0.1", "1.10", "1e3", "-0.0"];
     for number in numbers {
         let text = format!("patches: {{compose/a.yml: [{{op: add, path: /a, value: {{b: [{number}]}}}}]}}\n");
         let stack = resolve(&[file(&text)]).unwrap().stack;
         let Patch::Add { value, .. } = &stack.patches["compose/a.yml"][0] else { panic!("{stack:?}") };
         let shown = value["b"][0].to_string();
-        assert!(crate::document::parse_value(number).unwrap().to_json() == value["b"][0], "{number}: {shown}");
+        assert!(
+            crate::document::parse_value(number).unwrap().to_json() == value["b"][0],
+            "{number}: {shown}"
+        );
         assert_eq!(shown.parse::<f64>().unwrap(), number.parse::<f64>().unwrap());
     }
     // One in quotes is a string.
@@ -316,7 +325,8 @@ fn twenty_thousand_variables_are_read_at_once() {
     let lines: String = (0..20_000).map(|at| format!("    VARIABLE_{at}: \"{at}\"\n")).collect();
     let text = format!("service:\n  env:\n{lines}");
     let started = std::time::Instant::now();
-    let stack = resolve(&[file(&text), overlay("service: {env: {VARIABLE_7: other, MORE: x}}\n")]).unwrap().stack;
+    let stack =
+        resolve(&[file(&text), overlay("service: {env: {VARIABLE_7: other, MORE: x}}\n")]).unwrap().stack;
     let variables = crate::stack::environment::environment(&stack);
     assert_eq!((stack.service.env.len(), stack.service.env["VARIABLE_7"].as_str()), (20_001, "other"));
     assert!(variables.len() > 20_000);

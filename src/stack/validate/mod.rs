@@ -86,7 +86,8 @@ fn service(stack: &Stack, violations: &mut Violations) {
     if let (Some(address), Some(bind)) = (service.address, stack.compose.bind)
         && address != bind
     {
-        let message = format!("is the former name of service.address, which is {address}, got {bind}; remove it");
+        let message =
+            format!("is the former name of service.address, which is {address}, got {bind}; remove it");
         violations.add("compose.bind", message);
     }
 }

@@ -49,7 +49,9 @@ fn each_rule_names_its_path() {
     complains("redis.min_replicas", |s| s.redis.min_replicas = 3);
     complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
     complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
-    complains("patches.docker-compose.yml", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
+    complains("patches.docker-compose.yml", |s| {
+        drop(s.patches.insert("docker-compose.yml".into(), Vec::new()))
+    });
     complains("mongodb.max_connections", |s| s.mongodb.max_connections = Some(1));
     complains("kubernetes.autoscaling.min", |s| s.kubernetes.autoscaling.as_mut().unwrap().min = 11);
     complains("kubernetes.autoscaling.cpu", |s| s.kubernetes.autoscaling.as_mut().unwrap().cpu.0 = 0.0);
@@ -103,9 +105,11 @@ fn a_wrong_uri_is_not_repeated_in_the_message() {
 
 #[test]
 fn address_of_a_store_is_refused_without_a_port_or_a_host() {
-    for (mongodb, redis) in
-        [("mongodb://h:0/", "redis://h:0"), ("mongodb://a,b:70000/x", "redis://:p@:6379/0"), ("mongodb://[::1]:0", "rediss:///0")]
-    {
+    for (mongodb, redis) in [
+        ("mongodb://h:0/", "redis://h:0"),
+        ("mongodb://a,b:70000/x", "redis://:p@:6379/0"),
+        ("mongodb://[::1]:0", "rediss:///0"),
+    ] {
         complains("mongodb.uri", |s| {
             (s.mongodb.mode, s.mongodb.uri) = (StoreMode::External, Some(Secret::new(mongodb)));
         });
@@ -115,7 +119,9 @@ fn address_of_a_store_is_refused_without_a_port_or_a_host() {
     }
     let mut stack = Stack { name: "9lives".parse().unwrap(), ..Stack::default() };
     stack.mongodb.mode = StoreMode::External;
-    for good in ["mongodb://u:p%40@a:1,[::1]:27017,b/x?y=1:2", "mongodb+srv://h", "mongodb://%2Ftmp%2Fmongo.sock"] {
+    for good in
+        ["mongodb://u:p%40@a:1,[::1]:27017,b/x?y=1:2", "mongodb+srv://h", "mongodb://%2Ftmp%2Fmongo.sock"]
+    {
         stack.mongodb.uri = Some(Secret::new(good));
         assert_eq!(validate(&stack), [], "{good}");
     }

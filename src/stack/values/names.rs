@@ -101,7 +101,10 @@ impl FromStr for ImageRef {
     fn from_str(text: &str) -> Result<Self, String> {
         match is_reference(text) {
             true => Ok(Self(text.to_owned())),
-            false => Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag".into()),
+            false => {
+                Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag"
+                    .into())
+            }
         }
     }
 }
@@ -187,8 +190,21 @@ mod tests {
             assert_eq!(good.parse::<ImageRef>().unwrap().to_string(), good);
         }
         for bad in [
-            "", "Mongo:8.0", "shop/App", "ghcr.io/Shop/app:1", "a//b", "a:", ":1", "a:b:c", "a@sha256:12", "-a",
-            "a..b", "h:0/a", "a/", "/a", "a b",
+            "",
+            "Mongo:8.0",
+            "shop/App",
+            "ghcr.io/Shop/app:1",
+            "a//b",
+            "a:",
+            ":1",
+            "a:b:c",
+            "a@sha256:12",
+            "-a",
+            "a..b",
+            "h:0/a",
+            "a/",
+            "/a",
+            "a b",
         ] {
             bad.parse::<ImageRef>().expect_err(bad);
         }

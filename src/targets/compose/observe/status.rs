@@ -24,6 +24,7 @@ impl Compose {
                 self.mark_unreached(&mut containers, &slots);
             }
         }
+        self.mark_unpublished(&engine, &mut containers).await;
         Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
     }
 
@@ -82,6 +83,7 @@ impl Compose {
             state: match container.state {
                 State::Healthy => ComponentState::Ready,
                 State::Unreached | State::Starting => ComponentState::Starting,
+                State::Unpublished => ComponentState::Unresponsive,
                 State::Unhealthy | State::Restarting => ComponentState::Crashed,
                 State::Created | State::Ended => ComponentState::Stopped,
             },
