@@ -290,15 +290,18 @@ fn passed_over(file: &str) -> Failure {
 
 /// The names in a folder, in order; none when there is no folder.
 fn list(folder: &Path) -> Result<Vec<String>> {
-    let listing = || format!("while listing `{}`", folder.display());
+    let failed = |error: std::io::Error| {
+        let message = format!("`{}` cannot be listed", folder.display());
+        Failure::new(ExitStatus::Config, message).caused_by(error)
+    };
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && folder.symlink_metadata().is_err() => {
             return Ok(Vec::new());
         }
-        entries => entries.with_context(listing)?,
+        entries => entries.map_err(failed)?,
     };
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let mut names: Vec<String> = names.collect::<std::io::Result<_>>().with_context(listing)?;
+    let mut names: Vec<String> = names.collect::<std::io::Result<_>>().map_err(failed)?;
     names.sort_unstable();
     Ok(names)
 }

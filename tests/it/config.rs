@@ -192,7 +192,7 @@ fn stack_file_that_cannot_be_one_is_said_and_not_passed_over() {
 
     let project = Project::new();
     std::fs::create_dir(project.path().join("appforge.yaml")).unwrap();
-    refuses(&project, ".", "error: `appforge.yaml` cannot be read", "Is a directory");
+    refuses(&project, ".", "error: `appforge.yaml` cannot be read", "is a directory");
     // An overlay of the other name.
     let project = Project::with("name: shop\n");
     project.write("appforge.ci.yml", "service: {replicas: 2}\n");

@@ -189,7 +189,7 @@ fn stack_of_twenty_thousand_variables_is_rendered() {
     for target in ["compose", "kubernetes"] {
         project.done(&["render", "--target", target, "--out", target]);
     }
-    assert!(project.read("compose/docker-compose.yml").contains("VARIABLE_19999: \"19999\""));
+    assert!(project.read("compose/docker-compose.yml").contains("\"VARIABLE_19999\": \"19999\""));
 }
 
 #[test]

@@ -17,9 +17,8 @@ fn refused(root: &Value, schema: &Value, value: &Value, path: &str, problems: &m
                 return refused_beside_ref(members);
             }
             "type" => {
-                let kinds: Vec<&str> = rule.as_array().map_or(vec![rule.as_str().unwrap()], |all| {
-                    all.iter().map(|k| k.as_str().unwrap()).collect()
-                });
+                let listed = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
+                let kinds: Vec<&str> = listed.iter().map(|kind| kind.as_str().unwrap()).collect();
                 let fits = |kind: &&str| match *kind {
                     "object" => value.is_object(),
                     "array" => value.is_array(),

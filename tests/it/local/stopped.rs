@@ -37,7 +37,9 @@ fn stopped_process_is_not_ready_until_it_continues() {
         let pid = up.pid(component);
         send(pid, Signal::STOP);
         let status = up.json(&["status"]);
+        let again = up.json(&["up"])["status"].clone();
         send(pid, Signal::CONT);
+        assert_eq!(again, status, "`up` says the same");
         let components = status["components"].as_array().unwrap();
         for found in components {
             let state = if found["name"] == component { "unresponsive" } else { "ready" };

@@ -118,7 +118,7 @@ where
     tokio::spawn(async move {
         let outcome = work.await;
         events.send(match outcome {
-            Ok(plan) => Event::Done { plan, status: components.status() },
+            Ok(plan) => Event::Done { plan, status: components.asked().await },
             Err(error) => Event::Failed { report: Report::from(&error) },
         });
     });

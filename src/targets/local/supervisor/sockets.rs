@@ -31,7 +31,11 @@ pub(crate) fn public(address: Option<IpAddr>, port: u16) -> Result<Vec<Arc<TcpLi
         match open(second, port) {
             Ok(socket) => sockets.push(socket),
             Err(error) if is_without_ipv6(&error) => {}
-            Err(error) => return Err(refused(second, port, error)),
+            Err(error) => {
+                // The failure names the stack that has the port, which this one must not be.
+                drop(sockets);
+                return Err(refused(second, port, error));
+            }
         }
     }
     Ok(sockets.into_iter().map(Arc::new).collect())
