@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use appforge_service::contract;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -55,7 +56,7 @@ pub struct Global {
     #[arg(short, long, global = true)]
     pub yes: bool,
     /// Stack file [default: appforge.yaml in this folder or the nearest above]
-    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG", hide_env_values = true, value_parser = path())]
     pub config: Option<PathBuf>,
     /// Overlay appforge.NAME.yaml on the stack file
     #[arg(long, global = true, value_name = "NAME", env = "APPFORGE_ENV", hide_env_values = true)]
@@ -317,12 +318,17 @@ pub struct VerifyArgs {
     pub drill: Option<String>,
 }
 
+/// A path. An empty one, as of `APPFORGE_CONFIG=`, names no file.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// The sockets that a supervisor hands to a replica; without them the service opens its own.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// The address of the public socket
+    /// The address of a public socket; may be repeated
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
-    pub public: Option<SocketAddr>,
+    pub public: Vec<SocketAddr>,
     /// The address of the admin socket
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "public")]
     pub admin: Option<SocketAddr>,

@@ -90,7 +90,7 @@ async fn serve_here(settings: Settings, supervisor: Option<HandOver>) -> Result<
         tracing::warn!("{warning}");
     }
     let listeners = match supervisor {
-        Some(expected) => Listeners::handed_over(expected)?,
+        Some(expected) => Listeners::handed_over(&expected)?,
         None => Listeners::handed_over_or_open(settings.public, settings.admin)?,
     };
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -133,12 +133,14 @@ pub async fn serve_on(
     let admin_connections = Connections::default();
     // Whatever ends this function, even the caller dropping it, ends the listeners and their connections too.
     let _guards = (app.connections.end_on_drop(), admin_connections.end_on_drop());
-    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
+    let addresses = listeners.public.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
+    let (addresses, admin_address) =
+        (addresses.collect::<Result<Vec<_>>>()?.join(" and "), listeners.admin.local_addr()?);
     let public = Arc::new(Public::new(app.clone(), cache));
     let admin = Arc::new(Admin::new(app.clone()));
     tokio::spawn(app.connections.clone().accept(listeners.public, public));
-    tokio::spawn(admin_connections.clone().accept(listeners.admin, admin));
-    tracing::info!("{} listens on {address}, for probes and metrics on {admin_address}", app.replica);
+    tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));
+    tracing::info!("{} listens on {addresses}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
     tracing::info!("no new connections; finishing what is under way on {}", app.connections.open());
     app.draining.store(true, Ordering::Relaxed);

@@ -41,7 +41,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
     if let Some(topic) = cli.topic.filter(|topic| !topic.formats.is_empty()) {
         out.supports(topic.formats)?;
     }
-    let file = cli.global.config.clone();
+    let file = cli.global.config.clone().filter(|file| !file.as_os_str().is_empty());
     let context = Context::new(cli.global, out)?;
     if context.every_target && !matches!(cli.verb, Verb::Render(_)) {
         return Err(Failure::new(ExitStatus::Usage, "`--target all` is for `render` only").into());

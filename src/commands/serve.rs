@@ -38,7 +38,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;
-    let sockets = args.public.zip(args.admin).map(|(public, admin)| HandOver { public, admin });
+    let sockets = args.admin.map(|admin| HandOver { public: args.public, admin });
     appforge_service::serve(settings, sockets).await?;
     Ok(ExitStatus::Done)
 }

@@ -8,11 +8,14 @@ use appforge_testing::wait::{DEADLINE, eventually};
 
 use crate::stack::{Up, kill, lives};
 
+mod address;
 mod environment;
 mod folder;
 mod open_files;
 mod orphans;
 mod sockets;
+mod stopped;
+mod stores;
 mod upgrade;
 
 /// `status --watch -o yaml` printed a table.

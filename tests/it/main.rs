@@ -45,6 +45,8 @@ mod registry;
 #[cfg(test)]
 mod render;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod state_folder;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::files;
-use crate::stack::Stack;
+use crate::render::lint;
+use crate::stack::{Stack, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::compose::observe::Container;
@@ -58,6 +59,10 @@ impl Backend for Compose {
                 "completed steps are kept; `appforge up` continues from there, `appforge down` stops the stack"
             }
         }
+    }
+
+    fn findings(&self) -> Result<Vec<lint::Finding>> {
+        Ok(lint::lint(&self.stack, TargetKind::Compose, &self.documents()?))
     }
 
     async fn plan(&self, _change: &Change, _judge: Judge, say: Say<'_>) -> Result<Plan> {

@@ -137,8 +137,8 @@ mod tests {
             ("mongo:8.0", "8.0"),
             ("registry:5000/team/app", "latest"),
             ("registry:5000/team/app:1.2.3-", "1.2.3"),
-            ("app:1@sha256:0123", "1"),
-            ("app@sha256:0123456789abcdef", "0123456789abcdef"),
+            ("app:1@sha256:0123456789abcdef0123456789abcdef", "1"),
+            ("app@sha256:0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
         ] {
             assert_eq!(version(&image.parse().unwrap()), want, "{image}");
         }

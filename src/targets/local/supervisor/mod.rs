@@ -14,6 +14,7 @@ mod probe;
 mod recipes;
 pub(super) mod sockets;
 mod stack;
+mod stores;
 
 use std::future::IntoFuture;
 use std::io::Write;
@@ -128,6 +129,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
     let server =
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut unused = true;
     // The kernel reports the removal of a folder only once no process is in it.
     let idle = tokio::time::sleep(UNUSED);
@@ -139,6 +141,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
             () = finished.cancelled() => break,
             _ = term.recv() => break,
             _ = int.recv() => break,
+            _ = hangup.recv() => break,
             _ = look.tick() => {
                 if !lock.is_at(&layout.supervisor_lock()) {
                     tracing::warn!("the state folder was removed; the stack ends");
