@@ -8,7 +8,7 @@ use crate::commands::Context;
 use crate::commands::target::{recorded, with_scaled};
 use crate::error::ExitStatus;
 use crate::output::table;
-use crate::stack::{self, Resolved, Stack};
+use crate::stack::{self, Resolved};
 
 /// Runs `config`.
 pub(super) async fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
