@@ -7,9 +7,9 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::cost::catalogue::Catalogue;
-use crate::cost::estimate::estimate;
 use crate::cost::model::Inputs;
 use crate::cost::money::{Currency, Range};
+use crate::cost::pricing::estimate;
 use crate::float;
 use crate::markup::escape;
 

@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::counted;
+
 /// How exact the answer is: the highest rate that held and the lowest that did not are this close.
 const CLOSE: f64 = 1.1;
 /// Most rates to try: thirteen doublings are a factor of 8192, and the rest halves what is left.
-const MOST: usize = 20;
+pub(crate) const MOST: u8 = 20;
 
 /// What was found for one rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,23 @@ pub struct Capacity {
     pub trials: Vec<Trial>,
 }
 
+impl Capacity {
+    /// What one replica and all of them carry, for people.
+    pub(crate) fn shown(&self) -> String {
+        let least = if self.at_least { "at least " } else { "" };
+        let (all, one) = (self.requests_per_second, self.requests_per_second_per_replica);
+        let replicas = counted(self.replicas as usize, "replica");
+        format!("{least}{all:.0} req/s, {one:.0} per replica ({replicas})")
+    }
+}
+
+impl Trial {
+    /// Whether the rate held, or why not, for people.
+    pub(crate) fn verdict(&self) -> &str {
+        if self.held { "held" } else { self.reason.as_deref().unwrap_or("missed") }
+    }
+}
+
 impl Search {
     /// Begins at `rate` per second.
     pub fn from(rate: f64) -> Self {
@@ -79,7 +98,7 @@ impl Search {
             (None, Some(missed)) => missed <= 1.0,
             (None, None) => false,
         };
-        (!close && self.trials.len() < MOST).then_some(self.next)
+        (!close && self.trials.len() < usize::from(MOST)).then_some(self.next)
     }
 
     /// Notes what came of the rate that was asked for.

@@ -23,8 +23,9 @@ use serde_json::Value;
 
 use crate::document::{Content, Field, Mapping, Node, Problem, Reader};
 use crate::float;
-use crate::load::scenario::{Check, Condition, MAX_STEPS, MAX_USERS, Model, Scenario, Step};
+use crate::load::scenario::{MAX_USERS, Model, Scenario};
 use crate::load::schedule::{Schedule, Stage};
+use crate::load::step::{Check, Condition, MAX_STEPS, Step};
 use crate::load::thresholds::Threshold;
 use crate::stack::values::Span;
 

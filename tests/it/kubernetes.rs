@@ -6,9 +6,11 @@ mod api;
 mod controllers;
 mod credentials;
 mod errors;
+mod kubeconfig;
 mod kubelet;
 mod ownership;
 mod proxy;
+mod revisions;
 mod store;
 mod texts;
 
@@ -302,6 +304,49 @@ fn status_tells_the_autoscaler_and_history_the_revisions() {
         "{}",
         unknown.stderr
     );
+}
+
+#[test]
+fn namespace_of_the_cluster_is_never_rendered_or_removed_as_ours() {
+    for name in ["default", "kube-system"] {
+        let stack = STACK.replace("namespace: shop", &format!("namespace: {name}"));
+        let place = Place::new(&stack);
+        let key = Key {
+            api: "v1".into(),
+            namespace: String::new(),
+            plural: "namespaces".into(),
+            name: name.into(),
+        };
+        // As `kubectl apply -k` of an earlier build's documents left it.
+        let labels = json!({"appforge.dev/stack": "shop"});
+        place.api.store(|store| {
+            store.put(&key, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+        });
+        let rendered = place.exits(0, &["render", "--stdout"]).stdout;
+        assert!(!rendered.contains("kind: Namespace\n"), "{rendered}");
+        place.exits(0, &["up"]);
+        place.exits(0, &["down", "--volumes", "--yes"]);
+        assert!(place.api.object("namespaces", name).is_some());
+    }
+}
+
+#[test]
+fn namespace_that_another_stack_lives_in_stays() {
+    let place = Place::new(STACK);
+    place.exits(0, &["up"]);
+    let other = Key {
+        api: "v1".into(),
+        namespace: "shop".into(),
+        plural: "persistentvolumeclaims".into(),
+        name: "theirs".into(),
+    };
+    place.api.store(|store| {
+        store.put(&other, json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "theirs", "namespace": "shop"}}))
+    });
+    let down = place.exits(0, &["down", "--volumes", "--yes"]);
+    assert!(!down.stderr.contains("namespace/shop"), "{}", down.stderr);
+    assert!(place.api.object("namespaces", "shop").is_some());
+    assert!(place.api.object("persistentvolumeclaims", "theirs").is_some());
 }
 
 #[test]

@@ -21,7 +21,10 @@ const SEEDS_AT_ONCE: usize = 512;
 /// request: until the others are back as well, who try again each 220 ms at the latest. Without that a quick replica would
 /// give away what a slow one has already passed.
 pub(super) const JOIN_AFTER: u64 = 230;
-/// When to try again while nobody can tell, in milliseconds.
+/// How long a replica passes no more than its share after Redis lost keys while it was up, in milliseconds: until the others
+/// have noticed too, who look each second, and have put back what they know.
+pub(super) const REFILL: u64 = 1300;
+/// When to try again while the time is unknown, in milliseconds.
 const TRY_AGAIN: u64 = 1000;
 
 /// Where requests are counted.
@@ -84,7 +87,7 @@ pub(super) struct Repair {
     pub(super) deficit: u32,
 }
 
-/// All that the limiter knows.
+/// The state of the limiter.
 pub(super) struct Ledger {
     pub(super) limit: u32,
     pub(super) window: u64,
@@ -94,7 +97,7 @@ pub(super) struct Ledger {
     /// When the count may be shared again.
     join_at: u64,
     /// Counts the outages; an allowance lasts for one.
-    outage: u32,
+    pub(super) outage: u32,
     pub(super) table: Table,
     pub(super) pending: HashMap<Identity, Pending>,
     /// Clients that Redis is still to be told of.
@@ -104,6 +107,12 @@ pub(super) struct Ledger {
     doubtful: Vec<Identity>,
     /// Whether a batch of either is under way.
     pub(super) seeding: bool,
+    /// Clients whose key holds something else than a count; it is replaced with the next batch, before all others.
+    pub(super) broken: Vec<Identity>,
+    /// Clients whose count Redis lost, and until when another replica may put back more.
+    pub(super) lost: HashMap<Identity, u64>,
+    /// The same for all clients: Redis lost all its keys.
+    refilled: u64,
     pub(super) repairs: HashMap<Identity, Repair>,
     /// The last batch.
     pub(super) number: u64,
@@ -124,6 +133,9 @@ impl Ledger {
             seeds: Vec::new(),
             doubtful: Vec::new(),
             seeding: false,
+            broken: Vec::new(),
+            lost: HashMap::new(),
+            refilled: 0,
             repairs: HashMap::new(),
             number: 0,
         }
@@ -172,12 +184,8 @@ impl Ledger {
             *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
         }
         let left = entry.reset - now;
-        if entry.outage != outage {
-            entry.outage = outage;
-            entry.allowance =
-                limit.saturating_sub(entry.total.saturating_add(entry.unsent)).div_ceil(replicas);
-        }
         let free = limit.saturating_sub(entry.total.saturating_add(entry.unsent));
+        entry.share(outage, free, replicas);
         let remaining = match self.fallback {
             OnRedisFailure::Open => free.saturating_sub(1),
             _ if free == 0 || entry.allowance == 0 => return denied(Source::DeniedFallback, left),
@@ -193,9 +201,31 @@ impl Ledger {
         Verdict { source: Source::AllowedFallback, remaining, left }
     }
 
-    /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are decided here
+    /// Whether Redis may lack counts of this client that another replica is to put back.
+    pub(super) fn is_in_doubt(&self, client: &Identity, now: u64) -> bool {
+        let lost = !self.lost.is_empty() && self.lost.get(client).is_some_and(|until| *until > now);
+        lost || self.refilled > now
+    }
+
+    /// Redis lost its keys while it was up. Each replica has some of the counts, so each passes no more than its share
+    /// until all have restored their counts. A single replica has all of them.
+    pub(super) fn refill(&mut self, now: u64) {
+        if self.mode == Mode::Shared && self.replicas > 1 {
+            self.outage = self.outage.wrapping_add(1).max(1);
+            self.refilled = now.saturating_add(REFILL);
+            // Whose loss showed before has its share already.
+            for client in self.lost.keys() {
+                if let Some(entry) = self.table.live(client, now) {
+                    entry.outage = self.outage;
+                }
+            }
+        }
+        self.resend_all(now);
+    }
+
+    /// Redis is back, or has lost its keys: it gets the counts of all clients. After an outage requests are decided here
     /// until that is done, and for [`JOIN_AFTER`].
-    pub(super) fn tell_all(&mut self, now: u64) {
+    pub(super) fn resend_all(&mut self, now: u64) {
         match self.mode {
             Mode::Starting => (self.mode, self.join_at) = (Mode::Merging, now),
             Mode::Away => (self.mode, self.join_at) = (Mode::Merging, now.saturating_add(JOIN_AFTER)),
@@ -207,21 +237,33 @@ impl Ledger {
     /// Whether there is something to send now.
     pub(super) fn has_work(&self, now: u64) -> bool {
         let joins = self.mode == Mode::Merging && now >= self.join_at;
-        !self.pending.is_empty() || (!self.seeding && (joins || self.tells()))
+        !self.pending.is_empty() || !self.broken.is_empty() || (!self.seeding && (joins || self.tells()))
     }
 
-    /// Whether Redis is still to be told of somebody.
+    /// Whether a request that was decided here is still to be sent.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        match self.mode {
+            Mode::Starting | Mode::Away => false,
+            Mode::Merging => self.has_work(now),
+            Mode::Shared => !self.seeding && !self.seeds.is_empty(),
+        }
+    }
+
+    /// Whether counts are still to be sent to Redis.
     fn tells(&self) -> bool {
         !self.seeds.is_empty() || !self.doubtful.is_empty()
     }
 
-    /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
+    /// Puts the next batch together. The one with the last clients ends the outage: from then on requests are
     /// counted behind them, in order.
     pub(super) fn next_batch(&mut self, now: u64) -> Option<Batch> {
         if matches!(self.mode, Mode::Starting | Mode::Away) {
             return None;
         }
         let mut items = Vec::with_capacity(self.pending.len());
+        for key in std::mem::take(&mut self.broken) {
+            items.push(self.replace(key, now));
+        }
         let seeding = !self.seeding && self.tells();
         if !self.seeding {
             for key in portion(&mut self.seeds) {
@@ -252,6 +294,18 @@ impl Ledger {
         Some(Item { form, reset: entry.reset, waiters: Waiters::new(), unsent, repair: 0, key })
     }
 
+    /// What is known here is all that is left of the count, hits that were not sent to Redis yet included.
+    fn replace(&mut self, key: Identity, now: u64) -> Item {
+        let window = self.window;
+        let entry = self.table.entry(&key, now);
+        if entry.reset <= now {
+            *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
+        }
+        entry.total = entry.total.saturating_add(std::mem::take(&mut entry.unsent));
+        let (reset, form) = (entry.reset, Form::Replace { total: entry.total, ttl: entry.reset - now });
+        Item { key, form, reset, waiters: Waiters::new(), unsent: 0, repair: 0 }
+    }
+
     fn mend(&mut self, key: Identity, now: u64) -> Option<Item> {
         // A seed says when the key of a known window ends.
         let form = Form::Mend { ttl: self.window };
@@ -267,6 +321,8 @@ impl Ledger {
         }
         self.mode = Mode::Away;
         self.seeds.clear();
+        self.broken.clear();
+        self.lost.clear();
         self.seeding = false;
         self.repairs.clear();
         let mut waiters: Vec<Waiter> = Vec::new();
@@ -287,6 +343,7 @@ impl Ledger {
     /// Drops what is over.
     pub(super) fn sweep(&mut self, now: u64) {
         self.table.sweep(now);
+        self.lost.retain(|_, until| *until > now);
     }
 }
 

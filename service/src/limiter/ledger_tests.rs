@@ -13,25 +13,25 @@ use super::{OnRedisFailure, Settings};
 use crate::identity::Identity;
 use crate::redis::FailureKind;
 
-const WINDOW: u64 = 900_000;
-const CLIENT: &Identity = &Identity::V4(Ipv4Addr::new(10, 0, 0, 1));
+pub(super) const WINDOW: u64 = 900_000;
+pub(super) const CLIENT: &Identity = &Identity::V4(Ipv4Addr::new(10, 0, 0, 1));
 
-fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
+pub(super) fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
     let settings =
         Settings { requests: 100, window: Duration::from_millis(WINDOW), on_redis_failure, replicas };
     Ledger::new(&settings, 1000)
 }
 
 /// A ledger that counts in Redis.
-fn shared() -> Ledger {
+pub(super) fn shared() -> Ledger {
     let mut ledger = ledger(OnRedisFailure::Memory, 3);
-    ledger.tell_all(1);
+    ledger.resend_all(1);
     assert!(ledger.next_batch(1).is_none());
     assert_eq!(ledger.mode, Mode::Shared);
     ledger
 }
 
-fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
+pub(super) fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
     match ledger.ask(CLIENT, now) {
         Asked::Sent { verdict, .. } => verdict,
         Asked::Known(verdict) => panic!("answered by itself: {verdict:?}"),
@@ -39,7 +39,7 @@ fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
     }
 }
 
-fn known(ledger: &mut Ledger, now: u64) -> Source {
+pub(super) fn known(ledger: &mut Ledger, now: u64) -> Source {
     match ledger.ask(CLIENT, now) {
         Asked::Known(verdict) => verdict.source,
         _ => panic!("asks Redis"),
@@ -47,7 +47,7 @@ fn known(ledger: &mut Ledger, now: u64) -> Source {
 }
 
 /// The replies of an item that opens a window.
-fn opened(total: i64, ttl: u64) -> Vec<Value> {
+pub(super) fn opened(total: i64, ttl: u64) -> Vec<Value> {
     let queued = || Value::SimpleString("QUEUED".into());
     let ttl = i64::try_from(ttl).unwrap();
     let group = Value::Array(vec![Value::Int(total), Value::Int(1), Value::Int(ttl)]);
@@ -55,13 +55,13 @@ fn opened(total: i64, ttl: u64) -> Vec<Value> {
 }
 
 /// The replies of a seed.
-fn seeded(gone: bool, total: i64, ttl: u64) -> Vec<Value> {
+pub(super) fn seeded(gone: bool, total: i64, ttl: u64) -> Vec<Value> {
     let set = if gone { Value::Okay } else { Value::Nil };
     vec![set, Value::Int(total), Value::Int(0), Value::Int(i64::try_from(ttl).unwrap())]
 }
 
 /// `client` is known at `total` from time 1 on.
-fn knowing(total: i64) -> Ledger {
+pub(super) fn knowing(total: i64) -> Ledger {
     let mut ledger = shared();
     let mut verdict = send(&mut ledger, 1);
     let batch = ledger.next_batch(1).unwrap();
@@ -70,7 +70,7 @@ fn knowing(total: i64) -> Ledger {
     ledger
 }
 
-fn forms(batch: &Batch) -> Vec<Form> {
+pub(super) fn forms(batch: &Batch) -> Vec<Form> {
     batch.items.iter().map(|item| item.form).collect()
 }
 
@@ -110,6 +110,7 @@ fn near_its_end_a_window_may_be_over_in_redis() {
 #[test]
 fn a_lost_window_is_put_back_once_whatever_is_under_way() {
     let mut ledger = knowing(60);
+    ledger.replicas = 1;
     let mut sent = Vec::new();
     for _ in 0..3 {
         let verdict = send(&mut ledger, 10);
@@ -161,7 +162,7 @@ fn open_passes_and_counts_while_closed_refuses() {
     let mut open = ledger(OnRedisFailure::Open, 3);
     open.lose(&mut std::iter::empty(), 1);
     assert!((0..150).all(|_| known(&mut open, 2) == Source::AllowedFallback));
-    open.tell_all(3);
+    open.resend_all(3);
     assert_eq!(open.next_batch(3).unwrap().items.first().unwrap().unsent, 150);
 
     let mut closed = ledger(OnRedisFailure::Closed, 3);
@@ -177,7 +178,7 @@ fn what_was_counted_here_is_told_before_the_count_is_shared_again() {
     for _ in 0..10 {
         known(&mut ledger, 6);
     }
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     assert_eq!(known(&mut ledger, 8), Source::AllowedFallback, "still counted here");
     let batch = ledger.next_batch(9).unwrap();
     assert_eq!(forms(&batch), [Form::Seed { total: 60, ttl: WINDOW - 8 }]);
@@ -212,7 +213,7 @@ fn what_was_counted_here_is_told_before_the_count_is_shared_again() {
 fn a_count_is_raised_to_what_the_best_informed_replica_knows() {
     let mut ledger = knowing(60);
     ledger.lose(&mut std::iter::empty(), 5);
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     let batch = ledger.next_batch(7).unwrap();
     // Redis came back empty, and another replica that knew of 40 was first.
     ledger.settle(batch, seeded(false, 40, WINDOW - 8), 8);
@@ -225,10 +226,10 @@ fn a_hit_whose_fate_is_unknown_is_not_told_again() {
     let mut ledger = knowing(60);
     ledger.lose(&mut std::iter::empty(), 5);
     known(&mut ledger, 6);
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     let batch = ledger.next_batch(7).unwrap();
     ledger.lose(&mut std::iter::once(batch), 8);
-    ledger.tell_all(9);
+    ledger.resend_all(9);
     let batch = ledger.next_batch(9).unwrap();
     let item = batch.items.first().unwrap();
     assert_eq!((item.unsent, item.form), (0, Form::Seed { total: 61, ttl: WINDOW - 8 }));
@@ -242,7 +243,7 @@ fn a_count_that_may_arrive_after_its_window_leaves_no_key_for_ever() {
     let batch = ledger.next_batch(end - 600).unwrap();
     assert_eq!(forms(&batch), [Form::Plain]);
     ledger.lose(&mut std::iter::once(batch), end - 550);
-    ledger.tell_all(end);
+    ledger.resend_all(end);
     let batch = ledger.next_batch(end).unwrap();
     assert_eq!(forms(&batch), [Form::Mend { ttl: WINDOW }]);
     let (settled, failed) = ledger.settle(batch, vec![Value::Int(1)], end + 1);
@@ -257,7 +258,7 @@ fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
     for number in 0..1000 {
         ledger.ask(&Identity::V4(Ipv4Addr::from_bits(number)), 1);
     }
-    ledger.tell_all(2);
+    ledger.resend_all(2);
     let first = ledger.next_batch(2).unwrap();
     assert_eq!((first.items.len(), ledger.mode), (512, Mode::Merging));
     assert!(ledger.next_batch(2).is_none(), "one at a time");

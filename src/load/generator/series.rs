@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::TICK;
 use crate::float;
+use crate::load::generator::plan::TICK;
 use crate::load::histogram::Latencies;
 use crate::load::tally::Tally;
 

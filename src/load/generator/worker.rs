@@ -12,11 +12,12 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{GRACE, Plan, Shared, TICK, User, machine, spawn_thread};
 use crate::float;
+use crate::load::generator::plan::{GRACE, Plan, TICK};
+use crate::load::generator::user::{Shared, User};
+use crate::load::generator::{closed, machine, open};
 use crate::load::scenario::Model;
 use crate::load::tally::Tally;
-use crate::load::{closed, open};
 
 /// What one worker measured in one tick.
 pub(super) struct Window {
@@ -44,6 +45,13 @@ pub(super) fn spawn(
         runtime.shutdown_background();
         outcome
     })
+}
+
+fn spawn_thread(
+    name: String,
+    run: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<Result<()>>> {
+    std::thread::Builder::new().name(name).spawn(run).context("cannot start a thread of the load generator")
 }
 
 async fn run(shared: &Rc<Shared>, windows: &mpsc::Sender<Window>) -> Result<()> {

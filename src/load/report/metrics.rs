@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{in_ms, rounded};
 use crate::float;
 use crate::load::connection::ErrorKind;
 use crate::load::generator::Measured;
 use crate::load::histogram::Latencies;
 use crate::load::scenario::{Model, Scenario};
+use crate::load::units::{in_ms, rounded};
 
 pub(super) fn metrics(measured: &Measured, scenario: &Scenario) -> Map<String, Value> {
     let tally = &measured.tally;
-    let seconds = measured.elapsed.as_secs_f64().max(1e-9);
+    let seconds = measured.period.as_secs_f64().max(1e-9);
     let counter = |count: u64| json!({"count": count, "rate": rounded(float::from_u64(count) / seconds)});
     // As in k6, `passes` counts the samples that are true: for http_req_failed these are the failures.
     let share = |yes: u64, all: u64| {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::files;
-use crate::stack::Stack;
+use crate::render::lint;
+use crate::stack::{Stack, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::compose::observe::Container;
@@ -60,6 +61,10 @@ impl Backend for Compose {
         }
     }
 
+    fn findings(&self) -> Result<Vec<lint::Finding>> {
+        Ok(lint::lint(&self.stack, TargetKind::Compose, &self.documents()?))
+    }
+
     async fn plan(&self, _change: &Change, _judge: Judge, say: Say<'_>) -> Result<Plan> {
         let documents = self.documents()?;
         self.session(HASHING, say).await?.diff(&documents).await
@@ -86,7 +91,7 @@ impl Backend for Compose {
         self.session(change.timeout, say).await?.restart().await
     }
 
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+    async fn remains(&self, volumes: bool, _say: Say<'_>) -> Result<Self::Remains> {
         if volumes { self.engine().await?.volumes(self.project()).await } else { Ok(Vec::new()) }
     }
 

@@ -35,7 +35,7 @@ impl Local {
         let own = running.as_ref().is_ok_and(|found| {
             found.as_ref().is_some_and(|(_, answer)| answer.status.url.as_deref() == Some(&url(stack)))
         });
-        findings.push(port(stack.service.port, own));
+        findings.push(port(stack, own));
         for kind in [Kind::Mongodb, Kind::Redis] {
             findings.push(self.store(stack, kind));
         }
@@ -53,7 +53,10 @@ impl Local {
         if mode == StoreMode::External {
             return Finding::good(name, "external; `appforge verify` checks it");
         }
-        match runner(kind, &self.layout) {
+        match runner(kind, mode, &self.layout) {
+            _ if mode == StoreMode::Embedded => {
+                Finding::good(name, "the embedded store runs, for development")
+            }
             Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
             Runner::Embedded { instead_of: None } => {
                 Finding::good(name, "not found on PATH; uses the embedded store, for development")
@@ -70,7 +73,7 @@ impl Local {
 }
 
 fn url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.service.port)
+    sockets::url(stack.service.address, stack.service.port)
 }
 
 fn folder(root: &Path) -> Finding {
@@ -127,12 +130,13 @@ fn supervisor(running: &Result<Option<(Client, super::protocol::Answer)>>) -> Fi
     }
 }
 
-fn port(port: u16, own: bool) -> Finding {
+fn port(stack: &Stack, own: bool) -> Finding {
+    let port = stack.service.port;
     let name = format!("port {port}");
     if own {
         return Finding::good(&name, "used by this stack");
     }
-    match sockets::public(port) {
+    match sockets::public(stack.service.address, port) {
         Ok(_) => Finding::good(&name, "free"),
         Err(error) => Finding::bad(&name, &error),
     }

@@ -1,6 +1,7 @@
 //! What the command line and the supervisor say to each other over the control socket: JSON over HTTP, events as lines.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub(crate) struct Desired {
     pub(crate) name: String,
     /// The published port.
     pub(crate) port: u16,
+    /// The address that it is published on; without one, those of the loopback interface.
+    #[serde(default)]
+    pub(crate) address: Option<IpAddr>,
     /// How many replicas.
     pub(crate) replicas: u32,
     /// The environment of each replica, with the path of the stack file that each value comes from.
@@ -53,7 +57,7 @@ pub(crate) enum Store {
     External {
         /// The file of its URI, seen from the state folder.
         uri: PathBuf,
-        /// Tells one URI from another without showing it.
+        /// Distinguishes URIs without showing them.
         fingerprint: String,
     },
     /// The supervisor: a server found on PATH.
@@ -62,6 +66,9 @@ pub(crate) enum Store {
         program: PathBuf,
         /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
+        /// Distinguishes passwords of Redis without showing them; the secret is kept where the layout has it.
+        #[serde(default)]
+        password: Option<String>,
     },
     /// The supervisor: the store within this program.
     Embedded {

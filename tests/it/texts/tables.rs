@@ -49,7 +49,7 @@ fn steady(area: &'static str, port: u16) -> Texts {
         .mask(r"which .* set;", "which USER@HOST set;")
         .mask(r"\d+ connections, \d+ of them", "N connections, N of them")
         .mask(r#"time="[\d.]+""#, "time=\"N\"")
-        .mask(r"(?m)^(requests|clients|data|generator) +.*$", "$1  N")
+        .mask(r"(?m)^(requests|clients|data|generator|status) +.*$", "$1  N")
         .mask(r"(?m)^(health|items) +\d+", "$1  N")
         .mask(r"% of \d+", "% of N")
         .mask(r"\d+(\.\d+)? ?(ms|µs|s)\b", "TIME")

@@ -9,6 +9,7 @@ use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
+use crate::stack::pods;
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
 
@@ -101,7 +102,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             word: "mongodb",
             name: names::mongodb(stack),
             image: &mongodb.image,
-            cpu: MilliCpu(250),
+            cpu: pods::MONGODB_CPU,
             memory: mongodb.memory,
             storage: Some(mongodb.storage),
             port: names::MONGODB_PORT,
@@ -129,7 +130,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             word: "redis",
             name: names::redis(stack),
             image: &redis.image,
-            cpu: MilliCpu(100),
+            cpu: pods::REDIS_CPU,
             memory: redis.memory,
             // Room for the file, its successor while it is rewritten, and what is written meanwhile.
             storage: aof.then(|| ByteSize((redis.memory.0 * 2).next_multiple_of(GIB))),
@@ -152,7 +153,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
 }
 
 fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
-    let cpu = MilliCpu(50);
+    let cpu = pods::SENTINEL_CPU;
     (settings.stack.redis.topology == Topology::Sentinel).then(|| Sentinel {
         master: settings.stack.name.to_string(),
         port: names::SENTINEL_PORT,
@@ -160,7 +161,7 @@ fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
         ordinals: (0..SENTINEL_SERVERS).collect(),
         quorum: SENTINEL_SERVERS / 2 + 1,
         min_replicas: settings.stack.redis.min_replicas,
-        resources: Resources::new(cpu, settings.cpu_limit(cpu), ByteSize(64 << 20)),
+        resources: Resources::new(cpu, settings.cpu_limit(cpu), pods::SENTINEL_MEMORY),
     })
 }
 

@@ -7,9 +7,10 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
+use crate::render::context::compose::{BUNDLED_IMAGE, published_on, subnet};
 use crate::targets::compose::apply::image;
-use crate::targets::compose::observe::{Container, Engine};
+use crate::targets::compose::observe::neighbours::holder;
+use crate::targets::compose::observe::{Container, Engine, Neighbour};
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::port::taken;
@@ -22,8 +23,11 @@ impl Compose {
     /// The ports that the stack publishes: the component, the address, and where the file has it.
     pub(crate) fn published(&self) -> Vec<(&'static str, SocketAddr, &'static str)> {
         let compose = &self.stack.compose;
-        let mut ports =
-            vec![("gateway", SocketAddr::new(compose.bind, self.stack.service.port), "service.port")];
+        let mut ports = vec![(
+            "gateway",
+            SocketAddr::new(published_on(&self.stack), self.stack.service.port),
+            "service.port",
+        )];
         if compose.publish_stores {
             let stores = [("mongodb", MONGODB_PORT), ("redis", REDIS_PORT)];
             let managed = self.stores();
@@ -41,6 +45,7 @@ impl Compose {
         &self,
         engine: &Engine,
         containers: &[Container],
+        neighbours: &[Neighbour],
         (component, address, path): (&str, SocketAddr, &str),
     ) -> Result<()> {
         let ours = containers.iter().any(|container| container.component == component && container.is_up());
@@ -50,12 +55,14 @@ impl Compose {
         let port = address.port();
         match TcpListener::bind(address) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(holder(neighbours, port, path).unwrap_or_else(|| taken(port, path)).into())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => Err(Failure::new(
                 ExitStatus::Failed,
                 format!("the address {} is not on this machine", address.ip()),
             )
-            .hint("`ip address` lists its addresses; change `compose.bind`")
+            .hint("`ip address` lists its addresses; change `service.address`")
             .into()),
             // A port below 1024 is not ours to open, but the engine's.
             Err(_) => Ok(()),

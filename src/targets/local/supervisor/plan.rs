@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::targets::local::protocol::{Desired, Setting, Store};
-use crate::targets::local::supervisor::recipes;
 use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
+use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
 use crate::targets::status::Kind;
 
 impl Running {
     /// What [`Running::apply`] would do.
-    pub(crate) fn plan(&self, wanted: &Desired) -> Plan {
+    pub(crate) fn plan(&self, desired: &Desired) -> Plan {
         let mut plan = Plan::default();
         for kind in [Kind::Mongodb, Kind::Redis] {
-            let (name, store) = (recipes::store_name(kind), wanted.store(kind));
+            let (name, store) = (recipes::store_name(kind), desired.store(kind));
             let Some(running) = self.stores.get(&kind) else {
                 plan.push(Action::Create, name, vec![store.described()]);
                 continue;
@@ -24,23 +24,29 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        let environment = recipes::environment(wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
-        let port = self.public.as_ref().map(|(port, _)| *port);
-        for number in 1..=wanted.replicas {
+        let environment = self.environment(desired);
+        let published = self.public.as_ref().map(|public| (public.address, public.port));
+        for number in 1..=desired.replicas {
             let name = format!("service-{number}");
             let Some(replica) = self.replicas.get(&number) else {
                 plan.push(Action::Create, name, Vec::new());
                 continue;
             };
             let mut causes = replica.differences(&environment);
-            if let Some(port) = port.filter(|port| *port != wanted.port) {
-                causes.push(format!("service.port: {port} -> {}", wanted.port));
+            if let Some((address, port)) = published {
+                if port != desired.port {
+                    causes.push(format!("service.port: {port} -> {}", desired.port));
+                }
+                if address != desired.address {
+                    let (before, after) = (sockets::described(address), sockets::described(desired.address));
+                    causes.push(format!("service.address: {before} -> {after}"));
+                }
             }
             if !causes.is_empty() {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        for number in self.replicas.keys().filter(|number| **number > wanted.replicas).rev() {
+        for number in self.replicas.keys().filter(|number| **number > desired.replicas).rev() {
             plan.push(Action::Remove, format!("service-{number}"), Vec::new());
         }
         plan
@@ -48,10 +54,10 @@ impl Running {
 }
 
 impl RunningStore {
-    /// Why it is not `wanted` with the data at `path`.
-    pub(super) fn differences(&self, name: &str, wanted: &Store, path: &Path) -> Vec<String> {
+    /// Why it is not `desired` with the data at `path`.
+    pub(super) fn differences(&self, name: &str, desired: &Store, path: &Path) -> Vec<String> {
         let mut causes =
-            if self.store == *wanted { Vec::new() } else { store_differences(name, &self.store, wanted) };
+            if self.store == *desired { Vec::new() } else { store_differences(name, &self.store, desired) };
         causes.extend(self.data.as_ref().and_then(|data| data.change(path)));
         causes
     }
@@ -84,7 +90,8 @@ fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
     if old.described() != new.described() {
         causes.push(format!("{name}.mode: {} -> {}", old.described(), new.described()));
     } else if causes.is_empty() {
-        causes.push(format!("{name}: its address changed"));
+        let what = if old.is_external() { "address" } else { "password" };
+        causes.push(format!("{name}: its {what} changed"));
     }
     causes
 }
