@@ -1,6 +1,5 @@
 //! `render`: the documents of a target, written, printed or compared. The reading and writing around the pure `render`.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -8,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::cli::render::RenderArgs;
 use crate::commands::Context;
+use crate::commands::documents::{judge, own_templates};
 use crate::commands::target::recorded;
-use crate::document::{nearest, report};
+use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::load::k6;
-use crate::render::lint::{self, Finding, Level};
+use crate::render::lint::{self, Finding};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::stack::{Stack, TargetKind};
 use crate::targets::scaled::Scaled;
-use crate::trust;
 
 /// Runs `render`.
 pub(super) async fn run(context: &Context, args: &RenderArgs) -> Result<ExitStatus> {
@@ -55,23 +54,6 @@ pub(super) async fn run(context: &Context, args: &RenderArgs) -> Result<ExitStat
     })?;
     note_scale(context, &stack).await;
     Ok(ExitStatus::Done)
-}
-
-/// Says what does not fit.
-///
-/// # Errors
-/// With all that cannot work, when anything cannot.
-pub(super) fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
-    let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
-        findings.iter().partition(|finding| finding.level == Level::Error);
-    for warning in warnings {
-        context.out.warn(warning.to_string());
-    }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let message = report("the stack cannot work as it is:", &errors);
-    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was done").into())
 }
 
 /// The documents follow from the file alone. Who runs Compose on them by hand would undo a `scale`.
@@ -237,34 +219,6 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     files::write(&path, text.as_bytes())?;
     context.out.data(&json!({"template": name, "path": path}), || shown + "\n")?;
     Ok(ExitStatus::Done)
-}
-
-/// The templates of the project, by name. A file that replaces none of ours is an error, since it would be ignored.
-pub fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> {
-    let root = project.join("templates");
-    let mut found = BTreeMap::new();
-    for target in ["compose", "kubernetes"] {
-        let Ok(entries) = std::fs::read_dir(root.join(target)) else { continue };
-        for entry in entries {
-            let path = entry.context("while listing `templates/`")?.path();
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(document) = file.strip_suffix(".tera") else { continue };
-            let name = format!("{target}/{document}");
-            if render::template(&name).is_none() {
-                let names: Vec<&str> = render::template_names().collect();
-                return Err(Failure::new(
-                    ExitStatus::Config,
-                    format!("`templates/{name}.tera` replaces no template"),
-                )
-                .hint(format!("templates: {}", names.join(", ")))
-                .into());
-            }
-            if let Some(text) = trust::read(&path)? {
-                found.insert(name, text);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Without `.` and `..`; the disk is not asked, so that the same input gives the same documents everywhere.
