@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::circles::circles;
 use crate::run::say;
 
-/// Longest source file, in lines without its tests.
+/// Longest source file, in lines.
 const MOST_LINES: usize = 400;
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 4] = ["utils", "common", "helpers", "manager"];
@@ -176,17 +177,17 @@ pub(crate) fn tidy(root: &Path) -> Result<()> {
         .output()
         .context("cannot run git")?;
     let listed = String::from_utf8(listed.stdout).context("git lists names that are no text")?;
-    let mut breaches = Vec::new();
-    let mut files = 0;
+    let mut files = Vec::new();
     for file in listed.lines() {
         let text =
             std::fs::read_to_string(root.join(file)).with_context(|| format!("while reading {file}"))?;
-        breaches.extend(check(file, &text));
-        files += 1;
+        files.push((file, text));
     }
-    if files == 0 {
+    if files.is_empty() {
         bail!("git lists no source file");
     }
+    let mut breaches: Vec<String> = files.iter().flat_map(|(file, text)| check(file, text)).collect();
+    breaches.extend(circles(files.iter().map(|(file, text)| (*file, without_tests(text)))));
     for breach in &breaches {
         say(breach);
     }
@@ -196,8 +197,7 @@ pub(crate) fn tidy(root: &Path) -> Result<()> {
 /// All that is wrong with one file.
 fn check(file: &str, text: &str) -> Vec<String> {
     let mut breaches = Vec::new();
-    // Tests of a module stand at its end and may do what it may not.
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = without_tests(text);
     for rule in RULES {
         let exempt = rule.except.iter().any(|except| file.starts_with(except));
         if !file.starts_with(rule.within) || exempt || file.ends_with("tests.rs") {
@@ -211,7 +211,7 @@ fn check(file: &str, text: &str) -> Vec<String> {
             }
         }
     }
-    let lines = code.lines().count();
+    let lines = text.lines().count();
     if lines > MOST_LINES {
         breaches.push(format!("{file}:{lines}: longer than {MOST_LINES} lines"));
     }
@@ -226,6 +226,11 @@ fn check(file: &str, text: &str) -> Vec<String> {
         }
     }
     breaches
+}
+
+/// The code of a file. Tests of a module stand at its end and may do what it may not.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
 }
 
 /// Whether a line names a path, not a longer one that ends alike.
