@@ -10,7 +10,7 @@ use crate::output::Format;
 use crate::targets::change::LOOK;
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
-use crate::verify::{AUTOSCALER, redis_down, verify};
+use crate::verify::{CheckKind, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
@@ -20,13 +20,14 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatu
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);
     let work = async {
-        if args.check.is_empty() || args.check.iter().any(|check| check == AUTOSCALER) {
+        let checks = CheckKind::chosen(&args.check, stack.target)?;
+        if checks.contains(&CheckKind::Autoscaler) {
             subject.autoscaler = target.settled_autoscaler(&|line| progress.step(line)).await?;
         }
-        let mut report = verify(stack, &subject, &args.check, |name| progress.step(name)).await?;
-        if args.drill.is_some() {
-            progress.step("redis-down");
-            report.push(redis_down(stack, &subject, &target).await);
+        let mut report = verify(stack, &subject, &checks, |name| progress.step(name)).await;
+        if let Some(drill) = args.drill {
+            progress.step(drill.as_str());
+            report.push(drill.run(stack, &subject, &target).await);
         }
         Ok(report)
     };

@@ -1,4 +1,4 @@
-//! `--drill redis-down`: takes Redis away, looks at what the service does, gives it back, looks again.
+//! `--drill`: injects a failure and checks how the service responds. `redis-down` stops Redis and starts it again.
 
 use std::time::{Duration, Instant};
 
@@ -20,40 +20,62 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A limit above this is not used up by the drill.
 const MOST: u32 = 2000;
 
-/// The drill. Redis is given back whatever happens.
-pub async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Check {
-    let drill = async {
-        let client = fresh_client(&subject.probe_secret)?;
-        let limit = stack.rate_limit.requests.min(MOST);
-        let before = limit / 2;
-        for _ in 0..before {
-            get(&subject.url, "/health", Some(&client)).await?;
+/// A failure to inject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Drill {
+    /// Redis is stopped for a moment.
+    RedisDown,
+}
+
+impl Drill {
+    /// The name in commands and reports.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RedisDown => "redis-down",
         }
-        target.switch_redis(false).await.context("while stopping Redis")?;
-        let outage = outage(stack, subject, &client, limit).await;
-        target.switch_redis(true).await.context("while starting Redis again")?;
-        let started = Instant::now();
-        let (mut good, mut observed, passed) = outage?;
-        until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
-        let back = started.elapsed();
-        let within = subject.redis_back_within;
-        let after = get(&subject.url, "/health", Some(&client)).await?.status;
-        let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
-        let second_budget = used_up && after == StatusCode::OK;
-        if second_budget && stack.rate_limit.requests <= MOST {
-            good = false;
-            observed.push_str("; the return handed out a second budget");
-        }
-        observed.push_str(&format!("; shared again {:.1}s after its return", back.as_secs_f64()));
-        let expected = format!(
-            "no errors, fallback `{}`, shared again within {}s",
-            stack.rate_limit.on_redis_failure,
-            within.as_secs()
-        );
-        let back_ms = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
-        Ok(Finding::of(good && back <= within, expected, observed).with("back_ms", back_ms))
-    };
-    judged("redis-down", drill).await
+    }
+
+    /// Does the drill. What it took away is given back whatever happens.
+    pub(crate) async fn run(self, stack: &Stack, subject: &Subject, target: &Target) -> Check {
+        let finding = async {
+            match self {
+                Self::RedisDown => redis_down(stack, subject, target).await,
+            }
+        };
+        judged(self.as_str(), finding).await
+    }
+}
+
+async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result<Finding> {
+    let client = fresh_client(&subject.probe_secret)?;
+    let limit = stack.rate_limit.requests.min(MOST);
+    let before = limit / 2;
+    for _ in 0..before {
+        get(&subject.url, "/health", Some(&client)).await?;
+    }
+    target.switch_redis(false).await.context("while stopping Redis")?;
+    let outage = outage(stack, subject, &client, limit).await;
+    target.switch_redis(true).await.context("while starting Redis again")?;
+    let started = Instant::now();
+    let (mut good, mut observed, passed) = outage?;
+    until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
+    let back = started.elapsed();
+    let within = subject.redis_back_within;
+    let after = get(&subject.url, "/health", Some(&client)).await?.status;
+    let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
+    let second_budget = used_up && after == StatusCode::OK;
+    if second_budget && stack.rate_limit.requests <= MOST {
+        good = false;
+        observed.push_str("; the return handed out a second budget");
+    }
+    observed.push_str(&format!("; shared again {:.1}s after its return", back.as_secs_f64()));
+    let expected = format!(
+        "no errors, fallback `{}`, shared again within {}s",
+        stack.rate_limit.on_redis_failure,
+        within.as_secs()
+    );
+    let back_ms = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+    Ok(Finding::of(good && back <= within, expected, observed).with("back_ms", back_ms))
 }
 
 /// What a client meets while Redis is away.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::files;
-use crate::stack::Stack;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::compose::observe::Container;
@@ -113,7 +113,7 @@ impl Backend for Compose {
     }
 
     async fn switch_redis(&self, on: bool) -> Result<()> {
-        let (engine, id) = self.container_of("redis").await?;
+        let (engine, id) = self.container_of(StoreKind::Redis).await?;
         if on {
             Ok(engine.docker.start_container(&id, None).await?)
         } else {

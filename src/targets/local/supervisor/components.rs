@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::stack::ComponentKind;
 use crate::targets::local::supervisor::data::DataFolder;
-use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
+use crate::targets::status::{Component, ComponentState, Replicas, Status};
 
 /// What a component reports of itself.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Default for View {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// What it is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ComponentKind,
     /// Where it listens.
     pub(crate) endpoint: Option<String>,
     /// Which program it is.
@@ -64,7 +65,7 @@ struct Inner {
     name: String,
     url: Option<String>,
     desired: u32,
-    entries: BTreeMap<(Kind, u32), (String, Entry)>,
+    entries: BTreeMap<(ComponentKind, u32), (String, Entry)>,
 }
 
 impl Components {
@@ -82,7 +83,7 @@ impl Components {
     }
 
     /// Removes a component.
-    pub(crate) fn remove(&self, kind: Kind, number: u32) {
+    pub(crate) fn remove(&self, kind: ComponentKind, number: u32) {
         self.lock().entries.remove(&(kind, number));
     }
 
@@ -93,7 +94,9 @@ impl Components {
             inner.entries.values().map(|(name, entry)| component(name, entry)).collect();
         let ready = components
             .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready)
+            .filter(|component| {
+                component.kind == ComponentKind::Service && component.state == ComponentState::Ready
+            })
             .count();
         Status {
             stack: inner.name.clone(),

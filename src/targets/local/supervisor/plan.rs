@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::stack::StoreKind;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::recipes;
 use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::Kind;
 
 impl Running {
     /// What [`Running::apply`] would do.
     pub(crate) fn plan(&self, wanted: &Desired) -> Plan {
         let mut plan = Plan::default();
-        for kind in [Kind::Mongodb, Kind::Redis] {
-            let (name, store) = (recipes::store_name(kind), wanted.store(kind));
+        for kind in StoreKind::ALL {
+            let (name, store) = (kind.as_str(), wanted.store(kind));
             let Some(running) = self.stores.get(&kind) else {
                 plan.push(Action::Create, name, vec![store.described()]);
                 continue;
@@ -24,7 +24,8 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        let environment = recipes::environment(wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let environment =
+            recipes::environment(wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
         let port = self.public.as_ref().map(|(port, _)| *port);
         for number in 1..=wanted.replicas {
             let name = format!("service-{number}");

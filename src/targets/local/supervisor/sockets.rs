@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use tokio::net::TcpSocket;
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::StoreKind;
 use crate::targets::local::supervisor::managed::SharedRecord;
-use crate::targets::local::supervisor::recipes::{store_name, usual_port};
 use crate::targets::port::taken;
-use crate::targets::status::Kind;
 
 /// Connections that may wait while every replica is busy or being replaced.
 const BACKLOG: u32 = 4096;
@@ -42,14 +41,14 @@ pub(crate) fn any() -> Result<TcpListener> {
 ///
 /// # Errors
 /// When `port` is taken by now, or no port is free.
-pub(crate) fn store(record: &SharedRecord, kind: Kind, port: Option<u16>) -> Result<TcpListener> {
-    let name = store_name(kind);
+pub(crate) fn store(record: &SharedRecord, kind: StoreKind, port: Option<u16>) -> Result<TcpListener> {
+    let name = kind.as_str();
     if let Some(port) = port {
         return open(port).with_context(|| format!("the port {port} of {name} was taken meanwhile"));
     }
     let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
     let last = record.ports.get(name).copied();
-    let candidates = [last, Some(usual_port(kind)), Some(0)];
+    let candidates = [last, Some(kind.port()), Some(0)];
     let listener = candidates.into_iter().flatten().find_map(|port| open(port).ok());
     let listener = listener.with_context(|| format!("no free port for {name}"))?;
     record.ports.insert(name.into(), listener.local_addr()?.port());

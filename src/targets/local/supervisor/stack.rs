@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Setting, Store};
@@ -22,7 +23,6 @@ use crate::targets::local::supervisor::managed::{ManagedProcess, Recipe, SharedR
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::Kind;
 
 /// The running stack.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Running {
     components: Components,
     desired: Option<Desired>,
     pub(super) public: Option<(u16, Arc<TcpListener>)>,
-    pub(super) stores: BTreeMap<Kind, RunningStore>,
+    pub(super) stores: BTreeMap<StoreKind, RunningStore>,
     pub(super) replicas: BTreeMap<u32, Replica>,
 }
 
@@ -100,13 +100,14 @@ impl Running {
         let url = format!("http://127.0.0.1:{}", wanted.port);
         self.components.head(&wanted.name, Some(url), wanted.replicas);
         self.desired = Some(wanted.clone());
-        for (kind, store) in [(Kind::Mongodb, &wanted.mongodb), (Kind::Redis, &wanted.redis)] {
-            self.place_store(kind, store, events).await?;
+        for kind in StoreKind::ALL {
+            self.place_store(kind, wanted.store(kind), events).await?;
         }
         let processes = self.stores.values().filter_map(RunningStore::process);
         try_join_all(processes.map(|process| process.ready(limit))).await?;
 
-        let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let environment =
+            recipes::environment(&wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
         let start = Start { wanted: &wanted, environment: &environment, limit, events };
         self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
@@ -134,8 +135,8 @@ impl Running {
     }
 
     /// Starts or restarts a store where that is needed; does not wait until it is ready.
-    async fn place_store(&mut self, kind: Kind, store: &Store, events: &Events) -> Result<()> {
-        let name = recipes::store_name(kind);
+    async fn place_store(&mut self, kind: StoreKind, store: &Store, events: &Events) -> Result<()> {
+        let name = kind.as_str();
         let is_current = |running: &RunningStore| {
             let path = self.layout.data().join(name);
             running.differences(name, store, &path).is_empty()
@@ -150,7 +151,8 @@ impl Running {
             events.progress(format!("stopping {name}"));
             process.stop().await;
         }
-        let mut entry = Entry { kind, endpoint: None, program: store.described(), view: None, data: None };
+        let mut entry =
+            Entry { kind: kind.into(), endpoint: None, program: store.described(), view: None, data: None };
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
         if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
@@ -217,7 +219,7 @@ impl Running {
         let numbers: Vec<u32> = leaving.iter().map(|(number, _)| *number).collect();
         join_all(leaving.into_iter().map(|(_, replica)| replica.process.stop())).await;
         for number in numbers {
-            self.components.remove(Kind::Service, number);
+            self.components.remove(ComponentKind::Service, number);
         }
     }
 
@@ -227,7 +229,8 @@ impl Running {
     /// When a new one does not become ready; the old one goes on then.
     pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
         let wanted = self.desired.clone().ok_or_else(down)?;
-        let environment = recipes::environment(&wanted, self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let environment =
+            recipes::environment(&wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
         let start = Start { wanted: &wanted, environment: &environment, limit, events };
         self.replace(&numbers, &start).await?;
@@ -250,13 +253,13 @@ impl Running {
         let stores = std::mem::take(&mut self.stores);
         let mut leaving = Vec::new();
         for (kind, store) in stores {
-            let name = recipes::store_name(kind);
+            let name = kind.as_str();
             if let Some((_, Some(process))) = store.kept {
                 events.progress(format!("stopping {name}"));
                 plan.push(Action::Remove, name, Vec::new());
                 leaving.push(process);
             }
-            self.components.remove(kind, 0);
+            self.components.remove(kind.into(), 0);
         }
         join_all(leaving.into_iter().map(ManagedProcess::stop)).await;
         self.desired = None;
@@ -268,7 +271,7 @@ impl Running {
     /// # Errors
     /// When the stack is down, or Redis is run by someone else.
     pub(crate) async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
-        let running = self.stores.get_mut(&Kind::Redis).ok_or_else(down)?;
+        let running = self.stores.get_mut(&StoreKind::Redis).ok_or_else(down)?;
         let Some((port, process)) = &mut running.kept else {
             return Err(
                 Failure::new(ExitStatus::Failed, "Redis is external; appforge does not stop it").into()
@@ -278,14 +281,14 @@ impl Running {
             (Some(process), false) => process.stop().await,
             (None, true) => {
                 let (store, port) = (running.store.clone(), *port);
-                let fresh = self.start_store(Kind::Redis, &store, Some(port))?;
+                let fresh = self.start_store(StoreKind::Redis, &store, Some(port))?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
                 let view = fresh.process().map(ManagedProcess::view);
                 self.components.set(
                     0,
-                    "redis",
+                    StoreKind::Redis.as_str(),
                     Entry {
-                        kind: Kind::Redis,
+                        kind: StoreKind::Redis.into(),
                         endpoint,
                         program: store.described(),
                         view,
@@ -296,7 +299,7 @@ impl Running {
                     Some(process) => process.ready(limit).await,
                     None => Ok(()),
                 };
-                self.stores.insert(Kind::Redis, fresh);
+                self.stores.insert(StoreKind::Redis, fresh);
                 ready?;
             }
             (same, _) => *process = same,
@@ -305,8 +308,8 @@ impl Running {
     }
 
     /// Starts a store that we run; on `port`, or on one that is chosen.
-    fn start_store(&self, kind: Kind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
-        let path = self.layout.data().join(recipes::store_name(kind));
+    fn start_store(&self, kind: StoreKind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
+        let path = self.layout.data().join(kind.as_str());
         crate::files::make_private_folder(&path)?;
         let data = Arc::new(DataFolder::open(&path)?);
         let listener = sockets::store(&self.record, kind, port)?;
@@ -343,7 +346,7 @@ impl Running {
 
     fn show(&self, number: u32, replica: &Replica) {
         let entry = Entry {
-            kind: Kind::Service,
+            kind: ComponentKind::Service,
             endpoint: Some(format!("http://{}", replica.admin)),
             program: "bundled".into(),
             view: Some(replica.process.view()),
@@ -357,7 +360,7 @@ impl Running {
         ManagedProcess::start(recipe, log, self.record.clone())
     }
 
-    pub(super) fn port(&self, kind: Kind) -> Option<u16> {
+    pub(super) fn port(&self, kind: StoreKind) -> Option<u16> {
         self.stores.get(&kind)?.kept.as_ref().map(|kept| kept.0)
     }
 }
