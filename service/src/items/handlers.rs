@@ -122,8 +122,7 @@ async fn cached<T: Serialize>(
 /// An answer with its ETag, or 304 when the client has it already.
 fn tagged(body: Bytes, headers: &HeaderMap) -> Response {
     let digest = Sha256::digest(&body);
-    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digits}\"");
+    let tag = format!("\"{}\"", hex::encode(&digest[..16]));
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let same = known
         .flat_map(|list| list.split(','))

@@ -1,32 +1,13 @@
 //! The stack as it is, in the words of every target.
 
-use anyhow::Result;
-
 use crate::render::context::compose::reachable_host;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
-use crate::targets::compose::observe::gateway::Gateway;
 use crate::targets::compose::session::Compose;
 use crate::targets::status::{Component, ComponentState, Replicas, Status};
 
 impl Compose {
-    /// What runs now.
-    ///
-    /// # Errors
-    /// Exit 4 when the engine cannot be reached.
-    pub(crate) async fn observed(&self) -> Result<Status> {
-        let engine = self.engine().await?;
-        let mut containers = engine.containers(self.project()).await?;
-        if let Some(gateway) = Gateway::of(&engine, &containers) {
-            // A gateway that does not answer shows in its own line.
-            if let Ok(slots) = gateway.slots().await {
-                self.mark_unreached(&mut containers, &slots);
-            }
-        }
-        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
-    }
-
     pub(crate) fn status_of(&self, engine: &Engine, containers: &[Container], replicas: u32) -> Status {
         let mut components = Component::external_of(&self.stack);
         components.extend(containers.iter().filter_map(|container| self.component(engine, container)));

@@ -10,7 +10,6 @@ use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
 use crate::stack::ComponentKind;
 use crate::targets::admin;
-use crate::targets::change::LOOK;
 use crate::targets::kubernetes::client::{Cluster, list, tunnel};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload;
@@ -53,17 +52,7 @@ impl Snapshot {
 }
 
 impl Kubernetes {
-    /// What runs now.
-    ///
-    /// # Errors
-    /// Exit 4 when the cluster cannot be reached, exit 1 when it forbids to look.
-    pub(crate) async fn observed(&self) -> Result<Status> {
-        let cluster = self.connect(LOOK).await?;
-        let snapshot = Snapshot::take(&cluster, self.name()).await?;
-        Ok(self.status_of(&cluster, &snapshot))
-    }
-
-    fn status_of(&self, cluster: &Cluster, snapshot: &Snapshot) -> Status {
+    pub(crate) fn status_of(&self, cluster: &Cluster, snapshot: &Snapshot) -> Status {
         let stack = &self.stack;
         let mut components = Component::external_of(stack);
         components.extend(snapshot.pods.iter().filter_map(component));
