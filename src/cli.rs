@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use appforge_service::contract;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -56,7 +57,7 @@ pub struct Global {
     #[arg(short, long, global = true)]
     pub yes: bool,
     /// Stack file [default: appforge.yaml in this folder or the nearest above]
-    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "APPFORGE_CONFIG", hide_env_values = true, value_parser = path())]
     pub config: Option<PathBuf>,
     /// Overlay appforge.NAME.yaml on the stack file
     #[arg(long, global = true, value_name = "NAME", env = "APPFORGE_ENV", hide_env_values = true)]
@@ -131,16 +132,21 @@ pub enum Verb {
     },
     /// List the revisions of the service (kubernetes)
     History,
-    /// Roll back to an earlier revision; without one, list them (kubernetes)
+    /// Roll back to an earlier revision (kubernetes)
     Rollback {
-        /// Number of the revision, as `appforge history` lists it
+        /// Number of the revision, as `appforge history` lists it; by default the
+        /// previous one
         revision: Option<u64>,
         /// How long a component may take to become ready
         #[arg(long, value_name = "TIME", default_value = "120s")]
         timeout: Span,
     },
     /// Show what `up` would change; exit 5 if there are changes
-    Diff,
+    Diff {
+        /// Show what `up --force-conflicts` would change (kubernetes)
+        #[arg(long)]
+        force_conflicts: bool,
+    },
     /// Check that the running stack is what the file says; exit 6 if not
     Verify(VerifyArgs),
     /// Stop the stack and keep its data
@@ -212,7 +218,7 @@ pub enum Verb {
 }
 
 /// Options of `up`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct UpArgs {
     /// Number of replicas, as `scale` sets it
     #[arg(long, value_name = "N")]
@@ -227,6 +233,9 @@ pub struct UpArgs {
     /// Take over fields that another field manager owns (kubernetes)
     #[arg(long)]
     pub force_conflicts: bool,
+    /// Why, for `appforge history` (kubernetes)
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
     /// Exit 1 if an external store is unreachable, even at an unchanged address
     #[arg(long)]
     pub strict: bool,
@@ -292,6 +301,9 @@ pub struct LogsArgs {
     /// Lines that contain TEXT
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
+    /// On a terminal: do not remove escape sequences
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Options of `verify`.
@@ -307,12 +319,17 @@ pub struct VerifyArgs {
     pub drill: Option<Drill>,
 }
 
+/// A path. An empty one, as of `APPFORGE_CONFIG=`, names no file.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// The sockets that a supervisor hands to a replica; without them the service opens its own.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// The address of the public socket
+    /// The address of a public socket; may be repeated
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
-    pub public: Option<SocketAddr>,
+    pub public: Vec<SocketAddr>,
     /// The address of the admin socket
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "public")]
     pub admin: Option<SocketAddr>,

@@ -41,15 +41,12 @@ pub fn main() -> ExitStatus {
         _ => Talk::Normal,
     };
     let out = Output::new(cli.global.output, talk, cli.global.no_color);
-    let serves = matches!(cli.verb, cli::Verb::Serve(_));
-    let run = || {
-        let runtime = start()?;
+    let outcome = start().and_then(|runtime| {
         let outcome = runtime.block_on(commands::run(cli, out));
         // A blocking read of a terminal must not hold up the end.
         runtime.shutdown_background();
         outcome
-    };
-    let outcome = if serves { appforge_service::run::on_a_deep_stack(run) } else { run() };
+    });
     match outcome {
         Ok(status) => status,
         Err(error) => {

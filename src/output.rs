@@ -1,8 +1,12 @@
 //! stdout and stderr: the only module that writes to either.
 //!
 //! stdout is data in the format the user asked for; stderr is talk. Progress is drawn only on a terminal, colours
-//! follow `NO_COLOR`, `--no-color` and the terminal, each stream for itself.
+//! follow `NO_COLOR`, `--no-color` and the terminal, each stream for itself. Names, errors and answers may come from
+//! others: what is printed is cleaned of control characters here, and styles are added after that.
 
+mod plain;
+
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -10,7 +14,9 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::error::{ExitStatus, Failure};
+pub(crate) use plain::plain;
+
+use crate::error::{ExitStatus, Failure, Part};
 
 /// The output format of stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -78,18 +84,23 @@ impl Output {
         }
     }
 
-    /// Writes `text` to stdout as it is. A reader that went away (`| head`) is no error.
+    /// Writes `text` to stdout. A reader that went away (`| head`) is no error.
     pub fn text(&self, text: &str) -> Result<()> {
-        let mut stdout = anstream::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("while writing to stdout"),
-        }
+        self.stream(text).map(|_| ())
     }
 
-    /// Like [`Output::text`], but tells whether the reader is still there, for output without an end.
+    /// Like [`Output::text`], but returns whether the reader is still there, for output without an end.
     pub fn stream(&self, text: &str) -> Result<bool> {
-        let mut stdout = anstream::stdout().lock();
+        let clean: Cow<'_, str> = match self.format {
+            Format::Json => plain::json(text),
+            _ => plain(text),
+        };
+        self.raw(&clean)
+    }
+
+    /// Like [`Output::stream`], with all that is in `text`: for what a file or another program is to have as it is.
+    pub fn raw(&self, text: &str) -> Result<bool> {
+        let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -99,23 +110,23 @@ impl Output {
 
     /// One line on stderr, unless `-q`.
     pub fn say(&self, line: impl AsRef<str>) {
-        self.line(Talk::Normal, line.as_ref());
+        self.line(Talk::Normal, &plain(line.as_ref()));
     }
 
     /// One line on stderr with `-v`.
     pub fn detail(&self, line: impl AsRef<str>) {
-        self.line(Talk::Verbose, line.as_ref());
+        self.line(Talk::Verbose, &plain(line.as_ref()));
     }
 
     /// A yellow `warning:` on stderr, unless `-q`.
     pub fn warn(&self, line: impl AsRef<str>) {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.line(Talk::Normal, &format!("{yellow}warning:{yellow:#} {}", line.as_ref()));
+        self.line(Talk::Normal, &format!("{yellow}warning:{yellow:#} {}", plain(line.as_ref())));
     }
 
     /// Prints an error; also with `-q`.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(Talk::Quiet, crate::error::render(error).trim_end());
+        self.line(Talk::Quiet, painted(error).trim_end());
     }
 
     /// A spinner on a terminal; elsewhere, and with `-q`, nothing. It vanishes when dropped or finished.
@@ -123,7 +134,7 @@ impl Output {
         if self.talk == Talk::Quiet || !io::stderr().is_terminal() {
             return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         }
-        let bar = ProgressBar::new_spinner().with_message(message.into());
+        let bar = ProgressBar::new_spinner().with_message(plain(&message.into()).into_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
@@ -149,6 +160,27 @@ impl Output {
     }
 }
 
+/// The text of an error: `error:`, the causes once each, then the hints.
+fn painted(error: &anyhow::Error) -> String {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
+    let mut text = String::new();
+    let mut hinted = false;
+    for (part, line) in crate::error::parts(error) {
+        let style = if part == Part::Hint { cyan } else { red };
+        if part == Part::Hint && !std::mem::replace(&mut hinted, true) {
+            text.push('\n');
+        }
+        text.push_str(&format!("{style}{}:{style:#} {}\n", part.as_str(), plain(&line)));
+    }
+    text
+}
+
+/// Whether stdout is a terminal, which obeys what is written to it.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether a question can be asked: both ends of the conversation are a terminal.
 pub fn interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -159,7 +191,9 @@ pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(head.iter().map(|cell| cell.to_uppercase()));
-    table.add_rows(rows);
+    // Cleaned before the width is counted.
+    let clean = |row: Vec<String>| row.into_iter().map(|cell| plain(&cell).into_owned()).collect::<Vec<_>>();
+    table.add_rows(rows.into_iter().map(clean));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -21,7 +21,7 @@ where
 {
     terminal()?;
     let text: String = Input::with_theme(&ColorfulTheme::default())
-        .with_prompt(question)
+        .with_prompt(output::plain(question))
         .default(default.to_string())
         .validate_with(|text: &String| {
             text.parse::<T>().map_err(|error| error.to_string()).and_then(|value| fits(&value))
@@ -36,7 +36,7 @@ pub fn choice(question: &str, choices: &[(&str, &str)], default: usize) -> Resul
     terminal()?;
     let lines: Vec<String> = choices.iter().map(|(word, meaning)| format!("{word:<12}{meaning}")).collect();
     Select::with_theme(&ColorfulTheme::default())
-        .with_prompt(question)
+        .with_prompt(output::plain(question))
         .items(&lines)
         .default(default)
         .interact()
@@ -47,7 +47,7 @@ pub fn choice(question: &str, choices: &[(&str, &str)], default: usize) -> Resul
 pub fn confirm(question: &str, default: bool) -> Result<bool> {
     terminal()?;
     Confirm::with_theme(&ColorfulTheme::default())
-        .with_prompt(question)
+        .with_prompt(output::plain(question))
         .default(default)
         .interact()
         .map_err(asked)
@@ -64,7 +64,7 @@ pub fn typed(question: &str, word: &str, hint: &str) -> Result<bool> {
         .into());
     }
     let text: String = Input::with_theme(&ColorfulTheme::default())
-        .with_prompt(question)
+        .with_prompt(output::plain(question))
         .allow_empty(true)
         .interact_text()
         .map_err(asked)?;

@@ -14,7 +14,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use redis::{RedisError, cmd};
+use redis::{Cmd, RedisError, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -60,7 +60,7 @@ pub enum Found {
 }
 
 /// The right to store an answer that was read after the token was given.
-pub struct Token(Option<String>);
+pub struct Token(Option<Vec<u8>>);
 
 impl Cache {
     /// A cache whose entries live for `ttl`. Must be called on a tokio runtime.
@@ -93,8 +93,8 @@ impl Cache {
     /// Stores an answer.
     pub async fn put(&self, key: &str, Token(generation): Token, answer: &[u8]) {
         let Some(generation) = generation else {
-            // Nobody has written since Redis was empty: the next reader finds a generation.
-            self.entries.renew(true).await;
+            // No write since Redis was empty: the next reader finds a generation.
+            self.entries.begin().await;
             return;
         };
         self.entries.store(key, generation, answer).await;
@@ -102,7 +102,7 @@ impl Cache {
 
     /// Forgets everything: something was written.
     pub async fn invalidate(&self) {
-        if !self.entries.renew(false).await {
+        if !self.entries.renew().await {
             self.owed.notify_one();
         }
     }
@@ -128,7 +128,7 @@ async fn repair(entries: Entries, owed: Arc<Notify>) {
         }
         let late = async {
             while link.wait_for(|link| matches!(link, Link::Up(_))).await.is_ok() {
-                if entries.renew(false).await {
+                if entries.renew().await {
                     return;
                 }
             }
@@ -139,9 +139,9 @@ async fn repair(entries: Entries, owed: Arc<Notify>) {
 }
 
 impl Entries {
-    async fn store(&self, key: &str, generation: String, answer: &[u8]) {
+    async fn store(&self, key: &str, generation: Vec<u8>, answer: &[u8]) {
         let Some(mut connection) = self.redis.connection() else { return };
-        let mut entry = generation.into_bytes();
+        let mut entry = generation;
         entry.push(b'\n');
         entry.extend_from_slice(answer);
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
@@ -150,18 +150,29 @@ impl Entries {
         self.judge(&command.query_async::<()>(&mut connection).await);
     }
 
-    /// Replaces the generation; tells whether Redis said that it did.
-    async fn renew(&self, only_if_missing: bool) -> bool {
-        let Some(mut connection) = self.redis.connection() else { return false };
-        let mut command = cmd("SET");
-        command.arg(self.key("generation")).arg(store::random());
-        if only_if_missing {
-            command.arg("NX");
+    /// Sets a generation where a reader found none. Where one is all the same, the key holds another type, or another
+    /// reader was first, who loses no more than an entry.
+    async fn begin(&self) {
+        let Some(mut connection) = self.redis.connection() else { return };
+        let set = self.generation().arg("NX").query_async::<Option<String>>(&mut connection).await;
+        if self.judge(&set) && matches!(set, Ok(None)) {
+            self.renew().await;
         }
-        self.judge(&command.query_async::<Option<String>>(&mut connection).await)
     }
 
-    async fn look_up(&self, key: &str) -> Option<Result<(Option<String>, Option<Vec<u8>>), RedisError>> {
+    /// Replaces the generation, and reports whether Redis said that it did.
+    async fn renew(&self) -> bool {
+        let Some(mut connection) = self.redis.connection() else { return false };
+        self.judge(&self.generation().query_async::<()>(&mut connection).await)
+    }
+
+    fn generation(&self) -> Cmd {
+        let mut command = cmd("SET");
+        command.arg(self.key("generation")).arg(store::random());
+        command
+    }
+
+    async fn look_up(&self, key: &str) -> Option<Result<(Option<Vec<u8>>, Option<Vec<u8>>), RedisError>> {
         let mut connection = self.redis.connection()?;
         Some(cmd("MGET").arg(self.key("generation")).arg(self.key(key)).query_async(&mut connection).await)
     }
@@ -178,7 +189,7 @@ impl Entries {
     }
 }
 
-fn entry_of(generation: &str, entry: &[u8]) -> Option<Bytes> {
-    let answer = entry.strip_prefix(generation.as_bytes())?.strip_prefix(b"\n")?;
+fn entry_of(generation: &[u8], entry: &[u8]) -> Option<Bytes> {
+    let answer = entry.strip_prefix(generation)?.strip_prefix(b"\n")?;
     Some(Bytes::copy_from_slice(answer))
 }

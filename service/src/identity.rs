@@ -181,6 +181,8 @@ fn entry_address(entry: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn of(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
@@ -249,6 +251,34 @@ mod tests {
             assert_eq!(of_bytes(trusted, "10.0.0.1", &[before, b"1.2.3.4:80"]), "1.2.3.4");
             let chain = [before, b", [2001:db8:1:2::9]:80,, 10.9.9.9"].concat();
             assert_eq!(of_bytes(trusted, "10.0.0.1", &[&chain, b""]), "2001:db8:1:2::/64");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn client_keeps_its_identity_whatever_lines_it_sends(
+            lines in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(prop_oneof![Just(b'\t'), 0x20..=0x7e_u8, 0x80..=0xff_u8], 0..40),
+                    "[0-9a-f:.,\\[\\] ]{0,40}".prop_map(String::into_bytes),
+                    "(10\\.0\\.0\\.[0-9],? ?){0,8}".prop_map(String::into_bytes),
+                ],
+                0..4,
+            ),
+            port in prop::option::of(any::<u16>()),
+        ) {
+            let trusted = &["10.0.0.0/8"];
+            let mut lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+            // Alone: an address that is not a proxy's, or the proxy itself, and the same each time.
+            let alone = of_bytes(trusted, "10.0.0.1", &lines);
+            prop_assert_eq!(&alone, &of_bytes(trusted, "10.0.0.1", &lines));
+            prop_assert_eq!(of_bytes(&[], "203.0.113.9", &lines), "203.0.113.9");
+            // With the entry that the proxy adds, it is the client's, whatever came before.
+            let entry = port.map_or("1.2.3.4".to_owned(), |port| format!("1.2.3.4:{port}"));
+            lines.push(entry.as_bytes());
+            prop_assert_eq!(of_bytes(trusted, "10.0.0.1", &lines), "1.2.3.4");
         }
     }
 

@@ -12,6 +12,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mongodb;
 pub mod network;
+pub mod open_files;
 pub mod openapi;
 pub mod probe;
 pub mod problem;

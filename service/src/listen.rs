@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 use tokio::net::TcpSocket;
@@ -10,30 +10,35 @@ use tokio::net::TcpSocket;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 
-/// The public and the admin listener.
+/// The public listeners and the admin listener.
 pub struct Listeners {
-    /// For everyone.
-    pub public: tokio::net::TcpListener,
+    /// For everyone: one for each published address.
+    pub public: Vec<tokio::net::TcpListener>,
     /// For probes and scrapes.
     pub admin: tokio::net::TcpListener,
 }
 
 /// The addresses of the sockets that a supervisor hands over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HandOver {
-    /// Of the public listener.
-    pub public: SocketAddr,
+    /// Of the public listeners.
+    pub public: Vec<SocketAddr>,
     /// Of the admin listener.
     pub admin: SocketAddr,
 }
 
 impl Listeners {
-    /// Takes the sockets of a supervisor, named `public` and `admin`, in this order. Never opens others in their place.
+    /// Takes the sockets of a supervisor, those named `public` and then `admin`, in this order. Never opens others in their
+    /// place.
     ///
     /// # Errors
     /// As [`handed_over`].
-    pub fn handed_over(expected: HandOver) -> Result<Self> {
-        let [public, admin] = handed_over([("public", expected.public), ("admin", expected.admin)])?;
+    pub fn handed_over(expected: &HandOver) -> Result<Self> {
+        let mut sockets: Vec<(&str, SocketAddr)> =
+            expected.public.iter().map(|address| ("public", *address)).collect();
+        sockets.push(("admin", expected.admin));
+        let mut public = handed_over(&sockets)?;
+        let admin = public.pop().context("no socket is expected from the supervisor")?;
         Ok(Self { public, admin })
     }
 
@@ -44,14 +49,14 @@ impl Listeners {
     pub fn handed_over_or_open(public: SocketAddr, admin: SocketAddr) -> Result<Self> {
         let mut handed = ListenFd::from_env();
         if handed.len() == 0 {
-            return Ok(Self { public: open(public)?, admin: open(admin)? });
+            return Ok(Self { public: vec![open(public)?], admin: open(admin)? });
         }
         ensure!(handed.len() == 2, "{} sockets were handed over; the service takes 2", handed.len());
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         // By name, else in this order.
         let swapped = names == "admin:public";
         Ok(Self {
-            public: take(&mut handed, usize::from(swapped))?,
+            public: vec![take(&mut handed, usize::from(swapped))?],
             admin: take(&mut handed, usize::from(!swapped))?,
         })
     }
@@ -61,33 +66,29 @@ impl Listeners {
 ///
 /// # Errors
 /// When one is missing, was meant for another process, does not listen, or has another address.
-pub fn handed_over<const N: usize>(
-    expected: [(&str, SocketAddr); N],
-) -> Result<[tokio::net::TcpListener; N]> {
+pub fn handed_over(expected: &[(&str, SocketAddr)]) -> Result<Vec<tokio::net::TcpListener>> {
+    let count = expected.len();
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let (process, names) = (variable("LISTEN_PID"), variable("LISTEN_FDNAMES"));
     ensure!(
         process == std::process::id().to_string(),
         "the supervisor handed no socket to this process: LISTEN_PID is `{process}`"
     );
-    let expected_names = expected.map(|(name, _)| name).join(":");
+    let expected_names = expected.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(":");
     ensure!(
         names == expected_names,
         "expected the sockets `{expected_names}` from the supervisor, got `{names}`"
     );
     let mut handed = ListenFd::from_env();
-    ensure!(handed.len() == N, "expected {N} sockets from the supervisor, got {}", handed.len());
-    let mut taken = Vec::with_capacity(N);
-    for (index, (name, address)) in expected.into_iter().enumerate() {
+    ensure!(handed.len() == count, "expected {count} sockets from the supervisor, got {}", handed.len());
+    let mut taken = Vec::with_capacity(count);
+    for (index, (name, address)) in expected.iter().enumerate() {
         let listener = take(&mut handed, index).with_context(|| format!("invalid socket `{name}`"))?;
         let actual = listener.local_addr()?;
-        ensure!(actual == address, "expected the socket `{name}` on {address}, got {actual}");
+        ensure!(actual == *address, "expected the socket `{name}` on {address}, got {actual}");
         taken.push(listener);
     }
-    match taken.try_into() {
-        Ok(listeners) => Ok(listeners),
-        Err(_) => bail!("expected {N} sockets from the supervisor"),
-    }
+    Ok(taken)
 }
 
 fn take(handed: &mut ListenFd, index: usize) -> Result<tokio::net::TcpListener> {

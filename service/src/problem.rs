@@ -4,11 +4,12 @@ use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What went wrong.
@@ -39,6 +40,47 @@ pub struct Fault {
     pub detail: String,
 }
 
+/// Most faults that an answer names.
+const MOST_FAULTS: usize = 20;
+/// Longest key that a pointer repeats, in characters; so an answer has at most 8 KB, whatever has to be escaped.
+const LONGEST_KEY: usize = 40;
+
+/// The faults of a request: the first ones, and how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    first: Vec<Fault>,
+    all: usize,
+}
+
+impl Faults {
+    /// Adds a fault.
+    pub fn push(&mut self, pointer: &str, detail: impl Into<String>) {
+        self.all += 1;
+        if self.first.len() < MOST_FAULTS {
+            self.first.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
+        }
+    }
+
+    /// Adds a fault of the field `key` of the body. A long key is cut off.
+    pub fn push_key(&mut self, key: &str, detail: impl Into<String>) {
+        let mut pointer = String::from("/");
+        for (place, letter) in key.chars().take(LONGEST_KEY + 1).enumerate() {
+            match letter {
+                _ if place == LONGEST_KEY => pointer.push('\u{2026}'),
+                '~' => pointer.push_str("~0"),
+                '/' => pointer.push_str("~1"),
+                other => pointer.push(other),
+            }
+        }
+        self.push(&pointer, detail);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all == 0
+    }
+}
+
 impl Problem {
     /// A problem whose kind is its status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -47,9 +89,21 @@ impl Problem {
         Self { kind, title, status: status.as_u16(), detail: detail.into(), errors, retry_after: None }
     }
 
-    /// 422 with every fault at once.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation failed; see `errors`") }
+    /// 422 with the faults at once.
+    pub fn invalid(faults: Faults) -> Self {
+        let Faults { first, all } = faults;
+        let detail = if all > first.len() {
+            format!("validation failed; `errors` lists the first {} of {all}", first.len())
+        } else {
+            "validation failed; see `errors`".to_owned()
+        };
+        Self { errors: first, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+
+    /// 412.
+    pub fn precondition_failed() -> Self {
+        let detail = "the item is not in the state that If-Match or If-None-Match requires";
+        Self::new(StatusCode::PRECONDITION_FAILED, detail)
     }
 
     /// 404.
@@ -107,6 +161,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM);
         headers.insert(CACHE_CONTROL, NO_STORE);
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            // The rest of the body is not read, so no other request can follow.
+            headers.insert(CONNECTION, CLOSE);
+        }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
@@ -119,6 +177,21 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+
+    #[test]
+    fn answer_stays_short_when_everything_is_wrong() {
+        for key in ["k", "\u{1}", "~", "\"", "\u{1f600}"] {
+            let mut faults = Faults::default();
+            for number in 0..60_000 {
+                faults.push_key(&key.repeat(200), format!("unknown field {number}"));
+            }
+            let problem = Problem::invalid(faults);
+            assert_eq!(problem.errors.len(), 20);
+            assert!(problem.detail.contains("the first 20 of 60000"), "{}", problem.detail);
+            let length = serde_json::to_string(&problem).unwrap().len();
+            assert!(length <= 8 * 1024, "{key:?}: {length}");
+        }
+    }
 
     #[tokio::test]
     async fn a_refusal_is_a_problem_like_the_others() {

@@ -20,13 +20,11 @@ use crate::listen::{HandOver, Listeners};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
+use crate::open_files;
 use crate::redis::Redis;
 use crate::server::Connections;
 use crate::settings::{self, Settings};
 
-/// The stack of the thread that the service runs on. The driver of MongoDB decodes replies by recursion, without a limit; this
-/// is room for tens of thousands of levels, where a server makes 200. Only what is used takes memory.
-const STACK: usize = 256 * 1024 * 1024;
 /// The exit code for settings that are wrong.
 const SETTINGS_WRONG: u8 = 3;
 
@@ -39,25 +37,13 @@ pub fn main() -> ExitCode {
             return SETTINGS_WRONG.into();
         }
     };
-    match on_a_deep_stack(|| start(settings)) {
+    match start(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs the service, or what leads to it, on a thread whose stack holds the recursion of the driver of MongoDB.
-///
-/// # Errors
-/// Those of `run`; also when there is no such thread to be had.
-pub fn on_a_deep_stack<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("service".into()).stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, run).context("cannot start the thread of the service")?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 /// The settings of this process.
@@ -99,11 +85,12 @@ pub async fn serve(settings: Settings, supervisor: Option<HandOver>) -> Result<(
 }
 
 async fn serve_here(settings: Settings, supervisor: Option<HandOver>) -> Result<()> {
+    open_files::raise_limit();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let listeners = match supervisor {
-        Some(expected) => Listeners::handed_over(expected)?,
+        Some(expected) => Listeners::handed_over(&expected)?,
         None => Listeners::handed_over_or_open(settings.public, settings.admin)?,
     };
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -146,12 +133,14 @@ pub async fn serve_on(
     let admin_connections = Connections::default();
     // Whatever ends this function, even the caller dropping it, ends the listeners and their connections too.
     let _guards = (app.connections.end_on_drop(), admin_connections.end_on_drop());
-    let (address, admin_address) = (listeners.public.local_addr()?, listeners.admin.local_addr()?);
+    let addresses = listeners.public.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
+    let (addresses, admin_address) =
+        (addresses.collect::<Result<Vec<_>>>()?.join(" and "), listeners.admin.local_addr()?);
     let public = Arc::new(Public::new(app.clone(), cache));
     let admin = Arc::new(Admin::new(app.clone()));
     tokio::spawn(app.connections.clone().accept(listeners.public, public));
-    tokio::spawn(admin_connections.clone().accept(listeners.admin, admin));
-    tracing::info!("{} listens on {address}, for probes and metrics on {admin_address}", app.replica);
+    tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));
+    tracing::info!("{} listens on {addresses}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
     tracing::info!("no new connections; finishing what is under way on {}", app.connections.open());
     app.draining.store(true, Ordering::Relaxed);

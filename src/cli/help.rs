@@ -101,7 +101,14 @@ static TOPICS: [Topic; 27] = [
     ),
     topic("restart", ALL, &[("restart", "replace the replicas in turn")]),
     topic("history", ALL, &[("history --target kubernetes", "list the revisions")]),
-    topic("rollback", ALL, &[("rollback 3 --target kubernetes", "return to revision 3")]),
+    topic(
+        "rollback",
+        ALL,
+        &[
+            ("rollback --target kubernetes", "return to the previous revision"),
+            ("rollback 3 --target kubernetes", "return to revision 3"),
+        ],
+    ),
     topic(
         "diff",
         ALL,

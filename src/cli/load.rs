@@ -30,6 +30,9 @@ pub struct LoadArgs {
     /// users count as different clients
     #[arg(long, value_name = "FILE", requires = "url")]
     pub probe_secret_file: Option<PathBuf>,
+    /// With --url: accept any TLS certificate
+    #[arg(long, requires = "url")]
+    pub insecure: bool,
     /// With --url: number of replicas behind it, to compute the capacity of one
     #[arg(long, value_name = "N", requires = "url", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub replicas: Option<u32>,
@@ -48,7 +51,7 @@ pub struct LoadArgs {
     /// Time limit of one request
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub timeout: Span,
-    /// Threshold, such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100`,
+    /// Threshold with its unit, such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100`,
     /// `p99{items}<1s`; may be repeated
     #[arg(long = "threshold", value_name = "EXPRESSION")]
     pub thresholds: Vec<Threshold>,

@@ -8,14 +8,14 @@ use crate::commands::Context;
 use crate::commands::target::{recorded, with_scaled};
 use crate::error::ExitStatus;
 use crate::output::table;
-use crate::stack::{Resolved, Stack};
+use crate::stack::{self, Resolved};
 
 /// Runs `config`.
 pub(super) async fn run(context: &Context, verb: ConfigVerb) -> Result<ExitStatus> {
     match verb {
         ConfigVerb::Show { origin } => show(context, origin).await,
         ConfigVerb::Schema => {
-            let schema = serde_json::to_value(schemars::schema_for!(Stack))?;
+            let schema = stack::schema();
             let text = serde_json::to_string_pretty(&schema)? + "\n";
             context.out.data(&schema, || text)?;
             Ok(ExitStatus::Done)

@@ -8,13 +8,15 @@ use serde_json::Value;
 
 use crate::cli::{Global, TargetChoice};
 use crate::document::{Problem, report};
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, quoted};
 use crate::output::Output;
 use crate::stack::{self, Layer, Resolved, TargetKind};
 use crate::{state_folder, trust};
 
 /// The name of the stack file.
 pub(super) const STACK_FILE: &str = "appforge.yaml";
+/// A name that is taken for that of the stack file, and is not.
+const OTHER_NAME: &str = "appforge.yml";
 
 /// Where the project lives.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub struct Context {
     pub every_target: bool,
     /// What `--context` named.
     pub cluster: Option<String>,
+    /// Whether `--config` named the stack file.
+    is_named: bool,
     env: Option<String>,
     target: Option<TargetKind>,
 }
@@ -55,7 +59,11 @@ impl Context {
     /// Finds the project; reads nothing yet.
     pub fn new(global: Global, out: Output) -> Result<Self> {
         let here = env::current_dir().context("while looking up the current folder")?;
-        let project = match global.config {
+        // `APPFORGE_ENV=` in a shell or a CI file means: not set.
+        let env = global.env.filter(|name| !name.is_empty());
+        let named = global.config.filter(|file| !file.as_os_str().is_empty());
+        let is_named = named.is_some();
+        let project = match named {
             Some(file) => {
                 let file = here.join(file);
                 let folder = file.parent().unwrap_or(&here).to_owned();
@@ -66,7 +74,7 @@ impl Context {
         let every_target = global.target == Some(TargetChoice::All);
         let target = global.target.and_then(TargetChoice::one);
         let (yes, cluster) = (global.yes, global.context);
-        Ok(Self { out, yes, project, every_target, cluster, env: global.env, target })
+        Ok(Self { out, yes, project, is_named, every_target, cluster, env, target })
     }
 
     /// The same, without a word about what it finds.
@@ -74,14 +82,19 @@ impl Context {
         let out = Output { talk: crate::output::Talk::Quiet, ..self.out };
         let (project, env, cluster) = (self.project.clone(), self.env.clone(), self.cluster.clone());
         let (target, every_target) = (self.target, self.every_target);
-        Self { out, yes: self.yes, project, env, cluster, target, every_target }
+        Self { out, yes: self.yes, project, is_named: self.is_named, env, cluster, target, every_target }
     }
 
     /// The same for another stack file, without an overlay: relative paths in it are meant from its folder.
     pub fn of_file(&self, file: &Path) -> Result<Self> {
         let file = env::current_dir().context("while looking up the current folder")?.join(file);
         let folder = file.parent().unwrap_or(&self.project.folder).to_owned();
-        Ok(Self { project: Project { folder, file: Some(file) }, env: None, ..self.quietly() })
+        Ok(Self {
+            project: Project { folder, file: Some(file) },
+            is_named: true,
+            env: None,
+            ..self.quietly()
+        })
     }
 
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
@@ -123,6 +136,9 @@ impl Context {
     fn files(&self) -> Result<Vec<Layer>> {
         let mut layers = Vec::new();
         if let Some(file) = &self.project.file {
+            if !self.is_named {
+                self.refuse_other_name(&self.project.folder)?;
+            }
             layers.push(self.layer(file)?);
         }
         if let Some(name) = &self.env {
@@ -140,12 +156,34 @@ impl Context {
             }
         })?;
         let text = text.ok_or_else(|| {
-            Failure::new(
-                ExitStatus::Config,
-                format!("no file `{name}` in `{}`", self.project.folder.display()),
-            )
+            let folder = self.project.folder.display();
+            let message = match file.symlink_metadata() {
+                Ok(_) => format!("the link `{name}` in `{folder}` leads to no file"),
+                Err(_) => format!("no file `{name}` in `{folder}`"),
+            };
+            let failure = Failure::new(ExitStatus::Config, message);
+            match file.with_extension("yml") {
+                other if other != file && other.is_file() => failure.hint(rename(&other, file)),
+                _ => failure,
+            }
         })?;
         Ok(Layer::File { name, text })
+    }
+
+    /// A stack file of another name would be passed over, or be taken for the one that counts.
+    fn refuse_other_name(&self, folder: &Path) -> Result<()> {
+        let (other, file) = (folder.join(OTHER_NAME), folder.join(STACK_FILE));
+        if other.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let message =
+            format!("`{OTHER_NAME}` in `{}` is not read: the stack file is {STACK_FILE}", folder.display());
+        let failure = Failure::new(ExitStatus::Config, message);
+        Err(match file.symlink_metadata() {
+            Ok(_) => failure.hint("remove one of the two"),
+            Err(_) => failure.hint(rename(&other, &file)),
+        }
+        .into())
     }
 }
 
@@ -160,8 +198,18 @@ fn flag(flag: &str, path: &str, value: Value) -> Layer {
     Layer::Flag { flag: flag.to_owned(), path: path.to_owned(), value }
 }
 
+fn rename(from: &Path, to: &Path) -> String {
+    format!("mv {} {}", quoted(from), quoted(to))
+}
+
+/// The nearest entry with the name of a stack file, whatever it is: a folder or a link that leads nowhere is an error, and
+/// no reason to take the defaults.
 fn find(here: &Path) -> Project {
-    let file = here.ancestors().map(|folder| folder.join(STACK_FILE)).find(|file| file.is_file());
+    let is_there = |name: &str, folder: &Path| folder.join(name).symlink_metadata().is_ok();
+    let file = here
+        .ancestors()
+        .find(|folder| [STACK_FILE, OTHER_NAME].iter().any(|name| is_there(name, folder)))
+        .map(|folder| folder.join(STACK_FILE));
     let folder = file.as_deref().and_then(Path::parent).unwrap_or(here).to_owned();
     Project { folder, file }
 }

@@ -12,8 +12,9 @@ use crate::cost::assumptions::{Assumption, assumptions};
 use crate::cost::catalogue::Tier;
 use crate::cost::compare::offers;
 use crate::cost::data::{self, Setting};
-use crate::cost::estimate::{self, Estimate};
+use crate::cost::estimate::Estimate;
 use crate::cost::money::{Currency, count};
+use crate::cost::pricing;
 use crate::cost::view::{self, View};
 use crate::cost::{Capacity, Catalogue, Inputs, chart, explain, report};
 use crate::document::report;
@@ -88,7 +89,7 @@ impl Scene {
     }
 
     fn estimate(&self, users: u64) -> Estimate {
-        estimate::estimate(&self.catalogue, &self.inputs, users, self.today)
+        pricing::estimate(&self.catalogue, &self.inputs, users, self.today)
     }
 
     /// Each tier for `users`, or for the users that it is shown for.
@@ -98,7 +99,7 @@ impl Scene {
     }
 
     fn on_tier(&self, tier: &Tier, users: u64) -> Estimate {
-        estimate::on_tier(&self.catalogue, &self.inputs, tier, users, self.today)
+        pricing::on_tier(&self.catalogue, &self.inputs, tier, users, self.today)
     }
 }
 
@@ -231,7 +232,9 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
         None => unread().caused_by(error).into(),
     })?;
     let text = text.ok_or_else(|| unread().caused_by(anyhow::anyhow!("file not found")))?;
-    Catalogue::parse(&name, &text)
+    // Where the day begins first, it is tomorrow; and a price may be of the day that prices are judged on.
+    let latest = today().tomorrow().unwrap_or(Date::MAX).max(args.as_of.unwrap_or(Date::MIN));
+    Catalogue::parse(&name, &text, latest)
         .map_err(|problems| Failure::new(ExitStatus::Config, report("the catalogue has", &problems)).into())
 }
 

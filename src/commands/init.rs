@@ -42,7 +42,8 @@ pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> 
     let here = std::env::current_dir().context("while looking up the current folder")?;
     let file = here.join(file.unwrap_or_else(|| STACK_FILE.into()));
     let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();
-    if file.exists() && !args.force {
+    // Also a link that leads nowhere.
+    if file.symlink_metadata().is_ok() && !args.force {
         return Err(Failure::new(
             ExitStatus::Failed,
             format!("`{shown}` already exists; nothing was changed"),
@@ -59,7 +60,7 @@ pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> 
 
     let state = state_folder::locate(folder)?;
     files::make_private_folder(&state)?;
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Stack))? + "\n";
+    let schema = serde_json::to_string_pretty(&crate::stack::schema())? + "\n";
     files::write_private(&state.join("schema.json"), schema.as_bytes(), 0o600)?;
     ignore(folder)?;
     files::write(&file, text.as_bytes())?;

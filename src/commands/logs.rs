@@ -11,7 +11,7 @@ use crate::cli::LogsArgs;
 use crate::commands::Context;
 use crate::commands::target::open;
 use crate::error::{ExitStatus, Failure};
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, stdout_is_terminal};
 use crate::stack::values::Span;
 use crate::targets::interrupt::interruptible;
 use crate::targets::logs::{Line, LogsRequest};
@@ -29,7 +29,9 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<ExitStatus>
         tail: args.tail,
         grep: args.grep,
     };
-    let work = target.logs(&request, |lines| print(&context.out, &lines));
+    // A file or a program gets what the component wrote; a terminal would obey it.
+    let raw = args.raw || !stdout_is_terminal();
+    let work = target.logs(&request, |lines| print(&context.out, &lines, raw));
     interruptible(work, "the stack keeps running; `appforge down` stops it").await?;
     Ok(ExitStatus::Done)
 }
@@ -47,7 +49,7 @@ fn moment(text: &str) -> Result<Timestamp> {
     Ok(Timestamp::try_from(then)?)
 }
 
-fn print(out: &Output, lines: &[Line]) -> Result<bool> {
+fn print(out: &Output, lines: &[Line], raw: bool) -> Result<bool> {
     let mut text = String::new();
     for line in lines {
         if out.format == Format::Json {
@@ -59,5 +61,5 @@ fn print(out: &Output, lines: &[Line]) -> Result<bool> {
             text.push_str(&format!("{:WIDTH$} | {:.3} {}\n", line.component, line.time, line.text));
         }
     }
-    out.stream(&text)
+    if raw { out.raw(&text) } else { out.stream(&text) }
 }

@@ -41,7 +41,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
     if let Some(topic) = cli.topic.filter(|topic| !topic.formats.is_empty()) {
         out.supports(topic.formats)?;
     }
-    let file = cli.global.config.clone();
+    let file = cli.global.config.clone().filter(|file| !file.as_os_str().is_empty());
     let context = Context::new(cli.global, out)?;
     if context.every_target && !matches!(cli.verb, Verb::Render(_)) {
         return Err(Failure::new(ExitStatus::Usage, "`--target all` is for `render` only").into());
@@ -58,7 +58,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::History => revisions::history(&context).await,
         Verb::Rollback { revision, timeout } => revisions::rollback(&context, revision, timeout).await,
-        Verb::Diff => plan::diff(&context).await,
+        Verb::Diff { force_conflicts } => plan::diff(&context, force_conflicts).await,
         Verb::Verify(args) => verify::run(&context, args).await,
         Verb::Down { volumes } => down::run(&context, volumes).await,
         Verb::Serve(args) => serve::serve(args).await,
@@ -66,7 +66,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Store(args) => store::run(args).await,
         Verb::Supervise { state } => {
-            serve::log_to_stderr();
+            serve::log_to_file();
             supervisor::run(&state).await
         }
         Verb::Supervised { parent, guard: None, program } => parent_death::become_program(parent, &program),

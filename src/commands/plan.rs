@@ -8,14 +8,20 @@ use crate::commands::Context;
 use crate::commands::documents::judge;
 use crate::commands::target::open_fit;
 use crate::error::ExitStatus;
+use crate::stack::TargetKind;
 use crate::targets::Target;
-use crate::targets::change::{Change, Judge, LOOK};
+use crate::targets::change::{Change, Judge, LOOK, only_on};
 use crate::targets::plan::Plan;
 
 /// Shows what `up` would do; exit 5 when there is something.
-pub(crate) async fn diff(context: &Context) -> Result<ExitStatus> {
-    let target = open_fit(context, context.stack(&[])?, LOOK, false).await?;
-    let plan = target.plan(&Change::within(Duration::ZERO), Judge::Server).await?;
+pub(crate) async fn diff(context: &Context, force_conflicts: bool) -> Result<ExitStatus> {
+    let resolved = context.stack(&[])?;
+    if force_conflicts {
+        only_on(TargetKind::Kubernetes, &resolved.stack, "`--force-conflicts`")?;
+    }
+    let target = open_fit(context, resolved, LOOK, false).await?;
+    let change = Change { force: force_conflicts, ..Change::within(Duration::ZERO) };
+    let plan = target.plan(&change, Judge::Server).await?;
     print(context, &plan)?;
     Ok(if plan.is_empty() { ExitStatus::Done } else { ExitStatus::Differs })
 }

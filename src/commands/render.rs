@@ -92,7 +92,7 @@ impl Folder {
         let mut documents = render::render(stack, target, &overrides)?;
         let findings = lint::lint(stack, target, &documents);
         let script = Draft { path: "load-test.js".to_owned(), text: k6::script(stack) };
-        documents.extend(render::finish(stack, target, &overrides, vec![script])?);
+        documents.extend(render::finish(vec![script])?);
         Ok(Self { name, path, documents, findings })
     }
 

@@ -16,27 +16,23 @@ use crate::targets::revision::Revision;
 
 /// Lists the revisions.
 pub(crate) async fn history(context: &Context) -> Result<ExitStatus> {
-    list(context, &target(context, "`history`")?).await.map(|_| ExitStatus::Done)
+    let target = target(context, "`history`")?;
+    let revisions = interruptible(target.history(), "`appforge history` starts over").await?;
+    context.out.data(&json!({"revisions": revisions}), || text(&revisions))?;
+    Ok(ExitStatus::Done)
 }
 
-/// Goes back to a revision, or lists them.
+/// Goes back to a revision, by default the previous one.
 pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: Span) -> Result<ExitStatus> {
     let target = target(context, "`rollback`")?;
-    let Some(number) = revision else {
-        let revisions = list(context, &target).await?;
-        let before = revisions.iter().rev().find(|revision| !revision.current);
-        context.out.say(match before {
-            Some(before) => format!("\nto go back: appforge rollback {}", before.number),
-            None => "\nno earlier revision to roll back to".to_owned(),
-        });
-        return Ok(ExitStatus::Done);
-    };
-    let outcome = target.rollback(number, &Change::within(timeout.0)).await?;
+    let outcome = target.rollback(revision, &Change::within(timeout.0)).await?;
+    let name =
+        revision.map_or_else(|| "the previous revision".to_owned(), |number| format!("revision {number}"));
     if outcome.plan.is_empty() {
-        context.out.say(format!("nothing to change: revision {number} is the one that runs"));
+        context.out.say(format!("nothing to change: {name} is the one that runs"));
     } else {
         let seconds = outcome.took.as_secs_f64();
-        context.out.say(format!("went back to revision {number} in {seconds:.1}s"));
+        context.out.say(format!("went back to {name} in {seconds:.1}s"));
         context.out.say("the stack file still says otherwise: the next `appforge up` goes forward again");
     }
     for warning in &outcome.unreachable {
@@ -52,21 +48,17 @@ fn target(context: &Context, verb: &str) -> Result<Target> {
     open(context, stack, false)
 }
 
-async fn list(context: &Context, target: &Target) -> Result<Vec<Revision>> {
-    let revisions = interruptible(target.history(), "`appforge history` starts over").await?;
-    context.out.data(&json!({"revisions": revisions}), || text(&revisions))?;
-    Ok(revisions)
-}
-
 fn text(revisions: &[Revision]) -> String {
     let rows = revisions.iter().map(|revision| {
         vec![
             revision.number.to_string(),
             if revision.current { "current".to_owned() } else { String::new() },
             revision.ready.to_string(),
-            revision.created.map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            revision.deployed.map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            revision.by.clone().unwrap_or_else(|| "-".to_owned()),
             revision.image.clone(),
+            revision.message.clone().unwrap_or_default(),
         ]
     });
-    table(&["revision", "", "ready", "made", "image"], rows.collect())
+    table(&["revision", "", "ready", "deployed", "by", "image", "message"], rows.collect())
 }

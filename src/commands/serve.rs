@@ -19,9 +19,16 @@ pub(crate) async fn healthcheck(port: u16) -> Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-/// Lines of the supervisor and of the embedded stores: the log file adds the time.
+/// Lines of the embedded stores: the supervisor, which writes the log file, adds the time.
 pub(crate) fn log_to_stderr() {
     let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time();
+    // Set once a process.
+    let _ = format.with_target(false).try_init();
+}
+
+/// Lines of the supervisor, whose stderr is its log file: with the time.
+pub(crate) fn log_to_file() {
+    let format = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
     // Set once a process.
     let _ = format.with_target(false).try_init();
 }
@@ -31,7 +38,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<ExitStatus> {
     let settings = appforge_service::run::settings().map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;
-    let sockets = args.public.zip(args.admin).map(|(public, admin)| HandOver { public, admin });
+    let sockets = args.admin.map(|admin| HandOver { public: args.public, admin });
     appforge_service::serve(settings, sockets).await?;
     Ok(ExitStatus::Done)
 }

@@ -1,7 +1,8 @@
 //! `store`: runs an embedded store on the socket that the supervisor hands over.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use appforge_service::listen::handed_over;
+use appforge_service::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::StoreArgs;
@@ -13,7 +14,8 @@ use appforge_embedded::{Loss, mongodb, redis};
 /// Serves until SIGTERM or SIGINT.
 pub(super) async fn run(args: StoreArgs) -> Result<ExitStatus> {
     log_to_stderr();
-    let [listener] = handed_over([("store", args.socket)])?;
+    open_files::raise_limit();
+    let listener = handed_over(&[("store", args.socket)])?.pop().context("no socket was handed over")?;
     let address = args.socket;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {

@@ -11,6 +11,7 @@ use crate::commands::documents::{judge, own_templates};
 use crate::document::{Origin, counted, report};
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;
+use crate::render::lint::Level;
 use crate::stack::model::OnRedisFailure;
 use crate::stack::{Resolved, Stack, TargetKind};
 use crate::targets::change::{Outcome, only_on};
@@ -68,7 +69,10 @@ pub(crate) async fn open_fit(
     take_over: bool,
 ) -> Result<Target> {
     let target = open(context, resolved.stack.clone(), take_over)?;
-    judge(&context.quietly(), &target.findings()?)?;
+    let findings = target.findings()?;
+    if findings.iter().any(|finding| finding.level == Level::Error) {
+        judge(context, &findings)?;
+    }
     let configured = resolved.stack.replicas_on(resolved.stack.target);
     let (target, by) = recall(target, resolved, patience).await?;
     judge(context, &target.findings()?)?;

@@ -16,6 +16,9 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
     if args.force_conflicts {
         only_on(TargetKind::Kubernetes, &resolved.stack, "`--force-conflicts`")?;
     }
+    if args.message.is_some() {
+        only_on(TargetKind::Kubernetes, &resolved.stack, "`--message`")?;
+    }
     if args.accept_loss {
         only_on(TargetKind::Local, &resolved.stack, "`--accept-loss`")?;
     }
@@ -33,6 +36,7 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         force: args.force_conflicts,
         explicit: args.replicas.is_some(),
         max: None,
+        message: args.message,
         strict: args.strict,
         accept_loss: args.accept_loss,
     };

@@ -1,18 +1,13 @@
 //! The price catalogue: tiers with their line items, and alternatives. Pure.
 //!
-//! The default is embedded; another one replaces or extends it. Reading is strict and stands in `reader`.
+//! The default is embedded; another one replaces or extends it. `reader` reads it.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::cost::money::{Currency, Range};
-use crate::cost::reader;
-use crate::document::Problem;
 use crate::stack::TargetKind;
 use crate::stack::values::{ByteSize, MilliCpu};
-
-/// The text of the default catalogue.
-pub const DEFAULT: &str = include_str!("catalogue.yaml");
 
 /// Prices older than this many days are called old.
 pub const STALE_DAYS: i64 = 90;
@@ -205,20 +200,6 @@ pub struct Alternative {
 }
 
 impl Catalogue {
-    /// The embedded catalogue.
-    pub fn builtin() -> Self {
-        reader::read("catalogue.yaml", DEFAULT, None)
-            .unwrap_or_else(|_| unreachable!("a test reads the embedded catalogue"))
-    }
-
-    /// Reads a catalogue of the user's own; with `extends: default` it changes the embedded one.
-    ///
-    /// # Errors
-    /// All problems at once.
-    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
-        reader::read(file, text, Some(&Self::builtin()))
-    }
-
     /// The tier with this name, and its place.
     pub fn tier(&self, name: &str) -> Option<(usize, &Tier)> {
         self.tiers.iter().enumerate().find(|(_, tier)| tier.name == name)
@@ -235,22 +216,6 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_embedded_catalogue_is_valid_and_every_price_says_where_it_comes_from() {
-        let catalogue = reader::read("catalogue.yaml", DEFAULT, None).expect("valid");
-        assert_eq!(
-            catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(),
-            ["development", "production", "scale"]
-        );
-        for alternative in &catalogue.alternatives {
-            assert!(alternative.origin.source.starts_with("https://"), "{alternative:?}");
-            for tier in &alternative.tiers {
-                let (_, tier) = catalogue.tier(tier).expect("a known tier");
-                tier.item(&alternative.item).expect("an item to take the place of");
-            }
-        }
-    }
 
     #[test]
     fn a_price_is_stale_after_90_days_and_when_it_is_undated() {

@@ -19,6 +19,16 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// Its word, where a sign would be taken for a formula.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Same => "same",
+        }
+    }
+
     /// Its sign in front of a line.
     pub fn as_str(self) -> &'static str {
         match self {

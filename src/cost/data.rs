@@ -113,6 +113,7 @@ fn need(need: &Need) -> Value {
         "replicas_for_load": need.replicas_for_load,
         "nodes": need.nodes,
         "nodes_for_load": need.nodes_for_load,
+        "store_nodes": need.store_nodes,
         "mongodb_connections": need.connections,
         "redis_bytes": need.redis_bytes,
         "traffic_gb": rounded(need.traffic_gb),
@@ -172,14 +173,38 @@ pub fn csv(currency: &str, estimates: &[Estimate]) -> String {
     lines(&rows)
 }
 
-/// Rows as RFC 4180 has them, with plain newlines.
+/// Rows as RFC 4180 has them, with plain newlines. A text that a spreadsheet would take for a formula begins with `'`,
+/// which makes it a text there too.
 pub fn lines(rows: &[Vec<String>]) -> String {
     let quoted = |cell: &String| {
-        if cell.contains([',', '"', '\n', '\r']) {
+        let number = Decimal::from_str_exact(cell).is_ok();
+        if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number {
+            format!("\"'{}\"", cell.replace('"', "\"\""))
+        } else if cell.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", cell.replace('"', "\"\""))
         } else {
             cell.clone()
         }
     };
     rows.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cell_that_looks_like_a_formula_is_a_text() {
+        for (cell, line) in [
+            ("=1+1", "\"'=1+1\"\n"),
+            ("+49 30 1", "\"'+49 30 1\"\n"),
+            ("@SUM(A1)", "\"'@SUM(A1)\"\n"),
+            ("-cmd|' /C calc'!\"A0\"", "\"'-cmd|' /C calc'!\"\"A0\"\"\"\n"),
+            ("\t=1", "\"'\t=1\"\n"),
+            ("-4.50", "-4.50\n"),
+            ("a=b", "a=b\n"),
+        ] {
+            assert_eq!(lines(&[vec![cell.to_owned()]]), line);
+        }
+    }
 }

@@ -252,15 +252,29 @@ fn nodes(inputs: &Inputs, found: &Estimate) -> Vec<Step> {
         0 => step("nodes of a replica", count(need.nodes_per_replica), room),
         fit => step("replicas on a node", count(fit), room),
     });
+    if need.store_nodes > 0 {
+        steps.push(step(
+            "nodes with stores",
+            count(need.store_nodes),
+            format!(
+                "the pods of stores that are not external; {} replicas fit beside them",
+                count(need.beside_stores)
+            ),
+        ));
+    }
     steps.push(step(
         "nodes for the load",
         count(need.nodes_for_load),
-        format!("for {} replicas, rounded up", count(need.replicas_for_load)),
+        format!("for the stores and {} replicas, rounded up", count(need.replicas_for_load)),
     ));
     steps.push(step(
         "nodes for all replicas",
         count(need.nodes),
-        format!("for {} replicas, and {} to drain", count(need.replicas), count(tier.spare_nodes)),
+        format!(
+            "for the stores and {} replicas, and {} to drain",
+            count(need.replicas),
+            count(tier.spare_nodes)
+        ),
     ));
     steps
 }

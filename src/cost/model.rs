@@ -8,7 +8,7 @@
 //! | users at once | peak x seconds between two requests of a user (Little's law again) |
 //! | replicas for the load | peak / (capacity of a replica x 70 %), rounded up |
 //! | replicas | at least the floor of the stack: `autoscaling.min` or `service.replicas` |
-//! | nodes | replicas / replicas that fit the *allocatable* part of a node, rounded up, and the spare to drain |
+//! | nodes | those with pods of stores, then replicas / replicas that fit the *allocatable* part of a node, and the spare to drain |
 //! | connections | (replicas + 1 during a rollout) x (`pool.max` + 2 that monitor), against 80 % of a cluster's limit |
 //! | Redis memory | clients in a window x 200 B + users x 16 KiB of cached answers, against 70 % of a plan |
 //! | traffic | requests of a month (730 h) x 20 kB |
@@ -19,7 +19,8 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::cost::capacity::Capacity;
-use crate::cost::catalogue::{Item, SizedBy, Tier};
+use crate::cost::catalogue::{Item, Node, SizedBy, Tier};
+use crate::cost::stores::Stores;
 use crate::stack::values::{ByteSize, MilliCpu};
 use crate::stack::{Stack, TargetKind};
 
@@ -67,6 +68,8 @@ pub struct Inputs {
     pub autoscaling: Option<(u32, u32)>,
     /// What one replica carries.
     pub capacity: Capacity,
+    /// Who runs the stores, and what their pods ask for.
+    pub stores: Stores,
 }
 
 impl Inputs {
@@ -82,6 +85,7 @@ impl Inputs {
             replicas: stack.service.replicas,
             autoscaling: stack.kubernetes.autoscaling.map(|scaling| (scaling.min, scaling.max)),
             capacity,
+            stores: Stores::of(stack),
         }
     }
 
@@ -118,7 +122,11 @@ pub struct Need {
     pub per_node: u64,
     /// Nodes for one replica; 1 unless it is larger than a node.
     pub nodes_per_replica: u64,
-    /// Nodes that the peak alone keeps busy.
+    /// Nodes that hold pods of stores.
+    pub store_nodes: u64,
+    /// Replicas that fit beside them.
+    pub beside_stores: u64,
+    /// Nodes that the stores and the peak alone keep busy.
     pub nodes_for_load: u64,
     /// Nodes for all replicas, and the spare.
     pub nodes: u64,
@@ -143,10 +151,16 @@ pub fn need(users: u64, inputs: &Inputs, tier: &Tier) -> Need {
         _ => inputs.replicas,
     });
     let replicas = replicas_for_load.max(replica_floor);
-    let (per_node, nodes_per_replica) = fit(inputs, tier);
-    let on_nodes = |replicas: u64| match per_node {
-        0 => replicas.saturating_mul(nodes_per_replica),
-        fit => replicas.div_ceil(fit),
+    let (per_node, nodes_per_replica) = fit(inputs, tier.node);
+    let stores = inputs.stores.nodes(tier.target, tier.node);
+    let store_nodes = stores.len() as u64;
+    let beside_stores: u64 = stores.into_iter().map(|left| fit(inputs, left).0).sum();
+    let on_nodes = |replicas: u64| {
+        let elsewhere = replicas.saturating_sub(beside_stores);
+        store_nodes.saturating_add(match per_node {
+            0 => elsewhere.saturating_mul(nodes_per_replica),
+            fit => elsewhere.div_ceil(fit),
+        })
     };
     let in_window = peak * Decimal::from(inputs.window) / Decimal::from(inputs.requests_per_user);
     let clients = ceil(in_window).min(users);
@@ -162,6 +176,8 @@ pub fn need(users: u64, inputs: &Inputs, tier: &Tier) -> Need {
         replicas,
         per_node,
         nodes_per_replica,
+        store_nodes,
+        beside_stores,
         nodes_for_load: on_nodes(replicas_for_load),
         nodes: on_nodes(replicas).saturating_add(tier.spare_nodes),
         connections: (replicas.saturating_add(1)).saturating_mul(u64::from(inputs.pool_max) + MONITORING),
@@ -172,9 +188,9 @@ pub fn need(users: u64, inputs: &Inputs, tier: &Tier) -> Need {
 }
 
 /// Replicas on a node, and nodes for a replica, by the scarcer of CPU and memory.
-fn fit(inputs: &Inputs, tier: &Tier) -> (u64, u64) {
-    let cpu = (u64::from(tier.node.cpu.0), u64::from(inputs.cpu.0).max(1));
-    let memory = (tier.node.memory.0, inputs.memory.0.max(1));
+fn fit(inputs: &Inputs, node: Node) -> (u64, u64) {
+    let cpu = (u64::from(node.cpu.0), u64::from(inputs.cpu.0).max(1));
+    let memory = (node.memory.0, inputs.memory.0.max(1));
     let fits = (cpu.0 / cpu.1).min(memory.0 / memory.1);
     let spans = cpu.1.div_ceil(cpu.0.max(1)).max(memory.1.div_ceil(memory.0.max(1)));
     (fits, if fits == 0 { spans } else { 1 })
@@ -296,6 +312,7 @@ fn ceil(number: Decimal) -> u64 {
 mod tests {
     use super::*;
     use crate::cost::Catalogue;
+    use crate::stack::model::{StoreMode, Topology};
 
     fn inputs(per_replica: &str) -> Inputs {
         let capacity = Capacity { per_replica: per_replica.parse().unwrap(), measured: None };
@@ -337,7 +354,7 @@ mod tests {
         assert_eq!(need.average.round_dp(1).to_string(), "5.8");
         assert_eq!(need.peak.round_dp(1).to_string(), "28.9");
         assert_eq!((need.replicas_for_load, need.replicas), (3, 3));
-        assert_eq!((need.per_node, need.nodes_for_load, need.nodes), (3, 1, 2));
+        assert_eq!((need.per_node, need.nodes_for_load, need.nodes), (3, 2, 3));
         assert_eq!(need.connections, 4 * 52);
         assert_eq!(need.traffic_gb.round().to_string(), "304");
         assert_eq!(quantity(&tier.items[0], tier, 10_000, &need), (Rule::Availability, 3));
@@ -351,7 +368,32 @@ mod tests {
         inputs.cpu = MilliCpu(4000);
         let need = need(30_000, &inputs, tier);
         assert_eq!((need.per_node, need.nodes_per_replica, need.replicas), (0, 3, 7));
-        assert_eq!(need.nodes, 7 * 3 + 1);
+        // One more holds the stores.
+        assert_eq!(need.nodes, 1 + 7 * 3 + 1);
+    }
+
+    #[test]
+    fn pods_of_stores_take_room_on_nodes() {
+        let catalogue = Catalogue::builtin();
+        let nodes = |tier: &str, change: fn(&mut Stack)| {
+            let mut stack = Stack::default();
+            change(&mut stack);
+            let inputs = Inputs::new(&stack, Capacity::default());
+            let (_, tier) = catalogue.tier(tier).unwrap();
+            let need = need(30_000, &inputs, tier);
+            (need.replicas, need.store_nodes, need.beside_stores, need.nodes)
+        };
+        let external = |stack: &mut Stack| {
+            stack.mongodb.mode = StoreMode::External;
+            stack.redis.mode = StoreMode::External;
+        };
+        // Seven replicas, three on a node; beside 350m of stores there is room for two.
+        assert_eq!(nodes("scale", |_| ()), (7, 1, 2, 4));
+        assert_eq!(nodes("scale", external), (7, 0, 0, 4));
+        assert_eq!(nodes("scale", |stack| stack.mongodb.memory = ByteSize(5 << 30)), (7, 2, 3, 5));
+        assert_eq!(nodes("scale", |stack| stack.redis.topology = Topology::Sentinel), (7, 2, 4, 4));
+        // The catalogue's node of Docker Compose is without its stores already.
+        assert_eq!(nodes("development", |_| ()).1, 0);
     }
 
     #[test]

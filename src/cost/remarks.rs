@@ -65,6 +65,7 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
             currency.range(total)
         ));
     }
+    notes.extend(inputs.stores.note(found, currency));
     if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
         notes.push(format!(
             "beyond {} users a day nothing was measured: {}",

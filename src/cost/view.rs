@@ -72,7 +72,7 @@ pub fn difference(setting: Setting<'_>, names: (&str, &str), from: &Estimate, to
             [amount.map(|a| plain(a.low)), amount.map(|a| plain(a.high))].map(Option::unwrap_or_default)
         };
         let name = |line: Option<&Line>| line.map(|line| line.item.name.clone()).unwrap_or_default();
-        let mut row = vec![pair.mark.as_str().to_owned(), pair.id.to_owned(), name(pair.from), name(pair.to)];
+        let mut row = vec![pair.mark.word().to_owned(), pair.id.to_owned(), name(pair.from), name(pair.to)];
         row.extend(amounts(pair.from));
         row.extend(amounts(pair.to));
         rows.push(row);

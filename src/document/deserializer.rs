@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::document::node::{Content, Entry, Node, Place};
 use crate::document::reader::join;
+use crate::document::scalar::is_exact;
 use crate::document::words::{out_of, shown, unknown};
 
 /// Reads a value.
@@ -117,7 +118,22 @@ macro_rules! integers {
 impl<'n> Deserializer<'n> for At<'n> {
     type Error = Refusal;
 
+    /// For values that are passed on, such as those of `patches`: a number is the one that was written, or refused.
     fn deserialize_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let inexact = |written: &str| {
+            let message = format!("{} cannot be kept exactly as a number; quote it", shown(written));
+            Err(de::Error::custom(message))
+        };
+        match (&self.0.content, &self.0.written) {
+            (Content::Scalar(Value::String(_)), Some(written)) => return inexact(written),
+            (Content::Scalar(Value::Number(number)), Some(written))
+                if number.as_i128().is_none()
+                    && number.as_f64().is_some_and(|value| !is_exact(written, value)) =>
+            {
+                return inexact(written);
+            }
+            _ => {}
+        }
         match &self.0.content {
             Content::Scalar(Value::Bool(value)) => visitor.visit_bool(*value),
             Content::Scalar(Value::Number(number)) => match (number.as_u64(), number.as_i64()) {

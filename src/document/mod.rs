@@ -15,7 +15,7 @@ pub(crate) use parser::{Fault, parse, parse_value};
 pub(crate) use problem::report;
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use reader::{Field, Mapping, Reader, join};
-pub(crate) use words::{counted, nearest, out_of, refused};
+pub(crate) use words::{counted, misspelt, nearest, out_of, refused};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! A value with the place it was read from. Pure.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::document::words::shown;
@@ -23,7 +25,8 @@ impl Place {
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) content: Content,
-    /// The source text of a plain scalar that is a number or a boolean: `1e3` is a string where a field takes strings.
+    /// The source text of a plain scalar that is a number or a boolean: `1e3` is a string where a field takes strings. Also of
+    /// a number that no type of ours holds, whose content is a string.
     pub(crate) written: Option<String>,
 }
 
@@ -101,6 +104,26 @@ impl Node {
         });
         if let Some(entry) = entries.get_mut(index) {
             entry.value.set(rest, value);
+        }
+    }
+
+    /// Sets keys of the mapping at a path, each found at once; for many of them.
+    pub(crate) fn extend<'a>(&mut self, path: &[&str], values: impl Iterator<Item = (&'a String, &'a Self)>) {
+        let mut at = self;
+        for step in path {
+            let Content::Mapping(entries) = &mut at.content else { return };
+            let Some(entry) = entries.iter_mut().find(|entry| entry.key == *step) else { return };
+            at = &mut entry.value;
+        }
+        let Content::Mapping(entries) = &mut at.content else { return };
+        let mut places: HashMap<String, usize> =
+            entries.iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect();
+        for (key, value) in values {
+            let index = *places.entry(key.clone()).or_insert(entries.len());
+            match entries.get_mut(index) {
+                Some(entry) => entry.value = value.clone(),
+                None => entries.push(Entry { key: key.clone(), place: value.place, value: value.clone() }),
+            }
         }
     }
 

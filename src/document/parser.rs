@@ -8,7 +8,7 @@ use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, S
 use serde_json::Value;
 
 use crate::document::node::{Content, Entry, Node, Place};
-use crate::document::scalar::plain;
+use crate::document::scalar::{is_number, plain};
 use crate::document::words::is_word;
 
 /// Lists and mappings within each other.
@@ -89,7 +89,7 @@ fn too_deep(place: Place) -> Fault {
 
 fn scalar(text: &str, place: Place) -> Node {
     let value = plain(text);
-    let written = (value.is_number() || value.is_boolean()).then(|| text.to_owned());
+    let written = (value.is_number() || value.is_boolean() || is_number(text)).then(|| text.to_owned());
     Node { place, content: Content::Scalar(value), written }
 }
 

@@ -11,11 +11,41 @@ pub(crate) fn plain(text: &str) -> Value {
         "false" | "False" | "FALSE" => return Value::Bool(false),
         _ => {}
     }
-    let digits = text.trim_start_matches(['-', '+']);
-    let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !padded;
-    let number = numeric.then(|| number(text, digits)).flatten();
+    let number = is_numeric(text).then(|| number(text, unsigned(text))).flatten();
     number.map_or_else(|| Value::String(text.to_owned()), Value::Number)
+}
+
+/// Whether a plain scalar is a number, also one that no type of ours holds.
+pub(crate) fn is_number(text: &str) -> bool {
+    is_numeric(text) && text.parse::<f64>().is_ok()
+}
+
+/// Whether a number is the one that was written.
+pub(crate) fn is_exact(written: &str, value: f64) -> bool {
+    decimal(written).is_some_and(|written| Some(written) == decimal(&format!("{value:e}")))
+}
+
+/// Sign, digits and exponent of a number, without zeros at either end.
+fn decimal(text: &str) -> Option<(bool, String, i64)> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, part) = unsigned(mantissa).split_once('.').unwrap_or((unsigned(mantissa), ""));
+    let digits = format!("{whole}{part}");
+    let significant = digits.trim_end_matches('0');
+    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+    let exponent = exponent.parse::<i64>().ok()?.checked_add(zeros - i64::try_from(part.len()).ok()?)?;
+    let significant = significant.trim_start_matches('0');
+    let exponent = if significant.is_empty() { 0 } else { exponent };
+    Some((text.starts_with('-') && !significant.is_empty(), significant.to_owned(), exponent))
+}
+
+fn unsigned(text: &str) -> &str {
+    text.trim_start_matches(['-', '+'])
+}
+
+fn is_numeric(text: &str) -> bool {
+    let digits = unsigned(text);
+    let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !padded
 }
 
 fn number(text: &str, digits: &str) -> Option<Number> {

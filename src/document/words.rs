@@ -7,6 +7,8 @@ use std::fmt::Display;
 
 /// In characters.
 const LONGEST_KEY: usize = 40;
+/// In characters: `APPFORGE_HOME` is not meant to be `APPFORGE_NAME`.
+const LONG_WORD: usize = 18;
 /// In characters.
 const LONGEST_VALUE: usize = 80;
 
@@ -15,6 +17,16 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The candidate that differs from `word` by a slip: a letter, or two in a longer one. For words that may well be meant.
+pub(crate) fn misspelt<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let slips = if word.chars().count() < LONG_WORD { 1 } else { 2 };
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= slips)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::counted;
+
 /// How exact the answer is: the highest rate that held and the lowest that did not are this close.
 const CLOSE: f64 = 1.1;
 /// Most rates to try: thirteen doublings are a factor of 8192, and the rest halves what is left.
-const MOST: usize = 20;
+pub(crate) const MOST: usize = 20;
 
 /// What was found for one rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,23 @@ pub struct Capacity {
     pub at_least: bool,
     /// All rates that were tried.
     pub trials: Vec<Trial>,
+}
+
+impl Capacity {
+    /// What one replica and all of them carry, for people.
+    pub(crate) fn shown(&self) -> String {
+        let least = if self.at_least { "at least " } else { "" };
+        let (all, one) = (self.requests_per_second, self.requests_per_second_per_replica);
+        let replicas = counted(self.replicas as usize, "replica");
+        format!("{least}{all:.0} req/s, {one:.0} of each of {replicas}")
+    }
+}
+
+impl Trial {
+    /// Whether the rate held, or why not, for people.
+    pub(crate) fn verdict(&self) -> &str {
+        if self.held { "held" } else { self.reason.as_deref().unwrap_or("missed") }
+    }
 }
 
 impl Search {

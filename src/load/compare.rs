@@ -2,53 +2,25 @@
 //!
 //! The band of a latency or a rate holds 19 of 20 differences of runs that differ by chance alone, judged by how the
 //! stretches of both runs vary (batch means, Student's distribution); that of a share is two standard errors of the
-//! difference of two proportions. Never below [`FLOOR`].
+//! difference of two proportions. Never below
+//! [`FLOOR`]. A difference that a wider band hides is neither a change nor the absence of one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::float;
-use crate::load::report::{PointReport, Report, ms, percent};
+use crate::load::generator::Ended;
+use crate::load::report::{Comparison, PointReport, Report, Row};
 
 /// Even quiet machines differ by this much from run to run.
 const FLOOR: f64 = 0.05;
-/// The band of runs too short to vary: one must be the double of the other.
-const UNKNOWN: f64 = 1.0;
+/// The same for the share of failed requests: a hundredth of a percent is within what any network loses.
+const SHARE_FLOOR: f64 = 0.0001;
+/// A run is no shorter than another when it took this share of its time.
+const LENGTH: f64 = 0.9;
 /// The least length of a stretch, in seconds: users who think in step make shorter ones swing by themselves.
 const STRETCH: f64 = 2.0;
 /// Most stretches that are told apart: longer ones depend less on each other.
 const STRETCHES: f64 = 20.0;
-
-/// A run against an earlier one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Comparison {
-    /// When the earlier run began, and its commit when known.
-    pub with: String,
-    /// Each compared metric.
-    pub rows: Vec<Row>,
-    /// What makes the two hard to compare, such as another machine.
-    pub differences: Vec<String>,
-}
-
-/// One metric of both runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
-    /// The metric.
-    pub metric: String,
-    /// `ms`, `per_second` or `ratio`.
-    pub unit: String,
-    /// The earlier value.
-    pub before: Option<f64>,
-    /// The value now.
-    pub now: Option<f64>,
-    /// The relative change; for a share the difference.
-    pub change: Option<f64>,
-    /// Changes within it are noise; in the unit of `change`.
-    pub band: f64,
-    /// `same`, `better`, `worse`, or `unknown`.
-    pub verdict: String,
-}
 
 /// Compares `now` with `before`.
 pub fn compare(before: &Report, now: &Report) -> Comparison {
@@ -73,12 +45,25 @@ pub fn compare(before: &Report, now: &Report) -> Comparison {
     }
 }
 
-fn row(metric: &str, unit: &str, [before, now]: [Option<f64>; 2], band: f64, less_is_better: bool) -> Row {
+/// Whether `before` can stand for the service in a comparison with a run of this length: it was played to its end, took as
+/// long, and met the service's limit rather than the generator's.
+pub fn is_sound(before: &Report, length: Duration) -> bool {
+    let complete = before.ended == Ended::Completed.name();
+    complete && !before.generator.saturated && before.duration_s >= length.as_secs_f64() * LENGTH
+}
+
+fn row(
+    metric: &str,
+    unit: &str,
+    [before, now]: [Option<f64>; 2],
+    band: Option<f64>,
+    less_is_better: bool,
+) -> Row {
     let change = match (before, now) {
         (Some(before), Some(now)) if before > 0.0 => Some(now / before - 1.0),
         _ => None,
     };
-    let verdict = verdict(change, band, less_is_better);
+    let verdict = verdict(change, band, FLOOR, less_is_better);
     Row { metric: metric.to_owned(), unit: unit.to_owned(), before, now, change, band, verdict }
 }
 
@@ -90,41 +75,43 @@ fn failures(before: &Report, now: &Report) -> Row {
         rate * (1.0 - rate) / count.max(1.0)
     };
     let change = values[0].zip(values[1]).map(|(before, now)| now - before);
-    // A hundredth of a percent of requests is within what any network loses.
-    let band = (2.0 * (error(before) + error(now)).sqrt()).max(0.0001);
-    let verdict = verdict(change, band, true);
+    let band = (2.0 * (error(before) + error(now)).sqrt()).max(SHARE_FLOOR);
+    let verdict = verdict(change, Some(band), SHARE_FLOOR, true);
     Row {
         metric: "failed".into(),
         unit: "ratio".into(),
         before: values[0],
         now: values[1],
         change,
-        band,
+        band: Some(band),
         verdict,
     }
 }
 
-fn verdict(change: Option<f64>, band: f64, less_is_better: bool) -> String {
-    match change {
-        None => "unknown",
-        Some(change) if change.abs() <= band => "same",
-        Some(change) if (change < 0.0) == less_is_better => "better",
+/// What a change means whose noise is `band`, which is never below `floor`.
+fn verdict(change: Option<f64>, band: Option<f64>, floor: f64, less_is_better: bool) -> String {
+    match change.zip(band) {
+        None => "not enough data",
+        Some((change, band)) if change.abs() <= band && band > floor => "not enough data",
+        Some((change, band)) if change.abs() <= band => "same",
+        Some((change, _)) if (change < 0.0) == less_is_better => "better",
         Some(_) => "worse",
     }
     .to_owned()
 }
 
-/// What the difference of two means may be by chance, relative to the earlier mean.
-fn band(before: &Report, now: &Report, of: fn(&PointReport) -> Option<f64>) -> f64 {
+/// What the difference of two means may be by chance, relative to the earlier mean; `None` when the runs are too short
+/// to show how they vary.
+fn band(before: &Report, now: &Report, of: fn(&PointReport) -> Option<f64>) -> Option<f64> {
     let [one, two] = [before, now].map(|report| stretches(&report.series, of));
     let ((mean, error), (_, other_error)) = (spread(&one), spread(&two));
     let freedom = (one.len() + two.len()).saturating_sub(2);
-    match student(freedom) {
-        // Nothing is known of how such short runs vary.
-        None => UNKNOWN,
-        Some(errors) if mean > 0.0 => (errors * (error + other_error).sqrt() / mean).max(FLOOR),
-        Some(_) => FLOOR,
+    // The spread of one stretch is not zero but unknown.
+    if one.len() < 2 || two.len() < 2 || mean <= 0.0 {
+        return None;
     }
+    let errors = student(freedom)?;
+    Some((errors * (error + other_error).sqrt() / mean).max(FLOOR))
 }
 
 /// The means of stretches of a run, without its ramps: these vary by design, not by noise.
@@ -135,11 +122,11 @@ fn stretches(series: &[PointReport], of: fn(&PointReport) -> Option<f64>) -> Vec
     let length = ((last.t - first.t) / STRETCHES).max(STRETCH);
     let mut stretches: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for point in &steady {
-        let values = stretches.entry(float::to_u64((point.t - first.t) / length)).or_default();
+        let values = stretches.entry(((point.t - first.t) / length) as u64).or_default();
         values.extend(of(point));
     }
     let means = stretches.values().filter(|values| !values.is_empty());
-    means.map(|values| values.iter().sum::<f64>() / float::from_usize(values.len())).collect()
+    means.map(|values| values.iter().sum::<f64>() / values.len() as f64).collect()
 }
 
 /// How many standard errors hold 19 of 20 cases, by the degrees of freedom (Student's distribution).
@@ -155,7 +142,7 @@ fn student(freedom: usize) -> Option<f64> {
 
 /// The mean, and the square of its standard error.
 fn spread(values: &[f64]) -> (f64, f64) {
-    let count = float::from_usize(values.len());
+    let count = values.len() as f64;
     if values.len() < 2 {
         return (values.first().copied().unwrap_or(0.0), 0.0);
     }
@@ -174,6 +161,9 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
         ("target", was.target.clone(), is.target.clone()),
         ("replicas", text(&was.replicas), text(&is.replicas)),
         ("load", peak(before), peak(now)),
+        ("duration", seconds(before), seconds(now)),
+        ("end", before.ended.clone(), now.ended.clone()),
+        ("limit", limit(before), limit(now)),
     ]
     .into_iter()
     .filter(|(_, was, is)| was != is)
@@ -181,48 +171,17 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
     .collect()
 }
 
+fn seconds(report: &Report) -> String {
+    format!("{:.0} s", report.duration_s)
+}
+
+fn limit(report: &Report) -> String {
+    if report.generator.saturated { "the generator" } else { "the service" }.to_owned()
+}
+
 fn peak(report: &Report) -> String {
     let unit = if report.model == "open" { "req/s" } else { "users" };
     format!("{:.0} {unit}", report.peak())
-}
-
-impl Row {
-    /// The earlier value for people.
-    pub fn before_shown(&self) -> String {
-        self.shown(self.before)
-    }
-
-    /// The value now for people.
-    pub fn now_shown(&self) -> String {
-        self.shown(self.now)
-    }
-
-    /// The change for people.
-    pub fn change_shown(&self) -> String {
-        // The difference of two shares is no share of either.
-        let shown = |change: f64| match self.unit.as_str() {
-            "ratio" => format!("{:+.2} points", change * 100.0),
-            _ => format!("{:+.1} %", change * 100.0),
-        };
-        self.change.map_or("-".to_owned(), shown)
-    }
-
-    /// What is noise, for people.
-    pub fn band_shown(&self) -> String {
-        match self.unit.as_str() {
-            "ratio" => format!("± {:.2} points", self.band * 100.0),
-            _ => format!("± {:.1} %", self.band * 100.0),
-        }
-    }
-
-    fn shown(&self, value: Option<f64>) -> String {
-        match (value, self.unit.as_str()) {
-            (None, _) => "-".to_owned(),
-            (Some(value), "ms") => ms(value),
-            (Some(value), "ratio") => percent(value),
-            (Some(value), _) => format!("{value:.1}/s"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -234,9 +193,18 @@ mod tests {
         for (change, less_is_better, word) in
             [(0.04, true, "same"), (-0.2, true, "better"), (0.2, true, "worse"), (0.2, false, "better")]
         {
-            assert_eq!(verdict(Some(change), 0.05, less_is_better), word);
+            assert_eq!(verdict(Some(change), Some(FLOOR), FLOOR, less_is_better), word);
         }
-        assert_eq!(verdict(None, 0.05, true), "unknown");
+    }
+
+    #[test]
+    fn noise_above_the_difference_is_not_enough_data() {
+        for (change, band) in
+            [(Some(0.2), Some(0.3)), (Some(-0.01), Some(0.06)), (Some(9.0), None), (None, Some(FLOOR))]
+        {
+            assert_eq!(verdict(change, band, FLOOR, true), "not enough data", "{change:?} {band:?}");
+        }
+        assert_eq!(verdict(Some(0.4), Some(0.3), FLOOR, true), "worse");
     }
 
     fn point(t: f64, rate: f64) -> PointReport {

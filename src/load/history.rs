@@ -37,7 +37,7 @@ impl History {
     }
 
     /// The latest result of this scenario that can be read and fits.
-    pub fn last(&self, scenario: &str, fits: impl Fn(&Report) -> bool) -> Result<Option<Report>> {
+    pub fn last(&self, scenario: &str, mut fits: impl FnMut(&Report) -> bool) -> Result<Option<Report>> {
         let ending = format!("-{}.json", slug(scenario));
         let names = self.names()?;
         let candidates = names.iter().rev().filter(|name| name.ends_with(&ending));

@@ -5,7 +5,6 @@
 
 pub mod capacity;
 mod client;
-mod closed;
 pub mod compare;
 pub mod connection;
 pub mod environment;
@@ -13,12 +12,13 @@ pub mod generator;
 pub mod histogram;
 pub mod history;
 pub mod k6;
-mod open;
 pub mod report;
 pub mod scenario;
 pub mod schedule;
+pub mod step;
 pub mod tally;
 pub mod thresholds;
+pub mod units;
 pub mod user_file;
 
 pub use client::Clients;

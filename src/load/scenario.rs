@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-
-use crate::float;
-use crate::load::connection::Wish;
 use crate::load::schedule::Schedule;
+use crate::load::step::Step;
 use crate::load::thresholds::Threshold;
 use crate::stack::model;
 
-/// Most different steps: each has a histogram in each thread.
-pub const MAX_STEPS: usize = 64;
 /// Most virtual users or connections: each is one socket.
 pub const MAX_USERS: u32 = 20_000;
 
@@ -37,7 +31,7 @@ impl Model {
     /// Most connections at once.
     pub fn connections(&self) -> usize {
         match self {
-            Self::Closed { users, .. } => float::to_usize(users.peak().ceil()),
+            Self::Closed { users, .. } => users.peak().ceil() as usize,
             Self::Open { connections, .. } => *connections as usize,
         }
     }
@@ -59,49 +53,6 @@ impl Model {
     }
 }
 
-/// One kind of request, chosen by weight.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// What reports call it.
-    pub name: String,
-    /// Its share among all weights.
-    pub weight: u32,
-    /// The method.
-    pub method: Method,
-    /// Path and query; `${n}` becomes a number that no other request has.
-    pub path: String,
-    /// Headers beside those every request has.
-    pub headers: HeaderMap,
-    /// The body; `${n}` as in the path.
-    pub body: Bytes,
-    /// Statuses that count as success; empty means 200 to 399.
-    pub statuses: Vec<u16>,
-    /// What must be true of an answer.
-    pub checks: Vec<Check>,
-}
-
-/// A condition on an answer; it is counted, and judged by the threshold `checks`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// What reports call it.
-    pub name: String,
-    /// What must be true.
-    pub condition: Condition,
-}
-
-/// What a [`Check`] asks.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Condition {
-    /// The status is one of these.
-    Status(Vec<u16>),
-    /// The body contains this text.
-    BodyContains(String),
-    /// The header is there and contains this text.
-    Header(HeaderName, String),
-    /// The answer took no longer.
-    Within(Duration),
-}
-
 /// A whole test.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -115,50 +66,6 @@ pub struct Scenario {
     pub thresholds: Vec<Threshold>,
 }
 
-impl Step {
-    /// A GET that must answer 200 to 399.
-    pub fn get(name: &str, path: &str, weight: u32) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
-        let check = Check { name: format!("{name}: status is 200"), condition: Condition::Status(vec![200]) };
-        Self {
-            name: name.to_owned(),
-            weight,
-            method: Method::GET,
-            path: path.to_owned(),
-            headers,
-            body: Bytes::new(),
-            statuses: Vec::new(),
-            checks: vec![check],
-        }
-    }
-
-    /// Whether this status counts as success.
-    pub fn succeeds(&self, status: u16) -> bool {
-        if self.statuses.is_empty() { (200..400).contains(&status) } else { self.statuses.contains(&status) }
-    }
-
-    /// Whether this status means that the rate limiter refused; counted apart from failures.
-    pub fn limited(&self, status: u16) -> bool {
-        status == 429 && !self.statuses.contains(&429)
-    }
-
-    /// Whether a request says its length also without a body (RFC 9110, section 8.6).
-    pub fn sends_length(&self) -> bool {
-        [Method::POST, Method::PUT, Method::PATCH].contains(&self.method)
-    }
-
-    /// What its checks need to know of an answer.
-    pub fn wish(&self) -> Wish {
-        let any = |of: fn(&Condition) -> bool| self.checks.iter().any(|check| of(&check.condition));
-        Wish {
-            to_head: self.method == Method::HEAD,
-            headers: any(|condition| matches!(condition, Condition::Header(..))),
-            body: any(|condition| matches!(condition, Condition::BodyContains(_))),
-        }
-    }
-}
-
 /// The scenarios of the brief, by name: users at once.
 pub const BUILT_IN: [(&str, u32); 3] = [("normal", 100), ("peak", 200), ("stress", 350)];
 
@@ -170,17 +77,4 @@ pub fn built_in_steps(service: &model::Service) -> Vec<Step> {
         steps.push(Step::get("items", "/api/items?limit=20", 4));
     }
     steps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limited_answer_is_no_success_unless_it_was_expected() {
-        let mut step = Step::get("health", "/health", 1);
-        assert!(step.succeeds(204) && !step.succeeds(404) && !step.succeeds(429) && step.limited(429));
-        step.statuses = vec![429];
-        assert!(step.succeeds(429) && !step.limited(429) && !step.succeeds(200));
-    }
 }

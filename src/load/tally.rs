@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::connection::{Answer, ErrorKind, Opened};
 use crate::load::histogram::Latencies;
-use crate::load::scenario::{Condition, Step};
+use crate::load::step::{Condition, Step};
 
 /// Counters and distributions.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::float;
 use crate::load::histogram::Latencies;
-use crate::load::scenario::Step;
+use crate::load::step::Step;
 use crate::load::tally::Tally;
+use crate::load::units::{ms, percent};
 use crate::stack::model;
 
 /// One condition on a whole run.
@@ -98,9 +98,9 @@ impl Threshold {
         self.step.as_deref()
     }
 
-    /// Judges a run.
-    pub fn judge(&self, tally: &Tally, steps: &[Step], elapsed: Duration) -> Verdict {
-        let observed = self.observe(tally, steps, elapsed);
+    /// Judges a run; a rate is over `period`.
+    pub fn judge(&self, tally: &Tally, steps: &[Step], period: Duration) -> Verdict {
+        let observed = self.observe(tally, steps, period);
         let passed = observed.is_some_and(|value| match self.comparison {
             Comparison::Below => value < self.limit,
             Comparison::AtMost => value <= self.limit,
@@ -129,7 +129,7 @@ impl Threshold {
         (tagged(metric), format!("{aggregate}{}{}", self.comparison, trimmed(self.limit)))
     }
 
-    fn observe(&self, tally: &Tally, steps: &[Step], elapsed: Duration) -> Option<f64> {
+    fn observe(&self, tally: &Tally, steps: &[Step], period: Duration) -> Option<f64> {
         let route = match &self.step {
             Some(name) => Some(&tally.routes[steps.iter().position(|step| step.name == *name)?]),
             None => None,
@@ -157,9 +157,18 @@ impl Threshold {
                 };
                 ratio(passed, passed + failed)
             }
-            Metric::Rate => {
-                (requests > 0).then(|| float::from_u64(requests) / elapsed.as_secs_f64().max(1e-9))
-            }
+            Metric::Rate => (requests > 0).then(|| requests as f64 / period.as_secs_f64().max(1e-9)),
+        }
+    }
+}
+
+impl Unit {
+    /// Limits with the unit that one requires. Without it, 1 may be meant as 1 % or as all, and 2 as milliseconds or as seconds.
+    fn sample(self) -> Option<&'static str> {
+        match self {
+            Self::Ms => Some("`500ms` or `1s`"),
+            Self::Ratio => Some("`1%`"),
+            Self::PerSecond => None,
         }
     }
 }
@@ -221,8 +230,11 @@ impl FromStr for Threshold {
         };
         let metric =
             Metric::parse(name.trim()).ok_or_else(|| wrong(&format!("unknown metric `{}`", name.trim())))?;
-        let limit = limit(metric.unit(), right.trim())
-            .ok_or_else(|| wrong(&format!("invalid value `{}`", right.trim())))?;
+        let right = right.trim();
+        if let Some(sample) = metric.unit().sample().filter(|_| right.parse::<f64>().is_ok()) {
+            return Err(wrong(&format!("`{right}` requires a unit, such as {sample}")));
+        }
+        let limit = limit(metric.unit(), right).ok_or_else(|| wrong(&format!("invalid value `{right}`")))?;
         Ok(Self { metric, step, comparison, limit, text: text.trim().to_owned() })
     }
 }
@@ -233,21 +245,20 @@ fn limit(unit: Unit, text: &str) -> Option<f64> {
             const UNITS: [(&str, f64); 5] = [("ms", 1.0), ("us", 1e-3), ("µs", 1e-3), ("s", 1e3), ("m", 6e4)];
             let (number, factor) = UNITS
                 .iter()
-                .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, *factor)))
-                .unwrap_or((text, 1.0));
+                .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, *factor)))?;
             number.trim().parse::<f64>().ok()? * factor
         }
-        Unit::Ratio => match text.strip_suffix('%') {
-            Some(number) => number.trim().parse::<f64>().ok()? / 100.0,
-            None => text.parse().ok().filter(|share| (0.0..=1.0).contains(share))?,
-        },
+        Unit::Ratio => {
+            let percent: Option<f64> = text.strip_suffix('%')?.trim().parse().ok();
+            percent.filter(|percent| (0.0..=100.0).contains(percent))? / 100.0
+        }
         Unit::PerSecond => text.strip_suffix("/s").unwrap_or(text).trim().parse().ok()?,
     };
     (value.is_finite() && value >= 0.0).then_some(value)
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| float::from_u64(part) / float::from_u64(whole))
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 fn trimmed(value: f64) -> String {
@@ -278,8 +289,8 @@ impl Verdict {
     pub fn observed(&self) -> String {
         match (self.observed, self.unit) {
             (None, _) => "no samples".into(),
-            (Some(value), Unit::Ms) => super::report::ms(value),
-            (Some(value), Unit::Ratio) => super::report::percent(value),
+            (Some(value), Unit::Ms) => ms(value),
+            (Some(value), Unit::Ratio) => percent(value),
             (Some(value), Unit::PerSecond) => format!("{value:.1}/s"),
         }
     }
@@ -312,12 +323,12 @@ mod tests {
         tally.lost(0, ErrorKind::Refused, None);
         for (text, passed) in [
             ("p95<500ms", true),
-            ("p(95)<500", true),
+            ("p(95)<500ms", true),
             ("http_req_duration:p(99)<0.01s", false),
             ("med<=21ms", true),
             ("max<1us", false),
             ("error_rate<1%", true),
-            ("error_rate<0.001", false),
+            ("error_rate<0.1%", false),
             ("limited<10%", false),
             ("rate>20", true),
             ("rate>=20.2/s", false),
@@ -330,12 +341,46 @@ mod tests {
 
     #[test]
     fn what_is_no_threshold_says_what_one_is() {
-        for text in
-            ["", "p95", "p95=3", "p95<", "p95<fast", "p101<1s", "speed<1s", "checks>3", "p95{a<1s", "p95<-1"]
-        {
+        for text in [
+            "",
+            "p95",
+            "p95=3",
+            "p95<",
+            "p95<fast",
+            "p101<1s",
+            "speed<1s",
+            "checks>3%x",
+            "checks>101%",
+            "p95{a<1s",
+            "p95<-1",
+        ] {
             let error = text.parse::<Threshold>().unwrap_err();
             assert!(error.contains("p95<500ms"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn threshold_without_a_unit_is_refused() {
+        for (text, sample) in [
+            ("error_rate<1", "such as `1%`"),
+            ("checks>0.95", "such as `1%`"),
+            ("limited{health}<=0", "such as `1%`"),
+            ("p95<2", "such as `500ms` or `1s`"),
+            ("http_req_duration:p(99)<500", "such as `500ms` or `1s`"),
+            ("max<1e3", "such as `500ms` or `1s`"),
+        ] {
+            let error = text.parse::<Threshold>().unwrap_err();
+            assert!(error.contains(sample), "{text}: {error}");
+        }
+        "rate>100".parse::<Threshold>().unwrap();
+    }
+
+    #[test]
+    fn rate_is_that_of_the_whole_period() {
+        let mut tally = Tally::new(&[Step::get("health", "/health", 1)]);
+        tally.requests = 50;
+        let verdict = judged("rate>=5.1", &tally);
+        assert_eq!((verdict.observed, verdict.passed), (Some(5.0), false));
     }
 
     #[test]

@@ -71,8 +71,7 @@ pub const TARGETS: [TargetKind; 2] = [TargetKind::Compose, TargetKind::Kubernete
 /// path is gone, and a document that cannot be read back.
 pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Result<Vec<Document>> {
     let drafts = match target {
-        TargetKind::Compose => context::compose::drafts(stack, overrides)?,
-        TargetKind::Kubernetes => context::kubernetes::drafts(stack, overrides)?,
+        TargetKind::Compose | TargetKind::Kubernetes => drafts(stack, target, overrides)?,
         TargetKind::Local => {
             return Err(Failure::new(
                 ExitStatus::Usage,
@@ -82,21 +81,23 @@ pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Resul
             .into());
         }
     };
-    let patched = patch::apply(drafts, target, &stack.patches)?;
-    finish(stack, target, overrides, patched)
+    patch::check_others(stack, target, overrides)?;
+    finish(patch::apply(drafts, target, &stack.patches)?)
+}
+
+fn drafts(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Result<Vec<Draft>> {
+    match target {
+        TargetKind::Compose => context::compose::drafts(stack, overrides),
+        TargetKind::Kubernetes => context::kubernetes::drafts(stack, overrides),
+        TargetKind::Local => Ok(Vec::new()),
+    }
 }
 
 /// Puts the header over drafts and reads them back; also for documents that another module writes.
-pub fn finish(
-    stack: &Stack,
-    target: TargetKind,
-    overrides: &Overrides,
-    drafts: Vec<Draft>,
-) -> Result<Vec<Document>> {
-    let header = header::Header::new(stack, target, overrides);
+pub fn finish(drafts: Vec<Draft>) -> Result<Vec<Document>> {
     let mut documents = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let text = header.put_over(&draft.path, &draft.text);
+        let text = header::put_over(&draft.path, &draft.text);
         let value = parse_back::read(&draft.path, &text)?;
         documents.push(Document { path: draft.path, text, value, mode: 0o644 });
     }

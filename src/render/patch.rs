@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::document;
 use crate::error::{ExitStatus, Failure};
-use crate::render::{Draft, quote};
-use crate::stack::TargetKind;
+use crate::render::{Draft, Overrides, TARGETS, quote};
 use crate::stack::model::Patch;
+use crate::stack::{Stack, TargetKind};
 
 /// Applies the patches that are for `target`.
 pub(super) fn apply(
@@ -22,15 +22,16 @@ pub(super) fn apply(
     patches: &BTreeMap<String, Vec<Patch>>,
 ) -> Result<Vec<Draft>> {
     for (name, operations) in patches {
-        let Some(path) = name.strip_prefix(target.as_str()).and_then(|rest| rest.strip_prefix('/')) else {
-            continue;
-        };
+        let Some(path) = path_on(target, name) else { continue };
         let known: Vec<String> =
-            drafts.iter().map(|draft| format!("`{}/{}`", target.as_str(), draft.path)).collect();
+            drafts.iter().map(|draft| format!("{}/{}", target.as_str(), draft.path)).collect();
         let Some(draft) = drafts.iter_mut().find(|draft| draft.path == path) else {
-            return Err(wrong(format!("patches: unknown document `{name}`"))
-                .hint(format!("documents: {}", known.join(", ")))
-                .into());
+            let near = document::nearest(name, known.iter().map(String::as_str));
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("documents: `{}`", known.join("`, `")),
+            };
+            return Err(wrong(format!("patches: unknown document `{name}`")).hint(hint).into());
         };
         if !path.ends_with(".yml") && !path.ends_with(".yaml") {
             return Err(wrong(format!("patches: `{name}` is not YAML, so it takes no patch"))
@@ -52,6 +53,24 @@ pub(super) fn apply(
         draft.text = quote::block(&value);
     }
     Ok(drafts)
+}
+
+/// Tries the patches that are for another target than the one that is rendered, so that a wrong one does not wait for its own.
+pub(super) fn check_others(stack: &Stack, rendered: TargetKind, overrides: &Overrides) -> Result<()> {
+    for target in TARGETS.into_iter().filter(|target| *target != rendered) {
+        if stack.patches.keys().any(|name| path_on(target, name).is_some())
+            // What keeps the stack from that target is said there.
+            && let Ok(drafts) = super::drafts(stack, target, overrides)
+        {
+            apply(drafts, target, &stack.patches)?;
+        }
+    }
+    Ok(())
+}
+
+/// The path of a document, when it is one of `target`.
+fn path_on(target: TargetKind, name: &str) -> Option<&str> {
+    name.strip_prefix(target.as_str())?.strip_prefix('/')
 }
 
 fn change(root: &mut Value, patch: &Patch) -> Result<(), String> {
@@ -117,6 +136,10 @@ mod tests {
             json!({"op": "remove", "path": "/gone"}),
             json!({"op": "add", "path": "", "value": {}}),
             json!({"op": "replace", "path": "/list/-", "value": 1}),
+            json!({"op": "replace", "path": "/list/00", "value": 1}),
+            json!({"op": "remove", "path": "/list/01"}),
+            json!({"op": "add", "path": "/list/+1", "value": 1}),
+            json!({"op": "add", "path": "/list/18446744073709551616", "value": 1}),
         ] {
             changed(patch.clone()).expect_err(&patch.to_string());
         }

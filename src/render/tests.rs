@@ -131,9 +131,71 @@ fn the_same_input_gives_the_same_bytes_and_another_input_another_hash() {
     let mut stack = Stack::default();
     stack.service.replicas = 2;
     let two = compose(&stack);
-    let hash = |documents: &[Document]| text(documents, "haproxy.cfg").lines().nth(1).unwrap().to_owned();
-    assert_ne!(hash(&one), hash(&two));
+    let hash = |documents: &[Document], path: &str| text(documents, path).lines().nth(1).unwrap().to_owned();
+    assert_ne!(hash(&one, "docker-compose.yml"), hash(&two, "docker-compose.yml"));
+    assert_eq!(hash(&one, "haproxy.cfg"), hash(&two, "haproxy.cfg"));
     assert!(is_rendered(text(&one, "docker-compose.yml")));
+}
+
+/// Each header hashed the whole stack file.
+#[test]
+fn documents_stay_when_what_they_do_not_hold_changes() {
+    let change = |change: fn(&mut Stack)| {
+        let mut stack = Stack::default();
+        change(&mut stack);
+        stack
+    };
+    for target in TARGETS {
+        let rendered = |stack: &Stack| render(stack, target, &Overrides::default()).unwrap();
+        let before = rendered(&Stack::default());
+        let others: [fn(&mut Stack); 3] = [
+            |stack| stack.cost.budget = "99".parse().ok(),
+            |stack| stack.load.think_time = "3s".parse().unwrap(),
+            |stack| stack.id = "abcdefgh".parse().ok(),
+        ];
+        for other in others {
+            assert_eq!(rendered(&change(other)), before, "{target:?}");
+        }
+        let after = rendered(&change(|stack| stack.mongodb.pool.max = 20));
+        let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+        assert_eq!(changed, 1, "{target:?}");
+    }
+}
+
+#[test]
+fn own_image_gets_no_dockerfile() {
+    let paths = |image: &str| {
+        let mut stack = Stack::default();
+        stack.service.image = image.parse().unwrap();
+        let documents = compose(&stack);
+        let service = parsed(&stack)["services"]["appforge"].clone();
+        assert!(service.get("entrypoint").is_none() && service.get("command").is_none(), "{service}");
+        documents.into_iter().map(|document| document.path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("shop:1"), [".env.example", "docker-compose.yml", "haproxy.cfg"]);
+    assert!(paths("bundled").contains(&"Dockerfile".to_owned()));
+}
+
+#[test]
+fn published_address_is_that_of_the_service() {
+    let published = |address: Option<&str>, bind: Option<&str>| {
+        let mut stack = Stack::default();
+        stack.service.address = address.map(|address| address.parse().unwrap());
+        stack.compose.bind = bind.map(|address| address.parse().unwrap());
+        parsed(&stack)["services"]["gateway"]["ports"][0]["host_ip"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(published(None, None), "0.0.0.0");
+    assert_eq!(published(Some("127.0.0.1"), None), "127.0.0.1");
+    assert_eq!(published(None, Some("10.0.0.1")), "10.0.0.1");
+    assert_eq!(published(Some("::1"), Some("::1")), "::1");
+}
+
+#[test]
+fn name_of_a_digit_is_refused_for_kubernetes() {
+    let stack = Stack { name: "9lives".parse().unwrap(), ..Stack::default() };
+    let error = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap_err();
+    assert!(error.to_string().starts_with("name: must start with a letter"), "{error:#}");
+    compose(&stack);
 }
 
 #[test]
@@ -225,8 +287,19 @@ fn a_patch_changes_one_thing_and_one_that_misses_is_an_error() {
         error.to_string(),
         "patches.compose/docker-compose.yml[0]: nothing is at `/services/rediss/restart`"
     );
-    stack.patches = BTreeMap::from([("compose/gone.yml".into(), Vec::new())]);
-    render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
+    for gone in
+        ["compose/gone.yml", "compose/haproxy.cfg", "kubernetes/docker-compose.yml", "kubernetes/gone.yaml"]
+    {
+        stack.patches = BTreeMap::from([(gone.into(), Vec::new())]);
+        let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains(&format!("`{gone}`")), "{error:#}");
+    }
+    stack.patches = BTreeMap::from([(
+        "kubernetes/namespace.yaml".into(),
+        vec![patch("/metadata/name"), patch("/metadata/gone")],
+    )]);
+    let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
+    assert_eq!(error.to_string(), "patches.kubernetes/namespace.yaml[1]: nothing is at `/metadata/gone`");
 }
 
 #[test]

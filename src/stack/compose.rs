@@ -1,6 +1,6 @@
 //! The parts of a stack that shape its documents: what only Compose reads, and the user's own patches. Pure.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use crate::stack::values::ImageRef;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compose {
-    /// The address of this machine that the service is published on.
-    pub bind: IpAddr,
+    /// The former name of `service.address`, on this target only.
+    pub bind: Option<IpAddr>,
     /// The network (IPv4 CIDR, /16 to /28) between gateway and replicas; `null` derives one from the name.
     pub subnet: Option<String>,
     /// The image of the gateway, HAProxy 2.6 or later.
@@ -25,7 +25,7 @@ impl Default for Compose {
     fn default() -> Self {
         let gateway = "haproxy:3.2-alpine".parse();
         Self {
-            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind: None,
             subnet: None,
             gateway_image: gateway.unwrap_or_else(|_| unreachable!("a literal of this file")),
             publish_stores: false,

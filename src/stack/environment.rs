@@ -57,10 +57,10 @@ pub fn environment(stack: &Stack) -> Vec<Variable> {
     let mut variables: Vec<Variable> = typed(stack)
         .pairs()
         .into_iter()
+        .filter(|(name, _)| !stack.service.env.contains_key(*name))
         .map(|(name, value)| Variable { name: name.to_owned(), value, path: path(name).to_owned() })
         .collect();
     for (name, value) in &stack.service.env {
-        variables.retain(|variable| variable.name != *name);
         let path = format!("service.env.{name}");
         variables.push(Variable { name: name.clone(), value: value.clone(), path });
     }

@@ -190,6 +190,15 @@ pub fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
+/// What the name of a stack must be on Kubernetes.
+pub(crate) const SERVICE_NAME: &str =
+    "must start with a letter on the target kubernetes, where it begins the names of Services (DNS-1035)";
+
+/// Whether the names of Services may begin with it.
+pub(crate) fn is_service_name(name: &Name) -> bool {
+    name.as_str().starts_with(|c: char| c.is_ascii_lowercase())
+}
+
 impl Kubernetes {
     /// The defaults of a stack of this name.
     pub fn of(name: Name) -> Self {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::document::{Content, Node, Origin, Problem, Reader, Refusal, deserialize, join, parse_value};
+use crate::document::{
+    Content, Node, Origin, Problem, Reader, Refusal, deserialize, join, misspelt, nearest, parse_value,
+};
 use crate::stack::model::{Stack, TargetKind};
 use crate::stack::validate::{validate, validate_running, variable_of};
 
@@ -76,6 +78,14 @@ impl Resolved {
     }
 }
 
+/// Maps whose keys are the user's own: each of their values is a leaf.
+const OPEN: [&[&str]; 2] = [VARIABLES, &["patches"]];
+/// Where the variables of a replica are.
+const VARIABLES: &[&str] = &["service", "env"];
+/// `APPFORGE_*` variables that are not about the stack.
+const OTHER_VARIABLES: [&str; 4] =
+    ["APPFORGE_CONFIG", "APPFORGE_ENV", "APPFORGE_STATE_FOLDER", "APPFORGE_TRUST"];
+
 /// Variables of a replica are strings, and a number in YAML need not be the one that was written.
 const QUOTE: &str = "expected a string; quote the value";
 
@@ -140,9 +150,12 @@ impl Merge {
     fn put(&mut self, mut leaves: Vec<Leaf>) {
         let before = self.tree.clone();
         while !leaves.is_empty() {
-            for leaf in &leaves {
-                self.set(leaf);
-            }
+            // There may be thousands of variables, and `set` looks through all keys for each.
+            let (variables, others): (Vec<&Leaf>, Vec<&Leaf>) =
+                leaves.iter().partition(|leaf| leaf.path.len() == 3 && leaf.path[..2] == *VARIABLES);
+            others.into_iter().for_each(|leaf| self.set(leaf));
+            let variables = variables.into_iter().filter_map(|leaf| Some((leaf.path.last()?, &leaf.value)));
+            self.tree.extend(VARIABLES, variables);
             let refusal = match deserialize::<Stack>(&self.tree) {
                 Ok(stack) => {
                     self.stack = stack;
@@ -171,43 +184,49 @@ impl Merge {
     }
 
     fn file(&mut self, name: &str, text: &str) -> Vec<Leaf> {
-        let mut walk = Walk { reader: Reader::new(name), leaves: Vec::new() };
+        let mut walk = Walk { reader: Reader::new(name), defaults: &self.defaults, leaves: Vec::new() };
         if let Some(root) = walk.reader.root(text, &keys(&self.defaults)) {
             walk.enter(&root, &self.defaults, &mut Vec::new());
         }
-        self.problems.extend(walk.reader.into_problems());
-        walk.leaves
+        let Walk { reader, leaves, .. } = walk;
+        self.problems.extend(reader.into_problems());
+        leaves
     }
 
-    /// `APPFORGE_SERVICE_PORT` sets `service.port`. Other `APPFORGE_*` variables belong to the command line and are skipped.
+    /// `APPFORGE_SERVICE_PORT` sets `service.port`; an empty variable sets nothing.
     fn environment(&mut self, variables: &[(String, String)]) -> Vec<Leaf> {
         let mut paths = BTreeMap::new();
         flatten(&self.defaults, &mut Vec::new(), &mut |path, _| {
             paths.insert(variable_of(&path.join(".")), path.to_vec());
         });
         let mut leaves = Vec::new();
-        for (name, text) in variables {
+        for (name, text) in variables.iter().filter(|(_, text)| !text.is_empty()) {
             let problem =
                 |path: String, message: String| Problem { origin: Origin::Env(name.clone()), path, message };
             let Some(path) = paths.get(name) else {
-                if let Some(key) = name.strip_prefix("APPFORGE_SERVICE_ENV_") {
-                    let message =
-                        format!("set them all in one variable: APPFORGE_SERVICE_ENV='{{{key}: \"…\"}}'");
-                    self.problems.push(problem(join("service.env", key), message));
-                }
+                self.problems
+                    .extend(self.unknown(name, &paths).map(|(path, message)| problem(path, message)));
                 continue;
             };
             let dotted = path.join(".");
             let leaf = |path, value| Leaf { path, value, origin: Origin::Env(name.clone()) };
             match parse_value(text) {
-                Ok(Node { content: Content::Mapping(entries), .. }) if dotted == "service.env" => {
+                Ok(Node { content: Content::Mapping(entries), .. })
+                    if OPEN.iter().any(|open| path == open) =>
+                {
                     for entry in entries {
                         match &entry.value.content {
-                            Content::Scalar(Value::String(_)) => {
+                            Content::Scalar(Value::String(_)) | Content::List(_) => {
                                 let path = path.iter().cloned().chain([entry.key]).collect();
                                 leaves.push(leaf(path, entry.value));
                             }
-                            _ => self.problems.push(problem(join(&dotted, &entry.key), QUOTE.into())),
+                            _ if path == VARIABLES => {
+                                self.problems.push(problem(join(&dotted, &entry.key), QUOTE.into()));
+                            }
+                            _ => {
+                                let message = entry.value.expected_kind("a list");
+                                self.problems.push(problem(join(&dotted, &entry.key), message));
+                            }
                         }
                     }
                 }
@@ -217,28 +236,59 @@ impl Merge {
         }
         leaves
     }
+
+    /// What is wrong with a variable that sets nothing: a misspelt one would be passed over. One that is near to no known
+    /// one, and below no section, is the user's own.
+    fn unknown(&self, name: &str, paths: &BTreeMap<String, Vec<String>>) -> Option<(String, String)> {
+        if OTHER_VARIABLES.contains(&name) {
+            return None;
+        }
+        if let Some(key) = name.strip_prefix("APPFORGE_SERVICE_ENV_") {
+            let message = format!("set them all in one variable: APPFORGE_SERVICE_ENV='{{{key}: \"…\"}}'");
+            return Some((join("service.env", key), message));
+        }
+        let known = || paths.keys().map(String::as_str).chain(OTHER_VARIABLES);
+        let sections = self.defaults.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
+        let is_below = |section: &str| name.starts_with(&format!("{}_", variable_of(section)));
+        let near = match sections.map(|(key, _)| key).any(|section| is_below(section)) {
+            true => nearest(name, known()),
+            false => Some(misspelt(name, known())?),
+        };
+        let message = match near {
+            Some(near) => format!("unknown variable; did you mean `{near}`?"),
+            None => "unknown variable; `appforge config show --origin` lists the keys".to_owned(),
+        };
+        Some((String::new(), message))
+    }
 }
 
 /// The leaves of one file.
-struct Walk {
+struct Walk<'d> {
     reader: Reader,
+    defaults: &'d Value,
     leaves: Vec<Leaf>,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Descends where keys are known, so no deeper than the defaults do.
     fn enter(&mut self, node: &Node, known: &Value, path: &mut Vec<String>) {
         let entries = match (&node.content, known) {
-            // The keys of `patches` are names of documents, so it is one value.
-            (Content::Mapping(entries), Value::Object(_)) if *path != ["patches"] => entries,
+            (Content::Mapping(entries), Value::Object(_)) => entries,
+            // A section with nothing below it; only what can be switched off takes `null` as a value.
+            (Content::Scalar(Value::Null), Value::Object(_)) if !self.takes_null(path) => return,
+            (Content::Scalar(Value::Null), Value::Array(_)) => return self.leaf(&empty_list(node), path),
             _ => return self.leaf(node, path),
         };
-        let variables = *path == ["service", "env"];
+        let (variables, documents) = (path == VARIABLES, *path == ["patches"]);
         for entry in entries {
             path.push(entry.key.clone());
             match (known.get(&entry.key), &entry.value.content) {
                 (Some(known), _) => self.enter(&entry.value, known, path),
                 (None, Content::Scalar(Value::String(_))) if variables => self.leaf(&entry.value, path),
+                (None, Content::Scalar(Value::Null)) if documents => {
+                    self.leaf(&empty_list(&entry.value), path)
+                }
+                (None, _) if documents => self.leaf(&entry.value, path),
                 (None, _) if variables => self.reader.at(entry.value.place, &path.join("."), QUOTE),
                 (None, _) => {
                     let above = &path[..path.len() - 1];
@@ -252,6 +302,12 @@ impl Walk {
     fn leaf(&mut self, node: &Node, path: &[String]) {
         let origin = self.reader.origin(node.place);
         self.leaves.push(Leaf { path: path.to_vec(), value: node.clone(), origin });
+    }
+
+    fn takes_null(&self, path: &[String]) -> bool {
+        let mut tree = Node::of(self.defaults.clone());
+        tree.set(path, Node::of(Value::Null));
+        deserialize::<Stack>(&tree).is_ok()
     }
 }
 
@@ -273,6 +329,10 @@ fn violations(found: Vec<(String, String)>, origins: &BTreeMap<String, Origin>) 
 /// Whether a path is at `above`, or below it.
 fn is_within(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn empty_list(node: &Node) -> Node {
+    Node { content: Content::List(Vec::new()), ..node.clone() }
 }
 
 fn keys(known: &Value) -> Vec<&str> {

@@ -6,6 +6,8 @@ pub mod environment;
 pub mod kubernetes;
 pub mod layers;
 pub mod model;
+pub(crate) mod pods;
+mod schema;
 pub mod validate;
 pub mod values;
 
@@ -13,3 +15,4 @@ pub use component::{ComponentKind, StoreKind};
 pub(crate) use layers::resolve_running;
 pub use layers::{Layer, Resolved, resolve};
 pub use model::{Stack, TargetKind};
+pub(crate) use schema::schema;

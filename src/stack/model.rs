@@ -3,6 +3,7 @@
 //! The defaults are the single list of known keys: an unknown key is one that the default tree does not have.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use appforge_service::contract::{self, number};
@@ -81,6 +82,9 @@ pub struct Service {
     pub replicas: u32,
     /// The published port.
     pub port: u16,
+    /// The address of this machine that the service is published on, on local and compose; `null` is 127.0.0.1 and ::1 on local,
+    /// 0.0.0.0 on compose.
+    pub address: Option<IpAddr>,
     /// What one replica may use.
     pub resources: Resources,
     /// Further environment variables for each replica.
@@ -117,9 +121,9 @@ pub struct RateLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreMode {
-    /// Embedded on local, managed elsewhere.
+    /// On local a server found on PATH, else the embedded one; managed elsewhere.
     Auto,
-    /// appforge's own development store (or a server found on PATH).
+    /// The development store within appforge, on local.
     Embedded,
     /// A container or StatefulSet of the stack.
     Managed,
@@ -318,6 +322,7 @@ impl Default for Stack {
                 image: literal("bundled"),
                 replicas: 1,
                 port: contract::PORT,
+                address: None,
                 resources: Resources { cpu: MilliCpu(500), memory: ByteSize(256 << 20) },
                 env: BTreeMap::new(),
             },

@@ -62,7 +62,7 @@ pub(crate) trait Backend {
     async fn restart(&self, change: &Change, say: Say<'_>) -> Result<Outcome>;
 
     /// Looks for what `down` would stop and, with `volumes`, remove.
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains>;
+    async fn remains(&self, volumes: bool, say: Say<'_>) -> Result<Self::Remains>;
 
     /// The data that would be lost.
     fn loss(&self, remains: &Self::Remains) -> Loss;
@@ -105,8 +105,8 @@ pub(crate) trait Backend {
         Err(elsewhere(TargetKind::Kubernetes, self.stack(), "`history`").into())
     }
 
-    /// Returns to an earlier revision.
-    async fn rollback(&self, _revision: u64, _change: &Change, _say: Say<'_>) -> Result<Outcome> {
+    /// Returns to an earlier revision, by default the previous one.
+    async fn rollback(&self, _revision: Option<u64>, _change: &Change, _say: Say<'_>) -> Result<Outcome> {
         Err(elsewhere(TargetKind::Kubernetes, self.stack(), "`rollback`").into())
     }
 }

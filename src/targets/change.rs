@@ -41,7 +41,7 @@ impl Verb {
 }
 
 /// How a stack is brought to what its file says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Change {
     /// On `local` for each component, elsewhere for all of it.
     pub timeout: Duration,
@@ -51,6 +51,8 @@ pub struct Change {
     pub explicit: bool,
     /// With autoscaling: the most replicas that the user asked for with it.
     pub max: Option<u32>,
+    /// Why, for the history of revisions.
+    pub message: Option<String>,
     /// A new address that cannot be tried is a failure.
     pub strict: bool,
     /// Embedded stores may continue with less than they acknowledged.
@@ -60,7 +62,15 @@ pub struct Change {
 impl Change {
     /// One that may take so long and asks for nothing special.
     pub fn within(timeout: Duration) -> Self {
-        Self { timeout, force: false, explicit: false, max: None, strict: false, accept_loss: false }
+        Self {
+            timeout,
+            force: false,
+            explicit: false,
+            max: None,
+            message: None,
+            strict: false,
+            accept_loss: false,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
 use super::proxy::{Proxies, Proxy};
+use crate::targets::certificates::{self, Accept};
 
 /// How long a connection may take, with the handshake of a proxy.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -78,16 +79,15 @@ impl Connector {
 
     /// Connects to a proxy, which may itself require TLS.
     fn to(self, proxy: &Proxy) -> Result<HttpsConnector<HttpConnector>, BoxError> {
-        let (builder, provider) = (HttpsConnectorBuilder::new(), rustls::crypto::ring::default_provider());
-        let builder = match proxy.uri.scheme_str() {
-            Some("https") => builder.with_provider_and_native_roots(provider)?,
-            _ => {
-                let config = ClientConfig::builder_with_provider(provider.into())
-                    .with_safe_default_protocol_versions()?
-                    .with_root_certificates(RootCertStore::empty());
-                builder.with_tls_config(config.with_no_client_auth())
-            }
+        let config = match proxy.uri.scheme_str() {
+            Some("https") => certificates::client(Accept::Trusted)?,
+            // Never asked for a handshake; so it needs no certificates of this machine.
+            _ => ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth(),
         };
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config);
         Ok(builder.https_or_http().enable_http1().wrap_connector(self.direct))
     }
 }

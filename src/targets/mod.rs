@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 mod backend;
+pub(crate) mod certificates;
 pub mod change;
 pub(crate) mod compose;
 mod connector;

@@ -19,6 +19,12 @@ pub(crate) fn taken(port: u16, setting: &str) -> Failure {
     }
 }
 
+/// The failure of a port that another stack has, and that the command `stop` frees.
+pub(crate) fn taken_by(port: u16, stack: &str, stop: &str, setting: &str) -> Failure {
+    Failure::new(ExitStatus::Failed, format!("port {port} is taken by the stack {stack}"))
+        .hint(format!("stop it with `{stop}`, or change `{setting}`"))
+}
+
 /// The project folder of the supervisor that listens on the port. Processes of other users cannot be looked into.
 fn stack_at(port: u16) -> Option<PathBuf> {
     let sockets: Vec<PathBuf> = listening(port).map(|inode| format!("socket:[{inode}]").into()).collect();
@@ -36,14 +42,16 @@ fn stack_at(port: u16) -> Option<PathBuf> {
 /// The inodes of the sockets that listen on the port (proc_pid_net(5): column 1 is the address, 3 the state, 9 the inode).
 fn listening(port: u16) -> impl Iterator<Item = String> {
     const LISTEN: &str = "0A";
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
     let suffix = format!(":{port:04X}");
     let inode = |line: &str| {
         let columns: Vec<&str> = line.split_ascii_whitespace().collect();
         let (address, state) = (*columns.get(1)?, *columns.get(3)?);
         (address.ends_with(&suffix) && state == LISTEN).then(|| columns.get(9).map(ToString::to_string))?
     };
-    table.lines().skip(1).filter_map(inode).collect::<Vec<_>>().into_iter()
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    lines.filter_map(inode).collect::<Vec<_>>().into_iter()
 }
 
 fn is_supervisor(process: &Path) -> bool {

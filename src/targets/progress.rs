@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use indicatif::ProgressBar;
 
-use crate::output::Output;
+use crate::output::{Output, plain};
 
 /// Receives what is being done.
 pub(crate) type Say<'a> = &'a dyn Fn(&str);
@@ -37,7 +37,7 @@ impl Progress {
     fn draw(&self, message: &str) -> bool {
         let mut bar = self.bar.borrow_mut();
         let bar = bar.get_or_insert_with(|| self.out.spinner(""));
-        bar.set_message(message.to_owned());
+        bar.set_message(plain(message).into_owned());
         !bar.is_hidden()
     }
 }

@@ -10,8 +10,12 @@ pub struct Revision {
     pub number: u64,
     /// Whether it is the one that runs, or is being rolled out.
     pub current: bool,
-    /// When it was made first.
-    pub created: Option<Timestamp>,
+    /// When it was deployed last, else when it was made first.
+    pub deployed: Option<Timestamp>,
+    /// Who deployed it, as `user@host`, where that is recorded.
+    pub by: Option<String>,
+    /// What `up --message` said.
+    pub message: Option<String>,
     /// The image of the service.
     pub image: String,
     /// Its replicas that accept work.

@@ -154,6 +154,8 @@ pub enum ComponentState {
     Starting,
     /// It accepts work.
     Ready,
+    /// It was ready, and does not answer now.
+    Unresponsive,
     /// It finishes its work, then ends.
     Stopping,
     /// It ended by itself and is started again soon.
@@ -170,6 +172,7 @@ impl ComponentState {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Unresponsive => "unresponsive",
             Self::Stopping => "stopping",
             Self::Crashed => "crashed",
             Self::Stopped => "stopped",

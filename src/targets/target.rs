@@ -209,8 +209,8 @@ impl Target {
         with!(self, backend => backend.history().await)
     }
 
-    /// Returns to an earlier revision; exit 2 when there is no such one.
-    pub async fn rollback(&self, revision: u64, change: &Change) -> Result<Outcome> {
+    /// Returns to an earlier revision, by default the previous one; exit 2 for an unknown one.
+    pub async fn rollback(&self, revision: Option<u64>, change: &Change) -> Result<Outcome> {
         with!(self, backend => {
             let work = async |say: Say<'_>| backend.rollback(revision, change, say).await;
             self.timed(Verb::Rollback, &**backend, work).await
@@ -225,7 +225,7 @@ impl Target {
         confirm: impl FnOnce(&Loss) -> Result<bool>,
     ) -> Result<Option<Stopped>> {
         with!(self, backend => {
-            let remains = backend.remains(volumes).await?;
+            let remains = backend.remains(volumes, &|line| self.out.say(line)).await?;
             let loss = if volumes { backend.loss(&remains) } else { Loss::default() };
             if !loss.lines.is_empty() && !confirm(&loss)? {
                 return Ok(None);

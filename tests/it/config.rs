@@ -159,3 +159,103 @@ fn completions_and_the_manual_are_printed() {
     assert!(project.done(&["completions", "bash"]).stdout.contains("_appforge"));
     assert!(project.done(&["man"]).stdout.contains(".TH appforge"));
 }
+
+/// The defaults were taken, as if there were no file.
+#[test]
+fn stack_file_that_cannot_be_one_is_said_and_not_passed_over() {
+    let refuses = |project: &Project, folder: &str, said: &str, hint: &str| {
+        for verb in [&["config", "show"][..], &["render", "--target", "compose", "--stdout"], &["up"]] {
+            let mut command = project.command(verb);
+            let run = Run::of(command.current_dir(project.path().join(folder)));
+            assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)), "{run:#?}");
+            assert!(run.stderr.contains(said) && run.stderr.contains(hint), "{run:#?}");
+        }
+        assert!(!project.path().join(".appforge").exists());
+    };
+    let project = Project::new();
+    project.write("appforge.yml", "name: shop\n");
+    std::fs::create_dir(project.path().join("deep")).unwrap();
+    for folder in [".", "deep"] {
+        let said = "` is not read: the stack file is appforge.yaml";
+        refuses(&project, folder, said, "hint: mv ");
+    }
+    project.write("appforge.yaml", "name: shop\n");
+    refuses(&project, ".", "error: `appforge.yml` in `", "hint: remove one of the two");
+    project.done(&["config", "show", "--config", "appforge.yml"]);
+
+    let project = Project::new();
+    std::os::unix::fs::symlink("gone.yaml", project.path().join("appforge.yaml")).unwrap();
+    refuses(&project, ".", "error: the link `appforge.yaml` in `", "leads to no file");
+    let run = project.run(&["init", "--yes"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stderr.starts_with("error: `appforge.yaml` already exists"), "{run:#?}");
+
+    let project = Project::new();
+    std::fs::create_dir(project.path().join("appforge.yaml")).unwrap();
+    refuses(&project, ".", "error: `appforge.yaml` cannot be read", "is a directory");
+    // An overlay of the other name.
+    let project = Project::with("name: shop\n");
+    project.write("appforge.ci.yml", "service: {replicas: 2}\n");
+    let run = project.run(&["config", "show", "--env", "ci"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(
+        run.stderr.contains("no file `appforge.ci.yaml`") && run.stderr.contains("hint: mv "),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn empty_variables_of_the_command_line_are_as_unset() {
+    let project = Project::with("name: shop\n");
+    let mut command = project.command(&["config", "show"]);
+    for name in
+        ["APPFORGE_ENV", "APPFORGE_CONFIG", "APPFORGE_TRUST", "APPFORGE_SERVICE_PORT", "APPFORGE_REDIS_URL"]
+    {
+        command.env(name, "");
+    }
+    let run = Run::of(&mut command);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert!(run.stdout.contains("name: shop\n") && run.stdout.contains("port: 5000\n"), "{run:#?}");
+    let mut command = project.command(&["up"]);
+    let run = Run::of(command.env("APPFORGE_SERVICE_PROT", "80"));
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    let said = "APPFORGE_SERVICE_PROT: unknown variable; did you mean `APPFORGE_SERVICE_PORT`?";
+    assert!(run.stderr.contains(said), "{run:#?}");
+}
+
+/// Each was refused by a target, an engine or the kernel, some only once the stack was half there.
+#[test]
+fn value_that_no_target_holds_is_refused_with_its_path() {
+    let long = "x".repeat(128 << 10);
+    for (text, path) in [
+        ("mongodb: {storage: 0}\n", "1:20: mongodb.storage"),
+        ("mongodb: {image: 'Mongo:8'}\n", "1:18: mongodb.image"),
+        ("compose: {gateway_image: 'ghcr.io/HAProxy/haproxy:3'}\n", "1:26: compose.gateway_image"),
+        ("target: kubernetes\nname: 9lives\n", "2:7: name"),
+        ("kubernetes: {ingress: 10.0.0.1}\n", "1:23: kubernetes.ingress"),
+        ("mongodb: {mode: external, uri: 'mongodb://h:0/'}\n", "1:32: mongodb.uri"),
+        ("service: {resources: {cpu: 4000000000m}}\n", "1:28: service.resources.cpu"),
+        ("kubernetes: {cpu_limit: 2000}\n", "1:25: kubernetes.cpu_limit"),
+        (&format!("service: {{env: {{LONG: '{long}'}}}}\n"), "1:23: service.env.LONG"),
+        ("service: {address: localhost}\n", "1:20: service.address"),
+    ] {
+        let run = Project::with(text).run(&["config", "validate"]);
+        assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)), "{run:#?}");
+        assert!(run.stderr.contains(&format!("appforge.yaml:{path}: ")), "{path}: {}", run.stderr);
+        assert!(run.stderr.len() < 1000, "a long value is not quoted");
+    }
+}
+
+#[test]
+fn name_of_a_digit_runs_where_no_service_is_named_after_it() {
+    let project = Project::with("name: 9lives\n");
+    project.done(&["config", "validate"]);
+    project.done(&["render", "--target", "compose"]);
+    let run = project.run(&["render", "--target", "all", "--out", "all"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(
+        run.stderr.starts_with("error: name: must start with a letter on the target kubernetes"),
+        "{run:#?}"
+    );
+    assert!(!project.path().join("all").exists());
+}

@@ -47,8 +47,12 @@ per 1,000 users  $4-8                                   $27.70-45.70            
 binds            availability floor                     availability floor              tier size
 
 Notes
+  mongodb and redis run on the cluster's own nodes (`mode`); without MongoDB Atlas M10 and Redis Cloud 2GB, which are \
+for `mode: external`, the total is $170-350
   MongoDB Atlas M30: the list price is $394.20 ($0.54 an hour on AWS, 730 hours; read in 2026 on an undated page); \
 with it the total is $1,114.20-1,414.20
+  mongodb and redis run on the cluster's own nodes (`mode`); without MongoDB Atlas M30 and Redis Cloud 8GB, which are \
+for `mode: external`, the total is $600-900
 
 Prices: scalability setup of 2026-02-01, judged on 2026-03-01
 Not included: load balancer, block storage, NAT and egress, backups, registry, log and metric storage, support, VAT, \
@@ -74,7 +78,7 @@ fn ten_thousand_users_are_the_production_tier_item_by_item() {
             "total                                  $277-457",
             "",
             "  per 1,000 users  $27.70-45.70 a month",
-            "  binds            availability floor: 3 nodes, 1 for the load and 2 so that one can fail or be drained",
+            "  binds            availability floor: 3 nodes, 2 for the load and 1 so that one can fail or be drained",
         ]
     );
 }
@@ -269,6 +273,66 @@ fn every_problem_of_a_catalogue_is_shown_with_its_place_and_the_exit_code_is_3()
         3,
         "error: the catalogue `nowhere.yaml` cannot be read\ncaused by: file not found\n",
     );
+}
+
+#[test]
+fn catalogue_that_contradicts_itself_is_exit_3() {
+    let project = Project::with("cost: {catalogue: prices.yaml}\n");
+    let item = "{id: cdn, name: CDN, unit: plan, quantity: 1, low: 9, as_of: 2999-01-01, source: x, confidence: good}";
+    for (text, problem) in [
+        (
+            "currency: EUR\n".to_owned(),
+            "3:11: currency: must be USD, the currency of the prices that `extends: default` takes over, got EUR",
+        ),
+        (
+            format!("tiers: [{{name: scale, items: [{item}]}}]\n"),
+            "3:92: tiers[0].items[0].as_of: must not be in the future, got 2999-01-01",
+        ),
+        (
+            "tiers: [{name: production, min_nodes: 6}]\n".to_owned(),
+            "3:39: tiers[0].min_nodes: must be at most `max_nodes`, which is 5, got 6",
+        ),
+        (
+            "tiers: [{name: production, max_nodes: 2}]\n".to_owned(),
+            "3:39: tiers[0].max_nodes: must be at least `min_nodes`, which is 3, got 2",
+        ),
+        (
+            "tiers: [{name: production, up_to: 9000}]\n".to_owned(),
+            "3:35: tiers[0].up_to: must be at least `users`, which is 10000, got 9000",
+        ),
+    ] {
+        project.write("prices.yaml", &format!("version: 1\nextends: default\n{text}"));
+        let run = cost(&project, &["--users", "1"]);
+        assert!(run.stderr.contains(&format!("prices.yaml:{problem}\n")), "{}", run.stderr);
+        assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)));
+    }
+    project.write("prices.yaml", "version: 1\nextends: default\ncurrency: USD\n");
+    assert_eq!(cost(&project, &["--users", "1"]).code, Some(0));
+}
+
+#[test]
+fn stores_in_the_cluster_are_counted_on_its_nodes_and_said() {
+    let notes = |stack: &str, users: &str| {
+        let shown = json(&Project::with(stack), &["--users", users]);
+        (shown["need"]["store_nodes"].clone(), shown["notes"].to_string())
+    };
+    let (nodes, said) = notes("", "10000");
+    assert_eq!(nodes, 1);
+    let note = "mongodb and redis run on the cluster's own nodes (`mode`); without MongoDB Atlas M10 and Redis Cloud \
+                2GB, which are for `mode: external`, the total is $170-350";
+    assert!(said.contains(note), "{said}");
+    let external =
+        "mongodb: {mode: external, uri: 'mongodb://db'}\nredis: {mode: external, url: 'redis://r'}\n";
+    let (nodes, said) = notes(external, "10000");
+    assert_eq!(nodes, 0);
+    assert!(!said.contains("mode: external"), "{said}");
+    let (nodes, said) = notes("redis: {mode: external, url: 'redis://r'}\n", "10000");
+    assert_eq!(nodes, 1);
+    assert!(said.contains("\"mongodb runs on the cluster") && said.contains("total is $220-400"), "{said}");
+    let (nodes, said) = notes(external, "1");
+    assert_eq!(nodes, 0);
+    let note = "mongodb and redis: the price of an external store (`mode: external`) is not included";
+    assert!(said.contains(note), "{said}");
 }
 
 #[test]

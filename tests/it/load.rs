@@ -1,5 +1,7 @@
+mod compare;
 mod scenario;
 mod server;
+mod url;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -235,6 +237,9 @@ fn what_makes_no_sense_is_a_usage_error_before_anything_is_sent() {
         ["--url", &url, "--report", "report.pdf"],
         ["--url", "localhost", "--vus", "1"],
         ["--url", &url, "--duration", "0s"],
+        ["--url", &url, "--timeout", "0s"],
+        ["--url", &url, "--threshold", "error_rate<1"],
+        ["--url", &url, "--threshold", "p95<2"],
     ] {
         let run = project.run(&[&["load"], args.as_slice()].concat());
         assert_eq!(run.code, Some(2), "{args:?}: {run:#?}");
@@ -319,35 +324,36 @@ fn abort_on_fail_does_not_wait_for_the_end() {
 }
 
 #[test]
-fn reports_are_written_and_a_second_run_is_compared_with_the_first() {
+fn rates_are_over_the_scheduled_time_of_a_run_that_rests() {
     let server = Server::start(|_| ok());
     let project = Project::new();
-    let args = ["--vus", "2", "--duration", "1s", "--think-time", "10ms"];
-    let reports = ["--report", "run.html", "--report", "run.md", "--report", "run.json"];
-    let (first, run) = load(&project, &server, &[args.as_slice(), &reports].concat());
-    assert_eq!(run.code, Some(0), "{run:#?}");
-    assert_eq!(first["comparison"], Value::Null);
-    let (second, _) = load(&project, &server, &[args.as_slice(), &reports].concat());
-    let rows = second["comparison"]["rows"].as_array().unwrap();
-    let metrics: Vec<&str> = rows.iter().map(|row| row["metric"].as_str().unwrap()).collect();
-    assert_eq!(metrics, ["requests per second", "p50", "p95", "p99", "failed"]);
-    let read = |name: &str| std::fs::read_to_string(project.path().join(name)).unwrap();
-    let page = read("run.html");
-    assert_eq!(page.matches("<svg").count(), 3);
-    for outside in ["<script", "src=", "href=", "@import", "url(", "{{"] {
-        assert!(!page.contains(outside), "`{outside}` in the page");
+    for (args, rate) in [
+        (["--rate", "0.1", "--duration", "2s"].as_slice(), 0.5),
+        (&["--vus", "1", "--think-time", "10s", "--duration", "1s"], 1.0),
+        (&["--rate", "2", "--duration", "1s"], 2.0),
+    ] {
+        let (report, run) = load(&project, &server, &[args, &["--threshold", "rate>100"]].concat());
+        assert_eq!(run.code, Some(7), "{args:?}: {run:#?}");
+        assert_eq!(number(&report, "/metrics/http_reqs/rate"), rate, "{args:?}");
+        assert_eq!(
+            report["generator"]["busiest_thread"].as_f64().map(|share| share < 0.9),
+            Some(true),
+            "{report:#}"
+        );
     }
-    assert!(page.contains("Compared with"), "{page}");
-    assert!(read("run.md").starts_with("## Load test `normal` passed\n"), "{}", read("run.md"));
-    assert!(read("run.md").contains("| `p95<500ms` | "), "{}", read("run.md"));
-    let other = ["--vus", "3", "--duration", "1s", "--think-time", "10ms"];
-    let (more_users, _) = load(&project, &server, &other);
-    assert_eq!(more_users["comparison"], Value::Null, "more users are not a slower service");
-    let told = load(&project, &server, &[other.as_slice(), &["--compare", "run.json"]].concat()).0;
-    assert_eq!(told["comparison"]["differences"][0], "load: 2 users, now 3 users", "{told:#}");
-    let (third, _) = load(&project, &server, &[args.as_slice(), &["--compare", "run.json"]].concat());
-    let with = format!("the run of {}", second["started_at"].as_str().unwrap());
-    assert!(third["comparison"]["with"].as_str().unwrap().starts_with(&with), "{third:#}");
-    let run = project.run(&["load", "--url", &server.url(), "--compare", "nothing.json"]);
-    assert_eq!(run.code, Some(3), "{run:#?}");
+}
+
+#[test]
+fn every_status_is_in_the_table() {
+    let server = Server::start(|request| match request.number % 3 {
+        0 => Reply::Answer(204, "", Duration::ZERO),
+        1 => Reply::Answer(302, "", Duration::ZERO),
+        _ => ok(),
+    });
+    let args = ["load", "--url", &server.url(), "--rate", "6", "--duration", "1s", "--report", "run.md"];
+    let project = Project::new();
+    let run = project.run(&[&args[..], &["--threshold", "checks>0%"]].concat());
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert!(run.stdout.contains("\nstatus         2 x 200, 2 x 204, 2 x 302\n"), "{}", run.stdout);
+    assert!(project.read("run.md").contains("| status 302 | 2 |"), "{}", project.read("run.md"));
 }

@@ -8,10 +8,14 @@ use appforge_testing::wait::{DEADLINE, eventually};
 
 use crate::stack::{Up, kill, lives};
 
+mod address;
 mod environment;
 mod folder;
+mod open_files;
 mod orphans;
 mod sockets;
+mod stopped;
+mod stores;
 mod upgrade;
 
 /// `status --watch -o yaml` printed a table.
@@ -25,6 +29,19 @@ fn status_watch_prints_yaml_documents_when_asked() {
     watch.kill().unwrap();
     watch.wait().unwrap();
     assert_eq!(first, ["---", "stack: appforge", "target: local"]);
+}
+
+/// They were dated 1970, so that `--since` left them out.
+#[test]
+fn lines_of_the_supervisor_have_their_time() {
+    let up = Up::new("");
+    up.done(&["up"]);
+    let said = up.done(&["logs", "supervisor", "--since", "10m"]).stdout;
+    assert!(said.lines().count() > 0, "nothing of the last minutes");
+    assert!(
+        said.lines().all(|line| line.starts_with("supervisor | 20") && line.contains(" INFO ")),
+        "{said}"
+    );
 }
 
 #[test]

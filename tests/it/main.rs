@@ -45,6 +45,8 @@ mod registry;
 #[cfg(test)]
 mod render;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod state_folder;
@@ -52,6 +54,8 @@ mod state_folder;
 mod store_scripts;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod trust;
 #[cfg(test)]

@@ -26,9 +26,12 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 /// A port that speaks TLS and hands on to `server`.
-pub(crate) async fn with_tls(server: SocketAddr) -> SocketAddr {
-    let chain = CertificateDer::pem_file_iter(tls("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(tls("server.key")).unwrap();
+pub(crate) async fn with_tls(server: SocketAddr, certificate: &str) -> SocketAddr {
+    let chain = CertificateDer::pem_file_iter(tls(&format!("{certificate}.pem")))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let key = PrivateKeyDer::from_pem_file(tls(&format!("{certificate}.key"))).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();

@@ -91,7 +91,7 @@ fn push(name: &str, trusted: bool, tricks: Vec<(Method, &'static str, u16, Strin
     let runtime = runtime();
     let (secured, plain) = (Server { tricks, ..Server::default() }, Server::default());
     let (with, without) = runtime.block_on(async {
-        let with = with_tls(secured.start().await).await;
+        let with = with_tls(secured.start().await, "server").await;
         (with, plain.start().await)
     });
     let names = ["registry.test", "auth.test", "cdn.test", "other.test"];

@@ -128,6 +128,80 @@ fn a_patch_that_misses_changes_nothing() {
     assert!(!project.path().join("deploy").exists());
 }
 
+/// Each was passed over, and the embedded template taken.
+#[test]
+fn template_that_would_be_passed_over_is_said() {
+    let refuses = |file: &str, meant: &str| {
+        let project = Project::with("target: compose\n");
+        let path = project.path().join("templates").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "name: x\n").unwrap();
+        let run = project.run(&["render"]);
+        assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)), "{file}: {run:#?}");
+        let hint = format!("hint: did you mean `templates/{meant}`?\n");
+        assert!(
+            run.stderr.contains(" replaces no template\n") && run.stderr.ends_with(&hint),
+            "{file}: {run:#?}"
+        );
+    };
+    refuses("compose/haproxy.cfg", "compose/haproxy.cfg.tera");
+    refuses("compose/haprxy.cfg.tera", "compose/haproxy.cfg.tera");
+    refuses("compose/docker-compose.yaml.tera", "compose/docker-compose.yml.tera");
+    refuses("kubernetes/deployment.yml", "kubernetes/deployment.yaml.tera");
+    refuses("haproxy.cfg.tera", "compose/haproxy.cfg.tera");
+    refuses("kuberntes/deployment.yaml.tera", "kubernetes/");
+
+    // What belongs to the project, and what editors keep.
+    let project = Project::with("target: compose\n");
+    let templates = project.path().join("templates");
+    std::fs::create_dir_all(templates.join("compose")).unwrap();
+    std::fs::create_dir_all(templates.join("emails")).unwrap();
+    for file in [
+        "index.html.tera",
+        "README.md",
+        "compose/README.md",
+        "compose/haproxy.cfg.tera~",
+        "compose/.haproxy.cfg.tera.swp",
+    ] {
+        std::fs::write(templates.join(file), "x").unwrap();
+    }
+    project.done(&["render"]);
+    std::os::unix::fs::symlink("gone", templates.join("compose/haproxy.cfg.tera")).unwrap();
+    let run = project.run(&["render"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    let said = "error: the link `templates/compose/haproxy.cfg.tera` leads to no file\n";
+    assert!(run.stderr.starts_with(said), "{run:#?}");
+    let project = Project::with("target: compose\n");
+    std::fs::create_dir(project.path().join("templates")).unwrap();
+    project.write("templates/compose", "x");
+    assert_eq!(project.run(&["render"]).code, Some(3));
+}
+
+#[test]
+fn stack_of_twenty_thousand_variables_is_rendered() {
+    let lines: String = (0..20_000).map(|at| format!("    VARIABLE_{at}: \"{at}\"\n")).collect();
+    let project = Project::with(&format!("target: compose\nservice:\n  env:\n{lines}"));
+    let started = std::time::Instant::now();
+    project.done(&["config", "validate"]);
+    let took = started.elapsed();
+    // 0.1 s in a release build.
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    for target in ["compose", "kubernetes"] {
+        project.done(&["render", "--target", target, "--out", target]);
+    }
+    assert!(project.read("compose/docker-compose.yml").contains("\"VARIABLE_19999\": \"19999\""));
+}
+
+#[test]
+fn network_that_is_too_small_is_a_finding() {
+    let project =
+        Project::with("target: compose\nservice: {replicas: 12}\ncompose: {subnet: 10.250.0.0/28}\n");
+    let run = project.run(&["render"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    let said = "compose.subnet: 10.250.0.0/28 has addresses for 12 replicas, and 12 + 1 while they are replaced = 13";
+    assert!(run.stderr.contains(said), "{run:#?}");
+}
+
 /// Docker Compose v2.
 fn compose() -> Vec<&'static str> {
     let second = |program: &Vec<&str>| {

@@ -1,25 +1,28 @@
 //! The routes of the items: read the request, ask the cache or the store, answer.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::cache::{Cache, Found};
+use crate::items::condition::{Conditions, Judgement, tag_of, write_tag};
 use crate::items::model::{Change, Draft, Item};
 use crate::items::request::{ItemId, JsonBody, Paging};
-use crate::items::store::Store;
+use crate::items::store::{Store, Write, Written};
 use crate::mongodb::Away;
 use crate::problem::Problem;
 
 /// When a client should come back while MongoDB is away, in seconds.
 const RETRY_AFTER: u64 = 5;
+
+/// How often a write whose item others change meanwhile is compared again.
+const ATTEMPTS: usize = 3;
 
 /// What the routes work on.
 #[derive(Clone)]
@@ -61,39 +64,90 @@ pub(super) async fn create(
     let item = items.store.create(Draft::read(&body).map_err(Problem::invalid)?).await?;
     items.cache.invalidate().await;
     let location = format!("/api/items/{}", item.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(item)).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], written(&item)?).into_response())
 }
 
 pub(super) async fn replace(
     State(items): State<Items>,
     ItemId(id): ItemId,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
-) -> Result<Json<Item>, Problem> {
-    let item = items.store.replace(id, Draft::read(&body).map_err(Problem::invalid)?).await?;
-    changed(&items, item).await
+) -> Result<Response, Problem> {
+    write(&items, id, &headers, Draft::read(&body).map_err(Problem::invalid)?.into()).await
 }
 
 pub(super) async fn patch(
     State(items): State<Items>,
     ItemId(id): ItemId,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
-) -> Result<Json<Item>, Problem> {
-    let item = items.store.patch(id, Change::read(&body).map_err(Problem::invalid)?).await?;
-    changed(&items, item).await
+) -> Result<Response, Problem> {
+    write(&items, id, &headers, Change::read(&body).map_err(Problem::invalid)?.into()).await
 }
 
-pub(super) async fn delete(State(items): State<Items>, ItemId(id): ItemId) -> Result<StatusCode, Problem> {
-    if !items.store.delete(id).await? {
-        return Err(Problem::not_found());
+pub(super) async fn delete(
+    State(items): State<Items>,
+    ItemId(id): ItemId,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    write(&items, id, &headers, Write::Delete).await
+}
+
+/// Changes an item if its state is what the client requires.
+async fn write(items: &Items, id: ObjectId, headers: &HeaderMap, write: Write) -> Result<Response, Problem> {
+    let conditions = Conditions::of(headers);
+    let done = if conditions.any() {
+        compare_and_write(items, id, &conditions, write).await?
+    } else {
+        items.store.write(doc! {"_id": id}, write).await?.ok_or_else(Problem::not_found)?
+    };
+    items.cache.invalidate().await;
+    match done {
+        Written::Item(item) => written(&item),
+        Written::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
     }
-    items.cache.invalidate().await;
-    Ok(StatusCode::NO_CONTENT)
 }
 
-async fn changed(items: &Items, item: Option<Item>) -> Result<Json<Item>, Problem> {
-    let item = item.ok_or_else(Problem::not_found)?;
-    items.cache.invalidate().await;
-    Ok(Json(item))
+/// The filter finds the item only as it was when it was compared: no other write comes between.
+async fn compare_and_write(
+    items: &Items,
+    id: ObjectId,
+    conditions: &Conditions<'_>,
+    write: Write,
+) -> Result<Written, Problem> {
+    for _ in 0..ATTEMPTS {
+        let found = items.store.state(id).await?;
+        let body = found.as_ref().map(|(item, _)| body_of(item)).transpose()?;
+        if conditions.judge(body.as_deref().map(tag_of).as_deref()) != Judgement::Holds {
+            return Err(Problem::precondition_failed());
+        }
+        let Some((_, filter)) = found else { return Err(Problem::not_found()) };
+        if let Some(done) = items.store.write(filter, write.clone()).await? {
+            return Ok(done);
+        }
+    }
+    // Others changed it each time.
+    Err(Problem::precondition_failed())
+}
+
+/// An item as it is after a write, with its tag for the next one.
+fn written(item: &Item) -> Result<Response, Problem> {
+    let body = body_of(item)?;
+    let tag = tag_of(&body);
+    let mut response = json(body.into());
+    write_tag(tag, response.headers_mut());
+    Ok(response)
+}
+
+fn body_of<T: Serialize>(value: &T) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value)
+        .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written"))
+}
+
+fn json(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// Answers from the cache, or makes the answer and keeps it. While MongoDB is away nothing is answered: whether a route
@@ -109,36 +163,24 @@ async fn cached<T: Serialize>(
         Found::Hit(body) => body,
         Found::Miss(token) => {
             let value = make().await?.ok_or_else(Problem::not_found)?;
-            let body = serde_json::to_vec(&value).map_err(|_| {
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written")
-            })?;
+            let body = body_of(&value)?;
             items.cache.put(key, token, &body).await;
             Bytes::from(body)
         }
     };
-    Ok(tagged(body, headers))
+    tagged(body, headers)
 }
 
-/// An answer with its ETag, or 304 when the client has it already.
-fn tagged(body: Bytes, headers: &HeaderMap) -> Response {
-    let digest = Sha256::digest(&body);
-    let tag = format!("\"{}\"", hex::encode(&digest[..16]));
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let same = known
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag);
-    let mut response = if same {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let mut response = Response::new(Body::from(body));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+/// An answer with its ETag, 304 when the client has it already, or 412 when it requires another one.
+fn tagged(body: Bytes, headers: &HeaderMap) -> Result<Response, Problem> {
+    let tag = tag_of(&body);
+    let mut response = match Conditions::of(headers).judge(Some(&tag)) {
+        Judgement::Holds => json(body),
+        Judgement::Same => StatusCode::NOT_MODIFIED.into_response(),
+        Judgement::Fails => return Err(Problem::precondition_failed()),
     };
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(ETAG, tag);
-    }
+    write_tag(tag, response.headers_mut());
     // A client may keep it, but asks each time whether it is still true.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    Ok(response)
 }

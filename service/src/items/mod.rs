@@ -1,6 +1,8 @@
 //! `/api/items`: create, list with a cursor, get, replace, patch, delete.
 
+mod condition;
 mod handlers;
+mod id;
 mod model;
 mod request;
 mod store;
@@ -10,6 +12,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
 pub use model::{Item, Page};
+pub(crate) use model::{LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_TAG, MOST_TAGS};
 
 use crate::cache::Cache;
 use crate::mongodb::Mongodb;

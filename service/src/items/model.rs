@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::problem::Fault;
+use crate::problem::Faults;
 
 /// Longest name, in characters.
-const LONGEST_NAME: usize = 200;
+pub(crate) const LONGEST_NAME: usize = 200;
 /// Longest description, in characters.
-const LONGEST_DESCRIPTION: usize = 2000;
+pub(crate) const LONGEST_DESCRIPTION: usize = 2000;
 /// Most tags.
-const MOST_TAGS: usize = 20;
+pub(crate) const MOST_TAGS: usize = 20;
 /// Longest tag, in characters.
-const LONGEST_TAG: usize = 50;
+pub(crate) const LONGEST_TAG: usize = 50;
 
 /// An item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -32,7 +32,8 @@ pub struct Item {
     pub updated_at: String,
 }
 
-/// One page of items in the order of their ids: oldest first, to the second.
+/// One page of items in the order of their ids. That is the order in which they were created, to 16 microseconds of the
+/// clocks of the replicas that created them, and it never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Page {
     /// The items.
@@ -66,11 +67,11 @@ impl Draft {
     ///
     /// # Errors
     /// All faults of the body.
-    pub(super) fn read(body: &Value) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
+    pub(super) fn read(body: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
         let change = read(body, &mut faults);
         if body.is_object() && body.get("name").is_none() {
-            faults.push(fault("/name", "is needed"));
+            faults.push("/name", "is required");
         }
         match change.name {
             Some(name) if faults.is_empty() => {
@@ -87,17 +88,17 @@ impl Change {
     ///
     /// # Errors
     /// All faults of the body.
-    pub(super) fn read(body: &Value) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
+    pub(super) fn read(body: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
         let change = read(body, &mut faults);
         if faults.is_empty() { Ok(change) } else { Err(faults) }
     }
 }
 
-fn read(body: &Value, faults: &mut Vec<Fault>) -> Change {
+fn read(body: &Value, faults: &mut Faults) -> Change {
     let empty = Map::new();
     let fields = body.as_object().unwrap_or_else(|| {
-        faults.push(fault("", "an object is expected"));
+        faults.push("", "expected an object");
         &empty
     });
     let mut change = Change::default();
@@ -111,61 +112,60 @@ fn read(body: &Value, faults: &mut Vec<Fault>) -> Change {
             "tags" if value.is_null() => change.tags = Some(Vec::new()),
             "tags" => change.tags = Some(tags(value, faults)),
             _ => {
-                let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-                faults.push(fault(&pointer, "unknown field; an item has name, description and tags"));
+                faults.push_key(key, "unknown field; an item has name, description and tags");
             }
         }
     }
     change
 }
 
-fn text(pointer: &str, value: &Value, least: usize, most: usize, faults: &mut Vec<Fault>) -> Option<String> {
+fn text(pointer: &str, value: &Value, least: usize, most: usize, faults: &mut Faults) -> Option<String> {
     let Some(text) = value.as_str() else {
-        faults.push(fault(pointer, "expected a string"));
+        faults.push(pointer, "expected a string");
         return None;
     };
-    let text = text.trim();
+    // What is sent is measured, what is kept is trimmed.
     let length = text.chars().count();
-    if !(least..=most).contains(&length) {
-        faults
-            .push(fault(pointer, &format!("must have between {least} and {most} characters, got {length}")));
+    let text = text.trim();
+    if length > most || text.chars().count() < least {
+        faults.push(pointer, format!("must have between {least} and {most} characters, got {length}"));
     } else if text.contains('\0') {
-        faults.push(fault(pointer, "the character U+0000 is not allowed"));
+        faults.push(pointer, "the character U+0000 is not allowed");
     }
     Some(text.to_owned())
 }
 
-fn tags(value: &Value, faults: &mut Vec<Fault>) -> Vec<String> {
+fn tags(value: &Value, faults: &mut Faults) -> Vec<String> {
     let Some(values) = value.as_array() else {
-        faults.push(fault("/tags", "expected an array"));
+        faults.push("/tags", "expected an array");
         return Vec::new();
     };
     if values.len() > MOST_TAGS {
-        faults.push(fault("/tags", &format!("must have at most {MOST_TAGS} tags, got {}", values.len())));
+        faults.push("/tags", format!("must have at most {MOST_TAGS} tags, got {}", values.len()));
         return Vec::new();
     }
     let texts = values.iter().enumerate();
     texts.filter_map(|(at, value)| text(&format!("/tags/{at}"), value, 1, LONGEST_TAG, faults)).collect()
 }
 
-fn fault(pointer: &str, detail: &str) -> Fault {
-    Fault { pointer: pointer.to_owned(), detail: detail.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::{Fault, Problem};
     use serde_json::json;
+
+    fn errors(body: &Value) -> Vec<Fault> {
+        Problem::invalid(Draft::read(body).unwrap_err()).errors
+    }
 
     #[test]
     fn every_fault_is_found_at_once_with_its_place() {
         let body = json!({"name": "  ", "tags": ["ok", 1, ""], "a/b": 1, "description": 5});
-        let mut places: Vec<String> =
-            Draft::read(&body).unwrap_err().into_iter().map(|fault| fault.pointer).collect();
+        let mut places: Vec<String> = errors(&body).into_iter().map(|fault| fault.pointer).collect();
         places.sort();
         assert_eq!(places, ["/a~1b", "/description", "/name", "/tags/1", "/tags/2"]);
-        assert_eq!(Draft::read(&json!([])).unwrap_err()[0].detail, "an object is expected");
-        assert_eq!(Draft::read(&json!({})).unwrap_err()[0].pointer, "/name");
+        assert_eq!(errors(&json!([]))[0].detail, "expected an object");
+        assert_eq!(errors(&json!({}))[0].pointer, "/name");
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use mongodb::bson::oid::ObjectId;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::problem::{Fault, Problem};
+use crate::items::MOST_BODY;
+use crate::problem::{Faults, Problem};
 
 /// Items on a page unless told.
 const PAGE: u16 = 20;
@@ -23,15 +24,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let detail = "send Content-Type: application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
+        check(request.headers())?;
         let body =
             Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB is read")
-                }
+                StatusCode::PAYLOAD_TOO_LARGE => too_large(),
                 status => Problem::new(status, "the body broke off"),
             })?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
@@ -41,10 +37,46 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(kind.as_str(), "application/json" | "application/merge-patch+json")
+/// Refuses a body by its headers, before any of it is read.
+fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |detail| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MOST_BODY as u64) {
+        return Err(too_large());
+    }
+    if !is_plain(headers) {
+        return unsupported("send the body without Content-Encoding");
+    }
+    let (kind, charset) = media_type(headers);
+    if !matches!(kind.as_str(), "application/json" | "application/merge-patch+json") {
+        return unsupported("send Content-Type: application/json");
+    }
+    if charset.is_some_and(|charset| charset != "utf-8") {
+        return unsupported("send JSON as UTF-8 (RFC 8259, 8.1)");
+    }
+    Ok(())
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 1 MiB")
+}
+
+fn is_plain(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).all(|coding| {
+        let coding = coding.trim_ascii();
+        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
+/// The media type and its charset, in lower case.
+fn media_type(headers: &HeaderMap) -> (String, Option<String>) {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = value.to_ascii_lowercase();
+    let mut parts = value.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_owned();
+    let charset = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim() == "charset");
+    (kind, charset.map(|(_, charset)| charset.trim().trim_matches('"').to_owned()))
 }
 
 /// The id of an item in the path. One that cannot be an id is one that nothing has.
@@ -79,21 +111,50 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         let Query(asked) = Query::<Parameters>::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the query cannot be read"))?;
-        let mut faults = Vec::new();
+        let mut faults = Faults::default();
         let limit = asked.limit.map_or(Ok(PAGE), |limit| limit.parse());
         let limit = limit.ok().filter(|limit| (1..=MOST_PAGE).contains(limit));
         if limit.is_none() {
-            let detail = format!("a number from 1 to {MOST_PAGE} is expected");
-            faults.push(Fault { pointer: "limit".into(), detail });
+            faults.push("limit", format!("expected a number from 1 to {MOST_PAGE}"));
         }
         let after = asked.cursor.map(ObjectId::parse_str).transpose().unwrap_or_else(|_| {
-            faults
-                .push(Fault { pointer: "cursor".into(), detail: "take it from next_cursor as it is".into() });
+            faults.push("cursor", "expected a `next_cursor` or the id of an item");
             None
         });
         match limit {
             Some(limit) if faults.is_empty() => Ok(Self { limit, after }),
             _ => Err(Problem::invalid(faults)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn status(headers: &[(HeaderName, &'static str)]) -> u16 {
+        let headers = headers.iter().cloned().map(|(name, value)| (name, HeaderValue::from_static(value)));
+        check(&headers.collect()).map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[test]
+    fn body_is_refused_by_its_headers() {
+        let json = (CONTENT_TYPE, "application/json");
+        let kind = |kind| status(&[(CONTENT_TYPE, kind)]);
+        assert_eq!(kind("application/json"), 200);
+        assert_eq!(kind("Application/Merge-Patch+JSON; charset=\"UTF-8\""), 200);
+        assert_eq!(kind("application/json; charset=utf-16"), 415);
+        assert_eq!(kind("application/json; q=1;Charset = latin1"), 415);
+        assert_eq!(kind("text/plain"), 415);
+        assert_eq!(status(&[]), 415);
+        for coding in ["gzip", "GZIP", "identity, br", "x"] {
+            assert_eq!(status(&[json.clone(), (CONTENT_ENCODING, coding)]), 415, "{coding}");
+        }
+        assert_eq!(status(&[json.clone(), (CONTENT_ENCODING, "Identity")]), 200);
+        assert_eq!(status(&[json.clone(), (CONTENT_LENGTH, "1048576")]), 200);
+        assert_eq!(status(&[json.clone(), (CONTENT_LENGTH, "1048577")]), 413);
+        assert_eq!(status(&[json, (CONTENT_LENGTH, "10000000000"), (CONTENT_ENCODING, "gzip")]), 413);
     }
 }

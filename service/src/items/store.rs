@@ -7,6 +7,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 
+use crate::items::id;
 use crate::items::model::{Change, Draft, Item, Page};
 use crate::mongodb::{Away, Mongodb};
 
@@ -30,24 +31,27 @@ impl Store {
     }
 
     pub(super) async fn create(&self, draft: Draft) -> Result<Item, Away> {
-        let id = ObjectId::new();
         let now = DateTime::now();
         let mut document = fields(&draft);
-        document.insert("_id", id);
         document.insert("created_at", now);
         document.insert("updated_at", now);
-        let item = Item {
+        let id = self
+            .mongodb
+            .run(|database| async move {
+                // As late as possible: a reader that follows the list meets items in the order of their ids.
+                let id = id::next();
+                document.insert("_id", id);
+                database.collection(ITEMS).insert_one(document).await.map(|_| id)
+            })
+            .await?;
+        Ok(Item {
             id: id.to_hex(),
             name: draft.name,
             description: draft.description,
             tags: draft.tags,
             created_at: text_of(now),
             updated_at: text_of(now),
-        };
-        self.mongodb
-            .run(|database| async move { database.collection(ITEMS).insert_one(document).await })
-            .await?;
-        Ok(item)
+        })
     }
 
     pub(super) async fn list(&self, after: Option<ObjectId>, limit: u16) -> Result<Page, Away> {
@@ -81,17 +85,67 @@ impl Store {
         Ok(found.as_deref().map(item))
     }
 
-    pub(super) async fn replace(&self, id: ObjectId, draft: Draft) -> Result<Option<Item>, Away> {
+    /// An item, and a filter that finds it for as long as it stays as it is.
+    pub(super) async fn state(&self, id: ObjectId) -> Result<Option<(Item, Document)>, Away> {
+        let found = self
+            .mongodb
+            .run(|database| async move { collection(&database).find_one(doc! {"_id": id}).await })
+            .await?;
+        Ok(found.as_deref().map(|document| (item(document), unchanged(id, document))))
+    }
+
+    /// Writes the item that `filter` finds; `None` when it finds none.
+    pub(super) async fn write(&self, filter: Document, write: Write) -> Result<Option<Written>, Away> {
+        match write {
+            Write::Update(update) => {
+                let run = self.mongodb.run(|database| async move {
+                    let items = collection(&database);
+                    items.find_one_and_update(filter, update).return_document(ReturnDocument::After).await
+                });
+                Ok(run.await?.as_deref().map(|document| Written::Item(item(document))))
+            }
+            Write::Delete => {
+                let run = self
+                    .mongodb
+                    .run(|database| async move { collection(&database).delete_one(filter).await });
+                Ok((run.await?.deleted_count > 0).then_some(Written::Gone))
+            }
+        }
+    }
+}
+
+/// What becomes of an item.
+#[derive(Clone, Debug)]
+pub(super) enum Write {
+    /// A change by these operators.
+    Update(Document),
+    /// Its end.
+    Delete,
+}
+
+/// What became of it.
+pub(super) enum Written {
+    /// The item after the change.
+    Item(Item),
+    /// It was removed.
+    Gone,
+}
+
+impl From<Draft> for Write {
+    /// All fields are replaced.
+    fn from(draft: Draft) -> Self {
         let mut set = fields(&draft);
         set.insert("updated_at", DateTime::now());
         let mut update = doc! {"$set": set};
         if draft.description.is_none() {
             update.insert("$unset", doc! {"description": ""});
         }
-        self.update(id, update).await
+        Self::Update(update)
     }
+}
 
-    pub(super) async fn patch(&self, id: ObjectId, change: Change) -> Result<Option<Item>, Away> {
+impl From<Change> for Write {
+    fn from(change: Change) -> Self {
         let mut set = doc! {"updated_at": DateTime::now()};
         let mut update = Document::new();
         if let Some(name) = change.name {
@@ -106,30 +160,30 @@ impl Store {
             None => {}
         }
         update.insert("$set", set);
-        self.update(id, update).await
+        Self::Update(update)
     }
+}
 
-    pub(super) async fn delete(&self, id: ObjectId) -> Result<bool, Away> {
-        let outcome = self
-            .mongodb
-            .run(|database| async move { collection(&database).delete_one(doc! {"_id": id}).await })
-            .await?;
-        Ok(outcome.deleted_count > 0)
+/// A filter by all that makes the representation of an item: its time alone has a resolution of a millisecond. Values of other
+/// types, which only another program writes, are left out.
+fn unchanged(id: ObjectId, document: &RawDocument) -> Document {
+    let mut filter = doc! {"_id": id};
+    if let Ok(time) = document.get_datetime("updated_at") {
+        filter.insert("updated_at", time);
     }
-
-    async fn update(&self, id: ObjectId, update: Document) -> Result<Option<Item>, Away> {
-        let found = self
-            .mongodb
-            .run(|database| async move {
-                let items = collection(&database);
-                items
-                    .find_one_and_update(doc! {"_id": id}, update)
-                    .return_document(ReturnDocument::After)
-                    .await
-            })
-            .await?;
-        Ok(found.as_deref().map(item))
+    if let Ok(name) = document.get_str("name") {
+        filter.insert("name", name);
     }
+    match document.get("description") {
+        Ok(None) => drop(filter.insert("description", doc! {"$exists": false})),
+        Ok(Some(RawBsonRef::String(description))) => drop(filter.insert("description", description)),
+        _ => {}
+    }
+    if let Ok(tags) = document.get_array("tags") {
+        let tags: Option<Vec<&str>> = tags.into_iter().map(|tag| tag.ok()?.as_str()).collect();
+        filter.extend(tags.map(|tags| ("tags".to_owned(), doc! {"$eq": tags}.into())));
+    }
+    filter
 }
 
 fn collection(database: &mongodb::Database) -> Collection<RawDocumentBuf> {

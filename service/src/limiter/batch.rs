@@ -5,7 +5,10 @@
 //! - [`Form::Open`], an atomic group: the first request of a window opens it, and a key never lacks a time to live;
 //! - [`Form::Seed`]: tells Redis what this replica knows, which counts only where the key is gone.
 //!
-//! [`Form::Mend`] counts nothing: it makes sure that a key ends whose last count may have been late.
+//! Two forms count nothing: [`Form::Mend`] makes sure that a key ends whose last count may have been late, and
+//! [`Form::Replace`] writes a key again that holds something else than a count.
+//!
+//! `PEXPIRE LT` sets a time to live where a key has none or a longer one, as after a step of the server's clock.
 
 use std::fmt::Write;
 
@@ -29,12 +32,14 @@ pub(super) type Waiters = SmallVec<[Waiter; 1]>;
 pub(super) enum Form {
     /// `INCRBY`.
     Plain,
-    /// `MULTI`, `INCRBY`, `PEXPIRE NX`, `PTTL`, `EXEC`.
+    /// `MULTI`, `INCRBY`, `PEXPIRE LT`, `PTTL`, `EXEC`.
     Open { ttl: u64 },
-    /// `SET NX PX`, `INCRBY`, `PEXPIRE NX`, `PTTL`.
+    /// `SET NX PX`, `INCRBY`, `PEXPIRE LT`, `PTTL`.
     Seed { total: u32, ttl: u64 },
-    /// `PEXPIRE NX`.
+    /// `PEXPIRE LT`.
     Mend { ttl: u64 },
+    /// `SET PX`.
+    Replace { total: u32, ttl: u64 },
 }
 
 /// One client in a batch.
@@ -58,7 +63,8 @@ impl Item {
         self.waiters.len() as u64 + u64::from(self.unsent)
     }
 
-    fn amount(&self) -> u64 {
+    /// What is added to the count.
+    pub(super) fn amount(&self) -> u64 {
         self.hits() + u64::from(self.repair)
     }
 }
@@ -113,7 +119,7 @@ impl Batch {
             incrby.arg(item.amount());
             let expire = |ttl: u64| {
                 let mut expire = keyed("PEXPIRE", 4);
-                expire.arg(ttl).arg("NX");
+                expire.arg(ttl).arg("LT");
                 expire
             };
             match item.form {
@@ -134,6 +140,11 @@ impl Batch {
                     add(keyed("PTTL", 2));
                 }
                 Form::Mend { ttl } => add(expire(ttl)),
+                Form::Replace { total, ttl } => {
+                    let mut set = keyed("SET", 5);
+                    set.arg(total).arg("PX").arg(ttl);
+                    add(set);
+                }
             }
         }
         pipe
@@ -148,6 +159,7 @@ impl Batch {
                 Form::Open { .. } => &mut commands.open,
                 Form::Seed { .. } => &mut commands.seed,
                 Form::Mend { .. } => &mut commands.mend,
+                Form::Replace { .. } => &mut commands.replace,
             } += 1;
         }
         commands
@@ -157,48 +169,72 @@ impl Batch {
 /// Takes the replies of one item.
 ///
 /// # Errors
-/// When one of them is an error, or not what the command replies.
+/// When one of them is an error, or not what the command replies; [`FailureKind::Value`] when only the key is to blame.
 pub(super) fn read(form: Form, values: &mut impl Iterator<Item = Value>) -> Result<Reply, FailureKind> {
     match form {
         Form::Plain => {
             let [total] = take(values)?;
-            Ok(Reply { total: integer(&total)?, ttl: None, seeded: false })
+            Ok(Reply { total: count(&total)?, ttl: None, seeded: false })
         }
         Form::Open { .. } => {
-            let [_, _, _, _, executed] = take(values)?;
-            let Value::Array(replies) = executed else { return Err(FailureKind::Reply) };
-            let [total, _, ttl] = take(&mut replies.into_iter())?;
-            Ok(Reply { total: integer(&total)?, ttl: time_left(&ttl)?, seeded: false })
+            let replies: [Value; 5] = take(values)?;
+            // The first error says more than the `EXECABORT` that follows it.
+            sound(&replies)?;
+            let [_, _, _, _, Value::Array(executed)] = replies else { return Err(FailureKind::Reply) };
+            let [total, expire, ttl] = take(&mut executed.into_iter())?;
+            let total = count(&total)?;
+            sound(&[expire])?;
+            Ok(Reply { total, ttl: time_left(&ttl)?, seeded: false })
         }
         Form::Seed { .. } => {
-            let [set, total, _, ttl] = take(values)?;
-            Ok(Reply { total: integer(&total)?, ttl: time_left(&ttl)?, seeded: set == Value::Okay })
+            let [set, total, expire, ttl] = take(values)?;
+            let seeded = set == Value::Okay;
+            sound(&[set])?;
+            let total = count(&total)?;
+            sound(&[expire])?;
+            Ok(Reply { total, ttl: time_left(&ttl)?, seeded })
         }
-        Form::Mend { .. } => take::<1>(values).map(|_| Reply { total: 0, ttl: None, seeded: false }),
+        Form::Mend { .. } | Form::Replace { .. } => {
+            sound(&take::<1>(values)?)?;
+            Ok(Reply { total: 0, ttl: None, seeded: false })
+        }
     }
 }
 
-/// The next `N` values. All are taken, even when one is an error.
+/// The next `N` values, or the end of the session when some are missing.
 fn take<const N: usize>(values: &mut impl Iterator<Item = Value>) -> Result<[Value; N], FailureKind> {
-    let mut failed = None;
-    let taken = std::array::from_fn(|_| match values.next() {
-        Some(Value::ServerError(error)) => {
-            // The first error says more than the `EXECABORT` that follows it.
-            failed.get_or_insert(FailureKind::of_reply(&error));
+    let mut missing = false;
+    let taken = std::array::from_fn(|_| {
+        values.next().unwrap_or_else(|| {
+            missing = true;
             Value::Nil
-        }
-        Some(value) => value,
-        None => {
-            failed.get_or_insert(FailureKind::Reply);
-            Value::Nil
-        }
+        })
     });
-    failed.map_or(Ok(taken), Err)
+    if missing { Err(FailureKind::Reply) } else { Ok(taken) }
+}
+
+/// The first error among replies.
+fn sound(values: &[Value]) -> Result<(), FailureKind> {
+    values.iter().try_for_each(|value| match value {
+        Value::ServerError(error) => Err(FailureKind::of_reply(error)),
+        _ => Ok(()),
+    })
+}
+
+/// What `INCRBY` replies. It fails over the key alone when that holds another type (`WRONGTYPE`), or a text that is no
+/// integer or has no room for one more (`ERR`).
+fn count(value: &Value) -> Result<i64, FailureKind> {
+    match value {
+        Value::ServerError(error) if matches!(error.code(), "WRONGTYPE" | "ERR") => Err(FailureKind::Value),
+        Value::ServerError(error) => Err(FailureKind::of_reply(error)),
+        value => integer(value),
+    }
 }
 
 fn integer(value: &Value) -> Result<i64, FailureKind> {
     match value {
         Value::Int(number) => Ok(*number),
+        Value::ServerError(error) => Err(FailureKind::of_reply(error)),
         _ => Err(FailureKind::Reply),
     }
 }
@@ -239,7 +275,7 @@ mod tests {
         let expected = [
             "MULTI",
             "INCRBY p:rl:100:900000:10.0.0.1 9",
-            "PEXPIRE p:rl:100:900000:10.0.0.1 900 NX",
+            "PEXPIRE p:rl:100:900000:10.0.0.1 900 LT",
             "PTTL p:rl:100:900000:10.0.0.1",
             "EXEC",
         ];

@@ -21,6 +21,9 @@ const SEEDS_AT_ONCE: usize = 512;
 /// request: until the others are back as well, who try again each 220 ms at the latest. Without that a quick replica would
 /// give away what a slow one has already passed.
 pub(super) const JOIN_AFTER: u64 = 230;
+/// How long a replica passes no more than its share after Redis lost keys while it was up, in milliseconds: until the others
+/// have noticed too, who look each second, and have put back what they know.
+pub(super) const REFILL: u64 = 1300;
 /// When to try again while nobody can tell, in milliseconds.
 const TRY_AGAIN: u64 = 1000;
 
@@ -75,7 +78,7 @@ pub(super) struct Ledger {
     /// When the count may be shared again.
     join_at: u64,
     /// Counts the outages; an allowance lasts for one.
-    outage: u32,
+    pub(super) outage: u32,
     pub(super) table: Table,
     pub(super) pending: HashMap<Identity, Pending>,
     /// Clients that Redis is still to be told of.
@@ -85,6 +88,12 @@ pub(super) struct Ledger {
     doubtful: Vec<Identity>,
     /// Whether a batch of either is under way.
     pub(super) seeding: bool,
+    /// Clients whose key holds something else than a count; it is replaced with the next batch, before all others.
+    pub(super) broken: Vec<Identity>,
+    /// Clients whose count Redis lost, and until when another replica may put back more.
+    pub(super) lost: HashMap<Identity, u64>,
+    /// The same for all clients: Redis lost all its keys.
+    refilled: u64,
     pub(super) repairs: HashMap<Identity, Repair>,
     /// The last batch.
     pub(super) number: u64,
@@ -105,6 +114,9 @@ impl Ledger {
             seeds: Vec::new(),
             doubtful: Vec::new(),
             seeding: false,
+            broken: Vec::new(),
+            lost: HashMap::new(),
+            refilled: 0,
             repairs: HashMap::new(),
             number: 0,
         }
@@ -153,12 +165,8 @@ impl Ledger {
             *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
         }
         let left = entry.reset - now;
-        if entry.outage != outage {
-            entry.outage = outage;
-            entry.allowance =
-                limit.saturating_sub(entry.total.saturating_add(entry.unsent)).div_ceil(replicas);
-        }
         let free = limit.saturating_sub(entry.total.saturating_add(entry.unsent));
+        entry.share(outage, free, replicas);
         let remaining = match self.fallback {
             OnRedisFailure::Open => free.saturating_sub(1),
             _ if free == 0 || entry.allowance == 0 => return denied(Source::DeniedFallback, left),
@@ -172,6 +180,28 @@ impl Ledger {
             self.seeds.push(client.clone());
         }
         Verdict { source: Source::AllowedFallback, remaining, left }
+    }
+
+    /// Whether Redis may lack counts of this client that another replica is to put back.
+    pub(super) fn is_in_doubt(&self, client: &Identity, now: u64) -> bool {
+        let lost = !self.lost.is_empty() && self.lost.get(client).is_some_and(|until| *until > now);
+        lost || self.refilled > now
+    }
+
+    /// Redis lost its keys while it was up. Each replica knows of some of the counts, so each passes no more than its share
+    /// until all have put back what they know. A single replica knows all.
+    pub(super) fn refill(&mut self, now: u64) {
+        if self.mode == Mode::Shared && self.replicas > 1 {
+            self.outage = self.outage.wrapping_add(1).max(1);
+            self.refilled = now.saturating_add(REFILL);
+            // Whose loss showed before has its share already.
+            for client in self.lost.keys() {
+                if let Some(entry) = self.table.live(client, now) {
+                    entry.outage = self.outage;
+                }
+            }
+        }
+        self.tell_all(now);
     }
 
     /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are decided here
@@ -188,7 +218,16 @@ impl Ledger {
     /// Whether there is something to send now.
     pub(super) fn has_work(&self, now: u64) -> bool {
         let joins = self.mode == Mode::Merging && now >= self.join_at;
-        !self.pending.is_empty() || (!self.seeding && (joins || self.tells()))
+        !self.pending.is_empty() || !self.broken.is_empty() || (!self.seeding && (joins || self.tells()))
+    }
+
+    /// Whether a request that was decided here waits to be told.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        match self.mode {
+            Mode::Starting | Mode::Away => false,
+            Mode::Merging => self.has_work(now),
+            Mode::Shared => !self.seeding && !self.seeds.is_empty(),
+        }
     }
 
     /// Whether Redis is still to be told of somebody.
@@ -203,6 +242,9 @@ impl Ledger {
             return None;
         }
         let mut items = Vec::with_capacity(self.pending.len());
+        for key in std::mem::take(&mut self.broken) {
+            items.push(self.replace(key, now));
+        }
         let seeding = !self.seeding && self.tells();
         if !self.seeding {
             for key in portion(&mut self.seeds) {
@@ -233,6 +275,18 @@ impl Ledger {
         Some(Item { form, reset: entry.reset, waiters: Waiters::new(), unsent, repair: 0, key })
     }
 
+    /// What is known here is all that is left of the count, hits that Redis was not told of yet included.
+    fn replace(&mut self, key: Identity, now: u64) -> Item {
+        let window = self.window;
+        let entry = self.table.entry(&key, now);
+        if entry.reset <= now {
+            *entry = Entry { reset: now.saturating_add(window), ..Entry::default() };
+        }
+        entry.total = entry.total.saturating_add(std::mem::take(&mut entry.unsent));
+        let (reset, form) = (entry.reset, Form::Replace { total: entry.total, ttl: entry.reset - now });
+        Item { key, form, reset, waiters: Waiters::new(), unsent: 0, repair: 0 }
+    }
+
     fn mend(&mut self, key: Identity, now: u64) -> Option<Item> {
         // A seed says when the key of a known window ends.
         let form = Form::Mend { ttl: self.window };
@@ -248,6 +302,8 @@ impl Ledger {
         }
         self.mode = Mode::Away;
         self.seeds.clear();
+        self.broken.clear();
+        self.lost.clear();
         self.seeding = false;
         self.repairs.clear();
         let mut waiters: Vec<Waiter> = Vec::new();
@@ -268,6 +324,7 @@ impl Ledger {
     /// Drops what is over.
     pub(super) fn sweep(&mut self, now: u64) {
         self.table.sweep(now);
+        self.lost.retain(|_, until| *until > now);
     }
 }
 

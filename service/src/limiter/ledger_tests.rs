@@ -14,17 +14,17 @@ use super::{OnRedisFailure, Settings};
 use crate::identity::Identity;
 use crate::redis::FailureKind;
 
-const WINDOW: u64 = 900_000;
-const CLIENT: &Identity = &Identity::V4(Ipv4Addr::new(10, 0, 0, 1));
+pub(super) const WINDOW: u64 = 900_000;
+pub(super) const CLIENT: &Identity = &Identity::V4(Ipv4Addr::new(10, 0, 0, 1));
 
-fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
+pub(super) fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger {
     let settings =
         Settings { requests: 100, window: Duration::from_millis(WINDOW), on_redis_failure, replicas };
     Ledger::new(&settings, 1000)
 }
 
 /// A ledger that counts in Redis.
-fn shared() -> Ledger {
+pub(super) fn shared() -> Ledger {
     let mut ledger = ledger(OnRedisFailure::Memory, 3);
     ledger.tell_all(1);
     assert!(ledger.next_batch(1).is_none());
@@ -32,7 +32,7 @@ fn shared() -> Ledger {
     ledger
 }
 
-fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
+pub(super) fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
     match ledger.ask(CLIENT, now) {
         Asked::Sent { verdict, .. } => verdict,
         Asked::Known(verdict) => panic!("answered by itself: {verdict:?}"),
@@ -40,7 +40,7 @@ fn send(ledger: &mut Ledger, now: u64) -> oneshot::Receiver<Verdict> {
     }
 }
 
-fn known(ledger: &mut Ledger, now: u64) -> Source {
+pub(super) fn known(ledger: &mut Ledger, now: u64) -> Source {
     match ledger.ask(CLIENT, now) {
         Asked::Known(verdict) => verdict.source,
         _ => panic!("asks Redis"),
@@ -48,7 +48,7 @@ fn known(ledger: &mut Ledger, now: u64) -> Source {
 }
 
 /// The replies of an item that opens a window.
-fn opened(total: i64, ttl: u64) -> Vec<Value> {
+pub(super) fn opened(total: i64, ttl: u64) -> Vec<Value> {
     let queued = || Value::SimpleString("QUEUED".into());
     let ttl = i64::try_from(ttl).unwrap();
     let group = Value::Array(vec![Value::Int(total), Value::Int(1), Value::Int(ttl)]);
@@ -56,13 +56,13 @@ fn opened(total: i64, ttl: u64) -> Vec<Value> {
 }
 
 /// The replies of a seed.
-fn seeded(gone: bool, total: i64, ttl: u64) -> Vec<Value> {
+pub(super) fn seeded(gone: bool, total: i64, ttl: u64) -> Vec<Value> {
     let set = if gone { Value::Okay } else { Value::Nil };
     vec![set, Value::Int(total), Value::Int(0), Value::Int(i64::try_from(ttl).unwrap())]
 }
 
 /// `client` is known at `total` from time 1 on.
-fn knowing(total: i64) -> Ledger {
+pub(super) fn knowing(total: i64) -> Ledger {
     let mut ledger = shared();
     let mut verdict = send(&mut ledger, 1);
     let batch = ledger.next_batch(1).unwrap();
@@ -71,7 +71,7 @@ fn knowing(total: i64) -> Ledger {
     ledger
 }
 
-fn forms(batch: &Batch) -> Vec<Form> {
+pub(super) fn forms(batch: &Batch) -> Vec<Form> {
     batch.items.iter().map(|item| item.form).collect()
 }
 
@@ -111,6 +111,7 @@ fn near_its_end_a_window_may_be_over_in_redis() {
 #[test]
 fn a_lost_window_is_put_back_once_whatever_is_under_way() {
     let mut ledger = knowing(60);
+    ledger.replicas = 1;
     let mut sent = Vec::new();
     for _ in 0..3 {
         let verdict = send(&mut ledger, 10);

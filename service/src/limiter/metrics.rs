@@ -66,6 +66,7 @@ pub(super) struct Commands {
     pub(super) open: u64,
     pub(super) seed: u64,
     pub(super) mend: u64,
+    pub(super) replace: u64,
 }
 
 /// A counter of commands, and how many of them a batch holds.
@@ -105,7 +106,7 @@ impl Metrics {
                 (command("incrby"), |commands| commands.plain + commands.open + commands.seed),
                 (command("multi"), |commands| commands.open),
                 (command("exec"), |commands| commands.open),
-                (command("set"), |commands| commands.seed),
+                (command("set"), |commands| commands.seed + commands.replace),
                 (command("pexpire"), |commands| commands.open + commands.seed + commands.mend),
                 (command("pttl"), |commands| commands.open + commands.seed),
             ],
@@ -134,7 +135,11 @@ impl Metrics {
             "Changes between the shared and the local count",
             m.transitions.clone(),
         );
-        registry.register("ratelimit_backend_errors", "Batches that failed", m.errors.clone());
+        registry.register(
+            "ratelimit_backend_errors",
+            "Batches that failed, and keys that held no count (kind `value`)",
+            m.errors.clone(),
+        );
         registry.register("ratelimit_tracked_keys", "Clients in the table", m.tracked.clone());
         registry.register("ratelimit_evicted", "Clients dropped for room", m.evicted.clone());
         registry.register("ratelimit_window_lost", "Windows that Redis lost", m.window_lost.clone());

@@ -10,6 +10,8 @@ mod decision;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod loss_tests;
 mod metrics;
 mod settle;
 mod table;
@@ -196,7 +198,7 @@ impl Shared {
 
     /// Wakes the writer for a request that waits, or that Redis is to be told of.
     fn wake_for(&self, ledger: &Ledger, waits: bool) {
-        if waits || (ledger.mode == Mode::Merging && ledger.has_work(self.now())) {
+        if waits || ledger.is_due(self.now()) {
             self.wake.notify_one();
         }
     }

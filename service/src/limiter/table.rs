@@ -23,6 +23,15 @@ pub(super) struct Entry {
     pub(super) outage: u32,
 }
 
+impl Entry {
+    /// Works out once an outage what this replica may pass by itself: its share of what is `free`.
+    pub(super) fn share(&mut self, outage: u32, free: u32, replicas: u32) {
+        if self.outage != outage {
+            (self.outage, self.allowance) = (outage, free.div_ceil(replicas));
+        }
+    }
+}
+
 /// The table. Losing an entry costs a command to Redis, never exactness; only in an outage does it cost the local count.
 #[derive(Debug)]
 pub(super) struct Table {

@@ -110,13 +110,21 @@ impl Writer {
                 }
             }
             Link::Up(session) => {
-                if self.session.as_ref().is_some_and(|current| current.id != session.id) {
+                let current = self.session.as_ref().map(|current| current.id);
+                if current.is_some_and(|id| id != session.id) {
                     self.lose();
                 }
+                // The same connection again: Redis has lost its keys while it was up.
+                let refills = current == Some(session.id);
                 self.session = Some(session);
                 self.joins = true;
                 let now = self.shared.now();
-                self.shared.ledger().tell_all(now);
+                let mut ledger = self.shared.ledger();
+                if refills {
+                    ledger.refill(now);
+                } else {
+                    ledger.tell_all(now);
+                }
                 self.shared.wake.notify_one();
             }
         }
@@ -169,6 +177,16 @@ impl Writer {
         metrics.window_lost.inc_by(settled.windows_lost);
         metrics.regressed.inc_by(settled.regressed);
         metrics.reconciled.inc_by(settled.reconciled);
+        if settled.windows_lost > 0 {
+            self.redis.look();
+        }
+        if settled.broken > 0 {
+            metrics.failed(FailureKind::Value);
+            tracing::warn!(
+                keys = settled.broken,
+                "keys of the rate limiter held no count; they are replaced"
+            );
+        }
         if let Some(kind) = settled.failed {
             let batch = Batch { number, sent, items: failed, seeding: false };
             self.sent.push_front(Sent { batch, at });

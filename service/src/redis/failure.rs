@@ -22,6 +22,8 @@ pub enum FailureKind {
     Loading,
     /// The credentials are missing, wrong, or not enough (`NOAUTH`, `WRONGPASS`, `NOPERM`).
     Auth,
+    /// One key holds something else than what is kept there; the connection and all other keys are sound.
+    Value,
     /// Any other error, or a reply that makes no sense.
     Reply,
 }
@@ -63,6 +65,7 @@ impl FailureKind {
             "OOM" => Self::Oom,
             "LOADING" | "MASTERDOWN" => Self::Loading,
             "NOAUTH" | "WRONGPASS" | "NOPERM" => Self::Auth,
+            "WRONGTYPE" => Self::Value,
             _ => Self::Reply,
         }
     }
@@ -83,6 +86,7 @@ impl EncodeLabelValue for FailureKind {
             Self::Oom => "oom",
             Self::Loading => "loading",
             Self::Auth => "auth",
+            Self::Value => "value",
             Self::Reply => "reply",
         };
         name.encode(encoder)
@@ -99,6 +103,7 @@ impl fmt::Display for FailureKind {
             Self::Oom => "it is out of memory (OOM)",
             Self::Loading => "it is still loading its data",
             Self::Auth => "it refuses the credentials",
+            Self::Value => "a key holds another type of value (WRONGTYPE)",
             Self::Reply => "it answers with an error",
         })
     }
@@ -133,6 +138,7 @@ mod tests {
         assert_eq!(of("LOADING Redis is loading the dataset in memory"), FailureKind::Loading);
         assert_eq!(of("NOAUTH Authentication required."), FailureKind::Auth);
         assert_eq!(of("NOPERM No permissions to access a key"), FailureKind::Auth);
+        assert_eq!(of("WRONGTYPE Operation against a key of another kind"), FailureKind::Value);
         assert_eq!(of("ERR something about OOM"), FailureKind::Reply);
     }
 

@@ -1,6 +1,7 @@
 //! The task that makes the connection, asks each second whether it still stands, and makes the next one.
 //! It alone turns the link to `Up`; anybody may turn it to `Down`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at a connection that stands.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks that were asked for: each key that Redis evicts asks for one.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// For the reply to such a look. Longer than a request waits: an idle replica need not fail over to itself.
 const BEAT_LIMIT: Duration = Duration::from_millis(250);
 /// How long the epoch outlives the last replica.
@@ -94,40 +97,65 @@ async fn attend(shared: &Shared, mut session: Session, roster: &mut Roster) {
             // Whether the connection stands is asked below.
             Err(error) => tracing::debug!(error = failure::describe(&error), "the replicas were not counted"),
         }
-        tokio::select! {
-            // An error means that the sender is gone; it is in `shared`.
-            _ = link.wait_for(|link| !link.is_session(session.id)) => return,
-            () = sleep(jittered(BEAT_EVERY)) => {}
-        }
-        match epoch(&session.connection, &shared.key_prefix).await {
-            Ok(epoch) if *epoch == *session.epoch => {}
-            Ok(epoch) => {
-                tracing::warn!("Redis has lost its data");
-                session.epoch = epoch.into();
-                shared.link.send_if_modified(|link| {
-                    let current = link.is_session(session.id);
-                    if current {
-                        *link = Link::Up(session.clone());
-                    }
-                    current
-                });
-            }
-            Err(error) => shared.lost(session.id, FailureKind::of(&error), failure::describe(&error)),
+        let mut beat = pin!(sleep(jittered(BEAT_EVERY)));
+        let mut waits = true;
+        // A look that was asked for is no beat: after a loss, the others need one to take their places again.
+        while waits {
+            waits = tokio::select! {
+                // An error means that the sender is gone; it is in `shared`.
+                _ = link.wait_for(|link| !link.is_session(session.id)) => return,
+                () = beat.as_mut() => false,
+                () = asked(shared) => true,
+            };
+            look(shared, &mut session).await;
         }
     }
 }
 
+/// Asks whether the connection stands and Redis holds the data that it held.
+async fn look(shared: &Shared, session: &mut Session) {
+    match epoch(&session.connection, &shared.key_prefix).await {
+        Ok(epoch) if *epoch == *session.epoch => {}
+        Ok(epoch) => {
+            tracing::warn!("Redis has lost its data");
+            session.epoch = epoch.into();
+            shared.link.send_if_modified(|link| {
+                let current = link.is_session(session.id);
+                if current {
+                    *link = Link::Up(session.clone());
+                }
+                current
+            });
+        }
+        Err(error) => shared.lost(session.id, FailureKind::of(&error), failure::describe(&error)),
+    }
+}
+
+async fn asked(shared: &Shared) {
+    sleep(LOOK_EVERY).await;
+    shared.look.notified().await;
+}
+
 /// Proves that Redis takes writes, and reads the name of the data that it holds: a random value that the first replica
 /// leaves there. Another value than before means that the keys are gone.
-async fn epoch(connection: &Connection, prefix: &str) -> Result<String, RedisError> {
+///
+/// A value of another type under its key is not of this stack and is removed: else no replica would count in Redis.
+async fn epoch(connection: &Connection, prefix: &str) -> Result<Vec<u8>, RedisError> {
     let mut connection = connection.with_budget(BEAT_LIMIT);
     let key = format!("{prefix}epoch");
     let mut pipe = redis::pipe();
     pipe.cmd("SET").arg(&key).arg(random()).arg("PX").arg(EPOCH_TTL_MS).arg("NX").ignore();
-    // `XX`, as `NX` for the limiter, is known from Redis 7 on: an older server is refused here, not on a request.
+    // `XX`, as `LT` for the limiter, is known from Redis 7 on: an older server is refused here, not on a request.
     pipe.cmd("PEXPIRE").arg(&key).arg(EPOCH_TTL_MS).arg("XX").ignore();
     pipe.cmd("GET").arg(&key);
-    let (epoch,) = pipe.query_async::<(String,)>(&mut connection).await?;
+    let read = pipe.query_async::<(Vec<u8>,)>(&mut connection).await;
+    let (epoch,) = match read {
+        Err(error) if FailureKind::of(&error) == FailureKind::Value => {
+            redis::cmd("DEL").arg(&key).exec_async(&mut connection).await?;
+            pipe.query_async(&mut connection).await?
+        }
+        read => read?,
+    };
     Ok(epoch)
 }
 

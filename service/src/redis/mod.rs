@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,6 +53,8 @@ pub struct Redis {
 struct Shared {
     link: watch::Sender<Link>,
     replicas: watch::Sender<Count>,
+    /// The keeper is to look at the connection now.
+    look: Notify,
     key_prefix: String,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -76,7 +78,7 @@ pub struct Session {
     /// Counts the connections of this process.
     pub id: u64,
     /// Names the data that Redis holds: it differs once Redis has lost its keys (restart without data, `FLUSHALL`).
-    pub epoch: Arc<str>,
+    pub epoch: Arc<[u8]>,
     /// Its calls fail after [`BUDGET`].
     pub connection: Connection,
     since: Instant,
@@ -99,6 +101,7 @@ impl Redis {
         let shared = Arc::new(Shared {
             link: watch::Sender::new(Link::Starting),
             replicas: watch::Sender::default(),
+            look: Notify::new(),
             key_prefix,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -132,6 +135,11 @@ impl Redis {
     /// As [`Redis::failed`], for a caller that knows over which connection it called.
     pub fn session_failed(&self, id: u64, kind: FailureKind) {
         self.shared.lost(id, kind, kind.to_string());
+    }
+
+    /// A key was gone: the keeper looks at once whether all are.
+    pub(crate) fn look(&self) {
+        self.shared.look.notify_one();
     }
 
     /// How the connection stands, to be watched.

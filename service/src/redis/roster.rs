@@ -50,11 +50,12 @@ impl Roster {
             pipe.cmd("PEXPIRE").arg(self.key(place)).arg(TTL_MS).ignore();
         }
         pipe.cmd("MGET").arg((0..wide).map(|place| self.key(place)).collect::<Vec<_>>());
-        let (places,) = pipe.query_async::<(Vec<Option<String>>,)>(connection).await?;
+        let (places,) = pipe.query_async::<(Vec<Option<Vec<u8>>>,)>(connection).await?;
         let taken = places.iter().flatten().count();
         let old = self.place.take();
-        self.place =
-            old.filter(|place| places.get(*place).is_some_and(|name| name.as_ref() == Some(&self.name)));
+        self.place = old.filter(|place| {
+            places.get(*place).is_some_and(|name| name.as_deref() == Some(self.name.as_bytes()))
+        });
         let mut count = taken;
         // Places are counted from the first; one that lies behind as many as there are is seen by few.
         if self.place.is_none_or(|place| place >= taken)
@@ -84,7 +85,7 @@ impl Roster {
 
     async fn take(
         &self,
-        places: &[Option<String>],
+        places: &[Option<Vec<u8>>],
         connection: &mut Connection,
     ) -> Result<Option<usize>, RedisError> {
         let free = places.iter().enumerate().filter(|(_, name)| name.is_none()).map(|(place, _)| place);

@@ -9,8 +9,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::CONNECTION;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::stream::{Pulse, Stream};
 use super::{Handler, Stages};
+use crate::problem::Problem;
 
 /// How often a connection looks at its limits.
 const TICK: Duration = Duration::from_millis(500);
@@ -43,7 +46,10 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
     let service = service_fn(move |request| {
         let (handler, busy, drain) = (handler.clone(), busy.busy(), drain.clone());
         async move {
-            let mut response = handler.handle(peer, request).await;
+            let mut response = match host_fault(&request) {
+                Some(fault) => refuse(fault),
+                None => handler.handle(peer, request).await,
+            };
             if drain.is_cancelled() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -78,6 +84,30 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
             Verdict::CutOff => return,
         }
     }
+}
+
+/// What is wrong with the `Host` of a request (RFC 9112, 3.2): HTTP/1.1 has exactly one, which HTTP/1.0 may lack. Servers that
+/// disagree over the host of a request are how caches are poisoned.
+fn host_fault<B>(request: &Request<B>) -> Option<&'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() <= Version::HTTP_10 => None,
+        (None, _) => Some("the request has no Host header"),
+        (Some(_), Some(_)) => Some("the request has more than one Host header"),
+        (Some(host), None) => (!is_host(host.as_bytes())).then_some("the Host header is malformed"),
+    }
+}
+
+/// The characters of a host and a port (RFC 3986, 3.2.2). It may be empty.
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+}
+
+/// Where one request ends is in doubt when its head is malformed, so nothing more is read.
+fn refuse(fault: &str) -> Response<Body> {
+    let mut response = Problem::new(StatusCode::BAD_REQUEST, fault).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// What becomes of a connection.
@@ -125,6 +155,28 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn request_is_refused_when_its_host_is_missing_or_doubled() {
+        let fault = |version, hosts: &[&'static str]| {
+            let mut request = Request::new(());
+            *request.version_mut() = version;
+            for host in hosts {
+                request.headers_mut().append(HOST, HeaderValue::from_static(host));
+            }
+            host_fault(&request).is_some()
+        };
+        for good in ["", "x", "a.example:80", "[::1]:5000", "1.2.3.4"] {
+            assert!(!fault(Version::HTTP_11, &[good]), "{good}");
+        }
+        for bad in ["a b", "a, b", "a/b", "user@a", "a#b", "\t"] {
+            assert!(fault(Version::HTTP_11, &[bad]), "{bad}");
+        }
+        assert!(fault(Version::HTTP_11, &[]));
+        assert!(fault(Version::HTTP_11, &["a", "a"]));
+        assert!(fault(Version::HTTP_10, &["a", "b"]));
+        assert!(!fault(Version::HTTP_10, &[]));
+    }
 
     #[test]
     fn an_idle_client_is_let_go_and_a_slow_one_cut_off() {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -77,14 +78,16 @@ impl Connections {
         false
     }
 
-    /// Accepts connections until [`Self::drain`], then closes the listener. Connections live on in their tasks.
-    pub async fn accept<H: Handler>(self, listener: TcpListener, handler: Arc<H>) {
+    /// Accepts connections until [`Self::drain`], then closes the listeners. Connections live on in their tasks.
+    pub async fn accept<H: Handler>(self, listeners: Vec<TcpListener>, handler: Arc<H>) {
         let mut failing = false;
+        let mut turn = 0;
         loop {
             let accepted = tokio::select! {
                 () = self.stages.drain.cancelled() => break,
-                accepted = listener.accept() => accepted,
+                accepted = any(&listeners, turn) => accepted,
             };
+            turn = usize::wrapping_add(turn, 1);
             match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
@@ -101,7 +104,9 @@ impl Connections {
                 }
             }
         }
-        self.serve_waiting(listener, &handler);
+        for listener in listeners {
+            self.serve_waiting(listener, &handler);
+        }
         self.tasks.close();
     }
 
@@ -125,6 +130,16 @@ impl Connections {
             }
         }
     }
+}
+
+/// The next connection of any of these; `turn` says which is asked first, so that a busy one does not shut out the others.
+async fn any(listeners: &[TcpListener], turn: usize) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let (before, first) = listeners.split_at(turn.checked_rem(listeners.len()).unwrap_or(0));
+    std::future::poll_fn(|context| {
+        let mut asked = first.iter().chain(before).map(|listener| listener.poll_accept(context));
+        asked.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 struct Open(Arc<AtomicU64>);

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod exact;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod relay;

@@ -2,59 +2,55 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use appforge_testing::http::Client;
 use appforge_testing::port;
-use appforge_testing::wait::eventually;
-use mongodb::bson::{Document, RawDocumentBuf, rawdoc};
+use appforge_testing::wait::{eventually, until};
+use mongodb::bson::{Document, RawArrayBuf, RawBson, RawDocumentBuf, rawdoc};
 
-/// Levels of what the driver decodes; in a build without optimisation a level takes most of the stack.
-const LEVELS: usize = 10_000;
-/// Levels of what the service reads itself, which it does not decode.
-const MORE: usize = 1_000_000;
+use crate::nesting::{ARRAY, DOCUMENT, nested};
 
-/// `{a: {a: ... {}}}` of so many levels.
-fn nested(levels: usize) -> RawDocumentBuf {
-    let mut bytes = Vec::with_capacity(levels * 8);
-    for level in (1..=levels).rev() {
-        bytes.extend(i32::try_from(5 + (level - 1) * 8).unwrap().to_le_bytes());
-        if level > 1 {
-            bytes.extend([3, b'a', 0]);
-        }
-    }
-    bytes.extend(vec![0; levels]);
-    RawDocumentBuf::from_bytes(bytes).unwrap()
-}
+/// Levels of the spoiled replies, of 40 MB: nearly as many as the 48 MB of a message hold.
+const LEVELS: usize = 5_000_000;
 
 /// Which reply is spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spoiled {
     Hello,
     Ping,
+    /// Among the documents that are found, which the service reads without decoding them.
+    Found,
+    /// Beside them, which nothing decodes.
     Find,
     Write,
     Error,
 }
 
-/// Serves until the process ends.
-fn hostile(spoiled: Spoiled, levels: usize) -> SocketAddr {
+/// A server whose replies are spoiled for as long as `spoils` holds; it serves until the process ends.
+fn hostile(spoiled: Spoiled, deep: &Arc<RawDocumentBuf>, spoils: &Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let deep = Arc::new(nested(levels));
+    let (deep, spoils) = (deep.clone(), spoils.clone());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let deep = deep.clone();
-            std::thread::spawn(
-                move || while answer(&mut stream.as_ref().unwrap(), spoiled, &deep).is_ok() {},
-            );
+            let (deep, spoils) = (deep.clone(), spoils.clone());
+            std::thread::spawn(move || {
+                let spoiled = || Some(spoiled).filter(|_| spoils.load(Ordering::SeqCst));
+                while answer(&mut stream.as_ref().unwrap(), spoiled, &deep).is_ok() {}
+            });
         }
     });
     address
 }
 
-fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> std::io::Result<()> {
+fn answer(
+    stream: &mut &TcpStream,
+    spoiled: impl Fn() -> Option<Spoiled>,
+    deep: &RawDocumentBuf,
+) -> std::io::Result<()> {
     let mut head = [0; 16];
     stream.read_exact(&mut head)?;
     let word = |at: usize| i32::from_le_bytes(head[at..at + 4].try_into().unwrap());
@@ -62,6 +58,7 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
     stream.read_exact(&mut body)?;
     let legacy = word(12) == 2004;
     let skip = if legacy { 4 + body[4..].iter().position(|byte| *byte == 0).unwrap() + 1 + 8 } else { 5 };
+    let spoiled = spoiled();
     let command = Document::from_reader(&body[skip..]).unwrap();
     let name = command.keys().next().unwrap().to_lowercase();
     let mut reply = match name.as_str() {
@@ -70,8 +67,10 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
             "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000, "minWireVersion": 0, "maxWireVersion": 21,
         },
         "find" => {
-            let batch = if spoiled == Spoiled::Find { vec![deep.clone(), deep.clone()] } else { Vec::new() };
-            let batch: mongodb::bson::RawArrayBuf = batch.into_iter().collect();
+            let batch: RawArrayBuf = match spoiled {
+                Some(Spoiled::Found) => [deep.clone()].into_iter().collect(),
+                _ => RawArrayBuf::new(),
+            };
             rawdoc! {"cursor": {"id": 0_i64, "ns": "appforge.items", "firstBatch": batch}}
         }
         "insert" | "delete" => rawdoc! {"n": 1},
@@ -79,15 +78,20 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
         _ => rawdoc! {},
     };
     let spoils = match spoiled {
-        Spoiled::Hello => name == "hello" || name == "ismaster",
-        Spoiled::Ping => name == "ping",
-        Spoiled::Find => false,
-        Spoiled::Write | Spoiled::Error => ["insert", "delete", "findandmodify"].contains(&name.as_str()),
+        None | Some(Spoiled::Found) => false,
+        Some(Spoiled::Hello) => name == "hello" || name == "ismaster",
+        Some(Spoiled::Ping) => name == "ping",
+        Some(Spoiled::Find) => name == "find",
+        Some(Spoiled::Write) => ["insert", "delete", "findandmodify"].contains(&name.as_str()),
+        Some(Spoiled::Error) => ["find", "insert", "delete", "findandmodify"].contains(&name.as_str()),
     };
     if spoils {
-        reply.append(mongodb::bson::cstr!("deep"), deep.clone());
+        reply.append(mongodb::bson::cstr!("deep"), RawBson::Document(deep.clone()));
     }
-    reply.append(mongodb::bson::cstr!("ok"), if spoils && spoiled == Spoiled::Error { 0.0 } else { 1.0 });
+    reply.append(
+        mongodb::bson::cstr!("ok"),
+        if spoils && spoiled == Some(Spoiled::Error) { 0.0 } else { 1.0 },
+    );
     let (operation, head): (i32, &[u8]) = if legacy {
         (1, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0])
     } else {
@@ -103,46 +107,67 @@ fn answer(stream: &mut &TcpStream, spoiled: Spoiled, deep: &RawDocumentBuf) -> s
     stream.write_all(&message)
 }
 
+/// Ends with the test, however that ends.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The statuses of the answers to one request of each kind.
+async fn statuses(address: SocketAddr) -> [String; 5] {
+    let id = "0123456789abcdef01234567";
+    let mut client = Client::connect(address).await;
+    let answers = [
+        client.get("/health").await,
+        client.get("/api/items").await,
+        client.get(&format!("/api/items/{id}")).await,
+        client.ask("POST /api/items", "content-type: application/json\r\n", r#"{"name": "x"}"#).await,
+        client.ask(&format!("DELETE /api/items/{id}"), "", "").await,
+    ];
+    answers.map(|answer| answer[9..12].to_owned())
+}
+
 #[tokio::test]
 async fn service_survives_when_mongodb_replies_deeply_nested() {
-    for spoiled in [Spoiled::Find, Spoiled::Ping, Spoiled::Write, Spoiled::Error, Spoiled::Hello] {
-        let uri = format!(
-            "mongodb://{}/?directConnection=true",
-            hostile(spoiled, if spoiled == Spoiled::Find { MORE } else { LEVELS })
-        );
+    let (documents, arrays) = (Arc::new(nested(DOCUMENT, LEVELS)), Arc::new(nested(ARRAY, LEVELS)));
+    let good = ["200", "200", "404", "201", "204"];
+    for (spoiled, deep, expected) in [
+        (Spoiled::Found, &documents, ["200", "200", "200", "201", "204"]),
+        (Spoiled::Find, &arrays, good),
+        (Spoiled::Write, &documents, ["200", "200", "404", "503", "503"]),
+        (Spoiled::Error, &arrays, ["200", "503", "503", "503", "503"]),
+        (Spoiled::Ping, &documents, ["200", "503", "503", "503", "503"]),
+        (Spoiled::Hello, &documents, ["200", "503", "503", "503", "503"]),
+        (Spoiled::Hello, &arrays, ["200", "503", "503", "503", "503"]),
+    ] {
+        let spoils = Arc::new(AtomicBool::new(true));
+        // No request finds a server whose `hello` is spoiled.
+        let patience = if spoiled == Spoiled::Hello { "300" } else { "10000" };
+        let uri = format!("mongodb://{}/?directConnection=true", hostile(spoiled, deep, &spoils));
         let address = SocketAddr::from(([127, 0, 0, 1], port::reserve()));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_appforge-service"))
+        let child = Command::new(env!("CARGO_BIN_EXE_appforge-service"))
             .env_clear()
             .envs([("MONGODB_URI", &*uri), ("REDIS_URL", "redis://127.0.0.1:1"), ("BIND", "127.0.0.1")])
             .envs([
                 ("ADMIN_PORT", "0"),
                 ("PORT", &*address.port().to_string()),
                 ("RATE_LIMIT_ENABLED", "false"),
+                ("MONGODB_SERVER_SELECTION_TIMEOUT_MS", patience),
             ])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let mut service = Service(child);
         eventually("the service listens", || TcpStream::connect(address).is_ok());
-        let id = "0123456789abcdef01234567";
-        let expected = match spoiled {
-            Spoiled::Find => ["200", "200", "200", "201", "204"],
-            Spoiled::Error => ["200", "200", "404", "503", "503"],
-            Spoiled::Hello | Spoiled::Ping | Spoiled::Write => ["200", "200", "404", "201", "204"],
-        };
-        for round in 0..5 {
-            let mut client = Client::connect(address).await;
-            let answers = [
-                client.get("/health").await,
-                client.get("/api/items").await,
-                client.get(&format!("/api/items/{id}")).await,
-                client.ask("POST /api/items", "content-type: application/json\r\n", r#"{"name": "x"}"#).await,
-                client.ask(&format!("DELETE /api/items/{id}"), "", "").await,
-            ];
-            let statuses = answers.each_ref().map(|answer| &answer[9..12]);
-            assert_eq!(statuses, expected, "{spoiled:?}, round {round}");
-            assert!(child.try_wait().unwrap().is_none(), "{spoiled:?} ended it");
+        for round in 0..2 {
+            assert_eq!(statuses(address).await, expected, "{spoiled:?}, round {round}");
+            assert!(service.0.try_wait().unwrap().is_none(), "{spoiled:?} ended it");
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        spoils.store(false, Ordering::SeqCst);
+        until("good replies are used again", async || statuses(address).await == good).await;
     }
 }

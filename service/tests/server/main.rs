@@ -5,7 +5,11 @@ mod drain;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod nesting;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The service as a process: what it inherits, what it says, how it ends.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use appforge_testing::http::Client;
+use appforge_testing::port;
 use appforge_testing::wait::{DEADLINE, until};
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::{is_last, starts};
@@ -86,4 +88,31 @@ async fn service_drains_inherited_sockets_when_terminated() {
     let lines: Vec<serde_json::Value> =
         stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.last().unwrap()["message"], "done", "{stderr}");
+}
+
+#[tokio::test]
+async fn clients_beyond_the_soft_limit_of_files_are_served() {
+    let clients = 1500;
+    let own = getrlimit(Resource::Nofile);
+    assert!(own.maximum.is_none_or(|most| most > 4 * clients), "the hard limit of this machine is too low");
+    setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum }).unwrap();
+    let public = SocketAddr::from(([127, 0, 0, 1], port::reserve()));
+    let public_port = public.port().to_string();
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "ulimit -Sn 1024; exec \"$0\"", env!("CARGO_BIN_EXE_appforge-service")]);
+    command.env_clear().envs([("BIND", "127.0.0.1"), ("PORT", &*public_port), ("ADMIN_PORT", "0")]);
+    command.envs([("REDIS_URL", "redis://127.0.0.1:1"), ("MONGODB_URI", "mongodb://127.0.0.1:1")]);
+    command.env("RATE_LIMIT_ENABLED", "false").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    until("the service listens", async || TcpStream::connect(public).await.is_ok()).await;
+    let mut open = Vec::new();
+    for _ in 0..clients {
+        let mut client = Client::connect(public).await;
+        starts(&client.get("/health").await, 200);
+        open.push(client);
+    }
+    for client in &mut open {
+        starts(&client.get("/health").await, 200);
+    }
+    child.kill().await.unwrap();
 }

@@ -49,8 +49,9 @@ impl Service {
         let settings = Settings::from_env(variables, |path| std::fs::read_to_string(path));
         let settings = settings.unwrap_or_else(|problems| panic!("{problems:?}"));
         let listeners =
-            Listeners { public: listener, admin: TcpListener::bind("127.0.0.1:0").await.unwrap() };
-        let (public, admin) = (listeners.public.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
+            Listeners { public: vec![listener], admin: TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let (public, admin) =
+            (listeners.public[0].local_addr().unwrap(), listeners.admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve_on(listeners, settings, async {
             let _ = stopped.await;

@@ -1,25 +1,27 @@
 //! `load --scenario capacity`: tries rates until the highest that holds the thresholds is known, proves it with a longer
 //! run, and keeps it for `cost`.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
-use super::choice;
+use super::choice::{self, PROOF};
 use super::session::{Run, Session};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::load::capacity::{Capacity, Part, Search};
+use crate::load::capacity::{Capacity, MOST, Part, Search};
 use crate::load::generator::Ended;
 use crate::load::report::Report;
 use crate::load::scenario::Scenario;
-
-/// The proof takes this many times as long as a trial: a queue that grows slowly shows only with time.
-const PROOF: u32 = 4;
+use crate::load::units::ms;
+use crate::stack::values::Span;
 
 /// Searches from the rate of `first`. The report is that of the run that proved the answer, or of the last one.
 pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(Report, Ended)> {
     let out = session.context.out;
     let length = first.model.duration();
     let mut search = Search::from(first.model.peak());
+    out.say(plan(length));
     loop {
         let trial = search.next();
         let (rate, duration) = match (trial, search.held()) {
@@ -38,7 +40,7 @@ pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(R
         }
         let missed = report.thresholds.iter().find(|judged| !judged.passed);
         let reason = missed.map(|judged| format!("{} was {}", judged.expression, judged.shown));
-        let p99 = report.metric("http_req_duration", "p(99)").map_or("-".into(), crate::load::report::ms);
+        let p99 = report.metric("http_req_duration", "p(99)").map_or("-".into(), ms);
         let verdict = reason.clone().unwrap_or_else(|| "held".to_owned());
         let what = if trial.is_some() { "" } else { ", proof" };
         out.say(format!("{rate:>8.0} req/s for {:.0}s{what}: p99 {p99}, {verdict}", duration.as_secs_f64()));
@@ -51,6 +53,15 @@ pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(R
             return Ok((report, Ended::Completed));
         }
     }
+}
+
+/// How long the search takes, before it begins.
+fn plan(trial: Duration) -> String {
+    let (proof, most) = (trial * PROOF, trial * (MOST as u32 + PROOF));
+    let (trial, proof, most) = (Span(trial), Span(proof), Span(most));
+    format!(
+        "searching for the capacity: {trial} for each of up to {MOST} rates, then {proof} of proof; about {most} at most"
+    )
 }
 
 fn keep(session: &Session<'_>, search: &Search, rate: f64, report: &mut Report) -> Result<()> {

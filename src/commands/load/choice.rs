@@ -10,8 +10,9 @@ use crate::document::report;
 use crate::error::{ExitStatus, Failure};
 use crate::float;
 use crate::load::connection::Endpoint;
-use crate::load::scenario::{self, Model, Scenario, Step};
+use crate::load::scenario::{self, Model, Scenario};
 use crate::load::schedule::Schedule;
+use crate::load::step::Step;
 use crate::load::thresholds::Threshold;
 use crate::load::user_file::{self, Defaults};
 use crate::stack::Stack;
@@ -21,6 +22,8 @@ use crate::trust;
 const DURATION: Duration = Duration::from_secs(60);
 /// How long `capacity` tries one rate unless told.
 pub(super) const TRIAL: Duration = Duration::from_secs(5);
+/// The proof of a capacity takes this many times as long: a queue that grows slowly shows only with time.
+pub(super) const PROOF: u32 = 4;
 /// The first rate that `capacity` tries unless told, per second.
 const FIRST_RATE: f64 = 100.0;
 
@@ -36,8 +39,10 @@ pub(super) struct Choice {
 impl Choice {
     /// Reads `--scenario` and what shapes it.
     pub(super) fn read(args: &LoadArgs, stack: &Stack) -> Result<Self> {
-        if args.duration.is_some_and(|span| span.0.is_zero()) {
-            return Err(Failure::new(ExitStatus::Usage, "--duration must be longer than 0s").into());
+        for (flag, span) in [("--duration", args.duration), ("--timeout", Some(args.timeout))] {
+            if span.is_some_and(|span| span.0.is_zero()) {
+                return Err(Failure::new(ExitStatus::Usage, format!("{flag} must be longer than 0s")).into());
+            }
         }
         let name = args.scenario.as_str();
         let think_time = args.think_time.unwrap_or(stack.load.think_time).0;
@@ -63,6 +68,11 @@ impl Choice {
         let mut scenario = from_file(name, think_time)?;
         scenario.model = shaped(args, scenario.model);
         Ok(Self { scenario, capacity: false, from_file: true })
+    }
+
+    /// How long the run takes that is reported.
+    pub(super) fn length(&self) -> Duration {
+        self.scenario.model.duration() * if self.capacity { PROOF } else { 1 }
     }
 
     /// A URL with a path means that path and nothing else.

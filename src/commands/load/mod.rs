@@ -13,12 +13,14 @@ use self::session::Session;
 use self::subject::subject;
 use crate::cli::load::LoadArgs;
 use crate::commands::Context;
+use crate::document::counted;
 use crate::error::ExitStatus;
-use crate::load::compare::compare;
+use crate::load::compare::{compare, is_sound};
 use crate::load::connection::Endpoint;
 use crate::load::generator::Ended;
 use crate::load::history::{self, History};
 use crate::load::report::Report;
+use crate::targets::certificates::Accept;
 
 /// Runs `load`.
 pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus> {
@@ -30,10 +32,11 @@ pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus>
     let mut choice = Choice::read(&args, &stack)?;
     let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
     let subject = subject(context, &stack, &args).await?;
-    let endpoint = Endpoint::prepare(&subject.url).await?;
+    let accept = if args.insecure { Accept::Any } else { Accept::Trusted };
+    let endpoint = Endpoint::prepare(&subject.url, accept).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder()?);
-    let baseline = baseline(&args.compare, &history, &choice, endpoint.base())?;
+    let baseline = baseline(context, &args.compare, &history, &choice, endpoint.base())?;
     if subject.probe_secret.is_none() {
         let limit = stack.rate_limit.requests;
         context.out.warn(format!(
@@ -47,7 +50,9 @@ pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus>
         let run = session.measure(choice.scenario.clone(), args.abort_on_fail).await?;
         (session.report(&choice.scenario, &run).await, run.measured.ended)
     };
-    report.comparison = baseline.map(|before| compare(&before, &report));
+    // A run that was cut says something of a file that was asked for, but not how the service has changed since.
+    let comparable = ended == Ended::Completed || args.compare != "last";
+    report.comparison = baseline.filter(|_| comparable).map(|before| compare(&before, &report));
     session.publish(&report, &history)?;
     Ok(match ended {
         Ended::Interrupted => ExitStatus::Interrupted,
@@ -56,7 +61,13 @@ pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus>
     })
 }
 
-fn baseline(wish: &str, history: &History, choice: &Choice, url: &str) -> Result<Option<Report>> {
+fn baseline(
+    context: &Context,
+    wish: &str,
+    history: &History,
+    choice: &Choice,
+    url: &str,
+) -> Result<Option<Report>> {
     let model = &choice.scenario.model;
     // More users are not a slower service. What a search ends with is what it is about.
     let alike = |report: &Report| {
@@ -64,7 +75,22 @@ fn baseline(wish: &str, history: &History, choice: &Choice, url: &str) -> Result
     };
     match wish {
         "none" => Ok(None),
-        "last" => history.last(&choice.scenario.name, |report| report.url == url && alike(report)),
+        "last" => {
+            let mut skipped = 0;
+            let found = history.last(&choice.scenario.name, |report| {
+                let alike = report.url == url && alike(report);
+                let sound = is_sound(report, choice.length());
+                skipped += usize::from(alike && !sound);
+                alike && sound
+            })?;
+            if skipped > 0 {
+                let runs = counted(skipped, "later run");
+                context.out.say(format!(
+                    "not comparing with {runs}: interrupted, shorter, or limited by the generator"
+                ));
+            }
+            Ok(found)
+        }
         file => history::read(file.as_ref()).map(Some),
     }
 }

@@ -32,8 +32,11 @@ pub(super) fn memory(field: &Field<'_>) -> Result<ByteSize, String> {
     if size.0 == 0 { Err(field.node.expected("a size above 0")) } else { Ok(size) }
 }
 
-pub(super) fn date(field: &Field<'_>) -> Result<Date, String> {
-    field.text()?.parse().map_err(|_| field.node.expected("a date such as `2026-02-01`"))
+/// A day up to `latest`: a price of a later one is a slip of the pen, and would never be called old.
+pub(super) fn date(field: &Field<'_>, latest: Date) -> Result<Date, String> {
+    let wrong = |_| field.node.expected("a date such as `2026-02-01`");
+    let day: Date = field.text()?.parse().map_err(wrong)?;
+    if day > latest { Err(format!("must not be in the future, got {day}")) } else { Ok(day) }
 }
 
 pub(super) fn currency(field: &Field<'_>) -> Result<Currency, String> {

@@ -1,5 +1,6 @@
 //! Line items, alternatives and what both say of their prices. Pure.
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::cost::catalogue::{
@@ -59,7 +60,7 @@ pub(super) fn node_size(reader: &mut Reader, field: &Field<'_>) -> Option<NodeSi
     Some(NodeSize { cpu: cpu?, memory: memory? })
 }
 
-pub(super) fn item(reader: &mut Reader, field: &Field<'_>) -> Option<Item> {
+pub(super) fn item(reader: &mut Reader, field: &Field<'_>, latest: Date) -> Option<Item> {
     let keys = reader.mapping(field, &ITEM)?;
     let included = reader.optional(&keys, "included", Field::boolean).unwrap_or(false);
     let sized_by = reader.optional(&keys, "sized_by", |field| field.word(&SIZED_BY));
@@ -80,9 +81,9 @@ pub(super) fn item(reader: &mut Reader, field: &Field<'_>) -> Option<Item> {
     let users_per_unit = reader.optional(&keys, "users_per_unit", positive);
     let free = included && keys.get("low").is_none();
     let price = if free { Some(Range::default()) } else { price(reader, &keys) };
-    let origin = provenance(reader, &keys);
+    let origin = provenance(reader, &keys, latest);
     let list_price = match keys.get("list_price") {
-        Some(field) => Some(list_price(reader, &field)?),
+        Some(field) => Some(list_price(reader, &field, latest)?),
         None => None,
     };
     Some(Item {
@@ -101,16 +102,21 @@ pub(super) fn item(reader: &mut Reader, field: &Field<'_>) -> Option<Item> {
     })
 }
 
-fn list_price(reader: &mut Reader, field: &Field<'_>) -> Option<ListPrice> {
+fn list_price(reader: &mut Reader, field: &Field<'_>, latest: Date) -> Option<ListPrice> {
     let keys = reader.mapping(field, &["amount", "as_of", "source", "note"])?;
     let amount = reader.required(&keys, "amount", money);
-    let as_of = reader.optional(&keys, "as_of", date);
+    let as_of = reader.optional(&keys, "as_of", |field| date(field, latest));
     let source = reader.required(&keys, "source", Field::text);
     let note = reader.optional(&keys, "note", Field::text);
     Some(ListPrice { amount: amount?, as_of, source: source?, note })
 }
 
-pub(super) fn alternative(reader: &mut Reader, field: &Field<'_>, tiers: &[Tier]) -> Option<Alternative> {
+pub(super) fn alternative(
+    reader: &mut Reader,
+    field: &Field<'_>,
+    tiers: &[Tier],
+    latest: Date,
+) -> Option<Alternative> {
     let keys = reader.mapping(field, &ALTERNATIVE)?;
     let per = reader.optional(&keys, "per", |field| field.word(&PER)).unwrap_or(Per::Unit);
     let item = reader.required(&keys, "item", Field::text);
@@ -124,7 +130,7 @@ pub(super) fn alternative(reader: &mut Reader, field: &Field<'_>, tiers: &[Tier]
     }
     let price = price(reader, &keys);
     let fixed: Decimal = reader.optional(&keys, "fixed", money).unwrap_or_default();
-    let origin = provenance(reader, &keys);
+    let origin = provenance(reader, &keys, latest);
     Some(Alternative {
         item: item?,
         provider: provider?,
@@ -153,8 +159,8 @@ fn price(reader: &mut Reader, keys: &Mapping<'_>) -> Option<Range> {
     Some(range)
 }
 
-fn provenance(reader: &mut Reader, keys: &Mapping<'_>) -> Option<Provenance> {
-    let as_of = reader.optional(keys, "as_of", date);
+fn provenance(reader: &mut Reader, keys: &Mapping<'_>, latest: Date) -> Option<Provenance> {
+    let as_of = reader.optional(keys, "as_of", |field| date(field, latest));
     if !keys.has("as_of") {
         reader.at(keys.field.node.place, &keys.at("as_of"), "is missing; `null` means an undated price");
     }

@@ -4,6 +4,8 @@ mod fields;
 mod item;
 
 use crate::cost::catalogue::{Catalogue, Tier};
+use jiff::civil::Date;
+
 use crate::cost::reader::fields::{count, currency};
 use crate::cost::reader::item::{alternative, item, node_size};
 use crate::document::{Field, Mapping, Problem, Reader};
@@ -27,18 +29,43 @@ const TIER: [&str; 12] = [
 const TARGET: [(&str, TargetKind); 2] =
     [("compose", TargetKind::Compose), ("kubernetes", TargetKind::Kubernetes)];
 
+/// The text of the default catalogue.
+const DEFAULT: &str = include_str!("../catalogue.yaml");
+
+impl Catalogue {
+    /// The embedded catalogue.
+    pub fn builtin() -> Self {
+        read("catalogue.yaml", DEFAULT, None, Date::MAX)
+            .unwrap_or_else(|_| unreachable!("a test reads the embedded catalogue"))
+    }
+
+    /// Reads a catalogue of the user's own; with `extends: default` it changes the embedded one. Prices are of days up to
+    /// `latest`.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub(crate) fn parse(file: &str, text: &str, latest: Date) -> Result<Self, Vec<Problem>> {
+        read(file, text, Some(&Self::builtin()), latest)
+    }
+}
+
 /// Reads a catalogue called `file` in messages; `base` is what `extends: default` starts from.
 ///
 /// # Errors
 /// All problems at once.
-pub(crate) fn read(file: &str, text: &str, base: Option<&Catalogue>) -> Result<Catalogue, Vec<Problem>> {
+fn read(file: &str, text: &str, base: Option<&Catalogue>, latest: Date) -> Result<Catalogue, Vec<Problem>> {
     let mut reader = Reader::new(file);
     let root = reader.root(text, &ROOT);
-    let read = root.and_then(|root| catalogue(&mut reader, &Field::root(&root), base));
+    let read = root.and_then(|root| catalogue(&mut reader, &Field::root(&root), base, latest));
     reader.finish(read)
 }
 
-fn catalogue(reader: &mut Reader, root: &Field<'_>, base: Option<&Catalogue>) -> Option<Catalogue> {
+fn catalogue(
+    reader: &mut Reader,
+    root: &Field<'_>,
+    base: Option<&Catalogue>,
+    latest: Date,
+) -> Option<Catalogue> {
     let keys = reader.mapping(root, &ROOT)?;
     reader.required(&keys, "version", |field| match field.whole(0..=u64::MAX)? {
         1 => Ok(()),
@@ -47,14 +74,22 @@ fn catalogue(reader: &mut Reader, root: &Field<'_>, base: Option<&Catalogue>) ->
     let extends = reader.optional(&keys, "extends", |field| field.word(&[("default", ())]));
     let base = base.filter(|_| extends.is_some());
     let title = or_base(reader, &keys, "title", Field::text, base.map(|base| base.title.clone()));
+    // Prices are not converted: those of the base are what it says.
+    let currency = |field: &Field<'_>| match (currency(field)?, base) {
+        (own, Some(base)) if own != base.currency => Err(format!(
+            "must be {}, the currency of the prices that `extends: default` takes over, got {}",
+            base.currency.0, own.0
+        )),
+        (own, _) => Ok(own),
+    };
     let currency = or_base(reader, &keys, "currency", currency, base.map(|base| base.currency.clone()));
     let mut tiers = base.map(|base| base.tiers.clone()).unwrap_or_default();
     for field in reader.items(&keys, "tiers") {
-        tier(reader, &field, &mut tiers);
+        tier(reader, &field, &mut tiers, latest);
     }
     let mut alternatives = base.map(|base| base.alternatives.clone()).unwrap_or_default();
     for field in reader.items(&keys, "alternatives") {
-        alternatives.extend(alternative(reader, &field, &tiers));
+        alternatives.extend(alternative(reader, &field, &tiers, latest));
     }
     let mut not_included = base.map(|base| base.not_included.clone()).unwrap_or_default();
     if keys.get("not_included").is_some() {
@@ -89,7 +124,7 @@ fn order(tiers: &[Tier], problem: &mut impl FnMut(String)) {
 }
 
 /// Adds a tier, or changes the one of the same name.
-fn tier(reader: &mut Reader, field: &Field<'_>, tiers: &mut Vec<Tier>) -> Option<()> {
+fn tier(reader: &mut Reader, field: &Field<'_>, tiers: &mut Vec<Tier>, latest: Date) -> Option<()> {
     let keys = reader.mapping(field, &TIER)?;
     let name = reader.required(&keys, "name", Field::text)?;
     let known = tiers.iter().position(|tier| tier.name == name);
@@ -113,10 +148,13 @@ fn tier(reader: &mut Reader, field: &Field<'_>, tiers: &mut Vec<Tier>) -> Option
     let up_to = bound("up_to", base.and_then(|tier| tier.up_to));
     let measured_to = bound("measured_to", base.and_then(|tier| tier.measured_to));
     let max_nodes = bound("max_nodes", base.and_then(|tier| tier.max_nodes));
+    ordered(reader, &keys, ("min_nodes", min_nodes), ("max_nodes", max_nodes));
+    ordered(reader, &keys, ("spare_nodes", spare_nodes), ("max_nodes", max_nodes));
+    ordered(reader, &keys, ("users", users), ("up_to", up_to));
     let mut items = base.map(|tier| tier.items.clone()).unwrap_or_default();
     let mut seen: Vec<String> = Vec::new();
     for field in reader.items(&keys, "items") {
-        let Some(item) = item(reader, &field) else { continue };
+        let Some(item) = item(reader, &field, latest) else { continue };
         if seen.contains(&item.id) {
             reader.refuse::<()>(&field, format!("duplicate item `{}`", item.id));
         }
@@ -150,6 +188,21 @@ fn tier(reader: &mut Reader, field: &Field<'_>, tiers: &mut Vec<Tier>) -> Option
     Some(())
 }
 
+/// Refuses a value above its bound, at whichever of the two this file sets.
+fn ordered(
+    reader: &mut Reader,
+    keys: &Mapping<'_>,
+    (key, value): (&str, Option<u64>),
+    (bound, most): (&str, Option<u64>),
+) {
+    let Some((value, most)) = value.zip(most).filter(|(value, most)| value > most) else { return };
+    if let Some(field) = keys.get(key) {
+        reader.refuse::<()>(&field, format!("must be at most `{bound}`, which is {most}, got {value}"));
+    } else if let Some(field) = keys.get(bound) {
+        reader.refuse::<()>(&field, format!("must be at least `{key}`, which is {value}, got {most}"));
+    }
+}
+
 /// A value that the base may have, too.
 fn or_base<'n, T>(
     reader: &mut Reader,
@@ -161,5 +214,26 @@ fn or_base<'n, T>(
     match base {
         Some(base) if keys.get(key).is_none() => Some(base),
         _ => reader.required(keys, key, read),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_catalogue_is_valid_and_every_price_says_where_it_comes_from() {
+        let catalogue = read("catalogue.yaml", DEFAULT, None, Date::MAX).expect("valid");
+        assert_eq!(
+            catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(),
+            ["development", "production", "scale"]
+        );
+        for alternative in &catalogue.alternatives {
+            assert!(alternative.origin.source.starts_with("https://"), "{alternative:?}");
+            for tier in &alternative.tiers {
+                let (_, tier) = catalogue.tier(tier).expect("a known tier");
+                tier.item(&alternative.item).expect("an item to take the place of");
+            }
+        }
     }
 }

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::ErrorKind;
 use crate::error::{ExitStatus, Failure};
+use crate::load::connection::kind::ErrorKind;
+use crate::targets::certificates::{self, Accept, Refused};
 
 /// How long one connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ impl Endpoint {
     /// Takes `url` apart, resolves its host, and keeps the addresses that take a connection. No request is sent.
     ///
     /// Exit statuses: usage for a URL that cannot be one, unreachable for everything the network says.
-    pub async fn prepare(url: &str) -> Result<Self> {
+    pub(crate) async fn prepare(url: &str, accept: Accept) -> Result<Self> {
         let Parts { tls, host, port, path } = parts(url)?;
         let base = format!("{}://{}", if tls { "https" } else { "http" }, shown(&host, port, tls));
         let unreachable = |text: String| Failure::new(ExitStatus::Unreachable, text);
@@ -45,20 +46,28 @@ impl Endpoint {
         };
         let name = ServerName::try_from(host.clone())
             .map_err(|_| usage(format!("`{host}` is not a host name that a certificate can have")))?;
-        let tls = if tls { Some((connector()?, name)) } else { None };
+        let tls = if tls { Some((connector(accept)?, name)) } else { None };
         let header = shown(&host, port, tls.is_some());
         let mut endpoint = Self { base, path, host: header, addresses: Vec::new(), tls };
-        let mut failure = unreachable(format!("the host `{host}` has no address"));
+        let mut failure = None;
         for address in addresses {
             endpoint.addresses.push(address);
             if let Err(error) = endpoint.probe(endpoint.addresses.len() - 1).await {
                 endpoint.addresses.pop();
-                failure = unreachable(format!("cannot connect to {} ({address})", endpoint.base))
-                    .caused_by(error)
-                    .hint("is it running? `appforge up` starts the stack, `appforge status` shows it");
+                let refused = certificates::refused(error.as_ref(), &host);
+                let text = format!("cannot connect to {} ({address})", endpoint.base);
+                let found = hinted(unreachable(text).caused_by(error), refused.as_ref());
+                // What a server said at one address counts more than that none listens at another.
+                failure = failure.filter(|_| refused.is_none()).or(Some(found));
             }
         }
-        if endpoint.addresses.is_empty() { Err(failure.into()) } else { Ok(endpoint) }
+        match failure.filter(|_| endpoint.addresses.is_empty()) {
+            Some(failure) => Err(failure.into()),
+            None if endpoint.addresses.is_empty() => {
+                Err(unreachable(format!("the host `{host}` has no address")).into())
+            }
+            None => Ok(endpoint),
+        }
     }
 
     /// Scheme, host and port.
@@ -134,7 +143,7 @@ fn parts(url: &str) -> Result<Parts> {
     let host = uri.host().filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| usage(format!("the URL `{url}` names no host")))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let path = uri.path_and_query().map(|path| path.as_str().to_owned()).filter(|path| path != "/");
+    let path = uri.path_and_query().map(|path| rooted(path.as_str())).filter(|path| path != "/");
     let port = match uri.port() {
         Some(port) => port.as_u16(),
         None if authority.ends_with(':')
@@ -148,16 +157,28 @@ fn parts(url: &str) -> Result<Parts> {
     Ok(Parts { tls, host, port, path })
 }
 
+/// A path begins with `/`, also where the URL goes from the host straight to its query (RFC 9112, section 3.2.1).
+fn rooted(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
 fn shown(host: &str, port: u16, tls: bool) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     if port == if tls { 443 } else { 80 } { host } else { format!("{host}:{port}") }
 }
 
-fn connector() -> Result<TlsConnector> {
-    let mut roots = rustls::RootCertStore::empty();
-    // The system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+fn hinted(failure: Failure, refused: Option<&Refused>) -> Failure {
+    match refused {
+        Some(Refused::Certificate(hint)) => {
+            failure.hint(hint.as_str()).hint("`--insecure` accepts any certificate")
+        }
+        Some(Refused::NoTls) => failure.hint("does the port serve TLS? otherwise use `http://`"),
+        None => failure.hint("is it running? `appforge up` starts the stack, `appforge status` shows it"),
+    }
+}
+
+fn connector(accept: Accept) -> Result<TlsConnector> {
+    let mut config = certificates::client(accept)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }
@@ -179,6 +200,10 @@ mod tests {
         assert_eq!(parts("https://shop.example/"), (true, "shop.example".into(), 443, None));
         assert_eq!(parts("http://[::1]:8080/a?b=c"), (false, "::1".into(), 8080, Some("/a?b=c".into())));
         assert_eq!(parts("http://[::1]"), (false, "::1".into(), 80, None));
+        assert_eq!(parts("http://a:8080?x=1"), (false, "a".into(), 8080, Some("/?x=1".into())));
+        assert_eq!(parts("https://a?x=/y"), (true, "a".into(), 443, Some("/?x=/y".into())));
+        assert_eq!(parts("http://a/?x"), (false, "a".into(), 80, Some("/?x".into())));
+        assert_eq!(parts("http://a#x"), (false, "a".into(), 80, None));
     }
 
     #[test]

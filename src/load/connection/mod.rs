@@ -10,7 +10,6 @@ mod kind;
 mod stream;
 mod wire;
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,21 +22,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 pub use deadline::Deadline;
 pub use endpoint::Endpoint;
 pub use kind::ErrorKind;
+pub use stream::Traffic;
 use stream::{Counted, Stream};
 
 /// Most bytes of a body that are kept for checks; the rest is read and counted only.
 const KEPT_BODY: usize = 1 << 20;
 /// The buffer of a connection; it grows for a longer head only.
 const BUFFER: usize = 8 << 10;
-
-/// Bytes through all sockets of one thread.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    /// Bytes written.
-    pub sent: Cell<u64>,
-    /// Bytes read.
-    pub received: Cell<u64>,
-}
 
 /// How long it took to get a connection.
 #[derive(Clone, Copy, Debug)]

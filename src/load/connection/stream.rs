@@ -1,5 +1,6 @@
 //! A socket, plain or under TLS, that counts its bytes.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,7 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::Traffic;
+/// Bytes through all sockets of one thread.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes written.
+    pub sent: Cell<u64>,
+    /// Bytes read.
+    pub received: Cell<u64>,
+}
 
 /// A socket.
 pub(super) enum Stream {

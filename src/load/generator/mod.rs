@@ -4,7 +4,10 @@
 //! travels here and is merged. So nothing on the path of a request is shared, and memory does not grow with time.
 
 mod alarm;
+mod closed;
 mod machine;
+mod open;
+mod plan;
 mod series;
 mod user;
 mod worker;
@@ -15,61 +18,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
+use appforge_service::open_files;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use alarm::Alarm;
+pub use plan::Plan;
 pub use series::Point;
 use series::Series;
-pub(super) use user::{Shared, User};
 
-use crate::float;
-use crate::load::client::Clients;
-use crate::load::connection::Endpoint;
-use crate::load::scenario::{Model, Scenario};
+use crate::load::connection::ErrorKind;
+use crate::load::scenario::Model;
 use crate::load::tally::Tally;
 
-/// How often a worker hands over what it measured.
-const TICK: Duration = Duration::from_millis(500);
 /// Between the start of the threads and the first request: time to make connections.
 const LEAD: Duration = Duration::from_millis(100);
-/// After an interruption, answers that are on their way get this long.
-const GRACE: Duration = Duration::from_secs(1);
 /// A thread above this share of a core was the limit itself.
 const BUSY: f64 = 0.9;
 /// Sending later than this is the generator's fault, once it happens to one of a hundred.
 const LATE: Duration = Duration::from_millis(10);
-
-/// All that a run needs.
-pub struct Plan {
-    /// Where to.
-    pub endpoint: Endpoint,
-    /// What.
-    pub scenario: Scenario,
-    /// As whom.
-    pub clients: Clients,
-    /// How long one request may take.
-    pub timeout: Duration,
-    /// Worker threads.
-    pub threads: usize,
-}
-
-impl Plan {
-    /// As many threads as help: one a core, none without a user.
-    pub fn threads(scenario: &Scenario) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        // Fifty users with think time are nothing for one thread; a second one would only wake up for nothing.
-        let useful = match &scenario.model {
-            Model::Closed { think_time, .. } if !think_time.is_zero() => {
-                scenario.model.connections().div_ceil(500)
-            }
-            Model::Closed { .. } => scenario.model.connections(),
-            Model::Open { rate, .. } => float::to_usize((rate.peak() / 5_000.0).ceil()),
-        };
-        useful.clamp(1, cores.max(1))
-    }
-}
 
 /// How things stand, once a tick.
 pub struct Progress<'a> {
@@ -101,14 +68,26 @@ pub enum Ended {
     Aborted,
 }
 
+impl Ended {
+    /// The word of reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Interrupted => "interrupted",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// What a run measured.
 pub struct Measured {
     /// All counters and distributions.
     pub tally: Tally,
     /// The same over time, coarsely.
     pub series: Vec<Point>,
-    /// From the first request due to the last answer.
-    pub elapsed: Duration,
+    /// What rates are over: the scheduled time, or the elapsed one of a run that was cut. A user who only thinks until
+    /// the end, or a rate whose last request is due early, makes no run shorter.
+    pub period: Duration,
     /// How it ended.
     pub ended: Ended,
     /// What the generator itself used.
@@ -140,7 +119,7 @@ pub async fn run(
     interrupt: impl Future<Output = ()>,
     mut observe: impl FnMut(&Progress<'_>) -> Next,
 ) -> Result<Measured> {
-    machine::raise_file_limit();
+    open_files::raise_limit();
     let plan = Arc::new(plan);
     let threads = plan.threads.max(1);
     let stop = CancellationToken::new();
@@ -191,9 +170,12 @@ pub async fn run(
         worker.join().map_err(|_| anyhow!("a thread of the load generator panicked"))??;
     }
     let machine = before.and_then(machine::Busy::share_since);
-    let effort = effort(&tally, &cpu, elapsed, machine, plan.endpoint.is_loopback());
+    let scheduled = plan.scenario.model.duration();
+    let period = if ended == Ended::Completed { scheduled } else { elapsed };
+    // The generator works until the last answer, and rests when that came before the end.
+    let effort = effort(&tally, &cpu, elapsed.max(period), machine, plan.endpoint.is_loopback());
     let series = series.finish(|at| level(&plan.scenario.model, at));
-    Ok(Measured { tally, series, elapsed, ended, effort })
+    Ok(Measured { tally, series, period, ended, effort })
 }
 
 fn level(model: &Model, at: Duration) -> f64 {
@@ -225,17 +207,10 @@ fn effort(
         let text = "this machine, which runs the generator and the service, was";
         saturated.push(format!("{text} {:.0} % busy", machine * 100.0));
     }
-    let exhausted = tally.errors_of(crate::load::connection::ErrorKind::Exhausted);
+    let exhausted = tally.errors_of(ErrorKind::Exhausted);
     if exhausted > 0 {
         saturated.push(format!("{exhausted} requests found no free port or file descriptor on this machine"));
     }
     let (cores, at_limit) = (shares.iter().sum(), busiest > BUSY || exhausted > 0);
     Effort { threads: cpu.len(), cores, busiest, machine, late_p99, at_limit, saturated }
-}
-
-fn spawn_thread(
-    name: String,
-    run: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
 }

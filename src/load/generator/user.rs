@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http::header::HOST;
 use tokio_util::sync::CancellationToken;
 
-use super::Plan;
 use crate::load::client::Identity;
 use crate::load::connection::{Connection, Deadline, ErrorKind, Traffic, Wish};
-use crate::load::scenario::Step;
+use crate::load::generator::plan::Plan;
+use crate::load::step::Step;
 use crate::load::tally::Tally;
 
 /// The placeholder for a number that no other request has.
@@ -118,7 +118,7 @@ impl Shared {
 }
 
 fn template(plan: &Plan, step: &Step) -> Result<Template> {
-    let mut head = format!("{} {} HTTP/1.1\r\n", step.method, step.path);
+    let mut head = format!("{} {} HTTP/1.1\r\n", step.method, step.target());
     if !step.headers.contains_key(HOST) {
         head.push_str(&format!("host: {}\r\n", plan.endpoint.host()));
     }

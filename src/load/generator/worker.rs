@@ -12,11 +12,11 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{GRACE, Plan, Shared, TICK, User, machine, spawn_thread};
-use crate::float;
+use crate::load::generator::plan::{GRACE, Plan, TICK};
+use crate::load::generator::user::{Shared, User};
+use crate::load::generator::{closed, machine, open};
 use crate::load::scenario::Model;
 use crate::load::tally::Tally;
-use crate::load::{closed, open};
 
 /// What one worker measured in one tick.
 pub(super) struct Window {
@@ -44,6 +44,13 @@ pub(super) fn spawn(
         runtime.shutdown_background();
         outcome
     })
+}
+
+fn spawn_thread(
+    name: String,
+    run: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<Result<()>>> {
+    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
 }
 
 async fn run(shared: &Rc<Shared>, windows: &mpsc::Sender<Window>) -> Result<()> {
@@ -108,7 +115,7 @@ impl Gauge {
         tally.sent = shared.traffic.sent.take();
         tally.received = shared.traffic.received.take();
         let since = Instant::now().saturating_duration_since(shared.begin);
-        let tick = float::to_u64(since.div_duration_f64(TICK).round().max(1.0));
+        let tick = since.div_duration_f64(TICK).round().max(1.0) as u64;
         // Nobody listens any more when the run was dropped; its users are told to stop.
         let _ = windows.send(Window { worker: shared.worker, tick, tally }).await;
     }

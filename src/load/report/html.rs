@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::charts::{Line, chart};
-use super::{PointReport, Report, bytes, ms, percent};
 use crate::load::connection::ErrorKind;
+use crate::load::report::charts::{Line, chart};
+use crate::load::report::data::{PointReport, Report};
+use crate::load::units::{bytes, ms, percent};
 use crate::markup::escape;
 
 const TEMPLATE: &str = include_str!("../../../templates/load/report.html");
@@ -30,6 +31,7 @@ pub fn html(report: &Report) -> String {
         ("charts", charts(report)),
         ("routes", routes(report)),
         ("comparison", comparison(report)),
+        ("capacity", capacity(report)),
         ("answers", answers(report)),
         ("environment", environment(report)),
     ];
@@ -154,6 +156,17 @@ fn comparison(report: &Report) -> String {
             row.band_shown(),
             verdict = escape(&row.verdict)
         );
+    }
+    text.push_str("</table></div>");
+    text
+}
+
+fn capacity(report: &Report) -> String {
+    let Some(capacity) = &report.capacity else { return String::new() };
+    let mut text = format!("<h2>Capacity: {}</h2><div class=\"wide\"><table>", escape(&capacity.shown()));
+    text.push_str(&head(&["requests per second", "result"]));
+    for trial in &capacity.trials {
+        let _ = write!(text, "<tr><td>{:.0}</td><td>{}</td></tr>", trial.rate, escape(trial.verdict()));
     }
     text.push_str("</table></div>");
     text

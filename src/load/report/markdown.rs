@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Report, ms};
+use crate::load::connection::ErrorKind;
+use crate::load::report::data::Report;
+use crate::load::units::ms;
 
 /// The report.
 pub fn markdown(report: &Report) -> String {
@@ -31,6 +33,14 @@ pub fn markdown(report: &Report) -> String {
             (cell(&route.name), route.requests, route.failed, route.limited);
         let _ =
             writeln!(text, "| {name} | {requests} | {failed} | {limited} | {p50} | {p95} | {p99} | {max} |");
+    }
+    answers(&mut text, report);
+    if let Some(capacity) = &report.capacity {
+        let _ = writeln!(text, "\nCapacity: {}\n", cell(&capacity.shown()));
+        text.push_str("| requests per second | result |\n|---:|---|\n");
+        for trial in &capacity.trials {
+            let _ = writeln!(text, "| {:.0} | {} |", trial.rate, cell(trial.verdict()));
+        }
     }
     if let Some(comparison) = &report.comparison {
         let _ = writeln!(text, "\nCompared with {}:\n", cell(&comparison.with));
@@ -63,6 +73,16 @@ pub fn markdown(report: &Report) -> String {
         report.started_at, environment.target, environment.machine
     );
     text
+}
+
+fn answers(text: &mut String, report: &Report) {
+    text.push_str("\n| answer | times |\n|---|---:|\n");
+    for (status, count) in &report.statuses {
+        let _ = writeln!(text, "| status {} | {count} |", cell(status));
+    }
+    for (name, count) in &report.errors {
+        let _ = writeln!(text, "| {} | {count} |", cell(ErrorKind::meaning_of(name)));
+    }
 }
 
 /// A name must not end its cell.

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Report, bytes, ms, percent};
 use crate::load::connection::ErrorKind;
 use crate::load::generator::Progress;
+use crate::load::report::data::Report;
+use crate::load::units::{bytes, ms, percent};
 use crate::output;
 
 /// The whole report.
@@ -61,15 +62,13 @@ pub fn table(report: &Report) -> String {
     for (name, number) in &report.errors {
         line(&mut text, "error", &format!("{number} x {}", ErrorKind::meaning_of(name)));
     }
-    for (status, number) in report.statuses.iter().filter(|(status, _)| !status.starts_with(['2', '3'])) {
-        line(&mut text, "status", &format!("{number} x {status}"));
+    let statuses: Vec<String> =
+        report.statuses.iter().map(|(status, number)| format!("{number} x {status}")).collect();
+    if !statuses.is_empty() {
+        line(&mut text, "status", &statuses.join(", "));
     }
     if let Some(capacity) = &report.capacity {
-        let least = if capacity.at_least { "at least " } else { "" };
-        let (all, one, replicas) =
-            (capacity.requests_per_second, capacity.requests_per_second_per_replica, capacity.replicas);
-        let noun = if replicas == 1 { "replica" } else { "replicas" };
-        line(&mut text, "capacity", &format!("{least}{all:.0} req/s, {one:.0} of each of {replicas} {noun}"));
+        line(&mut text, "capacity", &capacity.shown());
     }
     text.push('\n');
     text.push_str(&routes(report));

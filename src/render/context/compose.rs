@@ -4,7 +4,7 @@
 //! edge network, and only that address is in their `TRUSTED_PROXIES`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use appforge_service::contract::{ADMIN_PORT, variable};
@@ -143,6 +143,10 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
     let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
+        // It packs the bundled service; another image has an entry point of its own.
+        if path == "Dockerfile" && !context.service.bundled {
+            continue;
+        }
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
     }
     drafts.push(Draft { path: "haproxy.cfg".to_owned(), text: gateway });
@@ -196,7 +200,7 @@ impl Context {
             },
             gateway: Gateway {
                 image: stack.compose.gateway_image.to_string(),
-                bind: stack.compose.bind.to_string(),
+                bind: published_on(stack).to_string(),
                 port: stack.service.port,
                 listen: GATEWAY_PORT,
                 stats: GATEWAY_STATS_PORT,
@@ -281,12 +285,26 @@ fn gateway_address(subnet: &str) -> Ipv4Addr {
     Ipv4Addr::from_bits((base | hosts).saturating_sub(1))
 }
 
-/// The host part of a URL that reaches what is published on `bind`, from this machine.
-pub fn reachable_host(bind: IpAddr) -> String {
+/// The address that the gateway's port is published on.
+pub fn published_on(stack: &Stack) -> IpAddr {
+    let address = stack.service.address.or(stack.compose.bind);
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// The address at which this machine reaches what is published on `bind`.
+pub fn reachable(bind: IpAddr) -> IpAddr {
     match bind {
-        bind if bind.is_unspecified() => "127.0.0.1".to_owned(),
-        IpAddr::V6(bind) => format!("[{bind}]"),
-        IpAddr::V4(bind) => bind.to_string(),
+        IpAddr::V4(bind) if bind.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(bind) if bind.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        bind => bind,
+    }
+}
+
+/// The same as the host part of a URL.
+pub fn reachable_host(bind: IpAddr) -> String {
+    match reachable(bind) {
+        IpAddr::V6(address) => format!("[{address}]"),
+        IpAddr::V4(address) => address.to_string(),
     }
 }
 

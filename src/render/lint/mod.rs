@@ -2,6 +2,7 @@
 //!
 //! Most rules read the documents, so that a patch or a template of the project's own is judged too.
 
+mod compose;
 mod documents;
 mod kubernetes;
 
@@ -40,6 +41,7 @@ impl fmt::Display for Finding {
 pub fn lint(stack: &Stack, target: TargetKind, documents: &[Document]) -> Vec<Finding> {
     match target {
         TargetKind::Kubernetes => kubernetes::lint(stack, documents),
-        TargetKind::Local | TargetKind::Compose => Vec::new(),
+        TargetKind::Compose => compose::lint(stack, documents),
+        TargetKind::Local => Vec::new(),
     }
 }

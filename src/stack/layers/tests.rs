@@ -1,6 +1,7 @@
 //! Which layer wins, and where an error is said to be.
 
 use super::*;
+use crate::stack::model::Patch;
 
 fn file(text: &str) -> Layer {
     Layer::File { name: "appforge.yaml".into(), text: text.into() }
@@ -138,7 +139,7 @@ fn name_that_is_refused_is_not_read_as_a_number_instead() {
 #[test]
 fn wrong_values_are_all_reported_though_a_later_layer_overrides_one() {
     let overlay = Layer::File { name: "appforge.ci.yaml".into(), text: "service: {port: 80}\n".into() };
-    let text = "service: {port: http, replicas: many}\nkubernetes: {pull_secrets: [a, [b]], route: ~}\n\
+    let text = "service: {port: http, replicas: many}\nkubernetes: {pull_secrets: [a, [b]], route: []}\n\
                 patches: {compose/x: [{op: remove}]}\n";
     assert_eq!(
         problems(&[file(text), overlay]),
@@ -146,7 +147,7 @@ fn wrong_values_are_all_reported_though_a_later_layer_overrides_one() {
             "appforge.yaml:1:17: service.port: expected an integer, got `http`",
             "appforge.yaml:1:33: service.replicas: expected an integer, got `many`",
             "appforge.yaml:2:32: kubernetes.pull_secrets[1]: expected a string, got a list",
-            "appforge.yaml:2:45: kubernetes.route: expected a mapping, got null",
+            "appforge.yaml:2:45: kubernetes.route: expected a mapping, got a list",
             "appforge.yaml:3:23: patches.compose/x[0].path: is missing",
         ]
     );
@@ -178,4 +179,157 @@ fn scaled_number_has_its_origin_and_is_judged() {
     let refused = resolved.scaled(2000, None, &flag).unwrap_err();
     let lines: Vec<String> = refused.iter().map(Problem::to_string).collect();
     assert_eq!(lines, ["--replicas: kubernetes.autoscaling.min: must be between 1 and 1000, got 2000"]);
+}
+
+fn overlay(text: &str) -> Layer {
+    Layer::File { name: "b.yaml".into(), text: text.into() }
+}
+
+/// An overlay took away the patches of every other document.
+#[test]
+fn overlay_keeps_the_patches_of_other_documents() {
+    let text =
+        "patches:\n  compose/a.yml: [{op: remove, path: /a}]\n  compose/b.yml: [{op: remove, path: /b}]\n";
+    let patches = |layer: Layer| {
+        let patches = resolve(&[file(text), layer]).unwrap().stack.patches;
+        patches.into_iter().map(|(name, list)| (name, list.len())).collect::<Vec<_>>()
+    };
+    let pairs = |pairs: [(&str, usize); 2]| pairs.map(|(name, count)| (name.to_owned(), count)).to_vec();
+    let more = patches(overlay("patches: {kubernetes/c.yaml: [{op: remove, path: /c}]}\n"));
+    assert_eq!(more.len(), 3);
+    let other = patches(overlay("patches: {compose/b.yml: []}\n"));
+    assert_eq!(other, pairs([("compose/a.yml", 1), ("compose/b.yml", 0)]));
+    let nothing = patches(overlay("patches:\n  compose/a.yml:\n"));
+    assert_eq!(nothing, pairs([("compose/a.yml", 0), ("compose/b.yml", 1)]));
+    let variable = ("APPFORGE_PATCHES".to_owned(), "{compose/a.yml: []}".to_owned());
+    assert_eq!(patches(Layer::Env(vec![variable])), pairs([("compose/a.yml", 0), ("compose/b.yml", 1)]));
+}
+
+#[test]
+fn section_with_nothing_below_is_empty() {
+    let text =
+        "service:\nmongodb:\n  pool:\nrate_limit:\n  trusted_proxies:\npatches:\nkubernetes:\n  route: ~\n";
+    assert_eq!(resolve(&[file(text)]).unwrap().stack, Stack::default());
+    assert_eq!(resolve(&[file("service:\n  env:\n")]).unwrap().stack, Stack::default());
+    let layers =
+        [file("rate_limit: {trusted_proxies: [10.0.0.0/8]}\n"), overlay("rate_limit:\n  trusted_proxies:\n")];
+    assert_eq!(resolve(&layers).unwrap().stack, Stack::default());
+    assert_eq!(
+        problems(&[file("service:\n  port:\n")]),
+        ["appforge.yaml:2:7: service.port: expected an integer, got null"]
+    );
+}
+
+#[test]
+fn bounds_after_autoscaling_was_off_have_defaults_and_places() {
+    let off = || file("kubernetes: {autoscaling: null}\n");
+    let some = overlay("kubernetes:\n  autoscaling:\n    min: 4\n    max: 6\n");
+    let scaling = resolve(&[off(), some]).unwrap().stack.kubernetes.autoscaling.unwrap();
+    assert_eq!((scaling.min, scaling.max, scaling.cpu.0), (4, 6, 70.0));
+    let wrong = overlay("kubernetes:\n  autoscaling:\n    min: 7\n    max: 6\n    cpu: much\n");
+    assert_eq!(
+        problems(&[off(), wrong]),
+        [
+            "b.yaml:3:10: kubernetes.autoscaling.min: must be at most kubernetes.autoscaling.max, which is 6, got 7",
+            "b.yaml:5:10: kubernetes.autoscaling.cpu: expected a percentage from 0 to 100, such as `70` or `1%`, got `much`",
+        ]
+    );
+    let variable = ("APPFORGE_KUBERNETES_AUTOSCALING_MAX".to_owned(), "12".to_owned());
+    let scaling =
+        resolve(&[off(), Layer::Env(vec![variable])]).unwrap().stack.kubernetes.autoscaling.unwrap();
+    assert_eq!((scaling.min, scaling.max), (3, 12));
+}
+
+#[test]
+fn misspelt_variable_is_refused_with_the_nearest() {
+    let found = |name: &str| {
+        let layer = Layer::Env(vec![(name.into(), "7".into())]);
+        resolve(&[layer]).map(drop).map_err(|problems| problems[0].to_string())
+    };
+    let meant = |name: &str, near: &str| {
+        assert_eq!(found(name), Err(format!("{name}: unknown variable; did you mean `{near}`?")));
+    };
+    meant("APPFORGE_SERVICE_PROT", "APPFORGE_SERVICE_PORT");
+    meant("APPFORGE_SERVCE_PORT", "APPFORGE_SERVICE_PORT");
+    meant("APPFORGE_TRAGET", "APPFORGE_TARGET");
+    meant("APPFORGE_CONFG", "APPFORGE_CONFIG");
+    meant("APPFORGE_MONGODB_POOL_MXA", "APPFORGE_MONGODB_POOL_MAX");
+    let unknown = found("APPFORGE_REDIS_SOMETHING_ELSE").unwrap_err();
+    assert!(unknown.contains("unknown variable; `appforge config show"), "{unknown}");
+    for other in ["APPFORGE_HOME", "APPFORGE_ENV", "APPFORGE_PEER_VALKEY", "APPFORGE_TRUST"] {
+        assert_eq!(found(other), Ok(()), "{other}");
+    }
+}
+
+#[test]
+fn empty_variable_is_as_unset() {
+    let names =
+        ["APPFORGE_SERVICE_PORT", "APPFORGE_SERVICE_ENV", "APPFORGE_MONGODB_URI", "APPFORGE_SERVICE_PROT"];
+    let layer = Layer::Env(names.map(|name| (name.into(), String::new())).into());
+    let resolved = resolve(&[file("service: {port: 80}\n"), layer]).unwrap();
+    assert_eq!((resolved.stack.service.port, resolved.origin("service.env")), (80, Origin::Default));
+    let layer = Layer::Env(vec![("APPFORGE_MONGODB_DATABASE".into(), "123".into())]);
+    assert_eq!(resolve(&[layer]).unwrap().stack.mongodb.database, "123");
+}
+
+#[test]
+fn wrong_patch_is_named_by_document_and_index() {
+    let at = |patch: &str| {
+        let text = format!("patches:\n  compose/a.yml:\n    - {{op: remove, path: /a}}\n    - {patch}\n");
+        problems(&[file(&text)]).remove(0)
+    };
+    let begins = |patch: &str, begin: &str| {
+        let problem = at(patch);
+        assert!(problem.starts_with(&format!("appforge.yaml:4:{begin}")), "{problem}");
+    };
+    begins("{op: move, path: /a}", "12: patches.compose/a.yml[1].op: unknown value `move`");
+    begins("{op: add, path: /a}", "7: patches.compose/a.yml[1].value: is missing");
+    begins("{path: /a}", "7: patches.compose/a.yml[1].op: is missing");
+    begins("{op: remove, path: /a, valu: 1}", "7: patches.compose/a.yml[1]: unknown key `valu`");
+    begins("text", "7: patches.compose/a.yml[1]: expected ");
+    let exact = "cannot be kept exactly as a number; quote it";
+    for number in ["18446744073709551616", "-9223372036854775809", "3.14159265358979323846", "1e400"] {
+        let problem = at(&format!("{{op: add, path: /a, value: {number}}}"));
+        let place = "appforge.yaml:4:34: patches.compose/a.yml[1].value: ";
+        assert_eq!(problem, format!("{place}`{number}` {exact}"));
+    }
+    assert_eq!(
+        problems(&[file("patches: {compose/a.yml: {op: remove, path: /a}}\n")]),
+        ["appforge.yaml:1:26: patches.compose/a.yml: expected a list, got a mapping"]
+    );
+}
+
+#[test]
+fn number_of_a_patch_is_the_one_that_was_written() {
+    let numbers =
+        ["9223372036854775808", "18446744073709551615", "-9223372036854775808", "0.1", "1.10", "1e3", "-0.0"];
+    for number in numbers {
+        let text = format!("patches: {{compose/a.yml: [{{op: add, path: /a, value: {{b: [{number}]}}}}]}}\n");
+        let stack = resolve(&[file(&text)]).unwrap().stack;
+        let Patch::Add { value, .. } = &stack.patches["compose/a.yml"][0] else { panic!("{stack:?}") };
+        let shown = value["b"][0].to_string();
+        assert!(
+            crate::document::parse_value(number).unwrap().to_json() == value["b"][0],
+            "{number}: {shown}"
+        );
+        assert_eq!(shown.parse::<f64>().unwrap(), number.parse::<f64>().unwrap());
+    }
+    // One in quotes is a string.
+    let text = "patches: {compose/a.yml: [{op: add, path: /a, value: '18446744073709551616'}]}\n";
+    resolve(&[file(text)]).unwrap();
+}
+
+/// Each variable was looked for among all others.
+#[test]
+fn twenty_thousand_variables_are_read_at_once() {
+    let lines: String = (0..20_000).map(|at| format!("    VARIABLE_{at}: \"{at}\"\n")).collect();
+    let text = format!("service:\n  env:\n{lines}");
+    let started = std::time::Instant::now();
+    let stack =
+        resolve(&[file(&text), overlay("service: {env: {VARIABLE_7: other, MORE: x}}\n")]).unwrap().stack;
+    let variables = crate::stack::environment::environment(&stack);
+    assert_eq!((stack.service.env.len(), stack.service.env["VARIABLE_7"].as_str()), (20_001, "other"));
+    assert!(variables.len() > 20_000);
+    // A quarter of a second in a release build; a debug build on a busy machine gets more, and took minutes before.
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
 }

@@ -1,12 +1,20 @@
 //! The rules of the target kubernetes. Pure.
 
-use crate::stack::kubernetes::{CpuLimit, Kubernetes, Probes, Route, RouteApi, is_object_name};
-use crate::stack::model::Stack;
+use std::net::IpAddr;
+
+use crate::document::refused;
+use crate::stack::kubernetes::{
+    CpuLimit, Kubernetes, Probes, Route, RouteApi, SERVICE_NAME, is_object_name, is_service_name,
+};
+use crate::stack::model::{Stack, TargetKind};
 use crate::stack::validate::violations::Violations;
 use crate::stack::values::{Name, Percent, Span};
 
 pub(super) fn kubernetes(stack: &Stack, most: u32, violations: &mut Violations) {
     let kubernetes = &stack.kubernetes;
+    if stack.target == TargetKind::Kubernetes && !is_service_name(&stack.name) {
+        violations.add("name", refused(SERVICE_NAME, stack.name.as_str()));
+    }
     autoscaling(kubernetes, most, violations);
     let request = stack.service.resources.cpu;
     if let CpuLimit::Cpu(limit) = kubernetes.cpu_limit
@@ -15,7 +23,10 @@ pub(super) fn kubernetes(stack: &Stack, most: u32, violations: &mut Violations) 
         let message = format!("must be at least service.resources.cpu, which is {request}, got {limit}");
         violations.add("kubernetes.cpu_limit", message);
     }
-    object_name("kubernetes.ingress", kubernetes.ingress.as_deref(), violations);
+    if let Some(host) = &kubernetes.ingress {
+        let fits = is_object_name(host) && host.parse::<IpAddr>().is_err();
+        violations.expect("kubernetes.ingress", host, fits, "a host name such as `shop.example.com`");
+    }
     object_name("kubernetes.storage_class", kubernetes.storage_class.as_deref(), violations);
     for secret in &kubernetes.pull_secrets {
         object_name("kubernetes.pull_secrets", Some(secret), violations);

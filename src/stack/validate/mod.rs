@@ -34,6 +34,11 @@ const RESERVED: [&str; 11] = [
     variable::PROBE_SECRET_FILE,
 ];
 
+/// What Linux passes to a program as one variable, in bytes: `NAME=`, the value and a NUL (execve(2), `MAX_ARG_STRLEN`).
+const LONGEST_VARIABLE: usize = 128 << 10;
+/// All variables together, in bytes. Linux takes 2 MiB with the usual limit of the stack, a Kubernetes object has 1.5 MiB.
+const MOST_VARIABLES: usize = 1 << 20;
+
 /// Prefixes of the variables with which sockets are handed over.
 const HAND_OVER: &str = "LISTEN_";
 /// Prefixes of the variables with which the dynamic linker loads other code into a program.
@@ -78,10 +83,26 @@ fn service(stack: &Stack, violations: &mut Violations) {
         violations.add("service.image", message);
     }
     violations.at_least("service.resources.memory", service.resources.memory, "64Mi", "one replica");
+    if let (Some(address), Some(bind)) = (service.address, stack.compose.bind)
+        && address != bind
+    {
+        let message =
+            format!("is the former name of service.address, which is {address}, got {bind}; remove it");
+        violations.add("compose.bind", message);
+    }
 }
 
 fn environment(stack: &Stack, violations: &mut Violations) {
-    for name in stack.service.env.keys() {
+    let mut total = 0;
+    for (name, value) in &stack.service.env {
+        let size = name.len() + value.len() + 2;
+        total += size;
+        if size > LONGEST_VARIABLE {
+            let message = format!("must be at most {LONGEST_VARIABLE} bytes with its name, got {size}");
+            violations.add(format!("service.env.{name}"), message);
+        } else if value.contains('\0') {
+            violations.add(format!("service.env.{name}"), "an environment variable cannot hold a NUL");
+        }
         let valid = !name.starts_with(|c: char| c.is_ascii_digit())
             && !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -95,6 +116,10 @@ fn environment(stack: &Stack, violations: &mut Violations) {
             let message = format!("`{name}` would load other code into the bundled service; remove it");
             violations.add(format!("service.env.{name}"), message);
         }
+    }
+    if total > MOST_VARIABLES {
+        let message = format!("all variables together must be at most {MOST_VARIABLES} bytes, got {total}");
+        violations.add("service.env", message);
     }
 }
 
@@ -123,7 +148,8 @@ fn compose(stack: &Stack, violations: &mut Violations) {
     }
     for document in stack.patches.keys() {
         let fits = ["compose/", "kubernetes/"].iter().any(|target| document.starts_with(target));
-        violations.expect("patches", document, fits, "a document such as `compose/docker-compose.yml`");
+        let path = format!("patches.{document}");
+        violations.expect(&path, document, fits, "a document such as `compose/docker-compose.yml`");
     }
 }
 

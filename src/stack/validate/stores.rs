@@ -52,6 +52,9 @@ fn address(
         (StoreMode::External, Some(uri)) if !starts(uri) => {
             (keys.uri, format!("must start with `{}`", keys.schemes.join("` or `")))
         }
+        (StoreMode::External, Some(uri)) if !names_hosts(uri.reveal()) => {
+            (keys.uri, "must name a host, and a port between 1 and 65535 where it names one".to_owned())
+        }
         (StoreMode::Managed, _) if target == TargetKind::Local => {
             let message =
                 "`managed` requires the target compose or kubernetes; local takes `embedded` and `external`";
@@ -65,6 +68,20 @@ fn address(
     violations.add(at, message);
 }
 
+/// Whether each host of a URI has a name and, where one is written, a port. The rest is the driver's to judge.
+fn names_hosts(uri: &str) -> bool {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    hosts.split(',').all(|host| {
+        let (name, port) = match host.rsplit_once(']') {
+            Some((address, rest)) => (address, rest.strip_prefix(':')),
+            None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
+        };
+        !name.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    })
+}
+
 pub(super) fn mongodb(stack: &Stack, violations: &mut Violations) {
     let mongodb = &stack.mongodb;
     let name = &mongodb.database;
@@ -72,6 +89,7 @@ pub(super) fn mongodb(stack: &Stack, violations: &mut Violations) {
     let what = "a database name of 1 to 63 bytes without `/`, `\\`, `.`, `\"`, `$` and spaces";
     violations.expect("mongodb.database", name, fits, what);
     violations.at_least("mongodb.memory", mongodb.memory, "512Mi", "MongoDB");
+    violations.at_least("mongodb.storage", mongodb.storage, "512Mi", "MongoDB");
     if let Some(most) = mongodb.max_connections {
         violations.within("mongodb.max_connections", most, 10, 1_000_000);
     }

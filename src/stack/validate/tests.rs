@@ -49,7 +49,9 @@ fn each_rule_names_its_path() {
     complains("redis.min_replicas", |s| s.redis.min_replicas = 3);
     complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
     complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
-    complains("patches", |s| drop(s.patches.insert("docker-compose.yml".into(), Vec::new())));
+    complains("patches.docker-compose.yml", |s| {
+        drop(s.patches.insert("docker-compose.yml".into(), Vec::new()))
+    });
     complains("mongodb.max_connections", |s| s.mongodb.max_connections = Some(1));
     complains("kubernetes.autoscaling.min", |s| s.kubernetes.autoscaling.as_mut().unwrap().min = 11);
     complains("kubernetes.autoscaling.cpu", |s| s.kubernetes.autoscaling.as_mut().unwrap().cpu.0 = 0.0);
@@ -76,6 +78,20 @@ fn each_rule_names_its_path() {
         s.kubernetes.shutdown.pre_stop = "1500ms".parse().unwrap();
     });
     complains("kubernetes.shutdown.grace", |s| s.kubernetes.shutdown.grace = "2h".parse().unwrap());
+    complains("kubernetes.ingress", |s| s.kubernetes.ingress = Some("10.0.0.1".into()));
+    complains("mongodb.storage", |s| s.mongodb.storage.0 = 0);
+    complains("service.env.LONG", |s| drop(s.service.env.insert("LONG".into(), "x".repeat(128 << 10))));
+    complains("service.env.NUL", |s| drop(s.service.env.insert("NUL".into(), "\0".into())));
+    complains("service.env", |s| {
+        s.service.env.extend((0..9).map(|at| (format!("V{at}"), "x".repeat(127 << 10))));
+    });
+    complains("compose.bind", |s| {
+        (s.service.address, s.compose.bind) = ("127.0.0.1".parse().ok(), "0.0.0.0".parse().ok());
+    });
+    complains("name", |s| {
+        s.target = TargetKind::Kubernetes;
+        s.name = "9lives".parse().unwrap();
+    });
     complains("cost.peak_factor", |s| s.cost.peak_factor.0 = Decimal::new(5, 1));
 }
 
@@ -85,4 +101,28 @@ fn a_wrong_uri_is_not_repeated_in_the_message() {
     stack.mongodb.mode = StoreMode::External;
     stack.mongodb.uri = Some(Secret::new("postgres://u:hunter2@h"));
     assert!(!format!("{:?}", validate(&stack)).contains("hunter2"));
+}
+
+#[test]
+fn address_of_a_store_is_refused_without_a_port_or_a_host() {
+    for (mongodb, redis) in [
+        ("mongodb://h:0/", "redis://h:0"),
+        ("mongodb://a,b:70000/x", "redis://:p@:6379/0"),
+        ("mongodb://[::1]:0", "rediss:///0"),
+    ] {
+        complains("mongodb.uri", |s| {
+            (s.mongodb.mode, s.mongodb.uri) = (StoreMode::External, Some(Secret::new(mongodb)));
+        });
+        complains("redis.url", |s| {
+            (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new(redis)));
+        });
+    }
+    let mut stack = Stack { name: "9lives".parse().unwrap(), ..Stack::default() };
+    stack.mongodb.mode = StoreMode::External;
+    for good in
+        ["mongodb://u:p%40@a:1,[::1]:27017,b/x?y=1:2", "mongodb+srv://h", "mongodb://%2Ftmp%2Fmongo.sock"]
+    {
+        stack.mongodb.uri = Some(Secret::new(good));
+        assert_eq!(validate(&stack), [], "{good}");
+    }
 }

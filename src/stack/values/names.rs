@@ -97,17 +97,61 @@ impl FromStr for ImageRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = |c: char| c.is_ascii_alphanumeric() || "./:@_-".contains(c);
-        if !text.is_empty()
-            && text.len() <= 255
-            && text.chars().all(known)
-            && !text.starts_with(['-', '/', ':'])
-        {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("expected `bundled` or an image such as `mongo:8.0`".into())
+        match is_reference(text) {
+            true => Ok(Self(text.to_owned())),
+            false => {
+                Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag"
+                    .into())
+            }
         }
     }
+}
+
+/// `[REGISTRY/]PATH[:TAG][@DIGEST]`, as registries and engines take it
+/// (<https://pkg.go.dev/github.com/distribution/reference>).
+fn is_reference(text: &str) -> bool {
+    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+    let (name, tag) = match rest.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (rest, None),
+    };
+    let is_registry =
+        |part: &str| part.contains(['.', ':']) || part == "localhost" || part.contains(char::is_uppercase);
+    let path = match name.split_once('/') {
+        Some((registry, path)) if is_registry(registry) => is_host(registry).then_some(path),
+        _ => Some(name),
+    };
+    text.len() <= 255
+        && path.is_some_and(|path| path.split('/').all(is_component))
+        && tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && !tag.starts_with(['.', '-']) && is_tag(tag))
+        && digest.is_none_or(|digest| {
+            digest.split_once(':').is_some_and(|(algorithm, hex)| {
+                !algorithm.is_empty() && hex.len() >= 32 && hex.chars().all(|c| c.is_ascii_hexdigit())
+            })
+        })
+}
+
+fn is_tag(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn is_component(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(plain)
+        && text.ends_with(plain)
+        && text.chars().all(|c| plain(c) || "._-".contains(c))
+        && !["..", "._", "_.", "___", "-.", ".-", "-_", "_-"].iter().any(|pair| text.contains(pair))
 }
 
 impl fmt::Display for ImageRef {
@@ -127,6 +171,40 @@ mod tests {
         assert_eq!("appforge".parse::<Name>().unwrap().to_string(), "appforge");
         for bad in ["", "-a", "a-", "App", "a_b", "a.b", &"x".repeat(41)] {
             bad.parse::<Name>().expect_err(bad);
+        }
+    }
+
+    #[test]
+    fn images_are_what_a_registry_takes() {
+        for good in [
+            "bundled",
+            "mongo:8.0",
+            "1.10",
+            "localhost:5000/shop/app:V1",
+            "Registry.example.com/shop__api:RC_1",
+            "redis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "ghcr.io/a/b-c:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ] {
+            assert_eq!(good.parse::<ImageRef>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "Mongo:8.0",
+            "shop/App",
+            "ghcr.io/Shop/app:1",
+            "a//b",
+            "a:",
+            ":1",
+            "a:b:c",
+            "a@sha256:12",
+            "-a",
+            "a..b",
+            "h:0/a",
+            "a/",
+            "/a",
+            "a b",
+        ] {
+            bad.parse::<ImageRef>().expect_err(bad);
         }
     }
 

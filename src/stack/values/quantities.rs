@@ -41,7 +41,9 @@ impl FromStr for ByteSize {
             .unwrap_or((text, 1));
         let wrong = || "expected a size such as `512Mi` or `2GiB`".to_owned();
         let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
-        number.checked_mul(factor).map(Self).ok_or_else(wrong)
+        // Kubernetes counts bytes in 63 bits.
+        let size = number.checked_mul(factor).filter(|size| i64::try_from(*size).is_ok());
+        size.map(Self).ok_or_else(wrong)
     }
 }
 
@@ -161,20 +163,23 @@ impl JsonSchema for Amount {
 #[schemars(transparent)]
 pub struct MilliCpu(#[schemars(with = "String")] pub u32);
 
+/// More than any machine has.
+const MOST_MILLIS: u32 = 1_000_000;
+
 impl FromStr for MilliCpu {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let millis = match text.strip_suffix('m') {
-            Some(digits) => digits.parse::<u32>().ok(),
-            None => {
-                text.parse::<f64>().ok().map(|cpus| cpus * 1000.0).filter(|m| *m <= 1e6).map(float::to_u32)
-            }
+            Some(digits) => digits.parse::<u64>().ok().map(float::from_u64),
+            None => text.parse::<f64>().ok().map(|cpus| cpus * 1000.0),
         };
-        millis
-            .filter(|m| *m > 0)
-            .map(Self)
-            .ok_or_else(|| "expected a CPU quantity such as `500m` or `2`".to_owned())
+        match millis {
+            Some(millis) if millis > f64::from(MOST_MILLIS) => Err("must be at most 1000 CPUs".to_owned()),
+            // Below the limit no digit is lost.
+            Some(millis) if millis >= 1.0 => Ok(Self(float::to_u32(millis))),
+            _ => Err("expected a CPU quantity such as `500m` or `2`".to_owned()),
+        }
     }
 }
 
@@ -214,6 +219,7 @@ mod tests {
         wrong::<ByteSize>("2 apples");
         wrong::<ByteSize>("-1MiB");
         wrong::<ByteSize>("99999999999TiB");
+        wrong::<ByteSize>("9223372036854775808");
     }
 
     #[test]
@@ -235,7 +241,9 @@ mod tests {
         same::<MilliCpu>("500m", "500m");
         same::<MilliCpu>("0.5", "500m");
         same::<MilliCpu>("2", "2");
-        wrong::<MilliCpu>("0");
+        for bad in ["0", "0m", "0.0001", "-1", "NaN", "inf", "1001", "1000001m", "4000000000m"] {
+            wrong::<MilliCpu>(bad);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::stack::{Stack, StoreKind};
+use crate::render::lint;
+use crate::stack::{Stack, StoreKind, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::compose::observe::{Container, Gateway};
@@ -58,6 +59,10 @@ impl Backend for Compose {
         }
     }
 
+    fn findings(&self) -> Result<Vec<lint::Finding>> {
+        Ok(lint::lint(&self.stack, TargetKind::Compose, &self.documents()?))
+    }
+
     async fn plan(&self, _change: &Change, _judge: Judge, say: Say<'_>) -> Result<Plan> {
         let documents = self.documents()?;
         self.session(HASHING, say).await?.diff(&documents).await
@@ -84,7 +89,7 @@ impl Backend for Compose {
         self.session(change.timeout, say).await?.restart().await
     }
 
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+    async fn remains(&self, volumes: bool, _say: Say<'_>) -> Result<Self::Remains> {
         if volumes { self.engine().await?.volumes(self.project()).await } else { Ok(Vec::new()) }
     }
 
@@ -107,6 +112,7 @@ impl Backend for Compose {
                 self.mark_unreached(&mut containers, &slots);
             }
         }
+        self.mark_unpublished(&engine, &mut containers).await;
         Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
     }
 

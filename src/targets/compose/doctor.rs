@@ -29,9 +29,10 @@ impl Compose {
         });
         findings.extend(disk(&engine).await);
         let containers = engine.containers(self.project()).await.unwrap_or_default();
+        let neighbours = self.neighbours(&engine).await.unwrap_or_default();
         for port in self.published() {
             let name = format!("port {}", port.1.port());
-            findings.push(match self.check_port(&engine, &containers, port) {
+            findings.push(match self.check_port(&engine, &containers, &neighbours, port) {
                 Ok(()) => Finding::good(&name, "free, or this stack's own"),
                 Err(error) => Finding::bad(&name, &error),
             });

@@ -26,6 +26,7 @@ use super::credentials::Credentials;
 use super::name::RemoteName;
 use super::origin;
 use crate::error::{ExitStatus, Failure};
+use crate::targets::certificates::{self, Accept};
 use crate::targets::connector::Connector;
 use crate::targets::proxy::{Proxies, Proxy};
 
@@ -75,8 +76,7 @@ impl Registry {
     pub(crate) fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
         let proxies = Proxies::from_environment();
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .context("this machine has no certificate authorities")?
+            .with_tls_config(certificates::client(Accept::Trusted)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(Connector::new(proxies.clone()));

@@ -79,8 +79,8 @@ impl Backend for Kubernetes {
         self.session(self.connect(change.timeout).await?, say).restart().await
     }
 
-    async fn remains(&self, _volumes: bool) -> Result<Remains> {
-        self.look_for_remains(ENDING).await
+    async fn remains(&self, _volumes: bool, say: Say<'_>) -> Result<Remains> {
+        self.look_for_remains(ENDING, say).await
     }
 
     fn loss(&self, remains: &Remains) -> Loss {
@@ -128,7 +128,7 @@ impl Backend for Kubernetes {
         self.session(cluster, &|_| ()).history().await
     }
 
-    async fn rollback(&self, revision: u64, change: &Change, say: Say<'_>) -> Result<Outcome> {
+    async fn rollback(&self, revision: Option<u64>, change: &Change, say: Say<'_>) -> Result<Outcome> {
         self.session(self.connect(change.timeout).await?, say).rollback(revision).await
     }
 }

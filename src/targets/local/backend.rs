@@ -13,6 +13,7 @@ use crate::stack::{ComponentKind, Stack, StoreKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
+use crate::targets::local::protocol::build;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
@@ -74,7 +75,7 @@ impl Backend for Local {
         Ok(Outcome::new(plan, status))
     }
 
-    async fn remains(&self, volumes: bool) -> Result<Self::Remains> {
+    async fn remains(&self, volumes: bool, _say: Say<'_>) -> Result<Self::Remains> {
         if volumes { data(&self.layout.data()) } else { Ok(Vec::new()) }
     }
 
@@ -105,6 +106,7 @@ impl Backend for Local {
 
     async fn status(&self) -> Result<Status> {
         Ok(match self.answering().await? {
+            Some((client, answer)) if answer.build == build() => client.look().await?,
             Some((_, answer)) => answer.status,
             None => Status {
                 stack: self.stack.name.to_string(),
@@ -124,6 +126,9 @@ impl Backend for Local {
     async fn subject(&self) -> Result<Subject> {
         self.running().await?;
         let (stack, status) = (&self.stack, self.status().await?);
+        let secrets = Secrets::of(self.layout.root());
+        // A Redis with a password; see `supervisor`.
+        let redis = secrets.get(stores::REDIS_URL)?;
         let store = |kind: StoreKind| {
             let component = status.components.iter().find(|component| component.kind == kind.into());
             match component.and_then(|component| component.endpoint.as_ref()) {
@@ -139,11 +144,11 @@ impl Backend for Local {
         });
         Ok(Subject {
             url: status.url.clone().unwrap_or_default(),
-            probe_secret: Secrets::of(self.layout.root()).get_or_make("probe")?,
+            probe_secret: secrets.get_or_make("probe")?,
             desired: stack.service.replicas,
             replicas: replicas.collect(),
             mongodb_uri: store(StoreKind::Mongodb),
-            redis_url: store(StoreKind::Redis),
+            redis_url: redis.unwrap_or_else(|| store(StoreKind::Redis)),
             autoscaler: None,
             detour: None,
             redis_back_within: REDIS_BACK_WITHIN,

@@ -66,6 +66,11 @@ impl Client {
         }
     }
 
+    /// What runs and answers now; the supervisor asks each component.
+    pub(crate) async fn look(&self) -> Result<Status> {
+        self.exchange(self.connect().await?, Method::GET, "/look", &()).await
+    }
+
     /// What `up` would do.
     pub(crate) async fn plan(&self, desired: &Desired) -> Result<Plan> {
         self.exchange(self.connect().await?, Method::POST, "/plan", desired).await

@@ -34,7 +34,7 @@ impl Local {
         let own = running.as_ref().is_ok_and(|found| {
             found.as_ref().is_some_and(|(_, answer)| answer.status.url.as_deref() == Some(&url(stack)))
         });
-        findings.push(port(stack.service.port, own));
+        findings.push(port(stack, own));
         for kind in StoreKind::ALL {
             findings.push(self.store(stack, kind));
         }
@@ -45,11 +45,14 @@ impl Local {
     }
 
     fn store(&self, stack: &Stack, kind: StoreKind) -> Finding {
-        let name = kind.as_str();
-        if stack.store_mode(kind) == StoreMode::External {
+        let (name, mode) = (kind.as_str(), stack.store_mode(kind));
+        if mode == StoreMode::External {
             return Finding::good(name, "external; `appforge verify` asks it");
         }
-        match runner(kind, &self.layout) {
+        match runner(kind, mode, &self.layout) {
+            _ if mode == StoreMode::Embedded => {
+                Finding::good(name, "the embedded store runs, for development")
+            }
             Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
             Runner::Embedded { instead_of: None } => {
                 Finding::good(name, "none on PATH; the embedded store runs, for development")
@@ -66,7 +69,7 @@ impl Local {
 }
 
 fn url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.service.port)
+    sockets::url(stack.service.address, stack.service.port)
 }
 
 fn folder(root: &Path) -> Finding {
@@ -123,12 +126,13 @@ fn supervisor(running: &Result<Option<(Client, super::protocol::Answer)>>) -> Fi
     }
 }
 
-fn port(port: u16, own: bool) -> Finding {
+fn port(stack: &Stack, own: bool) -> Finding {
+    let port = stack.service.port;
     let name = format!("port {port}");
     if own {
         return Finding::good(&name, "this stack's own");
     }
-    match sockets::public(port) {
+    match sockets::public(stack.service.address, port) {
         Ok(_) => Finding::good(&name, "free"),
         Err(error) => Finding::bad(&name, &error),
     }

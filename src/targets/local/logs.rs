@@ -18,6 +18,9 @@ use crate::targets::local::Local;
 use crate::targets::local::supervisor::numbered;
 use crate::targets::logs::{Line, LogsRequest, Sink};
 
+/// The most times that a name of a log is looked for which was put aside.
+const OLDEST: usize = 9;
+
 impl Local {
     /// Hands the lines of the log files to `sink`. Logs outlive the stack; without any, the stack must be up.
     pub(super) async fn read_logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
@@ -90,9 +93,10 @@ struct Reader {
 
 #[derive(Debug)]
 struct Open {
+    id: FileId,
     file: File,
     rest: Vec<u8>,
-    last: Timestamp,
+    last: Option<Timestamp>,
 }
 
 impl Reader {
@@ -117,59 +121,118 @@ impl Reader {
     fn read(&mut self, name: &str, lines: &mut Vec<Line>) -> Result<()> {
         let path = self.folder.join(format!("{name}.log"));
         let reading = |error: std::io::Error| files::told(&path, error, "while reading");
-        if let Some(open) = self.open.get_mut(name) {
+        let mut before = self.open.remove(name);
+        if let Some(open) = &mut before {
             open.drain(name, lines).map_err(reading)?;
-            if is_current(&open.file, &path) {
+            if open.is_at(&path) {
+                self.open.extend(before.map(|open| (name.to_owned(), open)));
                 return Ok(());
             }
-            // It was put aside for a new one.
-            self.open.remove(name);
-        } else {
-            for number in (1..=9).rev() {
-                if let Ok(file) = files::open_private(&numbered(&path, number)) {
-                    Open::new(file).drain(name, lines).map_err(reading)?;
-                }
-            }
+            // It was put aside for a new one, perhaps with a line that came after the first look.
+            open.drain(name, lines).map_err(reading)?;
         }
-        let file = match files::open_private(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(reading)?,
-        };
-        let mut open = Open::new(file);
-        open.drain(name, lines).map_err(reading)?;
-        self.open.insert(name.to_owned(), open);
+        let Later { files, gap } = later(&path, before.as_ref().map(|open| open.id)).map_err(reading)?;
+        if files.is_empty() {
+            // The next one is not made yet.
+            self.open.extend(before.map(|open| (name.to_owned(), open)));
+            return Ok(());
+        }
+        let mut last = before.and_then(|open| open.end(name, lines));
+        if gap {
+            let time = last.unwrap_or_else(Timestamp::now);
+            let text = "(lines are missing: the log was rotated faster than it was read)".to_owned();
+            lines.push(Line { time, component: name.to_owned(), text });
+        }
+        let mut reached: Option<Open> = None;
+        for (id, file) in files {
+            last = reached.take().and_then(|open| open.end(name, lines)).or(last);
+            let mut open = Open::new(id, file, last);
+            open.drain(name, lines).map_err(reading)?;
+            reached = Some(open);
+        }
+        self.open.extend(reached.map(|open| (name.to_owned(), open)));
         Ok(())
     }
 }
 
+/// The device and the number of a file, which a rotation keeps.
+type FileId = (u64, u64);
+
+/// What was written after a file.
+struct Later {
+    /// The oldest first.
+    files: Vec<(FileId, File)>,
+    /// The file is not there any more, so others after it may be gone too.
+    gap: bool,
+}
+
+/// The files of a log that are younger than `known`; all without one. A rotation makes names older, so that looking from
+/// the youngest name on misses none; one that moved meanwhile is met twice.
+fn later(path: &Path, known: Option<FileId>) -> std::io::Result<Later> {
+    let mut files: Vec<(FileId, File)> = Vec::new();
+    let names = std::iter::once(path.to_owned()).chain((1..=OLDEST).map(|number| numbered(path, number)));
+    for name in names {
+        let file = match files::open_private(&name) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let id = file_id(&file.metadata()?);
+        if known == Some(id) {
+            files.reverse();
+            return Ok(Later { files, gap: false });
+        }
+        if files.iter().all(|(other, _)| *other != id) {
+            files.push((id, file));
+        }
+    }
+    files.reverse();
+    Ok(Later { files, gap: known.is_some() })
+}
+
 impl Open {
-    fn new(file: File) -> Self {
-        Self { file, rest: Vec::new(), last: Timestamp::UNIX_EPOCH }
+    /// A file to be read from its beginning. A line without a time is of the time `last`, or of the last change of the file.
+    fn new(id: FileId, file: File, last: Option<Timestamp>) -> Self {
+        let changed = || Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok();
+        let last = last.or_else(changed);
+        Self { id, file, rest: Vec::new(), last }
     }
 
     fn drain(&mut self, name: &str, lines: &mut Vec<Line>) -> std::io::Result<()> {
         self.file.read_to_end(&mut self.rest)?;
         let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text: Vec<u8> = self.rest.drain(..whole).collect();
-        for line in String::from_utf8_lossy(&text).lines() {
-            // The supervisor's own log, or a line that a crash cut: it belongs to the time of the one before.
+        self.take(&text, name, lines);
+        Ok(())
+    }
+
+    /// Takes a last line that a crash cut, and gives the time of the last one.
+    fn end(mut self, name: &str, lines: &mut Vec<Line>) -> Option<Timestamp> {
+        let rest = std::mem::take(&mut self.rest);
+        self.take(&rest, name, lines);
+        self.last
+    }
+
+    fn take(&mut self, text: &[u8], name: &str, lines: &mut Vec<Line>) {
+        for line in String::from_utf8_lossy(text).lines() {
+            // A panic, or a line that a crash cut: it belongs to the time of the one before.
             let (time, text) = match line.split_once(' ').map(|(time, text)| (time.parse(), text)) {
                 Some((Ok(time), text)) => (time, text),
-                _ => (self.last, line),
+                _ => (self.last.unwrap_or_else(Timestamp::now), line),
             };
-            self.last = time;
+            self.last = Some(time);
             lines.push(Line { time, component: name.to_owned(), text: text.to_owned() });
         }
-        Ok(())
+    }
+
+    /// Whether the file still has this name.
+    fn is_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|named| file_id(&named) == self.id)
     }
 }
 
-fn is_current(file: &File, path: &Path) -> bool {
+fn file_id(of: &std::fs::Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
+    (of.dev(), of.ino())
 }
 
 /// Tells when something in a folder of logs has changed.
@@ -238,5 +301,66 @@ mod tests {
         write("a.log", "2026-01-01T00:00:05.000Z new\n");
         assert_eq!(texts(reader.fresh_lines().unwrap()), ["half", "new"]);
         assert_eq!(reader.fresh_lines().unwrap(), []);
+    }
+    fn append(folder: &Path, name: &str, text: &str) {
+        let mut file = File::options().append(true).create(true).open(folder.join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// As the supervisor rotates, with two older files.
+    fn rotate(folder: &Path, name: &str) {
+        let path = folder.join(name);
+        let _ = std::fs::rename(numbered(&path, 1), numbered(&path, 2));
+        std::fs::rename(&path, numbered(&path, 1)).unwrap();
+    }
+
+    #[test]
+    fn no_line_is_lost_over_two_rotations_and_a_gap_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let write = |second: u32| {
+            append(folder, "a.log", &format!("2026-01-01T00:00:{second:02}.000Z {second}\n"));
+        };
+        let mut reader = Reader::new(folder, Vec::new());
+        let mut texts =
+            || reader.fresh_lines().unwrap().into_iter().map(|line| line.text).collect::<Vec<_>>();
+        write(1);
+        assert_eq!(texts(), ["1"]);
+        write(2);
+        rotate(folder, "a.log");
+        write(3);
+        rotate(folder, "a.log");
+        write(4);
+        assert_eq!(texts(), ["2", "3", "4"]);
+        // Put aside, and the next one is not there yet.
+        write(5);
+        rotate(folder, "a.log");
+        assert_eq!(texts(), [""; 0]);
+        write(6);
+        assert_eq!(texts(), ["5", "6"]);
+        for second in 7..10 {
+            write(second);
+            rotate(folder, "a.log");
+        }
+        write(10);
+        let gap = "(lines are missing: the log was rotated faster than it was read)";
+        assert_eq!(texts(), ["7", gap, "8", "9", "10"]);
+        assert_eq!(texts(), [""; 0]);
+    }
+
+    #[test]
+    fn line_without_a_time_has_that_of_its_file_or_of_the_line_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = Timestamp::now() - jiff::Span::new().minutes(1);
+        append(folder.path(), "supervisor.log", " INFO one\nthread panicked\n");
+        let mut reader = Reader::new(folder.path(), Vec::new());
+        let lines = reader.fresh_lines().unwrap();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.time > begin), "{lines:?}");
+        append(folder.path(), "supervisor.log", "2026-01-01T00:00:02.000Z two\n");
+        reader.fresh_lines().unwrap();
+        rotate(folder.path(), "supervisor.log");
+        append(folder.path(), "supervisor.log", "three\n");
+        let lines = reader.fresh_lines().unwrap();
+        assert_eq!(lines[0].time.to_string(), "2026-01-01T00:00:02Z", "{lines:?}");
     }
 }

@@ -67,6 +67,7 @@ impl Local {
         Ok(Desired {
             name: stack.name.to_string(),
             port: stack.service.port,
+            address: stack.service.address,
             replicas: stack.service.replicas,
             environment: settings.collect::<BTreeMap<_, _>>(),
             probe_secret: self.layout.within(&secrets.path("probe")),

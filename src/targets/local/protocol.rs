@@ -1,6 +1,7 @@
 //! What the command line and the supervisor say to each other over the control socket: JSON over HTTP, events as lines.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub(crate) struct Desired {
     pub(crate) name: String,
     /// The published port.
     pub(crate) port: u16,
+    /// The address that it is published on; without one, those of the loopback interface.
+    #[serde(default)]
+    pub(crate) address: Option<IpAddr>,
     /// How many replicas.
     pub(crate) replicas: u32,
     /// The environment of each replica, with the path of the stack file that each value comes from.
@@ -66,6 +70,9 @@ pub(crate) enum Store {
         program: PathBuf,
         /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
+        /// Tells one password of a Redis from another without showing it; the secret is kept where the layout has it.
+        #[serde(default)]
+        password: Option<String>,
     },
     /// The supervisor: the store within this program.
     Embedded {

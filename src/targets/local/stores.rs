@@ -9,6 +9,8 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use crate::secrets::Secrets;
+use crate::stack::model::StoreMode;
+use crate::stack::values::Secret;
 use crate::stack::{Stack, StoreKind};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Store};
@@ -17,6 +19,13 @@ use crate::targets::status::{Component, ComponentState, Status};
 
 /// Of `redis.memory` this share is for keys; the rest is for what a server needs besides.
 const KEYS_SHARE: (u64, u64) = (3, 4);
+
+/// The password of a Redis that was found on PATH.
+pub(super) const REDIS_PASSWORD: &str = "redis-password";
+/// The configuration that tells it the password; the arguments of a process can be read by every user.
+pub(super) const REDIS_CONFIGURATION: &str = "redis.conf";
+/// The URL of that Redis, password included.
+pub(super) const REDIS_URL: &str = "redis-url";
 
 /// The document store.
 pub(super) fn mongodb(stack: &Stack, layout: &Layout) -> Result<Store> {
@@ -42,14 +51,25 @@ fn store(
     if let Some(uri) = stack.external(kind) {
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
         let path = Secrets::of(layout.root()).path(&secret_name(kind));
-        let digest = Sha256::digest(uri.reveal().as_bytes());
-        let fingerprint = hex::encode(&digest[..8]);
-        return Ok(Store::External { uri: layout.within(&path), fingerprint });
+        return Ok(Store::External { uri: layout.within(&path), fingerprint: fingerprint(uri) });
     }
-    Ok(match runner(kind, layout) {
-        Runner::Found(program) => Store::Found { program, settings },
+    Ok(match runner(kind, stack.store_mode(kind), layout) {
+        Runner::Found(program) => {
+            let password = match kind {
+                StoreKind::Redis => {
+                    Some(fingerprint(&Secrets::of(layout.root()).get_or_make(REDIS_PASSWORD)?))
+                }
+                StoreKind::Mongodb => None,
+            };
+            Store::Found { program, settings, password }
+        }
         Runner::Embedded { .. } => Store::Embedded { settings },
     })
+}
+
+/// Tells one secret from another without showing it.
+fn fingerprint(secret: &Secret) -> String {
+    hex::encode(&Sha256::digest(secret.reveal().as_bytes())[..8])
 }
 
 /// The secret in which the address of an external store is kept for the replicas.
@@ -71,11 +91,15 @@ pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
 pub(super) enum Runner {
     /// A server found on PATH.
     Found(PathBuf),
-    /// The store within this program: no server is on PATH, or it came after this store had data.
+    /// The store within this program: the stack asks for it, no server is on PATH, or one came after this store had data.
     Embedded { instead_of: Option<PathBuf> },
 }
 
-pub(super) fn runner(kind: StoreKind, layout: &Layout) -> Runner {
+/// Only `auto` looks on PATH.
+pub(super) fn runner(kind: StoreKind, mode: StoreMode, layout: &Layout) -> Runner {
+    if mode == StoreMode::Embedded {
+        return Runner::Embedded { instead_of: None };
+    }
     let programs: &[&str] = match kind {
         StoreKind::Mongodb => &["mongod"],
         StoreKind::Redis => &["redis-server", "valkey-server"],
@@ -98,6 +122,16 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The password of a Redis that was found on PATH, as its configuration has it.
+pub(super) fn redis_configuration(password: &Secret) -> Secret {
+    Secret::new(format!("requirepass {}\n", password.reveal()))
+}
+
+/// Where that Redis is, for its clients.
+pub(super) fn redis_url(port: u16, password: &Secret) -> Secret {
+    Secret::new(format!("redis://:{}@127.0.0.1:{port}/", password.reveal()))
 }
 
 /// What `up` does while another build of appforge runs the stack as `status` shows it: it replaces everything.

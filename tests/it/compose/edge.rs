@@ -174,3 +174,93 @@ async fn running_stack_stays_when_its_subnet_is_changed() {
     assert_eq!(stack.containers(), containers);
     assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }
+
+/// The programs with which the engine publishes a port.
+fn proxies(port: u16) -> Vec<u64> {
+    let words = |entry: &std::fs::DirEntry| {
+        let line = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<String> = line.split('\0').map(str::to_owned).collect();
+        words[0].ends_with("docker-proxy")
+            && words.windows(2).any(|pair| pair == ["-host-port", &port.to_string()])
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(words);
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// All containers were well, and the port was closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs docker"]
+async fn gateway_is_not_ready_when_its_published_port_is_dead() {
+    let stack = Stack::new("unpublished");
+    stack.web().up(1, LONG, &|_| {}).await.unwrap();
+    let gateway = |status: &appforge::targets::status::Status| {
+        status.components.iter().find(|component| component.name == "gateway").unwrap().clone()
+    };
+    assert_eq!(gateway(&stack.web().status(1).await.unwrap()).state, ComponentState::Ready);
+    let pids = proxies(stack.port);
+    assert!(!pids.is_empty(), "the engine publishes ports by a program");
+    pids.into_iter().for_each(crate::stack::kill);
+    let found = gateway(&stack.web().status(1).await.unwrap());
+    assert_eq!(found.state, ComponentState::Unresponsive, "{found:?}");
+    assert!(found.detail.contains("its published port does not answer"), "{found:?}");
+    let error = stack.web().up(1, LONG, &|_| {}).await.unwrap_err();
+    let text = render(&error);
+    assert_eq!(status_of(&error), ExitStatus::Failed, "{text}");
+    assert!(text.contains(&format!("`docker restart {}-gateway` publishes it again", stack.name)), "{text}");
+    let name = format!("{}-gateway", stack.name);
+    let restarted = Command::new("docker").args(["restart", "-t", "1", &name]).output().unwrap();
+    assert!(restarted.status.success(), "{restarted:?}");
+    assert_eq!(ready(&stack.web().up(1, LONG, &|_| {}).await.unwrap()), (1, 1));
+    assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn stack_under_its_former_name_is_named() {
+    let (old, new) = (Stack::new("former"), Stack::new("renamed"));
+    let text = old.text("image: 'appforge-test-web:1'");
+    let project = Project::with(&text);
+    project.done(&["up"]);
+    let renamed = text.replace(&old.name, &new.name);
+    project.write("appforge.yaml", &renamed);
+    let run = project.run(&["up"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    let said = format!(
+        "error: port {} is taken by the stack `{}`, the former name of this one\n",
+        old.port, old.name
+    );
+    let stop = format!("APPFORGE_NAME={} appforge down --target compose", old.name);
+    assert!(run.stderr.contains(&said) && run.stderr.contains(&stop), "{run:#?}");
+    let doctor = project.run(&["doctor"]).stdout;
+    assert!(doctor.contains(&format!("is taken by the stack `{}`", old.name)), "{doctor}");
+
+    // With another port both run, and `up` says so.
+    project.write("appforge.yaml", &renamed.replace(&old.port.to_string(), &new.port.to_string()));
+    let run = project.done(&["up"]);
+    let left =
+        format!("the stack `{}`, the former name of this one, still runs; `{stop}` stops it\n", old.name);
+    assert!(run.stderr.contains(&left), "{run:#?}");
+    // A stack of another folder is not a former one.
+    let other = Project::with(&renamed.replace(&new.name, &format!("{}-other", new.name)));
+    other.write(
+        "appforge.yaml",
+        &other.read("appforge.yaml").replace(&old.port.to_string(), &new.port.to_string()),
+    );
+    let run = other.run(&["up"]);
+    assert!(run.stderr.contains(&format!("is taken by the stack `{}`\n", new.name)), "{run:#?}");
+    assert!(run.stderr.contains(&format!("docker compose -p {} down", new.name)), "{run:#?}");
+    let mut down = project.command(&["down", "--target", "compose", "--volumes", "--yes"]);
+    assert_eq!(crate::support::Run::of(down.env("APPFORGE_NAME", &old.name)).code, Some(0));
+    assert_eq!(old.containers(), Vec::<String>::new());
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs docker"]
+async fn gateway_is_published_on_the_address_of_the_service() {
+    let stack = Stack::new("published");
+    let text = stack.text("image: 'appforge-test-web:1', address: 127.0.0.2");
+    let (_, status) = stack.of_file(text).up(1, LONG, &|_| {}).await.unwrap();
+    assert_eq!(status.url, Some(format!("http://127.0.0.2:{}", stack.port)));
+    assert!(request(stack.port).await.is_err(), "127.0.0.1 is not published");
+}

@@ -21,8 +21,9 @@ capacity of a replica   14 req/s                 70 % of 20, default; `appforge 
 replicas for the load   11                       144.7 / 14, rounded up
 replicas                11                       the larger of 11 and the floor 3
 replicas on a node      3                        1600m and 5GiB allocatable on a node, a replica asks for 500m and 256MiB
-nodes for the load      4                        for 11 replicas, rounded up
-nodes for all replicas  5                        for 11 replicas, and 1 to drain
+nodes with stores       1                        the pods of stores that are not external; 2 replicas fit beside them
+nodes for the load      4                        for the stores and 11 replicas, rounded up
+nodes for all replicas  5                        for the stores and 11 replicas, and 1 to drain
 by availability floor   3 nodes                  fewest, so that one can fail
 by tier size            10 nodes                 what the catalogue prices for tier `scale`
 by users per unit       17 nodes                 50,000 / 3,000, rounded up

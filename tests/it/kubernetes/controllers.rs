@@ -118,11 +118,14 @@ impl Store {
         if let Some(stored) = self.objects.get_mut(key) {
             stored["metadata"]["annotations"][REVISION] = revision.to_string().into();
         }
+        // As the real controller does: those of the Deployment, with the number of the revision.
+        let mut annotations = object["metadata"]["annotations"].clone();
+        annotations[REVISION] = revision.to_string().into();
         let place = Key { plural: "replicasets".into(), name: set.clone(), ..key.clone() };
         let value = json!({
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {"name": set, "namespace": key.namespace, "labels": template["metadata"]["labels"],
-                "annotations": {REVISION: revision.to_string()},
+                "annotations": annotations,
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": key.name, "uid": "1"}]},
             "spec": {"selector": {}, "replicas": count, "template": template},
             "status": {"replicas": count, "readyReplicas": able},

@@ -111,12 +111,20 @@ fn a_forbidden_verb_is_named_with_the_question_to_ask() {
 }
 
 #[test]
-fn a_conflict_names_the_other_manager_and_changes_nothing() {
+fn a_conflict_names_the_other_manager_in_diff_and_up_and_changes_nothing() {
     let place = Place::new(STACK);
     place.exits(0, &["up"]);
     place.api.seen();
     place.project.write("appforge.yaml", &STACK.replace("shop:1", "shop:2"));
     place.api.fail(Method::PATCH, "/horizontalpodautoscalers/", Some(true), 409, CONFLICT, 1);
+    let shown = place.exits(5, &["diff"]);
+    let owner =
+        ".spec.maxReplicas conflict with \"kubectl-edit\": `appforge up --force-conflicts` takes it over\n";
+    assert!(shown.stdout.contains(owner), "{}", shown.stdout);
+    let forced = place.exits(5, &["diff", "--force-conflicts"]);
+    assert!(!forced.stdout.contains("kubectl-edit"), "{}", forced.stdout);
+    place.api.fail(Method::PATCH, "/horizontalpodautoscalers/", Some(true), 409, CONFLICT, 1);
+    place.api.seen();
     let run = place.exits(1, &["up"]);
     assert_eq!(
         after_title(&run.stderr),
@@ -154,20 +162,36 @@ fn an_immutable_field_is_told_before_anything_is_applied_with_the_way_around() {
 }
 
 #[test]
-fn a_namespace_on_its_way_out_is_waited_for_by_the_user() {
+fn namespace_that_is_being_deleted_is_waited_for() {
     let place = Place::new(STACK);
-    place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, 3);
-    let run = place.exits(1, &["up"]);
-    let text = after_title(&run.stderr);
-    assert!(text.starts_with("error: the namespace `shop` is being deleted\n\nhint: kubectl --context test wait --for=delete namespace/shop"), "{text}");
-    nothing_was_changed(&place);
+    let leaving = |times| place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, times);
+    let waits = "waiting until the namespace `shop`, which is being deleted, is gone\n";
+    leaving(3);
+    let up = place.exits(0, &["up"]);
+    assert!(up.stderr.contains(waits), "{}", up.stderr);
+    // `diff` and `down` wait too; for `down` that is all there is to do.
+    for (verb, code) in [("diff", 0), ("down", 0)] {
+        leaving(3);
+        let run = place.exits(code, &[verb]);
+        assert!(run.stderr.contains(waits), "{verb}: {}", run.stderr);
+    }
+    leaving(99);
+    let late = place.exits(9, &["up", "--timeout", "2s"]);
+    assert!(late.stderr.contains("error: the namespace `shop` is still being deleted\n"), "{}", late.stderr);
+    assert!(
+        late.stderr.contains("hint: kubectl --context test wait --for=delete namespace/shop"),
+        "{}",
+        late.stderr
+    );
+}
+
+#[test]
+fn namespace_that_begins_to_be_deleted_during_up_is_said() {
+    let place = Place::new(STACK);
     place.api.fail(Method::PATCH, "/serviceaccounts/", None, 403, TERMINATING, 9);
     let run = place.exits(1, &["up"]);
-    assert!(
-        after_title(&run.stderr).starts_with("error: the namespace `shop` is being deleted\n"),
-        "{}",
-        run.stderr
-    );
+    let text = after_title(&run.stderr);
+    assert!(text.starts_with("error: the namespace `shop` is being deleted\n"), "{text}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ struct Cluster {
 impl Cluster {
     fn new(login: Option<&str>) -> Self {
         let (api, project, runtime) = (Api::start(), Project::with(STACK), runtime());
-        let secured = runtime.block_on(with_tls(api.address));
+        let secured = runtime.block_on(with_tls(api.address, "server"));
         let mut proxy = Proxy::default().with("cluster.test:6443", secured);
         if let Some(login) = login {
             proxy = proxy.login(login);

@@ -297,10 +297,10 @@ fn bare(object: &Value) -> Value {
 }
 
 pub(super) fn selected(object: &Value, selector: &str) -> bool {
-    selector
-        .split(',')
-        .filter_map(|pair| pair.split_once('='))
-        .all(|(name, value)| object["metadata"]["labels"].get(name).and_then(Value::as_str) == Some(value))
+    selector.split(',').filter_map(|pair| pair.split_once('=')).all(|(name, value)| {
+        let has = |name: &str| object["metadata"]["labels"].get(name).and_then(Value::as_str) == Some(value);
+        name.strip_suffix('!').map_or_else(|| has(name), |name| !has(name))
+    })
 }
 
 /// Whether labels have all pairs of a selector.

@@ -83,12 +83,22 @@ fn the_capacity_is_found_and_kept_for_cost() {
     let project = Project::new();
     let args = ["--scenario", "capacity", "--rate", "25", "--duration", "500ms", "--replicas", "2"];
     let more = ["--threshold", "p95<100ms", "--threshold", "p99<10s"];
-    let (report, run) = load(&project, &server, &[args.as_slice(), &more].concat());
+    let reports = ["--report", "x.html", "--report", "x.md"];
+    let (report, run) = load(&project, &server, &[args.as_slice(), &more, &reports].concat());
     assert_eq!(run.code, Some(0), "{run:#?}");
+    let plan =
+        "searching for the capacity: 500ms for each of up to 20 rates, then 2s of proof; about 12s at most\n";
+    assert!(run.stderr.contains(plan), "{}", run.stderr);
     let text = std::fs::read_to_string(project.path().join(".appforge/capacity.json")).unwrap();
     let kept: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["capacity"], kept);
     let rate = number(&kept, "/requests_per_second");
+    let steps = kept["trials"].as_array().unwrap().len();
+    let (page, markdown) = (project.read("x.html"), project.read("x.md"));
+    assert!(page.contains("<h2>Capacity: ") && page.contains("of each of 2 replicas"), "{page}");
+    assert!(page.contains("<td>25</td><td>held</td>"), "{page}");
+    let (_, table) = markdown.split_once("| requests per second | result |").unwrap();
+    assert_eq!(table.lines().skip(2).take_while(|line| line.starts_with("| ")).count(), steps, "{markdown}");
     assert!((1.0..=105.0).contains(&rate), "{kept:#}");
     assert!((number(&kept, "/requests_per_second_per_replica") - rate / 2.0).abs() < 0.1, "{kept:#}");
     assert_eq!((number(&kept, "/replicas"), kept["thresholds"][2].as_str()), (2.0, Some("p95<100ms")));

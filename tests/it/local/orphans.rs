@@ -10,7 +10,7 @@ use appforge_testing::{port, tcp};
 use crate::stack::{Up, kill, lives};
 
 /// A stack whose Redis is what `script` makes of the server `$VALKEY`.
-fn wrapped(script: &str) -> Up {
+pub(super) fn wrapped(script: &str) -> Up {
     let valkey = valkey_program();
     let mut up = Up::new("rate_limit: {requests: 100000}\n");
     let folder = up.project.path().join("bin");
@@ -28,7 +28,7 @@ fn wrapped(script: &str) -> Up {
 }
 
 /// The servers that run in the data folder, which Redis makes its current one.
-fn servers(up: &Up) -> Vec<u64> {
+pub(super) fn servers(up: &Up) -> Vec<u64> {
     let data = up.project.path().join(".appforge/data/redis").canonicalize().unwrap_or_default();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
@@ -41,8 +41,10 @@ fn redis(up: &Up, command: &str) -> String {
     let status = up.json(&["status"]);
     let components = status["components"].as_array().unwrap();
     let redis = components.iter().find(|component| component["name"] == "redis").unwrap();
-    let line = format!("{command}\r\nQUIT\r\n");
-    tcp::exchange(redis["endpoint"].as_str().unwrap(), line.as_bytes()).unwrap()
+    let password = up.project.read(".appforge/secrets/redis-password");
+    let line = format!("AUTH {password}\r\n{command}\r\nQUIT\r\n");
+    let answer = tcp::exchange(redis["endpoint"].as_str().unwrap(), line.as_bytes()).unwrap();
+    answer.strip_prefix("+OK\r\n").expect("the password is right").to_owned()
 }
 
 fn parent(pid: u64) -> u64 {

@@ -15,13 +15,15 @@ pub(crate) use service::MARGIN;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::document::refused;
+use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::object::{Component, Labels, Object};
 use crate::render::context::stores::runs_here;
 use crate::render::engine::{Dialect, Engine};
 use crate::render::templates::KUSTOMIZATION;
 use crate::render::{Draft, Overrides};
 use crate::stack::Stack;
-use crate::stack::kubernetes::{CpuLimit, PriorityClass};
+use crate::stack::kubernetes::{CpuLimit, PriorityClass, SERVICE_NAME, is_service_name};
 use crate::stack::values::MilliCpu;
 
 /// The CPU that a container without a word in the stack file may use.
@@ -71,6 +73,13 @@ struct RequiredSecret {
 
 /// Fills the templates.
 pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
+    // `render --target all` comes here with a stack that is valid for its own target.
+    if !is_service_name(&stack.name) {
+        let message = format!("name: {}", refused(SERVICE_NAME, stack.name.as_str()));
+        return Err(Failure::new(ExitStatus::Config, message)
+            .hint("choose another `name`, or render for the one target: `--target compose`")
+            .into());
+    }
     let settings = Settings {
         stack,
         overrides,
@@ -81,7 +90,9 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let mut drafts = Drafts { engine: &engine, drafts: Vec::new() };
     let whole = Labels::of(stack, Component::Stack);
     let namespace = stack.kubernetes.namespace.to_string();
-    drafts.add("namespace.yaml", "namespace.yaml", &PlainObject { object: whole.object(&namespace) })?;
+    if !names::is_of_cluster(&namespace) {
+        drafts.add("namespace.yaml", "namespace.yaml", &PlainObject { object: whole.object(&namespace) })?;
+    }
     if stack.kubernetes.priority_class == PriorityClass::Auto {
         let mut object = whole.object(&names::priority_class(stack));
         object.labels.push(object::pair(names::NAMESPACE_LABEL, &namespace));

@@ -67,6 +67,11 @@ pub fn redis(stack: &Stack) -> String {
     format!("{}-redis", stack.name)
 }
 
+/// Whether a namespace is the cluster's own, which no stack may label or remove.
+pub fn is_of_cluster(namespace: &str) -> bool {
+    namespace == "default" || namespace.starts_with("kube-")
+}
+
 /// The priority class of the stack's own, which has no namespace.
 pub fn priority_class(stack: &Stack) -> String {
     let (namespace, name) = (&stack.kubernetes.namespace, &stack.name);
@@ -132,8 +137,8 @@ mod tests {
             ("mongo:8.0", "8.0"),
             ("registry:5000/team/app", "latest"),
             ("registry:5000/team/app:1.2.3-", "1.2.3"),
-            ("app:1@sha256:0123", "1"),
-            ("app@sha256:0123456789abcdef", "0123456789abcdef"),
+            ("app:1@sha256:0123456789abcdef0123456789abcdef", "1"),
+            ("app@sha256:0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
         ] {
             assert_eq!(version(&image.parse().unwrap()), want, "{image}");
         }

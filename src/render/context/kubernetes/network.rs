@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::object::{Component, Labels, Object, Pair, pair};
 use super::{Drafts, Settings, names};
-use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
 use crate::stack::StoreKind;
 use crate::stack::model::Topology;
@@ -15,8 +15,8 @@ use crate::stack::values::Secret;
 
 /// The label that each namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// Where a DNS cache on the node listens, which no selector of pods matches.
-const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
+/// Where DNS listens on the node, which no selector of pods matches: the usual cache, and GKE's own.
+const NODE_LOCAL_DNS: [&str; 2] = ["169.254.20.10/32", "169.254.169.254/32"];
 
 #[derive(Serialize)]
 struct Policy {
@@ -45,7 +45,8 @@ struct Peer {
 #[derive(Serialize)]
 struct Port {
     protocol: &'static str,
-    port: u16,
+    /// A number, or the name that the pods give to one.
+    port: Value,
     /// The last port of a range.
     end: Option<u16>,
 }
@@ -69,14 +70,16 @@ impl Peer {
     }
 }
 
-fn tcp(port: u16) -> Vec<Port> {
-    vec![Port { protocol: "TCP", port, end: None }]
+fn tcp(port: impl Into<Value>) -> Vec<Port> {
+    vec![Port { protocol: "TCP", port: port.into(), end: None }]
 }
 
 fn dns() -> Rule {
-    let port = |protocol| Port { protocol, port: 53, end: None };
+    let port = |protocol| Port { protocol, port: 53.into(), end: None };
     Rule {
-        peers: vec![Peer::namespace("kube-system"), Peer::cidr(NODE_LOCAL_DNS)],
+        peers: std::iter::once(Peer::namespace("kube-system"))
+            .chain(NODE_LOCAL_DNS.map(Peer::cidr))
+            .collect(),
         ports: vec![port("UDP"), port("TCP")],
     }
 }
@@ -117,8 +120,8 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     );
     let monitoring = Peer::namespace(stack.kubernetes.monitoring_namespace.as_str());
     let ingress = vec![
-        Rule { peers: clients, ports: tcp(names::container_port(stack)) },
-        Rule { peers: vec![monitoring], ports: tcp(admin_port(stack)) },
+        Rule { peers: clients, ports: tcp(names::PUBLIC_PORT) },
+        Rule { peers: vec![monitoring], ports: tcp(names::ADMIN_PORT) },
     ];
     let to_mongodb = if settings.mongodb {
         Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) }
@@ -185,7 +188,7 @@ fn network(text: &str) -> Option<String> {
 fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
     match uri {
         Some(uri) if uri.reveal().starts_with("mongodb+srv://") => {
-            vec![Port { protocol: "TCP", port: 27015, end: Some(27017) }]
+            vec![Port { protocol: "TCP", port: 27015.into(), end: Some(27017) }]
         }
         uri => ports(uri, MONGODB_PORT),
     }
@@ -214,7 +217,7 @@ mod tests {
     #[track_caller]
     fn leads_to(uri: &str, want: &[u16]) {
         let uri = Secret::new(uri);
-        let got: Vec<u16> = ports(Some(&uri), 27017).into_iter().map(|port| port.port).collect();
+        let got: Vec<Value> = ports(Some(&uri), 27017).into_iter().map(|port| port.port).collect();
         assert_eq!(got, want);
     }
 
@@ -238,6 +241,6 @@ mod tests {
         leads_to("mongodb://[::1]:27020", &[27020]);
         leads_to("mongodb://[::1]/db", &[27017]);
         let srv = mongodb_ports(Some(&Secret::new("mongodb+srv://h.mongodb.net")));
-        assert_eq!((srv[0].port, srv[0].end), (27015, Some(27017)));
+        assert_eq!((&srv[0].port, srv[0].end), (&Value::from(27015), Some(27017)));
     }
 }

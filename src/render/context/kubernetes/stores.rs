@@ -10,6 +10,7 @@ use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
 use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
+use crate::stack::pods;
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
 use sha2::{Digest, Sha256};
 
@@ -100,7 +101,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             kind: StoreKind::Mongodb,
             name: names::mongodb(stack),
             image: &mongodb.image,
-            cpu: MilliCpu(250),
+            cpu: pods::MONGODB_CPU,
             memory: mongodb.memory,
             storage: Some(mongodb.storage),
             port: names::MONGODB_PORT,
@@ -127,7 +128,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             kind: StoreKind::Redis,
             name: names::redis(stack),
             image: &redis.image,
-            cpu: MilliCpu(100),
+            cpu: pods::REDIS_CPU,
             memory: redis.memory,
             // Room for the file, its successor while it is rewritten, and what is written meanwhile.
             storage: aof.then(|| ByteSize((redis.memory.0 * 2).next_multiple_of(GIB))),
@@ -150,7 +151,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
 }
 
 fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
-    let cpu = MilliCpu(50);
+    let cpu = pods::SENTINEL_CPU;
     (settings.stack.redis.topology == Topology::Sentinel).then(|| Sentinel {
         master: settings.stack.name.to_string(),
         port: names::SENTINEL_PORT,
@@ -158,7 +159,7 @@ fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
         ordinals: (0..SENTINEL_SERVERS).collect(),
         quorum: SENTINEL_SERVERS / 2 + 1,
         min_replicas: settings.stack.redis.min_replicas,
-        resources: Resources::new(cpu, settings.cpu_limit(cpu), ByteSize(64 << 20)),
+        resources: Resources::new(cpu, settings.cpu_limit(cpu), pods::SENTINEL_MEMORY),
     })
 }
 

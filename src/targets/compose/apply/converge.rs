@@ -8,6 +8,7 @@ use crate::files;
 use crate::render::Document;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::Outcome;
+use crate::targets::compose::observe::neighbours::left_running;
 use crate::targets::compose::observe::{Container, Engine, Gateway, State};
 use crate::targets::compose::session::Session;
 use crate::targets::compose::session::not_up;
@@ -29,9 +30,11 @@ impl Session<'_> {
     pub(crate) async fn up(&self, documents: &[Document]) -> Result<Outcome> {
         let (compose, engine) = (self.compose, &self.engine);
         let before = engine.containers(compose.project()).await?;
+        let neighbours = compose.neighbours(engine).await?;
         for port in compose.published() {
-            compose.check_port(engine, &before, port)?;
+            compose.check_port(engine, &before, &neighbours, port)?;
         }
+        left_running(&neighbours).for_each(|line| (self.say)(&line));
         compose.check_subnet(engine, &before).await?;
         self.refuse_dead_addresses(&before).await?;
         // A project without the password of the data does not become its owner.

@@ -51,6 +51,8 @@ pub(crate) enum State {
     Healthy,
     /// It runs, and the gateway does not reach it (yet).
     Unreached,
+    /// It runs, and the port that it publishes does not answer on this machine.
+    Unpublished,
     /// It runs; the health check has not decided yet.
     Starting,
     /// It runs; the health check failed.
@@ -144,7 +146,12 @@ impl Container {
     pub(crate) fn is_up(&self) -> bool {
         matches!(
             self.state,
-            State::Healthy | State::Unreached | State::Starting | State::Unhealthy | State::Restarting
+            State::Healthy
+                | State::Unreached
+                | State::Unpublished
+                | State::Starting
+                | State::Unhealthy
+                | State::Restarting
         )
     }
 
@@ -155,7 +162,7 @@ impl Container {
 
     /// Whether it failed, rather than had no time yet.
     pub(crate) fn is_guilty(&self) -> bool {
-        matches!(self.state, State::Unhealthy | State::Restarting | State::Ended)
+        matches!(self.state, State::Unpublished | State::Unhealthy | State::Restarting | State::Ended)
     }
 
     /// Its name among the components: `redis`, `service-2`.
@@ -172,6 +179,12 @@ impl Container {
         let mut text = match self.state {
             State::Healthy => "ready".to_owned(),
             State::Unreached => "the gateway cannot connect to its port (service.port)".to_owned(),
+            State::Unpublished => {
+                format!(
+                    "its published port does not answer; `docker restart {}` publishes it again",
+                    self.name
+                )
+            }
             State::Starting => "its health check has not passed yet".to_owned(),
             State::Unhealthy => "unhealthy".to_owned(),
             State::Restarting => format!("ends again and again, {} times", self.restarts.max(1)),
@@ -190,7 +203,9 @@ impl Container {
         if let Some(error) = &self.error {
             text.push_str(&format!(": {error}"));
         }
-        if let Some(answer) = self.health_answer.as_ref().filter(|_| self.state != State::Healthy) {
+        if let Some(answer) =
+            self.health_answer.as_ref().filter(|_| !matches!(self.state, State::Healthy | State::Unpublished))
+        {
             let first = answer.lines().next().unwrap_or_default();
             text.push_str(&format!("; last health answer: {first}"));
         }

@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// By then the gateway has found a closed port: 1 s until the first check, 250 ms until the second, 200 ms for a connection
 /// that times out; HAProxy reports whole seconds.
 const CHECKED: SignedDuration = SignedDuration::from_secs(3);
+/// An engine opens a published port before it starts the container; after this it will not.
+const PUBLISHED: Duration = Duration::from_secs(5);
 /// A container that ended this often will not come by waiting.
 const MOST_RESTARTS: u32 = 3;
 /// Lines of its log that a stuck component is shown with.
@@ -43,6 +45,7 @@ impl Session<'_> {
         wanted.insert(ComponentKind::Service.as_str(), replicas);
         let mut shown = String::new();
         let mut revived = BTreeSet::new();
+        let mut unpublished = None;
         loop {
             let mut containers = engine.containers(compose.project()).await?;
             // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
@@ -59,6 +62,7 @@ impl Session<'_> {
                 let slots = gateway.slots().await.unwrap_or_default();
                 gateway.heal(&slots, &replicas_of(&containers).collect::<Vec<_>>()).await?;
                 compose.mark_unreached(&mut containers, &slots);
+                compose.mark_unpublished(engine, &mut containers).await;
                 waiting = missing(&containers, &wanted);
                 if waiting.is_empty() {
                     return Ok(containers);
@@ -73,10 +77,14 @@ impl Session<'_> {
                 say(&line);
                 shown = line;
             }
-            let failed = containers.iter().any(|container| {
-                container.restarts >= MOST_RESTARTS
-                    && !matches!(container.state, State::Healthy | State::Unreached)
-            });
+            let is_unpublished = containers.iter().any(|container| container.state == State::Unpublished);
+            let since = unpublished.filter(|_| is_unpublished).unwrap_or_else(Instant::now);
+            unpublished = is_unpublished.then_some(since);
+            let failed = since.elapsed() > PUBLISHED
+                || containers.iter().any(|container| {
+                    container.restarts >= MOST_RESTARTS
+                        && !matches!(container.state, State::Healthy | State::Unreached | State::Unpublished)
+                });
             if failed || Instant::now() >= deadline {
                 let status = if failed { ExitStatus::Failed } else { ExitStatus::TimedOut };
                 return Err(self.stuck(&containers, &waiting, status).await.into());

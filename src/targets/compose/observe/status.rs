@@ -1,6 +1,6 @@
 //! The stack as it is, in the words of every target.
 
-use crate::render::context::compose::reachable_host;
+use crate::render::context::compose::{published_on, reachable_host};
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
@@ -50,6 +50,7 @@ impl Compose {
             state: match container.state {
                 State::Healthy => ComponentState::Ready,
                 State::Unreached | State::Starting => ComponentState::Starting,
+                State::Unpublished => ComponentState::Unresponsive,
                 State::Unhealthy | State::Restarting => ComponentState::Crashed,
                 State::Created | State::Ended => ComponentState::Stopped,
             },
@@ -67,7 +68,7 @@ impl Compose {
     pub(crate) fn url(&self, engine: &Engine) -> String {
         let host = match engine.host.strip_prefix("tcp://").filter(|_| !engine.is_local()) {
             Some(remote) => remote.rsplit_once(':').map_or(remote, |(host, _)| host).to_owned(),
-            None => reachable_host(self.stack.compose.bind),
+            None => reachable_host(published_on(&self.stack)),
         };
         format!("http://{host}:{}", self.stack.service.port)
     }

@@ -7,10 +7,11 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::render::context::compose::{BUNDLED_IMAGE, subnet};
+use crate::render::context::compose::{BUNDLED_IMAGE, published_on, subnet};
 use crate::stack::ComponentKind;
 use crate::targets::compose::apply::image;
-use crate::targets::compose::observe::{Container, Engine};
+use crate::targets::compose::observe::neighbours::holder;
+use crate::targets::compose::observe::{Container, Engine, Neighbour};
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::port::taken;
@@ -21,7 +22,7 @@ impl Compose {
         let compose = &self.stack.compose;
         let mut ports = vec![(
             ComponentKind::Gateway,
-            SocketAddr::new(compose.bind, self.stack.service.port),
+            SocketAddr::new(published_on(&self.stack), self.stack.service.port),
             "service.port",
         )];
         if compose.publish_stores {
@@ -38,6 +39,7 @@ impl Compose {
         &self,
         engine: &Engine,
         containers: &[Container],
+        neighbours: &[Neighbour],
         (component, address, path): (ComponentKind, SocketAddr, &str),
     ) -> Result<()> {
         let ours = containers.iter().any(|container| container.is(component) && container.is_up());
@@ -47,10 +49,12 @@ impl Compose {
         let port = address.port();
         match TcpListener::bind(address) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port, path).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(holder(neighbours, port, path).unwrap_or_else(|| taken(port, path)).into())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
                 Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
-                    .hint("`ip address` lists its addresses; change `compose.bind`")
+                    .hint("`ip address` lists its addresses; change `service.address`")
                     .into())
             }
             // A port below 1024 is not ours to open, but the engine's.

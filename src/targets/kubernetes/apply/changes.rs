@@ -11,7 +11,9 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::kubernetes::apply::compare::{differences, missing};
 use crate::targets::kubernetes::apply::immutable;
 use crate::targets::kubernetes::apply::leftovers::{claims, described};
-use crate::targets::kubernetes::client::{AT_ONCE, Cluster, MANAGER, Object, STACK_LABEL, received};
+use crate::targets::kubernetes::client::{
+    AT_ONCE, Cluster, MANAGER, Object, STACK_LABEL, conflicts, explain, received,
+};
 use crate::targets::kubernetes::observe::{Inventory, NamespaceState};
 use crate::targets::plan::{Action, Plan};
 
@@ -22,8 +24,19 @@ pub(crate) struct Asking {
     pub(crate) server: bool,
     /// Whether the user asked for the number of replicas just now.
     pub(crate) explicit: bool,
-    /// Take over fields that other managers own.
-    pub(crate) force: bool,
+    /// What happens to fields that other managers own.
+    pub(crate) conflicts: Conflicts,
+}
+
+/// What happens to fields of ours that another field manager has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflicts {
+    /// They are an error.
+    Refuse,
+    /// They are shown, with their owner.
+    Show,
+    /// They are taken over.
+    Take,
 }
 
 /// Whom to ask about a stack, and how.
@@ -137,12 +150,22 @@ impl Asked<'_> {
         let cluster = self.cluster;
         let api = object.api(cluster);
         let mut parameters = PatchParams::apply(MANAGER).dry_run().validation_strict();
-        parameters.force = self.asking.force;
+        parameters.force = self.asking.conflicts == Conflicts::Take;
         let patch = Patch::Apply(&object.value);
         let known = self.inventory.find(&object.kind, &object.name);
-        let answer = cluster
-            .call(object.doing("patch", cluster), || api.patch(&object.name, &parameters, &patch))
-            .await;
+        let doing = object.doing("patch", cluster);
+        let mut answer = cluster.attempt(&doing, || api.patch(&object.name, &parameters, &patch)).await?;
+        let mut owners = Vec::new();
+        if self.asking.conflicts == Conflicts::Show
+            && let Err(error) = &answer
+        {
+            owners = conflicts(error);
+            if !owners.is_empty() {
+                parameters.force = true;
+                answer = cluster.attempt(&doing, || api.patch(&object.name, &parameters, &patch)).await?;
+            }
+        }
+        let answer = answer.map_err(|error| explain(error, &doing, &cluster.place));
         let answer = match (answer, known) {
             (Err(error), Some(live)) => return Err(immutable::explain(error, &object, live, cluster)),
             (answer, _) => answer?,
@@ -162,7 +185,10 @@ impl Asked<'_> {
                 &found
             }
         };
-        let causes = differences(object.kind.name(), &live.value, &result.value);
+        let mut causes = differences(object.kind.name(), &live.value, &result.value);
+        causes.extend(
+            owners.into_iter().map(|owner| format!("{owner}: `appforge up --force-conflicts` takes it over")),
+        );
         let action = match causes.is_empty() {
             true => None,
             false if live.at("/spec/template") != result.at("/spec/template") => Some(Action::Restart),

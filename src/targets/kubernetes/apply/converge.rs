@@ -6,7 +6,8 @@ use crate::render::Overrides;
 use crate::render::context::kubernetes::names;
 use crate::stack::TargetKind;
 use crate::targets::change::{Change, Judge, Outcome};
-use crate::targets::kubernetes::apply::changes::{Asked, Asking, ObjectChange};
+use crate::targets::kubernetes::apply::changes::{Asked, Asking, Conflicts, ObjectChange};
+use crate::targets::kubernetes::apply::deployed;
 use crate::targets::kubernetes::apply::documents::{is_service, known_kind};
 use crate::targets::kubernetes::apply::leftovers::is_copy;
 use crate::targets::kubernetes::apply::mounted::{self, Content, Mounted};
@@ -34,9 +35,11 @@ impl Session<'_> {
             // It is there now, and needs no change.
             wanted.inventory.namespace = NamespaceState::Foreign;
         }
-        let asking = Asking { server: true, explicit: change.explicit, force: change.force };
-        let prepared = self.prepare(&mut wanted, asking).await?;
+        let conflicts = if change.force { Conflicts::Take } else { Conflicts::Refuse };
+        let asking = Asking { server: true, explicit: change.explicit, conflicts };
+        let mut prepared = self.prepare(&mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();
+        prepared.mark(&names::service(self.stack), self.stack.service.port, change.message.as_deref());
         if made {
             plan.steps.insert(0, new_namespace(&self.cluster));
         }
@@ -74,7 +77,8 @@ impl Session<'_> {
         let mut wanted = self.wanted(false).await?;
         let missing = wanted.inventory.namespace == NamespaceState::Missing;
         let server = judge == Judge::Server;
-        let asking = Asking { server, explicit: change.explicit, force: change.force };
+        let conflicts = if change.force { Conflicts::Take } else { Conflicts::Show };
+        let asking = Asking { server, explicit: change.explicit, conflicts };
         let prepared = self.prepare(&mut wanted, asking).await?;
         let mut plan = prepared.changes.plan();
         if missing {
@@ -93,7 +97,7 @@ impl Session<'_> {
         self.kubernetes.check_owner(cluster).await?;
         let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
         needed.extend(object::parse(&plain)?.iter().filter_map(known_kind));
-        let mut inventory = Inventory::look(cluster, self.name()).await?;
+        let mut inventory = Inventory::look(cluster, self.name(), self.say).await?;
         let leaving: Vec<Object> =
             inventory.objects.iter().filter(|object| object.is_leaving()).cloned().collect();
         if wait && !leaving.is_empty() {
@@ -101,7 +105,7 @@ impl Session<'_> {
             for object in &leaving {
                 wait_until_deleted(cluster, object).await?;
             }
-            inventory = Inventory::look(cluster, self.name()).await?;
+            inventory = Inventory::look(cluster, self.name(), self.say).await?;
         }
         // What may not be seen is not what is not there.
         inventory.require(needed.iter())?;
@@ -150,6 +154,9 @@ impl Session<'_> {
         let name = names::service(self.stack);
         if let Some(deployment) = objects.iter_mut().find(|object| is_service(object, &name)) {
             let live = inventory.named("Deployment", &name);
+            if let Some(live) = live {
+                deployed::keep(deployment, live);
+            }
             handover = replicas::prepare(
                 deployment,
                 live,

@@ -14,10 +14,12 @@ use crate::render::context::kubernetes::names;
 use crate::stack::ComponentKind;
 use crate::targets::kubernetes::apply::leftovers::{described, is_copy};
 use crate::targets::kubernetes::client::{
-    Cluster, Doing, Kind, Object, STACK_LABEL, object, received, remove, timed_out, wait_until_deleted,
+    Cluster, Doing, Kind, Object, STACK_LABEL, is_forbidden, list_others, object, received, remove,
+    timed_out, wait_until_deleted,
 };
 use crate::targets::kubernetes::observe::{Inventory, NamespaceState};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
+use crate::targets::progress::Say;
 
 /// What `down` finds.
 pub(crate) struct Remains {
@@ -42,13 +44,13 @@ impl Remains {
 
 impl Kubernetes {
     /// Looks for what `down` would delete.
-    pub(crate) async fn look_for_remains(&self, timeout: Duration) -> Result<Remains> {
+    pub(crate) async fn look_for_remains(&self, timeout: Duration, say: Say<'_>) -> Result<Remains> {
         let cluster = self.connect(timeout).await?;
-        let mut inventory = Inventory::look(&cluster, self.name()).await?;
+        let mut inventory = Inventory::look(&cluster, self.name(), say).await?;
         let workloads: Vec<Kind> =
             ["Deployment", "StatefulSet"].iter().filter_map(|kind| Kind::find("apps/v1", kind)).collect();
         inventory.require(workloads.iter())?;
-        let ours = inventory.namespace == NamespaceState::Ours;
+        let ours = inventory.namespace == NamespaceState::Ours && !is_shared(&cluster, self.name()).await?;
         let service = names::service(&self.stack);
         // A copy of the credentials is of use to a ReplicaSet only.
         let holds = |object: &Object| {
@@ -66,6 +68,22 @@ impl Kubernetes {
         objects.sort_by_key(|object| std::cmp::Reverse(object.kind.rank));
         Ok(Remains { cluster, objects, data, ours })
     }
+}
+
+/// Whether workloads or data of others are in the namespace, so that it is not the stack's to remove.
+async fn is_shared(cluster: &Cluster, stack: &str) -> Result<bool> {
+    for (api, name) in
+        [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("v1", "PersistentVolumeClaim")]
+    {
+        let kind = Kind::find(api, name).with_context(|| format!("{name} is a known kind"))?;
+        match list_others(cluster, &kind, stack).await {
+            Ok(others) if others.is_empty() => {}
+            // What may not be seen may be there.
+            Err(error) if !is_forbidden(&error) => return Err(error),
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 impl Session<'_> {

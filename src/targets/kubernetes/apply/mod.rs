@@ -4,6 +4,7 @@ pub(crate) mod carry_out;
 pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod converge;
+pub(crate) mod deployed;
 pub(crate) mod documents;
 pub(crate) mod down;
 pub(crate) mod image;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::targets::kubernetes::apply::changes::{Changes, ObjectChange};
+use crate::targets::kubernetes::apply::deployed;
 use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::Credentials;
@@ -42,6 +43,17 @@ impl Prepared {
     pub(crate) fn deployment(&self, name: &str) -> Result<&Object> {
         let mut objects = self.changes.changes.iter().map(|change| &change.object);
         objects.find(|object| is_service(object, name)).context("the stack has no Deployment")
+    }
+
+    /// Lets new pods of the service say who deploys them.
+    pub(crate) fn mark(&mut self, name: &str, port: u16, message: Option<&str>) {
+        let new = |change: &&mut ObjectChange| {
+            is_service(&change.object, name)
+                && matches!(change.action, Some(Action::Create | Action::Restart))
+        };
+        if let Some(change) = self.changes.changes.iter_mut().find(new) {
+            deployed::mark(&mut change.object, port, message);
+        }
     }
 
     /// The immutable Secret with the content of this digest.

@@ -13,6 +13,7 @@ use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::address::Address;
 use crate::targets::change::Outcome;
 use crate::targets::kubernetes::apply::compare::missing;
+use crate::targets::kubernetes::apply::deployed::{Deployed, mark, port_of};
 use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
 use crate::targets::kubernetes::apply::reach::running_values;
@@ -61,16 +62,23 @@ impl Session<'_> {
         Ok(sets.iter().map(|(number, set)| revision(*number, set, &live)).collect())
     }
 
-    /// Goes back to an earlier revision, with the addresses that it was made with, and waits for it.
+    /// Goes back to an earlier revision, by default the previous one, with the addresses and the port that it was made with, and
+    /// waits for it.
     ///
     /// # Errors
-    /// Exit 2 when there is no such revision, exit 1 when its addresses are not known any more or do not answer; else as
-    /// [`Session::up`].
-    pub(crate) async fn rollback(&self, number: u64) -> Result<Outcome> {
+    /// Exit 2 for an unknown revision, exit 1 when there is no earlier one, or when its addresses are not known any more or do
+    /// not answer; else as [`Session::up`].
+    pub(crate) async fn rollback(&self, number: Option<u64>) -> Result<Outcome> {
         let cluster = &self.cluster;
         self.sweep().await?;
         let live = self.live().await?;
         let sets = self.replica_sets(&live).await?;
+        let current = live.annotation(REVISION).and_then(|number| number.parse::<u64>().ok());
+        let previous = sets.iter().rev().map(|(number, _)| *number).find(|number| Some(*number) != current);
+        let Some(number) = number.or(previous) else {
+            let message = "the stack has no earlier revision";
+            return Err(Failure::new(ExitStatus::Failed, message).hint("appforge history").into());
+        };
         let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
             let known: Vec<String> = sets.iter().map(|(number, _)| number.to_string()).collect();
             return Err(Failure::new(ExitStatus::Usage, format!("unknown revision {number}"))
@@ -78,7 +86,7 @@ impl Session<'_> {
                 .into());
         };
         let mut plan = Plan::default();
-        if live.annotation(REVISION) == Some(number.to_string().as_str()) {
+        if current == Some(number) {
             return Ok(Outcome::new(plan, self.finish().await?));
         }
         let mut template = serde_json::to_value(&set.spec.template)?;
@@ -87,21 +95,33 @@ impl Session<'_> {
         {
             labels.remove(HASH);
         }
-        let inventory = Inventory::look(cluster, self.name()).await?;
+        let inventory = Inventory::look(cluster, self.name(), self.say).await?;
         let secret = self.bring_back(&inventory, &mut template, number)?;
         let unreachable = self.pass_back(&inventory, &template, &secret).await?;
-        let documents = self.kubernetes.documents(cluster, Overrides::default()).await?;
-        let deployment = documents.into_iter().find(|object| is_service(object, &live.name));
-        let mut object = deployment.context("the stack has no Deployment")?;
+        let port = deployed(set).port.or_else(|| port_of(&template, &live.name, names::PUBLIC_PORT));
+        let port = port.unwrap_or(self.stack.service.port);
+        let then = self.kubernetes.with_port(port);
+        let documents = then.documents(cluster, Overrides::default()).await?;
+        let deployment = documents.iter().find(|object| is_service(object, &live.name));
+        let mut object = deployment.context("the stack has no Deployment")?.clone();
         // Going back changes what runs, never how many.
         replicas::leave(&mut object, &live);
         object.set(&["spec", "template"], template);
+        mark(&mut object, port, Some(&format!("appforge rollback {number}")));
         let result = apply(cluster, &object, MANAGER, false).await?;
         let causes =
             crate::targets::kubernetes::apply::compare::differences("Deployment", &live.value, &result.value);
         plan.push(Action::Restart, live.title(), causes);
         self.wait_for_rollout(Waiting::default()).await?;
-        let mut outcome = Outcome::new(plan, self.finish().await?);
+        for object in documents.iter().filter(|object| leads_to(object)) {
+            let Some(live) = inventory.find(&object.kind, &object.name) else { continue };
+            let causes = missing(object.kind.name(), &live.value, &object.value);
+            if !causes.is_empty() {
+                apply(cluster, object, MANAGER, false).await?;
+                plan.push(Action::Change, object.title(), causes);
+            }
+        }
+        let mut outcome = Outcome::new(plan, then.session(cluster.clone(), self.say).finish().await?);
         outcome.unreachable = unreachable;
         Ok(outcome)
     }
@@ -201,14 +221,27 @@ impl Session<'_> {
     }
 }
 
+/// Whether an object names the port of the service by its number.
+fn leads_to(object: &Object) -> bool {
+    matches!(object.kind.name(), "Service" | "HTTPRoute")
+}
+
+fn deployed(set: &ReplicaSet) -> Deployed {
+    let annotations = set.metadata.annotations.as_ref();
+    Deployed::of(|name| annotations?.get(name).map(String::as_str))
+}
+
 fn revision(number: u64, set: &ReplicaSet, live: &Object) -> Revision {
     let spec = set.spec.template.as_ref().and_then(|template| template.spec.as_ref());
     let image = spec.and_then(|spec| spec.containers.first()?.image.clone());
     let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    let Deployed { by, at, message, .. } = deployed(set);
     Revision {
         number,
         current: live.annotation(REVISION) == Some(number.to_string().as_str()),
-        created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        deployed: at.or_else(|| Some(set.metadata.creation_timestamp.as_ref()?.0)),
+        by,
+        message,
         image: image.unwrap_or_default(),
         ready: u32::try_from(ready).unwrap_or(0),
     }

@@ -73,6 +73,15 @@ impl Kubernetes {
     }
 }
 
+impl Kubernetes {
+    /// The same stack on another port, as an earlier revision had it.
+    pub(crate) fn with_port(&self, port: u16) -> Self {
+        let mut other = self.clone();
+        other.stack.service.port = port;
+        other
+    }
+}
+
 impl Session<'_> {
     /// Opens the network for the next revision and tries its new addresses. Returns what the user should know of the others.
     ///

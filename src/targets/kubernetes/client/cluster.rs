@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::{ErrorKind, IsTerminal};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
+use kube::client::AuthError;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::kubernetes::client::connection;
 use crate::targets::kubernetes::client::fault::{Doing, Place, explain, is_missing, is_transient, timed_out};
 use crate::targets::kubernetes::client::once::Once;
-use crate::targets::proxy::Proxies;
+use crate::targets::proxy::{Proxies, Proxy};
 
 /// The manager of the fields that we set.
 pub(crate) const MANAGER: &str = "appforge";
@@ -29,6 +31,8 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The name of the context inside a pod, where there is no kubeconfig.
+/// How long a person may take to log in.
+const LOGIN: Duration = Duration::from_secs(300);
 const IN_CLUSTER: &str = "in-cluster";
 
 /// A client of one cluster, pinned to one context.
@@ -97,8 +101,7 @@ impl Cluster {
         }
         let proxy = proxies.to(&config.cluster_url)?;
         place.proxy = proxy.as_ref().map(|proxy| proxy.hint(&config.cluster_url));
-        let client = connection::build(config, proxies, proxy.as_ref())
-            .map_err(|error| explain(error, &Doing::all("connect", "cluster", None), &place))?;
+        let client = client(config, proxies, proxy, &place, patience).await?;
         Ok(Self {
             client,
             place,
@@ -158,7 +161,15 @@ impl Cluster {
         }
     }
 
-    async fn attempt<T, F>(&self, doing: &Doing, request: impl Fn() -> F) -> Result<kube::Result<T>, Failure>
+    /// The server's own answer, after attempts that lasted until the deadline.
+    ///
+    /// # Errors
+    /// Exit 9 when the deadline passes first.
+    pub(crate) async fn attempt<T, F>(
+        &self,
+        doing: &Doing,
+        request: impl Fn() -> F,
+    ) -> Result<kube::Result<T>, Failure>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -186,14 +197,63 @@ impl Cluster {
     }
 }
 
+/// Makes the client. A program that the kubeconfig names for credentials runs now, for as long as `patience`; a person who has to
+/// log in gets more.
+async fn client(
+    config: Config,
+    proxies: Proxies,
+    proxy: Option<Proxy>,
+    place: &Place,
+    patience: Duration,
+) -> Result<Client> {
+    let plugin = config.auth_info.exec.clone();
+    let program = plugin.as_ref().and_then(|plugin| plugin.command.clone()).unwrap_or_default();
+    let patience = if std::io::stdin().is_terminal() { patience.max(LOGIN) } else { patience };
+    let building = tokio::task::spawn_blocking(move || connection::build(config, proxies, proxy.as_ref()));
+    let Ok(built) = tokio::time::timeout(patience, building).await else {
+        let message = format!(
+            "the program `{program}`, which the kubeconfig names for credentials, gave none within {} s",
+            patience.as_secs()
+        );
+        let hint = format!("kubectl --context {} cluster-info, which runs it too", place.context);
+        return Err(Failure::new(ExitStatus::Unreachable, message).hint(hint).into());
+    };
+    built.context("while making the client of the cluster")?.map_err(|error| match error {
+        kube::Error::Auth(AuthError::AuthExecStart(error)) => {
+            let message =
+                format!("the program `{program}`, which the kubeconfig names for credentials, cannot be run");
+            let hint = plugin
+                .and_then(|plugin| plugin.install_hint)
+                .unwrap_or_else(|| format!("install `{program}`"));
+            Failure::new(ExitStatus::Unreachable, message).hint(hint.trim()).caused_by(error).into()
+        }
+        error => explain(error, &Doing::all("connect", "cluster", None), place),
+    })
+}
+
+/// The files of `KUBECONFIG`, merged, else the one of the home folder. Of several, those that are missing are passed over, as
+/// kubectl does.
+fn merged() -> Result<Kubeconfig, KubeconfigError> {
+    let list = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut paths = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+    let Some(first) = paths.next() else { return Kubeconfig::read() };
+    let missing = |error: &KubeconfigError| matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound);
+    paths.fold(Kubeconfig::read_from(first), |before, path| match (before, Kubeconfig::read_from(path)) {
+        (Ok(before), Ok(next)) => before.merge(next),
+        (Ok(found), Err(error)) | (Err(error), Ok(found)) if missing(&error) => Ok(found),
+        (Err(error), Err(other)) if missing(&error) => Err(other),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    })
+}
+
 /// The kubeconfig of `KUBECONFIG` or the home folder; none inside a pod.
 fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
     let missing = |error: &KubeconfigError| match error {
         KubeconfigError::FindPath => true,
-        KubeconfigError::ReadConfig(error, _) => error.kind() == std::io::ErrorKind::NotFound,
+        KubeconfigError::ReadConfig(error, _) => error.kind() == ErrorKind::NotFound,
         _ => false,
     };
-    match Kubeconfig::read() {
+    match merged() {
         Ok(kubeconfig) => Ok(Some(kubeconfig)),
         Err(error) if missing(&error) && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Ok(None),
         Err(error) if missing(&error) => {

@@ -3,6 +3,7 @@
 //! The crate's own proxy support stays off: it compares `NO_PROXY` with the address of the proxy instead of the server's, and
 //! fails on entries such as an empty one.
 
+use http::HeaderValue;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{Config, Kubeconfig};
@@ -28,8 +29,18 @@ pub(crate) fn proxies(kubeconfig: &mut Kubeconfig, cluster: &str) -> Proxies {
     }
 }
 
-/// Builds the client and sends no request yet. `proxy` is the one for the cluster.
-pub(crate) fn build(config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> Result<Client> {
+/// The token of a file, which whoever writes it may replace any time, and may end with a newline; the crate takes it as it is.
+/// Without one the server says what is missing.
+fn bearer(file: &str) -> Option<HeaderValue> {
+    let token = std::fs::read_to_string(file).ok()?;
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.trim())).ok()?;
+    bearer.set_sensitive(true);
+    Some(bearer)
+}
+
+/// Builds the client and sends no request yet. A program that gives credentials runs, and blocks. `proxy` is the one for the cluster.
+pub(crate) fn build(mut config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> Result<Client> {
+    let token = config.auth_info.token_file.take().filter(|_| config.auth_info.token.is_none());
     let connector = config.rustls_https_connector_with_connector(Connector::new(proxies))?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     // A tunnel carries the login in its `CONNECT`; without TLS each request carries it.
@@ -42,6 +53,9 @@ pub(crate) fn build(config: Config, proxies: Proxies, proxy: Option<&Proxy>) -> 
         .map_request(move |mut request: http::Request<kube::client::Body>| {
             if let Some(login) = &login {
                 request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, login.clone());
+            }
+            if let Some(bearer) = token.as_deref().and_then(bearer) {
+                request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
             }
             request
         })

@@ -90,6 +90,21 @@ pub(crate) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// The fields that other managers own, with these, when that is why the server refuses.
+pub(crate) fn conflicts(error: &Error) -> Vec<String> {
+    match error {
+        Error::Api(status) if status.code == 409 => described_causes(status).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The fields that two managers want.
+fn described_causes(status: &Status) -> impl Iterator<Item = String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let conflicts = causes.filter(|cause| cause.reason == FIELD_CONFLICT);
+    conflicts.map(|cause| format!("{} {}", cause.field, cause.message))
+}
+
 /// Whether the server refuses the verb.
 pub(crate) fn is_forbidden(error: &anyhow::Error) -> bool {
     code(error) == Some(403)
@@ -214,9 +229,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
             failure.caused_by(Refused(status))
         }
         409 if has_cause(FIELD_CONFLICT) => {
-            let causes = status.details.iter().flat_map(|details| &details.causes);
-            let lines: Vec<String> =
-                causes.map(|cause| format!("\n  {} {}", cause.field, cause.message)).collect();
+            let lines: Vec<String> = described_causes(&status).map(|cause| format!("\n  {cause}")).collect();
             Failure::new(
                 ExitStatus::Failed,
                 format!("`{object}` has fields that another field manager owns:{}", lines.concat()),

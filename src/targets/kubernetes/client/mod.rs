@@ -11,9 +11,11 @@ pub(crate) mod tunnel;
 pub(crate) mod write;
 
 pub(crate) use cluster::{AT_ONCE, Choice, Cluster, MANAGER};
-pub(crate) use fault::{Doing, explain, is_forbidden, is_invalid, is_there_already, is_transient, timed_out};
+pub(crate) use fault::{
+    Doing, conflicts, explain, is_forbidden, is_invalid, is_there_already, is_transient, timed_out,
+};
 pub(crate) use kind::Kind;
-pub(crate) use list::{list, list_kind};
+pub(crate) use list::{list, list_kind, list_others};
 pub(crate) use object::{Object, STACK_LABEL, api, received};
 pub(crate) use once::Once;
 pub(crate) use write::{apply, remove, set_replicas, wait_until_deleted};

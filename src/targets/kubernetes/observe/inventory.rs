@@ -2,11 +2,17 @@
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::time::{Duration, Instant};
 
 use crate::error::{ExitStatus, Failure};
+use crate::render::context::kubernetes::names::is_of_cluster;
 use crate::targets::kubernetes::client::{
     AT_ONCE, Cluster, Doing, Kind, Object, STACK_LABEL, api, is_forbidden, list_kind, received,
 };
+use crate::targets::progress::Say;
+
+/// How long after a look at a namespace that is being deleted the next one follows.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the cluster has of a stack.
 #[derive(Debug)]
@@ -33,9 +39,9 @@ pub(crate) enum NamespaceState {
 }
 
 impl Inventory {
-    /// Looks. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
-    pub(crate) async fn look(cluster: &Cluster, stack: &str) -> Result<Self> {
-        let (namespace, own) = namespace(cluster, stack).await?;
+    /// Looks, once a namespace that is being deleted is gone. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
+    pub(crate) async fn look(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<Self> {
+        let (namespace, own) = namespace(cluster, stack, say).await?;
         if namespace == NamespaceState::Missing {
             return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
         }
@@ -83,7 +89,7 @@ impl Inventory {
 }
 
 /// The state of the namespace, and itself when it is ours.
-async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Option<Object>)> {
+async fn namespace(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<(NamespaceState, Option<Object>)> {
     let name = cluster.namespace.as_str();
     let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
     let api = api(cluster, &kind);
@@ -93,16 +99,32 @@ async fn namespace(cluster: &Cluster, stack: &str) -> Result<(NamespaceState, Op
         Err(error) if is_forbidden(&error) => return Ok((NamespaceState::Hidden, None)),
         other => other?,
     };
-    let Some(found) = found else { return Ok((NamespaceState::Missing, None)) };
-    let namespace = received(&kind, found)?;
+    let Some(mut found) = found else { return Ok((NamespaceState::Missing, None)) };
+    let mut namespace = received(&kind, found)?;
     if namespace.is_leaving() {
-        let context = &cluster.place.context;
-        return Err(Failure::new(ExitStatus::Failed, format!("the namespace `{name}` is being deleted"))
-            .hint(format!("kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"))
-            .hint("then the same command again; or set another `kubernetes.namespace`")
-            .into());
+        say(&format!("waiting until the namespace `{name}`, which is being deleted, is gone"));
     }
-    Ok(if namespace.label(STACK_LABEL) == Some(stack) {
+    while namespace.is_leaving() {
+        let context = &cluster.place.context;
+        if Instant::now() + PAUSE >= cluster.deadline() {
+            let message = format!("the namespace `{name}` is still being deleted");
+            return Err(Failure::new(ExitStatus::TimedOut, message)
+                .hint(format!(
+                    "kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"
+                ))
+                .hint("then the same command again; or set another `kubernetes.namespace`")
+                .into());
+        }
+        // Who may get a namespace may not always watch it.
+        tokio::time::sleep(PAUSE).await;
+        let Some(again) = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await?
+        else {
+            return Ok((NamespaceState::Missing, None));
+        };
+        found = again;
+        namespace = received(&kind, found)?;
+    }
+    Ok(if namespace.label(STACK_LABEL) == Some(stack) && !is_of_cluster(name) {
         (NamespaceState::Ours, Some(namespace))
     } else {
         (NamespaceState::Foreign, None)

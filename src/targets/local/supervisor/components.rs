@@ -1,13 +1,20 @@
 //! What the supervisor shows of its components at any time, also while it changes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use tokio::sync::watch;
 
 use crate::stack::ComponentKind;
 use crate::targets::local::supervisor::data::DataFolder;
+use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::status::{Component, ComponentState, Replicas, Status};
+
+/// How long a component may take to answer `status`. A busy one answers within milliseconds.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a component reports of itself.
 #[derive(Clone, Debug)]
@@ -50,8 +57,16 @@ pub(crate) struct Entry {
     pub(crate) program: String,
     /// What it reports; `None` for what others run.
     pub(crate) view: Option<watch::Receiver<View>>,
+    /// How to ask whether it still answers.
+    pub(crate) probe: Option<Probe>,
     /// Its data, when it has any of ours.
     pub(super) data: Option<Arc<DataFolder>>,
+}
+
+impl Entry {
+    fn is_ready(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.borrow().state == ComponentState::Ready)
+    }
 }
 
 /// All components, readable at any time.
@@ -87,11 +102,41 @@ impl Components {
         self.lock().entries.remove(&(kind, number));
     }
 
-    /// The status now.
+    /// The status now, as the processes were seen last.
     pub(crate) fn status(&self) -> Status {
+        self.status_with(&BTreeSet::new())
+    }
+
+    /// The status now, with each component asked: a process that is stopped or hangs is still there and does no work.
+    pub(crate) async fn asked(&self) -> Status {
+        let questions: Vec<_> = self
+            .lock()
+            .entries
+            .iter()
+            .filter(|(_, (_, entry))| entry.is_ready())
+            .filter_map(|(key, (_, entry))| Some((*key, entry.probe.clone()?)))
+            .collect();
+        let asked = join_all(questions.into_iter().map(async |(key, probe)| {
+            let answers = tokio::time::timeout(ANSWER, probe.ask()).await.is_ok_and(|answer| answer.is_ok());
+            (!answers).then_some(key)
+        }));
+        self.status_with(&asked.await.into_iter().flatten().collect())
+    }
+
+    fn status_with(&self, silent: &BTreeSet<(ComponentKind, u32)>) -> Status {
         let inner = self.lock();
-        let components: Vec<Component> =
-            inner.entries.values().map(|(name, entry)| component(name, entry)).collect();
+        let components: Vec<Component> = inner
+            .entries
+            .iter()
+            .map(|(key, (name, entry))| {
+                let mut component = component(name, entry);
+                if silent.contains(key) && component.state == ComponentState::Ready {
+                    component.state = ComponentState::Unresponsive;
+                    component.detail.push_str("; does not answer");
+                }
+                component
+            })
+            .collect();
         let ready = components
             .iter()
             .filter(|component| {

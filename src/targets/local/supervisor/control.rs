@@ -23,6 +23,7 @@ use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
+use crate::targets::status::Status;
 
 /// How long a store may take to be ready again after the drill.
 const DRILL_LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +45,7 @@ pub(crate) struct Control {
 pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
+        .route("/look", get(look))
         .route("/plan", post(plan))
         .route("/apply", post(apply))
         .route("/restart", post(restart))
@@ -56,6 +58,10 @@ pub(crate) fn router(control: Control) -> Router {
 async fn status(State(control): State<Control>) -> Json<Answer> {
     let owner = control.owner.borrow().clone();
     Json(Answer { build: build(), pid: std::process::id(), owner, status: control.components.status() })
+}
+
+async fn look(State(control): State<Control>) -> Json<Status> {
+    Json(control.components.asked().await)
 }
 
 async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {
@@ -112,7 +118,7 @@ where
     tokio::spawn(async move {
         let outcome = work.await;
         events.send(match outcome {
-            Ok(plan) => Event::Done { plan, status: components.status() },
+            Ok(plan) => Event::Done { plan, status: components.asked().await },
             Err(error) => Event::Failed { report: Report::from(&error) },
         });
     });

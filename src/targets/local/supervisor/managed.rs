@@ -183,7 +183,7 @@ impl Task {
             view.pid = pid;
         });
         let mut ready_at = None;
-        let probe = self.recipe.probe.until_ready();
+        let probe = self.recipe.probe.clone().until_ready();
         tokio::pin!(probe);
         let ended = loop {
             tokio::select! {
@@ -218,6 +218,8 @@ impl Task {
         let pid = child.id();
         self.view.send_modify(|view| view.state = ComponentState::Stopping);
         kill_group(pid, Signal::TERM);
+        // A process that was stopped gets the signal only once it runs again.
+        kill_group(pid, Signal::CONT);
         if timeout(self.recipe.grace, child.wait()).await.is_err() {
             self.log.line(b"appforge: did not end in time and is killed");
             if self.recipe.is_guarded() {

@@ -14,6 +14,7 @@ mod probe;
 mod recipes;
 pub(super) mod sockets;
 mod stack;
+mod stores;
 
 use std::future::IntoFuture;
 use std::io::Write;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::open_files;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +55,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// # Errors
 /// When it cannot come up; stdout has the reason too.
 pub(crate) async fn run(state_folder: &Path) -> Result<ExitStatus> {
+    open_files::raise_limit();
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
             print(&Handshake::Ready)?;
@@ -125,6 +128,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
     let server =
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut unused = true;
     // The kernel reports the removal of a folder only once no process is in it.
     let idle = tokio::time::sleep(UNUSED);
@@ -136,6 +140,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
             () = finished.cancelled() => break,
             _ = term.recv() => break,
             _ = int.recv() => break,
+            _ = hangup.recv() => break,
             _ = look.tick() => {
                 if !lock.is_at(&layout.supervisor_lock()) {
                     tracing::warn!("the state folder was removed; the stack ends");

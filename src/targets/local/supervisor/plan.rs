@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::stack::StoreKind;
 use crate::targets::local::protocol::{Desired, Setting, Store};
-use crate::targets::local::supervisor::recipes;
 use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
+use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
 
 impl Running {
@@ -24,9 +24,8 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        let environment =
-            recipes::environment(wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
-        let port = self.public.as_ref().map(|(port, _)| *port);
+        let environment = self.environment(wanted);
+        let published = self.public.as_ref().map(|public| (public.address, public.port));
         for number in 1..=wanted.replicas {
             let name = format!("service-{number}");
             let Some(replica) = self.replicas.get(&number) else {
@@ -34,8 +33,14 @@ impl Running {
                 continue;
             };
             let mut causes = replica.differences(&environment);
-            if let Some(port) = port.filter(|port| *port != wanted.port) {
-                causes.push(format!("service.port: {port} -> {}", wanted.port));
+            if let Some((address, port)) = published {
+                if port != wanted.port {
+                    causes.push(format!("service.port: {port} -> {}", wanted.port));
+                }
+                if address != wanted.address {
+                    let (before, after) = (sockets::described(address), sockets::described(wanted.address));
+                    causes.push(format!("service.address: {before} -> {after}"));
+                }
             }
             if !causes.is_empty() {
                 plan.push(Action::Restart, name, causes);
@@ -85,7 +90,8 @@ fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
     if old.described() != new.described() {
         causes.push(format!("{name}.mode: {} -> {}", old.described(), new.described()));
     } else if causes.is_empty() {
-        causes.push(format!("{name}: its address changed"));
+        let what = if old.is_external() { "address" } else { "password" };
+        causes.push(format!("{name}: its {what} changed"));
     }
     causes
 }

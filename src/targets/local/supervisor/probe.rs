@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::stack::values::Secret;
 use crate::targets::admin;
 
 /// How long one question may take.
@@ -13,12 +14,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
 /// How to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// `GET /readyz` on the admin listener of a replica.
     Service(SocketAddr),
-    /// `PING`, then the version.
-    Redis(SocketAddr),
+    /// `PING`, then the version, at this URL.
+    Redis(Secret),
     /// `buildInfo`.
     Mongodb(SocketAddr),
 }
@@ -28,7 +29,7 @@ impl Probe {
     pub(crate) async fn until_ready(self) -> String {
         let mut pause = PAUSES.0;
         loop {
-            if let Ok(Ok(version)) = tokio::time::timeout(LIMIT, self.ask()).await {
+            if let Ok(Ok(version)) = tokio::time::timeout(LIMIT, self.clone().ask()).await {
                 return version;
             }
             // A program that does not listen yet gives no event to wait for.
@@ -47,14 +48,14 @@ impl Probe {
                 admin::ready(admin::connect(format!("http://{address}"))).await?;
                 Ok(env!("CARGO_PKG_VERSION").to_owned())
             }
-            Self::Redis(address) => redis_version(address).await,
+            Self::Redis(url) => redis_version(&url).await,
             Self::Mongodb(address) => mongodb_version(address).await,
         }
     }
 }
 
-async fn redis_version(address: SocketAddr) -> Result<String> {
-    let client = redis::Client::open(format!("redis://{address}/"))?;
+async fn redis_version(url: &Secret) -> Result<String> {
+    let client = redis::Client::open(url.reveal())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let pong: String = redis::cmd("PING").query_async(&mut connection).await?;
     if pong != "PONG" {

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use appforge_service::contract::variable;
 
+use crate::secrets::Secrets;
 use crate::stack::StoreKind;
+use crate::stack::values::Secret;
 use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
+use crate::targets::local::stores::REDIS_URL;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::managed::Recipe;
 use crate::targets::local::supervisor::probe::Probe;
@@ -19,11 +23,20 @@ const SERVICE_GRACE: Duration = Duration::from_secs(12);
 /// How long a store may take to write what it has.
 const STORE_GRACE: Duration = Duration::from_secs(30);
 
+/// The files of a Redis with a password.
+pub(super) struct Protected {
+    /// Its configuration, seen from the state folder.
+    pub(super) configuration: PathBuf,
+    /// Its URL.
+    pub(super) url: Secret,
+}
+
 /// How to run a store on the address of `listener`; `None` when someone else does. A server of someone else takes no
 /// socket: the address is set free for it.
 pub(super) fn store(
     kind: StoreKind,
     store: &Store,
+    protected: Option<Protected>,
     data: Arc<DataFolder>,
     listener: TcpListener,
 ) -> Option<Recipe> {
@@ -38,7 +51,7 @@ pub(super) fn store(
             program.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
             (program, "--data", vec![("store", Arc::new(listener))])
         }
-        Store::Found { program, settings } => {
+        Store::Found { program, settings, .. } => {
             let program = program.display().to_string();
             let port = port.to_string();
             let mut words: Vec<String> = match kind {
@@ -47,7 +60,10 @@ pub(super) fn store(
                 }
                 StoreKind::Redis => {
                     let fixed = ["--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""];
-                    std::iter::once(&*program).chain(fixed).map(Into::into).collect()
+                    let configuration =
+                        protected.as_ref().map(|files| files.configuration.display().to_string());
+                    let first = std::iter::once(program).chain(configuration);
+                    first.chain(fixed.map(Into::into)).collect()
                 }
             };
             if kind == StoreKind::Redis {
@@ -56,7 +72,11 @@ pub(super) fn store(
             (words, if kind == StoreKind::Mongodb { "--dbpath" } else { "--dir" }, Vec::new())
         }
     };
-    let probe = if kind == StoreKind::Mongodb { Probe::Mongodb(address) } else { Probe::Redis(address) };
+    let probe = match (kind, protected) {
+        (StoreKind::Mongodb, _) => Probe::Mongodb(address),
+        (StoreKind::Redis, Some(files)) => Probe::Redis(files.url),
+        (StoreKind::Redis, None) => Probe::Redis(Secret::new(format!("redis://{address}/"))),
+    };
     Some(Recipe {
         name: name.into(),
         program,
@@ -78,8 +98,9 @@ fn flag(path: &str, dashes: &str, value: &str) -> Option<[String; 2]> {
     Some([format!("{dashes}{name}"), value.to_owned()])
 }
 
-/// The whole environment of a replica, with where each value comes from.
+/// The whole environment of a replica in the state folder `root`, with where each value comes from.
 pub(crate) fn environment(
+    root: &Path,
     desired: &Desired,
     mongodb: Option<u16>,
     redis: Option<u16>,
@@ -102,13 +123,19 @@ pub(crate) fn environment(
             set(variable::REDIS_URL_FILE, uri.display().to_string(), "redis.mode");
             set("APPFORGE_REDIS_FINGERPRINT", fingerprint.clone(), "redis.url");
         }
+        (Store::Found { password: Some(fingerprint), .. }, Some(port)) => {
+            let url = Secrets::of(root).path(REDIS_URL);
+            set(variable::REDIS_URL_FILE, url.display().to_string(), "redis.mode");
+            // The file keeps its name when the port or the password in it changes.
+            set("APPFORGE_REDIS_FINGERPRINT", format!("{port}-{fingerprint}"), "redis.mode");
+        }
         (_, Some(port)) => set(variable::REDIS_URL, format!("redis://127.0.0.1:{port}/"), "redis.mode"),
         (_, None) => {}
     }
     all
 }
 
-/// How to run a replica on its public and its admin socket.
+/// How to run a replica on the public sockets and its admin socket.
 ///
 /// # Errors
 /// When a socket has no address.
@@ -116,10 +143,19 @@ pub(super) fn replica(
     number: u32,
     replicas: u32,
     environment: &BTreeMap<String, Setting>,
-    [public, admin]: [Arc<TcpListener>; 2],
+    public: &[Arc<TcpListener>],
+    admin: Arc<TcpListener>,
 ) -> std::io::Result<Recipe> {
     let name = format!("service-{number}");
-    let (address, admin_address) = (public.local_addr()?, admin.local_addr()?);
+    let admin_address = admin.local_addr()?;
+    let mut program = vec![SELF.to_owned(), "serve".to_owned()];
+    let mut sockets = Vec::new();
+    for socket in public {
+        program.extend(["--public".to_owned(), socket.local_addr()?.to_string()]);
+        sockets.push(("public", socket.clone()));
+    }
+    program.extend(["--admin".to_owned(), admin_address.to_string()]);
+    sockets.push(("admin", admin));
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     variables.insert(variable::REPLICA_ID.into(), name.clone());
@@ -128,11 +164,9 @@ pub(super) fn replica(
     variables.insert(variable::RATE_LIMIT_REPLICAS.into(), replicas.to_string());
     Ok(Recipe {
         name,
-        program: [SELF, "serve", "--public", &address.to_string(), "--admin", &admin_address.to_string()]
-            .map(Into::into)
-            .into(),
+        program,
         environment: variables,
-        sockets: vec![("public", public), ("admin", admin)],
+        sockets,
         data: None,
         probe: Probe::Service(admin_address),
         grace: SERVICE_GRACE,

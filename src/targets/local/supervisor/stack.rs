@@ -3,7 +3,7 @@
 //! One change at a time: the caller holds the stack exclusively. Stores come first, replicas are replaced without a gap.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,31 @@ use crate::targets::plan::{Action, Plan};
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(super) layout: Layout,
-    record: SharedRecord,
-    components: Components,
+    pub(super) record: SharedRecord,
+    pub(super) components: Components,
     desired: Option<Desired>,
-    pub(super) public: Option<(u16, Arc<TcpListener>)>,
+    pub(super) public: Option<Public>,
     pub(super) stores: BTreeMap<StoreKind, RunningStore>,
     pub(super) replicas: BTreeMap<u32, Replica>,
+}
+
+/// The published sockets.
+#[derive(Clone, Debug)]
+pub(super) struct Public {
+    pub(super) address: Option<IpAddr>,
+    pub(super) port: u16,
+    sockets: Vec<Arc<TcpListener>>,
+}
+
+impl Public {
+    fn open(wanted: &Desired) -> Result<Self> {
+        let (address, port) = (wanted.address, wanted.port);
+        Ok(Self { address, port, sockets: sockets::public(address, port)? })
+    }
+
+    fn is(&self, wanted: &Desired) -> bool {
+        (self.address, self.port) == (wanted.address, wanted.port)
+    }
 }
 
 #[derive(Debug)]
@@ -84,11 +103,11 @@ impl Running {
     pub(crate) async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
         let plan = self.plan(&wanted);
         let was_down = self.is_down();
-        let public = match &self.public {
-            Some((port, listener)) if *port == wanted.port => listener.clone(),
-            _ => Arc::new(sockets::public(wanted.port)?),
-        };
-        self.public = Some((wanted.port, public));
+        match &self.public {
+            Some(public) if public.is(&wanted) => {}
+            Some(public) if public.port == wanted.port => self.move_to(&wanted, limit, events).await?,
+            _ => self.public = Some(Public::open(&wanted)?),
+        }
         let outcome = self.converge(wanted, limit, events).await;
         if outcome.is_err() && was_down {
             self.tear_down(events).await;
@@ -96,8 +115,26 @@ impl Running {
         outcome.map(|()| plan)
     }
 
+    /// Publishes the same port on another address. The new sockets cannot be opened while a replica still listens on an old
+    /// one, so this is the one change with a gap. When they cannot be opened at all, the old ones are again.
+    async fn move_to(&mut self, wanted: &Desired, limit: Duration, events: &Events) -> Result<()> {
+        let numbers: Vec<u32> = self.replicas.keys().copied().collect();
+        self.remove_replicas(&numbers, events).await;
+        self.public = None;
+        match (Public::open(wanted), self.desired.clone()) {
+            (Ok(public), _) => self.public = Some(public),
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(before)) => {
+                self.public = Some(Public::open(&before)?);
+                self.converge(before, limit, events).await?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     async fn converge(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}", wanted.port);
+        let url = sockets::url(wanted.address, wanted.port);
         self.components.head(&wanted.name, Some(url), wanted.replicas);
         self.desired = Some(wanted.clone());
         for kind in StoreKind::ALL {
@@ -106,8 +143,7 @@ impl Running {
         let processes = self.stores.values().filter_map(RunningStore::process);
         try_join_all(processes.map(|process| process.ready(limit))).await?;
 
-        let environment =
-            recipes::environment(&wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
+        let environment = self.environment(&wanted);
         let start = Start { wanted: &wanted, environment: &environment, limit, events };
         self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
@@ -127,43 +163,11 @@ impl Running {
     }
 
     fn is_current(&self, replica: &Replica, environment: &BTreeMap<String, Setting>) -> bool {
-        let public = self.public.as_ref().map(|(_, listener)| listener);
+        let public = self.public.as_ref().and_then(|public| public.sockets.first());
         let sockets = &replica.process.recipe().sockets;
         let same_socket =
             sockets.iter().any(|(_, socket)| public.is_some_and(|public| Arc::ptr_eq(socket, public)));
         same_socket && replica.differences(environment).is_empty()
-    }
-
-    /// Starts or restarts a store where that is needed; does not wait until it is ready.
-    async fn place_store(&mut self, kind: StoreKind, store: &Store, events: &Events) -> Result<()> {
-        let name = kind.as_str();
-        let is_current = |running: &RunningStore| {
-            let path = self.layout.data().join(name);
-            running.differences(name, store, &path).is_empty()
-                && running.kept.as_ref().is_none_or(|(_, process)| process.is_some())
-        };
-        if self.stores.get(&kind).is_some_and(is_current) {
-            return Ok(());
-        }
-        let old = self.stores.remove(&kind);
-        let old_port = old.as_ref().and_then(|old| old.kept.as_ref()).map(|kept| kept.0);
-        if let Some((_, Some(process))) = old.and_then(|old| old.kept) {
-            events.progress(format!("stopping {name}"));
-            process.stop().await;
-        }
-        let mut entry =
-            Entry { kind: kind.into(), endpoint: None, program: store.described(), view: None, data: None };
-        let mut running = RunningStore { store: store.clone(), kept: None, data: None };
-        if !store.is_external() {
-            events.progress(format!("starting {name} ({})", store.described()));
-            running = self.start_store(kind, store, old_port)?;
-            entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
-            entry.view = running.process().map(ManagedProcess::view);
-            entry.data = running.data.clone();
-        }
-        self.components.set(0, name, entry);
-        self.stores.insert(kind, running);
-        Ok(())
     }
 
     async fn add_replicas(&mut self, start: &Start<'_>) -> Result<()> {
@@ -229,8 +233,7 @@ impl Running {
     /// When a new one does not become ready; the old one goes on then.
     pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
         let wanted = self.desired.clone().ok_or_else(down)?;
-        let environment =
-            recipes::environment(&wanted, self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
+        let environment = self.environment(&wanted);
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
         let start = Start { wanted: &wanted, environment: &environment, limit, events };
         self.replace(&numbers, &start).await?;
@@ -266,57 +269,10 @@ impl Running {
         plan
     }
 
-    /// Stops or starts Redis alone, to see what the service does without it.
-    ///
-    /// # Errors
-    /// When the stack is down, or Redis is run by someone else.
-    pub(crate) async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
-        let running = self.stores.get_mut(&StoreKind::Redis).ok_or_else(down)?;
-        let Some((port, process)) = &mut running.kept else {
-            return Err(
-                Failure::new(ExitStatus::Failed, "Redis is external; appforge does not stop it").into()
-            );
-        };
-        match (process.take(), on) {
-            (Some(process), false) => process.stop().await,
-            (None, true) => {
-                let (store, port) = (running.store.clone(), *port);
-                let fresh = self.start_store(StoreKind::Redis, &store, Some(port))?;
-                let endpoint = Some(format!("127.0.0.1:{port}"));
-                let view = fresh.process().map(ManagedProcess::view);
-                self.components.set(
-                    0,
-                    StoreKind::Redis.as_str(),
-                    Entry {
-                        kind: StoreKind::Redis.into(),
-                        endpoint,
-                        program: store.described(),
-                        view,
-                        data: fresh.data.clone(),
-                    },
-                );
-                let ready = match fresh.process() {
-                    Some(process) => process.ready(limit).await,
-                    None => Ok(()),
-                };
-                self.stores.insert(StoreKind::Redis, fresh);
-                ready?;
-            }
-            (same, _) => *process = same,
-        }
-        Ok(())
-    }
-
-    /// Starts a store that we run; on `port`, or on one that is chosen.
-    fn start_store(&self, kind: StoreKind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
-        let path = self.layout.data().join(kind.as_str());
-        crate::files::make_private_folder(&path)?;
-        let data = Arc::new(DataFolder::open(&path)?);
-        let listener = sockets::store(&self.record, kind, port)?;
-        let port = listener.local_addr()?.port();
-        let recipe = recipes::store(kind, store, data.clone(), listener);
-        let kept = Some((port, recipe.map(|recipe| self.keep(recipe))));
-        Ok(RunningStore { store: store.clone(), kept, data: Some(data) })
+    /// The environment of each replica.
+    pub(super) fn environment(&self, wanted: &Desired) -> BTreeMap<String, Setting> {
+        let (mongodb, redis) = (self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
+        recipes::environment(self.layout.root(), wanted, mongodb, redis)
     }
 
     fn start_replica(
@@ -325,10 +281,10 @@ impl Running {
         replicas: u32,
         environment: &BTreeMap<String, Setting>,
     ) -> Result<Replica> {
-        let (_, public) = self.public.as_ref().ok_or_else(down)?;
+        let public = self.public.as_ref().ok_or_else(down)?;
         let listener = Arc::new(sockets::any()?);
         let admin = listener.local_addr()?;
-        let recipe = recipes::replica(number, replicas, environment, [public.clone(), listener])?;
+        let recipe = recipes::replica(number, replicas, environment, &public.sockets, listener)?;
         let folder = std::env::current_dir().context("while looking up the state folder")?;
         Ok(Replica { process: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
@@ -350,12 +306,13 @@ impl Running {
             endpoint: Some(format!("http://{}", replica.admin)),
             program: "bundled".into(),
             view: Some(replica.process.view()),
+            probe: Some(replica.process.recipe().probe.clone()),
             data: None,
         };
         self.components.set(number, format!("service-{number}"), entry);
     }
 
-    fn keep(&self, recipe: Recipe) -> ManagedProcess {
+    pub(super) fn keep(&self, recipe: Recipe) -> ManagedProcess {
         let log = Log::new(&self.layout.logs(), &recipe.name);
         ManagedProcess::start(recipe, log, self.record.clone())
     }
@@ -366,11 +323,11 @@ impl Running {
 }
 
 impl RunningStore {
-    fn process(&self) -> Option<&ManagedProcess> {
+    pub(super) fn process(&self) -> Option<&ManagedProcess> {
         self.kept.as_ref()?.1.as_ref()
     }
 }
 
-fn down() -> anyhow::Error {
+pub(super) fn down() -> anyhow::Error {
     Failure::new(ExitStatus::Unreachable, "the stack is down").hint("appforge up").into()
 }

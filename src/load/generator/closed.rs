@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::load::generator::{Shared, User};
+use crate::load::generator::user::{Shared, User};
 use crate::load::schedule::Schedule;
 
 /// A user without a connection tries again after this, however short its think time.

@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::load::connection::ErrorKind;
-use crate::load::generator::{Alarm, Shared, User};
+use crate::load::generator::alarm::Alarm;
+use crate::load::generator::user::{Shared, User};
 use crate::load::schedule::Schedule;
 
 /// Serves arrivals until there are none left.

@@ -1,0 +1,197 @@
+//! Which certificates of servers are accepted: those of the machine's authorities, or of the ones that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::error::{ExitStatus, Failure};
+
+/// Whose certificates are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accept {
+    /// Those that this machine trusts, for the name that was asked for.
+    Trusted,
+    /// Any. The connection is encrypted, but may end at anyone.
+    Any,
+}
+
+/// The TLS configuration of a client, without ALPN.
+///
+/// # Errors
+/// Unreachable when this machine trusts no authority at all.
+pub(crate) fn client(accept: Accept) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match accept {
+        Accept::Trusted => Arc::new(Trusted::of_machine(Arc::clone(&provider))?),
+        Accept::Any => Arc::new(Any(Arc::clone(&provider))),
+    };
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Accepts what the trusted authorities signed, and a certificate that is itself one of them.
+#[derive(Debug)]
+struct Trusted {
+    signed: Arc<WebPkiServerVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl Trusted {
+    fn of_machine(provider: Arc<CryptoProvider>) -> Result<Self> {
+        let found = rustls_native_certs::load_native_certs();
+        Self::of(found.certs, provider).map_err(|error| {
+            let failure = Failure::new(ExitStatus::Unreachable, "this machine has no trusted certificates")
+                .hint("install `ca-certificates`, or name a file of certificates in `SSL_CERT_FILE`");
+            match found.errors.into_iter().next() {
+                Some(cause) => failure.caused_by(cause).into(),
+                None => failure.caused_by(error).into(),
+            }
+        })
+    }
+
+    fn of(authorities: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(authorities.iter().cloned());
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        Ok(Self { signed, authorities })
+    }
+}
+
+impl ServerCertVerifier for Trusted {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.signed.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
+            // `openssl req -x509` makes a certificate that is an authority and a server's at once, which webpki refuses
+            // in the second role, after it has found the dates valid. Its owner trusts this very certificate.
+            Err(error) if is_authority(&error) && self.authorities.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
+}
+
+/// Accepts any certificate whose key the server holds.
+#[derive(Debug)]
+struct Any(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Any {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whether a certificate was refused since it is an authority.
+fn is_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// Why a handshake failed.
+pub(crate) enum Refused {
+    /// The certificate is not accepted; what to do about it.
+    Certificate(String),
+    /// What came is not TLS.
+    NoTls,
+}
+
+/// Why a handshake failed, if that is why `error` happened. `host` is what the certificate should be for.
+pub(crate) fn refused(error: &(dyn std::error::Error + 'static), host: &str) -> Option<Refused> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        match error.downcast_ref::<Error>() {
+            Some(Error::InvalidCertificate(reason)) => {
+                return Some(Refused::Certificate(about(reason, host)));
+            }
+            Some(Error::InvalidMessage(_)) => return Some(Refused::NoTls),
+            _ => {}
+        }
+        // The source of an IO error skips the error that it carries.
+        at = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn about(reason: &CertificateError, host: &str) -> String {
+    use CertificateError as E;
+    match reason {
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            format!(
+                "use a name that the certificate has, or issue it for `{host}` (`openssl req -addext subjectAltName=DNS:{host}`)"
+            )
+        }
+        E::Expired | E::ExpiredContext { .. } => "renew the certificate".to_owned(),
+        E::NotValidYet | E::NotValidYetContext { .. } => "check the clocks of both machines".to_owned(),
+        _ => "name the file of the certificate, or of its authority, in `SSL_CERT_FILE`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Who runs a store on this machine, and who can reach it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use appforge_testing::tcp;
+use appforge_testing::wait::eventually;
+
+use crate::local::orphans::{servers, wrapped};
+use crate::stack::Up;
+
+/// A stack with programs of these names on PATH, which are no servers.
+fn with_programs(names: &[&str], more: &str) -> Up {
+    let mut up = Up::new(more);
+    let folder = up.project.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    for name in names {
+        let file = folder.join(name);
+        std::fs::write(&file, "#!/bin/sh\nexit 7\n").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    up.path = format!("{}:/usr/bin:/bin", folder.display());
+    up
+}
+
+/// The mode was not looked at.
+#[test]
+fn embedded_store_runs_though_a_server_is_on_path() {
+    let up = with_programs(
+        &["redis-server", "mongod", "valkey-server"],
+        "mongodb: {mode: embedded}\nredis: {mode: embedded}\n",
+    );
+    let found: serde_json::Value =
+        serde_json::from_str(&up.run(&["doctor", "-o", "json", "-q"]).stdout).unwrap();
+    let observed = |name: &str| {
+        let findings = found["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["name"] == name).unwrap()["observed"].clone()
+    };
+    assert_eq!(observed("redis"), "the embedded store runs, for development");
+    assert_eq!(observed("mongodb"), "the embedded store runs, for development");
+    let components = up.json(&["up"])["status"]["components"].clone();
+    for store in [0, 1] {
+        assert_eq!(components[store]["detail"], "embedded, for development", "{components}");
+    }
+    // `auto` looks on PATH, unless the embedded store has data.
+    let other = with_programs(&["mongod"], "mongodb: {mode: auto}\nredis: {mode: embedded}\n");
+    let run = other.run(&["up", "--timeout", "20s"]);
+    assert!(run.stderr.contains("`mongodb` does not stay up: ended with exit status 7"), "{run:#?}");
+    assert!(run.stderr.contains("starting redis (embedded, for development)"), "{run:#?}");
+}
+
+#[test]
+#[ignore = "needs valkey"]
+fn server_that_was_found_takes_no_client_without_password() {
+    let up = wrapped(r#"exec "$VALKEY" "$@""#);
+    up.done(&["up"]);
+    let redis = up.json(&["status"])["components"][1].clone();
+    assert_eq!(redis["state"], "ready", "{redis}");
+    let endpoint = redis["endpoint"].as_str().unwrap();
+    let answer = tcp::exchange(endpoint, b"PING\r\nQUIT\r\n").unwrap();
+    assert!(answer.starts_with("-NOAUTH "), "{answer}");
+    let password = up.project.read(".appforge/secrets/redis-password");
+    assert_eq!(password.len(), 64);
+    for file in ["redis-password", "redis.conf", "redis-url"] {
+        let meta = std::fs::metadata(up.project.path().join(".appforge/secrets").join(file)).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let processes = servers(&up).into_iter().chain(up.pids()).chain([up.supervisor()]);
+    for pid in processes {
+        for file in ["cmdline", "environ"] {
+            let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap();
+            assert!(!String::from_utf8_lossy(&text).contains(&password), "{file} of {pid}");
+        }
+    }
+    // The service and `verify` have it.
+    up.done(&["verify", "--check", "redis-ping"]);
+    let shared = r#""redis":{"status":"up","mode":"shared"}"#;
+    eventually("the service has the password", || up.request("GET /health", "").1.contains(shared));
+    up.done(&["verify", "--drill", "redis-down", "--check", "redis-ping"]);
+
+    // Another password restarts both; the embedded store, whose data is another one, has none.
+    std::fs::remove_file(up.project.path().join(".appforge/secrets/redis-password")).unwrap();
+    let plan = up.run(&["diff"]);
+    assert!(plan.stdout.contains("redis: its password changed"), "{plan:#?}");
+    up.done(&["up"]);
+    up.done(&["verify", "--check", "redis-ping"]);
+    let file = up.project.read("appforge.yaml");
+    up.project.write("appforge.yaml", &format!("{file}redis: {{mode: embedded}}\n"));
+    up.done(&["up"]);
+    assert!(!up.project.path().join(".appforge/secrets/redis-url").exists());
+    up.done(&["verify", "--check", "redis-ping"]);
+}
