@@ -10,6 +10,7 @@ use crate::cost::catalogue::Catalogue;
 use crate::cost::model::Inputs;
 use crate::cost::money::{Currency, Range};
 use crate::cost::pricing::estimate;
+use crate::float;
 use crate::markup::escape;
 
 /// The first number of users.
@@ -36,8 +37,8 @@ pub struct Point {
 pub fn points(catalogue: &Catalogue, inputs: &Inputs, today: Date, count: usize) -> Vec<Point> {
     (0..count)
         .map(|at| {
-            let share = at as f64 / (count - 1) as f64;
-            let users = (FROM as f64 * 10f64.powf(DECADES * share)).round() as u64;
+            let share = float::from_usize(at) / float::from_usize(count - 1);
+            let users = float::to_u64((float::from_u64(FROM) * 10f64.powf(DECADES * share)).round());
             let found = estimate(catalogue, inputs, users, today);
             Point {
                 users,
@@ -70,10 +71,10 @@ impl Scale {
 
     /// The powers of ten, from the bottom.
     fn marks(&self) -> Vec<(f64, Decimal)> {
-        let decades = (self.high - self.low) as i32;
+        let decades = float::to_u32(self.high - self.low);
         (0..=decades)
             .map(|at| {
-                let power = self.low as i32 + at;
+                let power = float::to_u32(self.low) + at;
                 let amount = (0..power).fold(Decimal::ONE, |amount, _| amount.saturating_mul(Decimal::TEN));
                 (f64::from(at) / f64::from(decades), amount)
             })
@@ -95,22 +96,21 @@ const ROWS: usize = 17;
 pub fn text(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<Decimal>) -> String {
     let points = points(catalogue, inputs, today, COLUMNS);
     let scale = Scale::of(&points, budget);
-    let row = |amount| (scale.share(amount) * (ROWS - 1) as f64).round() as usize;
+    let row = |share: f64| float::to_usize((share * float::from_usize(ROWS - 1)).round());
+    let row_of = |amount| row(scale.share(amount));
     let mut cells = vec![vec![' '; COLUMNS]; ROWS];
     if let Some(budget) = budget {
-        cells[row(budget)] = vec!['-'; COLUMNS];
+        cells[row_of(budget)] = vec!['-'; COLUMNS];
     }
     for (column, point) in points.iter().enumerate() {
-        for line in cells.iter_mut().take(row(point.total.high) + 1).skip(row(point.total.low)) {
+        for line in cells.iter_mut().take(row_of(point.total.high) + 1).skip(row_of(point.total.low)) {
             line[column] = if point.extrapolated { '░' } else { '█' };
         }
     }
     let marks: Vec<(usize, String)> = scale
         .marks()
         .into_iter()
-        .map(|(share, amount)| {
-            ((share * (ROWS - 1) as f64).round() as usize, catalogue.currency.amount(amount))
-        })
+        .map(|(share, amount)| (row(share), catalogue.currency.amount(amount)))
         .collect();
     let width = marks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
     let mut text = String::from("Cost a month over users a day, from the low to the high end\n\n");
@@ -123,7 +123,7 @@ pub fn text(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<
         text.push('\n');
     }
     let decade = "┬───────────────";
-    text.push_str(&format!("{:>width$} └{}┬\n", "", decade.repeat(DECADES as usize)));
+    text.push_str(&format!("{:>width$} └{}┬\n", "", decade.repeat(float::to_usize(DECADES))));
     let labels: String =
         ["100", "1,000", "10,000", "100,000"].iter().map(|label| format!("{label:<16}")).collect();
     text.push_str(&format!("{:>width$}  {labels}1,000,000\n\n", ""));
@@ -168,7 +168,7 @@ pub fn svg(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<D
     let scale = Scale::of(&points, budget);
     let y = |amount| TOP + (1.0 - scale.share(amount)) * (HEIGHT - TOP - BOTTOM);
     let x = |users: u64| {
-        let share = (users as f64 / FROM as f64).log10() / DECADES;
+        let share = (float::from_u64(users) / float::from_u64(FROM)).log10() / DECADES;
         LEFT + share * (WIDTH - LEFT - RIGHT)
     };
     let mut svg = format!(
@@ -220,7 +220,7 @@ pub fn svg(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<D
     bounds.extend(measured.map(|most| (most, format!("measured to {}", crate::cost::money::count(most)))));
     // Bounds lie close together on this scale: each label stands lower than the one before.
     for (row, (users, label)) in bounds.iter().filter(|(users, _)| (FROM..=TO).contains(users)).enumerate() {
-        let (at, label_at) = (x(*users), TOP + 14.0 + 16.0 * row as f64);
+        let (at, label_at) = (x(*users), TOP + 14.0 + 16.0 * float::from_usize(row));
         svg.push_str(&format!(
             "<line x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\" stroke=\"#8c959f\" stroke-dasharray=\"3 3\"/>\
              <text x=\"{:.1}\" y=\"{label_at:.1}\" text-anchor=\"end\" fill=\"#57606a\">{}</text>\n",

@@ -8,7 +8,7 @@ use crate::document::counted;
 /// How exact the answer is: the highest rate that held and the lowest that did not are this close.
 const CLOSE: f64 = 1.1;
 /// Most rates to try: thirteen doublings are a factor of 8192, and the rest halves what is left.
-pub(crate) const MOST: usize = 20;
+pub(crate) const MOST: u8 = 20;
 
 /// What was found for one rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Search {
             (None, Some(missed)) => missed <= 1.0,
             (None, None) => false,
         };
-        (!close && self.trials.len() < MOST).then_some(self.next)
+        (!close && self.trials.len() < usize::from(MOST)).then_some(self.next)
     }
 
     /// Notes what came of the rate that was asked for.

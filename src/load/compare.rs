@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::float;
 use crate::load::generator::Ended;
 use crate::load::report::{Comparison, PointReport, Report, Row};
 
@@ -122,11 +123,11 @@ fn stretches(series: &[PointReport], of: fn(&PointReport) -> Option<f64>) -> Vec
     let length = ((last.t - first.t) / STRETCHES).max(STRETCH);
     let mut stretches: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for point in &steady {
-        let values = stretches.entry(((point.t - first.t) / length) as u64).or_default();
+        let values = stretches.entry(float::to_u64((point.t - first.t) / length)).or_default();
         values.extend(of(point));
     }
     let means = stretches.values().filter(|values| !values.is_empty());
-    means.map(|values| values.iter().sum::<f64>() / values.len() as f64).collect()
+    means.map(|values| values.iter().sum::<f64>() / float::from_usize(values.len())).collect()
 }
 
 /// How many standard errors hold 19 of 20 cases, by the degrees of freedom (Student's distribution).
@@ -142,7 +143,7 @@ fn student(freedom: usize) -> Option<f64> {
 
 /// The mean, and the square of its standard error.
 fn spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
+    let count = float::from_usize(values.len());
     if values.len() < 2 {
         return (values.first().copied().unwrap_or(0.0), 0.0);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::float;
 use crate::load::schedule::Schedule;
 use crate::load::step::Step;
 use crate::load::thresholds::Threshold;
@@ -31,7 +32,7 @@ impl Model {
     /// Most connections at once.
     pub fn connections(&self) -> usize {
         match self {
-            Self::Closed { users, .. } => users.peak().ceil() as usize,
+            Self::Closed { users, .. } => float::to_usize(users.peak().ceil()),
             Self::Open { connections, .. } => *connections as usize,
         }
     }

@@ -75,9 +75,10 @@ impl Step {
     pub(crate) fn target(&self) -> String {
         let mut target = String::with_capacity(self.path.len());
         for byte in self.path.bytes() {
-            match byte.is_ascii_graphic() {
-                true => target.push(char::from(byte)),
-                false => target.push_str(&format!("%{byte:02X}")),
+            if byte.is_ascii_graphic() {
+                target.push(char::from(byte));
+            } else {
+                target.push_str(&format!("%{byte:02X}"));
             }
         }
         target

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::float;
 use crate::load::histogram::Latencies;
 use crate::load::step::Step;
 use crate::load::tally::Tally;
@@ -157,7 +158,9 @@ impl Threshold {
                 };
                 ratio(passed, passed + failed)
             }
-            Metric::Rate => (requests > 0).then(|| requests as f64 / period.as_secs_f64().max(1e-9)),
+            Metric::Rate => {
+                (requests > 0).then(|| float::from_u64(requests) / period.as_secs_f64().max(1e-9))
+            }
         }
     }
 }
@@ -258,7 +261,7 @@ fn limit(unit: Unit, text: &str) -> Option<f64> {
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    (whole > 0).then(|| float::from_u64(part) / float::from_u64(whole))
 }
 
 fn trimmed(value: f64) -> String {

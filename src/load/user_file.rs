@@ -22,6 +22,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::document::{Content, Field, Mapping, Node, Problem, Reader};
+use crate::float;
 use crate::load::scenario::{MAX_USERS, Model, Scenario};
 use crate::load::schedule::{Schedule, Stage};
 use crate::load::step::{Check, Condition, MAX_STEPS, Step};
@@ -94,8 +95,8 @@ impl ScenarioReader<'_> {
         let model = match schedule? {
             (Kind::Rate, rate) => {
                 self.excluded(&keys, "think_time", "stages of `users`");
-                let usual = (rate.peak().ceil() as u64).clamp(10, 350);
-                Model::Open { connections: most.unwrap_or(usual) as u32, rate }
+                let usual = float::to_u64(rate.peak().ceil()).clamp(10, 350);
+                Model::Open { connections: u32::try_from(most.unwrap_or(usual)).unwrap_or(u32::MAX), rate }
             }
             (Kind::Users, users) => {
                 self.excluded(&keys, "connections", "stages of a `rate`; each user has one connection");
@@ -143,7 +144,7 @@ impl ScenarioReader<'_> {
         let (own, target) = match (keys.get("users"), keys.get("rate")) {
             (Some(users), None) => {
                 let count = self.reader.take(&users, users.whole(USERS));
-                (Kind::Users, count.map(|users| users as f64))
+                (Kind::Users, count.map(float::from_u64))
             }
             (None, Some(rate)) => (Kind::Rate, self.reader.take(&rate, rate.number(0.0..=1e7))),
             _ => return self.reader.refuse(item, "requires either `users` or `rate`"),
@@ -205,7 +206,7 @@ impl ScenarioReader<'_> {
         for field in self.reader.items(&keys, "checks") {
             checks.extend(self.check(&name, &field));
         }
-        let (weight, statuses) = (weight? as u32, statuses?);
+        let (weight, statuses) = (u32::try_from(weight?).unwrap_or(u32::MAX), statuses?);
         if !keys.has("checks") && !statuses.is_empty() {
             checks.push(check(&name, Condition::Status(statuses.clone())));
         }

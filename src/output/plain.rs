@@ -33,9 +33,10 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        match is_control(character) {
-            true => clean.push_str(&format!("\\u{:04x}", u32::from(character))),
-            false => clean.push(character),
+        if is_control(character) {
+            clean.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            clean.push(character);
         }
     }
     Cow::Owned(clean)

@@ -250,9 +250,10 @@ impl Merge {
         let known = || paths.keys().map(String::as_str).chain(OTHER_VARIABLES);
         let sections = self.defaults.as_object().into_iter().flatten().filter(|(_, value)| value.is_object());
         let is_below = |section: &str| name.starts_with(&format!("{}_", variable_of(section)));
-        let near = match sections.map(|(key, _)| key).any(|section| is_below(section)) {
-            true => nearest(name, known()),
-            false => Some(misspelt(name, known())?),
+        let near = if sections.map(|(key, _)| key).any(|section| is_below(section)) {
+            nearest(name, known())
+        } else {
+            Some(misspelt(name, known())?)
         };
         let message = match near {
             Some(near) => format!("unknown variable; did you mean `{near}`?"),
@@ -286,7 +287,7 @@ impl Walk<'_> {
                 (Some(known), _) => self.enter(&entry.value, known, path),
                 (None, Content::Scalar(Value::String(_))) if variables => self.leaf(&entry.value, path),
                 (None, Content::Scalar(Value::Null)) if documents => {
-                    self.leaf(&empty_list(&entry.value), path)
+                    self.leaf(&empty_list(&entry.value), path);
                 }
                 (None, _) if documents => self.leaf(&entry.value, path),
                 (None, _) if variables => self.reader.at(entry.value.place, &path.join("."), QUOTE),

@@ -20,10 +20,6 @@ pub(crate) fn external() -> (Server, Server, String) {
 /// Runs a Python script of `fixtures/` against a server; it ends with a traceback when an expectation fails.
 pub(crate) async fn script(name: &str, server: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name);
-    // A precondition that fails says nothing of the data: 412 joins the statuses that valid data may have.
-    let expected = r#"["2xx", "3xx", "401", "403", "404", "409", "412", "429", "5xx"]"#;
-    let settings = format!("[checks]\npositive_data_acceptance.expected-statuses = {expected}\n");
-    std::fs::write(folder.path().join("schemathesis.toml"), settings).unwrap();
     let python = need::program("APPFORGE_PEER_PYTHON", &[]);
     let run = tokio::process::Command::new(python).arg(script).arg(server).kill_on_drop(true).output();
     let output = tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
@@ -37,6 +33,10 @@ const CONTRACT_LIMIT: &str = "240";
 /// Checks a service against its OpenAPI document. What it finds fails the test, with a request to repeat each.
 pub(crate) fn schemathesis(document: &str) {
     let folder = tempfile::tempdir().unwrap();
+    // A precondition that fails says nothing of the data: 412 joins the statuses that valid data may have.
+    let expected = r#"["2xx", "3xx", "401", "403", "404", "409", "412", "429", "5xx"]"#;
+    let settings = format!("[checks]\npositive_data_acceptance.expected-statuses = {expected}\n");
+    std::fs::write(folder.path().join("schemathesis.toml"), settings).unwrap();
     let python = need::program("APPFORGE_PEER_PYTHON", &[]);
     let mut command = std::process::Command::new("timeout");
     command.arg(CONTRACT_LIMIT).arg(python).args([

@@ -15,7 +15,7 @@ static LAST: Mutex<u64> = Mutex::new(0);
 /// The next id: greater than all before of this process, whatever the clock does.
 pub(super) fn next() -> ObjectId {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let steps = (now.as_secs() << 16) | (u64::from(now.subsec_nanos()) << 16) / 1_000_000_000;
+    let steps = (now.as_secs() << 16) | ((u64::from(now.subsec_nanos()) << 16) / 1_000_000_000);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     *last = steps.max(*last + 1);
     of(*last, random())

@@ -39,7 +39,7 @@ impl Ledger {
                 Ok(_) if matches!(item.form, Form::Mend { .. } | Form::Replace { .. }) => {}
                 // A count below what was just added to it was none before.
                 Ok(reply) if u64::try_from(reply.total).is_ok_and(|total| total >= item.amount()) => {
-                    self.settle_item(item, reply, batch.number, batch.sent, now, &mut settled)
+                    self.settle_item(item, reply, batch.number, batch.sent, now, &mut settled);
                 }
                 Ok(_) | Err(FailureKind::Value) => {
                     settled.broken += 1;

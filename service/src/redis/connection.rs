@@ -118,4 +118,30 @@ mod tests {
         };
         assert!(within(BUDGET, call).await.is_ok());
     }
+
+    /// A process that is held up for 80 ms within the last part of a call; the connection's task runs `turns` turns later.
+    async fn held_up_at_the_end(turns: u32) -> RedisResult<()> {
+        let (reply, arrives) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            sleep(BUDGET - Duration::from_millis(8)).await;
+            advance(Duration::from_millis(80)).await;
+            for _ in 0..turns {
+                yield_now().await;
+            }
+            let _ = reply.send(());
+        });
+        within(BUDGET, async { Ok(arrives.await.unwrap()) }).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reply_is_read_when_the_last_timer_fired_late() {
+        for turns in [0, 1, 2] {
+            assert!(held_up_at_the_end(turns).await.is_ok(), "{turns}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_fails_when_the_last_timer_fired_late_without_a_reply() {
+        assert!(held_up_at_the_end(1000).await.unwrap_err().is_timeout());
+    }
 }

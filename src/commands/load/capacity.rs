@@ -57,7 +57,7 @@ pub(super) async fn search(session: &Session<'_>, first: &Scenario) -> Result<(R
 
 /// How long the search takes, before it begins.
 fn plan(trial: Duration) -> String {
-    let (proof, most) = (trial * PROOF, trial * (MOST as u32 + PROOF));
+    let (proof, most) = (trial * PROOF, trial * (u32::from(MOST) + PROOF));
     let (trial, proof, most) = (Span(trial), Span(proof), Span(most));
     format!(
         "searching for the capacity: {trial} for each of up to {MOST} rates, then {proof} of proof; about {most} at most"

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::float;
 use crate::load::client::Clients;
 use crate::load::connection::Endpoint;
 use crate::load::scenario::{Model, Scenario};
@@ -35,7 +36,7 @@ impl Plan {
                 scenario.model.connections().div_ceil(500)
             }
             Model::Closed { .. } => scenario.model.connections(),
-            Model::Open { rate, .. } => (rate.peak() / 5_000.0).ceil() as usize,
+            Model::Open { rate, .. } => float::to_usize((rate.peak() / 5_000.0).ceil()),
         };
         useful.clamp(1, cores.max(1))
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::float;
 use crate::load::generator::plan::TICK;
 use crate::load::histogram::Latencies;
 use crate::load::tally::Tally;
@@ -53,7 +54,7 @@ pub(super) struct Series {
 impl Series {
     /// For a run of `duration` with this many workers.
     pub(super) fn new(workers: usize, duration: Duration) -> Self {
-        let ticks_per_point = duration.div_duration_f64(TICK * POINTS).ceil().max(1.0) as u64;
+        let ticks_per_point = float::to_u64(duration.div_duration_f64(TICK * POINTS).ceil().max(1.0));
         Self { ticks_per_point, done: vec![0; workers], open: BTreeMap::new(), points: Vec::new() }
     }
 
@@ -81,7 +82,7 @@ impl Series {
             let (interval, open) = entry.remove_entry();
             let length = TICK * u32::try_from(self.ticks_per_point).unwrap_or(u32::MAX);
             let at = length * u32::try_from(interval + 1).unwrap_or(u32::MAX);
-            let per_second = |count: u64| count as f64 / length.as_secs_f64();
+            let per_second = |count: u64| float::from_u64(count) / length.as_secs_f64();
             self.points.push(Point {
                 at,
                 rate: per_second(open.requests),

@@ -12,6 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::float;
 use crate::load::generator::plan::{GRACE, Plan, TICK};
 use crate::load::generator::user::{Shared, User};
 use crate::load::generator::{closed, machine, open};
@@ -115,7 +116,7 @@ impl Gauge {
         tally.sent = shared.traffic.sent.take();
         tally.received = shared.traffic.received.take();
         let since = Instant::now().saturating_duration_since(shared.begin);
-        let tick = since.div_duration_f64(TICK).round().max(1.0) as u64;
+        let tick = float::to_u64(since.div_duration_f64(TICK).round().max(1.0));
         // Nobody listens any more when the run was dropped; its users are told to stop.
         let _ = windows.send(Window { worker: shared.worker, tick, tally }).await;
     }

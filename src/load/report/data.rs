@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::float;
 use crate::load::capacity::Capacity;
 use crate::load::connection::ErrorKind;
 use crate::load::environment::Environment;
@@ -252,7 +253,7 @@ fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
         warnings.push(format!("the generator was the limit, not the service alone: {reason}"));
     }
     if tally.limited > 0 {
-        let share = percent(tally.limited as f64 / tally.requests.max(1) as f64);
+        let share = percent(float::from_u64(tally.limited) / float::from_u64(tally.requests.max(1)));
         let why = if simulated { "" } else { ", since all requests came from one client" };
         warnings.push(format!(
             "{} of {} requests ({share}) were refused by the rate limiter{why}; latencies and errors leave them out",
@@ -265,7 +266,7 @@ fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
             "{unsent} requests were due but never found a free connection; they count as failed"
         ));
     } else if tally.queued * 100 > tally.requests {
-        let share = percent(tally.queued as f64 / tally.requests.max(1) as f64);
+        let share = percent(float::from_u64(tally.queued) / float::from_u64(tally.requests.max(1)));
         warnings.push(format!("{share} of the requests were due while every connection was busy; they were sent late, and their latency says so"));
     }
     warnings

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::float;
 use crate::load::connection::ErrorKind;
 use crate::load::generator::Measured;
 use crate::load::histogram::Latencies;
@@ -11,10 +12,11 @@ use crate::load::units::{in_ms, rounded};
 pub(super) fn metrics(measured: &Measured, scenario: &Scenario) -> Map<String, Value> {
     let tally = &measured.tally;
     let seconds = measured.period.as_secs_f64().max(1e-9);
-    let counter = |count: u64| json!({"count": count, "rate": rounded(count as f64 / seconds)});
+    let counter = |count: u64| json!({"count": count, "rate": rounded(float::from_u64(count) / seconds)});
     // As in k6, `passes` counts the samples that are true: for http_req_failed these are the failures.
     let share = |yes: u64, all: u64| {
-        let rate = if all == 0 { Value::Null } else { json!(rounded(yes as f64 / all as f64)) };
+        let rate =
+            if all == 0 { Value::Null } else { json!(rounded(float::from_u64(yes) / float::from_u64(all))) };
         json!({"rate": rate, "passes": yes, "fails": all - yes})
     };
     let (passed, failed) = tally.checks();

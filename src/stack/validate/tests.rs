@@ -50,7 +50,7 @@ fn each_rule_names_its_path() {
     complains("mongodb.memory", |s| s.mongodb.memory.0 = 1);
     complains("compose.subnet", |s| s.compose.subnet = Some("10.0.0.1/22".into()));
     complains("patches.docker-compose.yml", |s| {
-        drop(s.patches.insert("docker-compose.yml".into(), Vec::new()))
+        drop(s.patches.insert("docker-compose.yml".into(), Vec::new()));
     });
     complains("mongodb.max_connections", |s| s.mongodb.max_connections = Some(1));
     complains("kubernetes.autoscaling.min", |s| s.kubernetes.autoscaling.as_mut().unwrap().min = 11);

@@ -97,12 +97,10 @@ impl FromStr for ImageRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match is_reference(text) {
-            true => Ok(Self(text.to_owned())),
-            false => {
-                Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag"
-                    .into())
-            }
+        if is_reference(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag".into())
         }
     }
 }

@@ -25,9 +25,10 @@ pub(crate) struct Neighbour {
 
 impl Neighbour {
     fn stop(&self) -> String {
-        match self.is_former {
-            true => format!("APPFORGE_NAME={} appforge down --target compose", self.name),
-            false => format!("docker compose -p {} down", self.name),
+        if self.is_former {
+            format!("APPFORGE_NAME={} appforge down --target compose", self.name)
+        } else {
+            format!("docker compose -p {} down", self.name)
         }
     }
 }
@@ -56,9 +57,10 @@ impl Compose {
 /// The failure of a port that one of these stacks has.
 pub(crate) fn holder(neighbours: &[Neighbour], port: u16, setting: &str) -> Option<Failure> {
     let neighbour = neighbours.iter().find(|neighbour| neighbour.ports.contains(&port))?;
-    let name = match neighbour.is_former {
-        true => format!("`{}`, the former name of this one", neighbour.name),
-        false => format!("`{}`", neighbour.name),
+    let name = if neighbour.is_former {
+        format!("`{}`, the former name of this one", neighbour.name)
+    } else {
+        format!("`{}`", neighbour.name)
     };
     Some(taken_by(port, &name, &neighbour.stop(), setting))
 }
