@@ -5,21 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Files whose circles are known; a circle with any other file is a breach.
-const KNOWN: &[&str] = &[
-    "src/cost/catalogue.rs",
-    "src/cost/estimate.rs",
-    "src/cost/reader/item.rs",
-    "src/cost/reader/mod.rs",
-    "src/cost/remarks.rs",
-    "src/load/compare.rs",
-    "src/load/generator/mod.rs",
-    "src/load/generator/series.rs",
-    "src/load/report/mod.rs",
-    "src/load/scenario.rs",
-    "src/load/tally.rs",
-    "src/load/thresholds.rs",
-];
 /// Most re-exports between a name and its item.
 const MOST_HOPS: usize = 8;
 
@@ -123,8 +108,7 @@ impl<'a> Crate<'a> {
             edges.insert(module.file, imports.filter(|file| *file != module.file).collect());
         }
         let shortest = edges.keys().filter_map(|file| circle(&edges, file));
-        let unknown = shortest.filter(|circle| circle.iter().any(|file| !KNOWN.contains(file)));
-        unknown
+        shortest
             .map(|circle| format!("{}:1: a circle of imports: {}", circle[0], circle.join(" -> ")))
             .collect()
     }
@@ -264,20 +248,5 @@ mod tests {
             ("service/src/a.rs", "use appforge::b;"),
         ];
         assert_eq!(found(&files), Vec::<String>::new());
-    }
-
-    #[test]
-    fn known_circle_is_passed_over_until_it_grows() {
-        let files = [
-            ("src/load/scenario.rs", "use crate::load::thresholds::T;"),
-            ("src/load/thresholds.rs", "use super::scenario::S;"),
-        ];
-        assert_eq!(found(&files), Vec::<String>::new());
-        let more = [
-            files[0],
-            ("src/load/thresholds.rs", "use super::new::N;"),
-            ("src/load/new.rs", "use crate::load::scenario::S;"),
-        ];
-        assert_eq!(found(&more).len(), 1);
     }
 }
