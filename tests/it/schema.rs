@@ -36,10 +36,10 @@ fn refused(root: &Value, schema: &Value, value: &Value, path: &str, problems: &m
             "const" if value != rule => refuse("another constant"),
             "enum" if !rule.as_array().unwrap().contains(value) => refuse("not in the list"),
             "minimum" if value.as_f64().is_some_and(|number| number < rule.as_f64().unwrap()) => {
-                refuse("too small")
+                refuse("too small");
             }
             "maximum" if value.as_f64().is_some_and(|number| number > rule.as_f64().unwrap()) => {
-                refuse("too large")
+                refuse("too large");
             }
             "required" => {
                 for key in rule.as_array().unwrap() {
