@@ -130,7 +130,11 @@ mod tests {
             }
             let _ = reply.send(());
         });
-        within(BUDGET, async { Ok(arrives.await.unwrap()) }).await
+        let call = async {
+            arrives.await.unwrap();
+            Ok(())
+        };
+        within(BUDGET, call).await
     }
 
     #[tokio::test(start_paused = true)]
