@@ -98,16 +98,22 @@ async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> R
         slowest = slowest.max(began.elapsed());
     }
     until(subject, |mode| mode == fallback).await.context("while Redis is away")?;
-    let most = match fallback {
-        // Each replica starts from the total that it knew last and takes its share of the rest, rounded up. One that has
-        // not met the client yet knows of none.
-        LimitMode::Memory => replicas * limit.div_ceil(replicas),
-        LimitMode::Closed => 0,
-        LimitMode::Open | LimitMode::Shared | LimitMode::Off => limit + replicas,
-    };
+    let most = most(fallback, stack.rate_limit.requests, replicas);
     let observed =
         format!("{passed} of at most {most} more passed, {errors} errors, slowest {}ms", slowest.as_millis());
     Ok((errors == 0 && passed <= most, observed, passed))
+}
+
+/// How many requests of a client may pass while the replicas count in `mode`. The limit is that of the stack, also when it
+/// is above what the drill sends.
+fn most(mode: LimitMode, limit: u32, replicas: u32) -> u32 {
+    match mode {
+        // Each replica starts from the total that it knew last and takes its share of the rest, rounded up. One that has
+        // not met the client yet knows of none.
+        LimitMode::Memory => replicas.saturating_mul(limit.div_ceil(replicas)),
+        LimitMode::Closed => 0,
+        LimitMode::Open | LimitMode::Shared | LimitMode::Off => limit.saturating_add(replicas),
+    }
 }
 
 async fn until(subject: &Subject, is: impl Fn(LimitMode) -> bool) -> Result<()> {
@@ -126,4 +132,19 @@ async fn until(subject: &Subject, is: impl Fn(LimitMode) -> bool) -> Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drill_passes_when_the_limit_is_above_what_it_sends() {
+        for (mode, replicas) in [(LimitMode::Memory, 1), (LimitMode::Memory, 3), (LimitMode::Open, 2)] {
+            assert!(most(mode, 100_000, replicas) >= MOST + replicas, "{mode:?}, {replicas}");
+            assert!(most(mode, u32::MAX, replicas) >= MOST + replicas, "{mode:?}, {replicas}");
+        }
+        assert_eq!(most(LimitMode::Memory, 100, 3), 102, "a share is rounded up");
+        assert_eq!(most(LimitMode::Closed, 100_000, 2), 0);
+    }
 }
