@@ -19,8 +19,9 @@ use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
 use crate::output::Format;
-use crate::stack::TargetKind;
 use crate::stack::values::Span;
+use crate::stack::{StoreKind, TargetKind};
+use crate::verify::Drill;
 
 /// Run a MongoDB + Redis backed HTTP service on a laptop, on Docker Compose and on Kubernetes, and prove that it works
 #[derive(Debug, Parser)]
@@ -314,8 +315,8 @@ pub struct VerifyArgs {
     pub check: Vec<String>,
     /// Also inject a failure and check how the service responds: `redis-down`
     /// stops Redis for a moment
-    #[arg(long, value_name = "DRILL", value_parser = ["redis-down"], hide_possible_values = true)]
-    pub drill: Option<String>,
+    #[arg(long, value_name = "DRILL", hide_possible_values = true)]
+    pub drill: Option<Drill>,
 }
 
 /// A path. An empty one, as of `APPFORGE_CONFIG=`, names no file.
@@ -338,8 +339,7 @@ pub struct ServeArgs {
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
     /// `mongodb` or `redis`
-    #[arg(value_parser = ["mongodb", "redis"])]
-    pub name: String,
+    pub name: StoreKind,
     /// The address of the socket that the supervisor hands over
     #[arg(long, value_name = "ADDRESS")]
     pub socket: SocketAddr,

@@ -23,6 +23,7 @@ pub use private::{
     open_private_folder, overwrite_private, private_lock_file, read_private, remove_private, rename_private,
     set_private_mode, write_private,
 };
+pub(crate) use refused::STATE_FOLDER;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files::refused::Refused;

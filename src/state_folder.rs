@@ -11,9 +11,6 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure, quoted};
 use crate::{files, trust};
 
-/// The name of the folder.
-pub const NAME: &str = ".appforge";
-
 /// The state folder of the project in `folder`, without a link on the way to it. It may not be there yet; one that is
 /// there is the caller's own.
 ///
@@ -28,7 +25,7 @@ pub fn locate(folder: &Path) -> Result<PathBuf> {
 }
 
 fn place(folder: &Path, elsewhere: Option<PathBuf>, keeps_modes: bool) -> Result<PathBuf> {
-    let path = folder.join(NAME);
+    let path = folder.join(files::STATE_FOLDER);
     let Some(other) = elsewhere.filter(|_| !keeps_modes) else {
         return match files::open_private_folder(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -76,7 +73,7 @@ mod tests {
     fn state_is_beside_the_stack_file_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
-        let path = real.join(NAME);
+        let path = real.join(files::STATE_FOLDER);
         assert_eq!(locate(folder.path()).unwrap(), path);
         std::fs::create_dir(&path).unwrap();
         assert_eq!(locate(folder.path()).unwrap(), path);
@@ -95,9 +92,12 @@ mod tests {
         let other = elsewhere(&real).unwrap();
         assert_ne!(other, elsewhere(&real.join("x")).unwrap(), "each project has its own");
         assert_eq!(place(&real, Some(other.clone()), false).unwrap(), other);
-        std::fs::create_dir(real.join(NAME)).unwrap();
+        std::fs::create_dir(real.join(files::STATE_FOLDER)).unwrap();
         let error = place(&real, Some(other.clone()), false).unwrap_err();
         let hint = crate::error::hints(&error).next().unwrap().clone();
-        assert!(hint.ends_with(&format!("mv {} {}", real.join(NAME).display(), other.display())), "{hint}");
+        assert!(
+            hint.ends_with(&format!("mv {} {}", real.join(files::STATE_FOLDER).display(), other.display())),
+            "{hint}"
+        );
     }
 }

@@ -6,8 +6,8 @@ mod reader;
 
 use std::time::Duration;
 
-pub use environment::{Environment, Given, LogFormat, OnRedisFailure, Parsed};
-pub use reader::Problem;
+pub use environment::{Environment, LogFormat, OnRedisFailure, Parsed};
+pub use reader::{Given, Problem};
 
 /// Names of environment variables.
 pub mod variable {

@@ -18,7 +18,7 @@ use crate::prompt;
 use crate::render::{Dialect, Engine};
 use crate::stack::model::{Autoscaling, StoreMode};
 use crate::stack::values::{Name, Span, StackId};
-use crate::stack::{Layer, Stack, TargetKind};
+use crate::stack::{Layer, Stack, StoreKind, TargetKind};
 use crate::state_folder;
 use crate::targets::ownership;
 
@@ -162,13 +162,15 @@ fn store(flag: Option<StoreMode>, yes: bool, question: &str, target: TargetKind)
 /// What is written must be a stack. The URI of an external store comes later, so a stand-in takes its place here.
 fn check(name: &str, text: &str) -> Result<()> {
     let mut layers = vec![Layer::File { name: name.to_owned(), text: text.to_owned() }];
-    for (path, uri, line) in
-        [("mongodb", "mongodb.uri", "mongodb://later"), ("redis", "redis.url", "redis://later")]
-    {
+    for (kind, uri) in [(StoreKind::Mongodb, "mongodb.uri"), (StoreKind::Redis, "redis.url")] {
         let external = crate::document::parse(text)
-            .is_ok_and(|node| node.to_json()[path]["mode"].as_str() == Some("external"));
+            .is_ok_and(|node| node.to_json()[kind.as_str()]["mode"].as_str() == Some("external"));
         if external {
-            layers.push(Layer::Flag { flag: "init".into(), path: uri.into(), value: line.into() });
+            layers.push(Layer::Flag {
+                flag: "init".into(),
+                path: uri.into(),
+                value: format!("{}://later", kind.as_str()).into(),
+            });
         }
     }
     crate::stack::resolve(&layers).map(drop).map_err(|problems| {

@@ -5,6 +5,7 @@ mod config;
 mod context;
 mod cost;
 mod doctor;
+mod documents;
 mod down;
 mod help;
 mod image;
@@ -29,7 +30,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use context::{Context, Project};
-pub use render::own_templates;
 
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::commands::Context;
-use crate::commands::render::judge;
+use crate::commands::documents::judge;
 use crate::commands::target::open_fit;
 use crate::error::ExitStatus;
 use crate::stack::TargetKind;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::StoreArgs;
 use crate::commands::serve::log_to_stderr;
 use crate::error::{ExitStatus, Failure};
+use crate::stack::StoreKind;
 use appforge_embedded::{Loss, mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
@@ -20,14 +21,15 @@ pub(super) async fn run(args: StoreArgs) -> Result<ExitStatus> {
     let shutdown = async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };
-    tracing::info!("the embedded {} listens on {address}", args.name);
-    let served = if args.name == "mongodb" {
-        mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await
-    } else {
-        let eviction = redis::Eviction::named(&args.maxmemory_policy)
-            .ok_or_else(|| anyhow!("unknown Redis eviction policy `{}`", args.maxmemory_policy))?;
-        let options = redis::Options { data: args.data, max_memory: args.maxmemory, eviction };
-        redis::serve(listener, options, shutdown).await
+    tracing::info!("the embedded {} listens on {address}", args.name.as_str());
+    let served = match args.name {
+        StoreKind::Mongodb => mongodb::serve(listener, mongodb::Options { data: args.data }, shutdown).await,
+        StoreKind::Redis => {
+            let eviction = redis::Eviction::named(&args.maxmemory_policy)
+                .ok_or_else(|| anyhow!("unknown Redis eviction policy `{}`", args.maxmemory_policy))?;
+            let options = redis::Options { data: args.data, max_memory: args.maxmemory, eviction };
+            redis::serve(listener, options, shutdown).await
+        }
     };
     served.map(|()| ExitStatus::Done).map_err(|error| match error.downcast::<Loss>() {
         Ok(loss) => Failure::new(ExitStatus::Failed, loss.to_string())

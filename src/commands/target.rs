@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
+use crate::commands::Context;
 use crate::commands::context::invalid;
-use crate::commands::render::judge;
-use crate::commands::{Context, own_templates};
+use crate::commands::documents::{judge, own_templates};
 use crate::document::{Origin, counted, report};
 use crate::error::{ExitStatus, Failure};
 use crate::output::table;

@@ -10,24 +10,26 @@ use crate::output::Format;
 use crate::targets::change::LOOK;
 use crate::targets::interrupt::interruptible;
 use crate::targets::progress::Progress;
-use crate::verify::{AUTOSCALER, known, redis_down, verify};
+use crate::verify::{CheckKind, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
-    known(&args.check)?;
+    let loaded = context.stack(&[])?;
+    // Before the target is asked: a wrong name is a usage error also when the stack is down.
+    let checks = CheckKind::chosen(&args.check, loaded.stack.target)?;
     // A number that `scale` set is the expected one.
-    let target = open_scaled(context, context.stack(&[])?, LOOK, false).await?;
+    let target = open_scaled(context, loaded, LOOK, false).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);
     let work = async {
-        if args.check.is_empty() || args.check.iter().any(|check| check == AUTOSCALER) {
+        if checks.contains(&CheckKind::Autoscaler) {
             subject.autoscaler = target.settled_autoscaler(&|line| progress.step(line)).await?;
         }
-        let mut report = verify(stack, &subject, &args.check, |name| progress.step(name)).await;
-        if args.drill.is_some() {
-            progress.step("redis-down");
-            report.push(redis_down(stack, &subject, &target).await);
+        let mut report = verify(stack, &subject, &checks, |name| progress.step(name)).await;
+        if let Some(drill) = args.drill {
+            progress.step(drill.as_str());
+            report.push(drill.run(stack, &subject, &target).await);
         }
         Ok(report)
     };

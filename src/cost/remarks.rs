@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use crate::cost::catalogue::{Catalogue, STALE_DAYS, Tier};
 use crate::cost::estimate::{Binding, Estimate, Line};
 use crate::cost::model::{Inputs, Need, Rule};
-use crate::cost::money::{Range, count, grouped};
+use crate::cost::money::{Currency, Range, count, grouped};
+use crate::cost::stores::Stores;
 use crate::stack::TargetKind;
 
 /// The rule of the dearest line: it sets the price.
@@ -65,7 +66,7 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
             currency.range(total)
         ));
     }
-    notes.extend(inputs.stores.note(found, currency));
+    notes.extend(of_stores(&inputs.stores, found, currency));
     if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
         notes.push(format!(
             "beyond {} users a day the figures are extrapolated: {}",
@@ -90,6 +91,38 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
         }
     }
     notes
+}
+
+/// Where the prices are for a store that another one runs than the stack says.
+fn of_stores(stores: &Stores, found: &Estimate, currency: &Currency) -> Option<String> {
+    let lines = |external: bool| {
+        let of = stores.external.iter().filter(move |(_, is)| *is == external);
+        of.filter_map(|(kind, _)| found.line(kind.as_str())).collect::<Vec<_>>()
+    };
+    if found.tier.target != TargetKind::Kubernetes {
+        let included: Vec<&str> = lines(true)
+            .into_iter()
+            .filter(|line| line.item.included)
+            .map(|line| line.item.id.as_str())
+            .collect();
+        let names = included.join(" and ");
+        return (!included.is_empty())
+            .then(|| format!("{names}: the price of an external store (`mode: external`) is not included"));
+    }
+    let priced: Vec<_> = lines(false).into_iter().filter(|line| !line.item.included).collect();
+    let ids: Vec<&str> = priced.iter().map(|line| line.item.id.as_str()).collect();
+    let names: Vec<&str> = priced.iter().map(|line| line.item.name.as_str()).collect();
+    let amount = priced.iter().fold(Range::default(), |sum, line| sum.plus(line.amount));
+    let without = currency.range(found.total.minus(amount));
+    (!priced.is_empty()).then(|| {
+        format!(
+            "{} {} on the cluster's own nodes (`mode`); without {}, which {} for `mode: external`, the total is {without}",
+            ids.join(" and "),
+            if ids.len() == 1 { "runs" } else { "run" },
+            names.join(" and "),
+            if names.len() == 1 { "is" } else { "are" },
+        )
+    })
 }
 
 /// Says that prices are old, if any is.

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use crate::error::quoted;
 use crate::owner;
 
+/// The name of the folder that holds the private paths of a project.
+pub(crate) const STATE_FOLDER: &str = ".appforge";
+
 /// Why a private path is not used.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -48,7 +51,7 @@ impl Refused {
             Self::Link(path) => format!("rm {}", quoted(path)),
             // What a killed `sudo appforge` left behind is more than this one file.
             Self::Owner(path, 0) => {
-                let whole = path.ancestors().find(|above| above.ends_with(crate::state_folder::NAME));
+                let whole = path.ancestors().find(|above| above.ends_with(STATE_FOLDER));
                 format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(whole.unwrap_or(path)))
             }
             Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::kubernetes::KUSTOMIZATION;
+use crate::render::templates::KUSTOMIZATION;
 use crate::render::{quote, templates};
 
 /// How a value is written into a YAML document.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::document::{self, Fault};
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::kubernetes::KUSTOMIZATION;
+use crate::render::templates::KUSTOMIZATION;
 
 /// What a YAML or JSON document holds.
 ///

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::document;
-use crate::render::context::kubernetes::{KUSTOMIZATION, names};
+use crate::render::context::kubernetes::names;
+use crate::render::templates::KUSTOMIZATION;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
 use crate::stack::values::Secret;

@@ -34,6 +34,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     (PROJECT, include_str!("../../templates/project/appforge.yaml.tera")),
 ];
 
+/// The document that `kubectl apply -k` reads. Without an extension, so that `kubectl apply -f DIR` passes it over.
+pub(super) const KUSTOMIZATION: &str = "Kustomization";
+
 /// The stack file that `init` writes: used before there is a project, so no project can replace it.
 const PROJECT: &str = "project/appforge.yaml";
 

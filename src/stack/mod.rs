@@ -1,5 +1,6 @@
 //! `appforge.yaml` -> [`Stack`]: put layers over each other, validate. Pure: no IO, clock, randomness or network.
 
+pub(crate) mod component;
 pub mod compose;
 pub mod environment;
 pub mod kubernetes;
@@ -10,6 +11,7 @@ mod schema;
 pub mod validate;
 pub mod values;
 
+pub use component::{ComponentKind, StoreKind};
 pub(crate) use layers::resolve_running;
 pub use layers::{Layer, Resolved, resolve};
 pub use model::{Stack, TargetKind};

@@ -8,6 +8,7 @@ use appforge_service::reach::Reached;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
+use crate::stack::{Stack, StoreKind};
 
 /// How long a store may take to answer when its address is tried.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
@@ -15,8 +16,8 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// The address of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// The store, as the stack file calls it.
-    pub(crate) store: &'static str,
+    /// The store.
+    pub(crate) store: StoreKind,
     /// The path of the address in the stack file.
     pub(crate) path: &'static str,
     /// The key of the address in the service's Secret.
@@ -28,14 +29,14 @@ pub(crate) struct Address {
 }
 
 const MONGODB: Address = Address {
-    store: "mongodb",
+    store: StoreKind::Mongodb,
     path: "mongodb.uri",
     key: names::MONGODB_URI,
     variable: variable::MONGODB_URI,
     changed: false,
 };
 const REDIS: Address = Address {
-    store: "redis",
+    store: StoreKind::Redis,
     path: "redis.url",
     key: names::REDIS_URL,
     variable: variable::REDIS_URL,
@@ -43,20 +44,24 @@ const REDIS: Address = Address {
 };
 
 impl Address {
-    /// The addresses of the stores that are meant.
-    pub(crate) fn all(mongodb: bool, redis: bool) -> Vec<Self> {
-        [(mongodb, MONGODB), (redis, REDIS)]
-            .into_iter()
-            .filter(|(meant, _)| *meant)
-            .map(|(_, it)| it)
-            .collect()
+    /// The address of a store.
+    pub(crate) fn of(store: StoreKind) -> Self {
+        match store {
+            StoreKind::Mongodb => MONGODB,
+            StoreKind::Redis => REDIS,
+        }
+    }
+
+    /// The addresses of the external stores of a stack.
+    pub(crate) fn external(stack: &Stack) -> Vec<Self> {
+        StoreKind::ALL.into_iter().filter(|kind| stack.external(*kind).is_some()).map(Self::of).collect()
     }
 
     /// Why the store did not answer.
     fn why<'a>(&self, reached: &'a Reached) -> Option<&'a str> {
         match self.store {
-            "mongodb" => reached.mongodb.as_deref(),
-            _ => reached.redis.as_deref(),
+            StoreKind::Mongodb => reached.mongodb.as_deref(),
+            StoreKind::Redis => reached.redis.as_deref(),
         }
     }
 }
@@ -132,11 +137,7 @@ mod tests {
     use super::*;
 
     fn addresses(mongodb: bool, redis: bool) -> Vec<Address> {
-        let changed = |mut address: Address| {
-            address.changed = if address.store == "mongodb" { mongodb } else { redis };
-            address
-        };
-        Address::all(true, true).into_iter().map(changed).collect()
+        vec![Address { changed: mongodb, ..MONGODB }, Address { changed: redis, ..REDIS }]
     }
 
     #[test]

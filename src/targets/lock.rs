@@ -30,6 +30,16 @@ pub(crate) enum Attempt {
 }
 
 impl Lock {
+    /// The file of the right to change a stack whose files are in `folder`, which is made and checked.
+    ///
+    /// # Errors
+    /// When the folder is not the caller's own, or cannot be made.
+    pub(crate) fn file_in(folder: &Path) -> Result<PathBuf> {
+        files::make_private_folder(folder)?;
+        files::check_private(folder)?;
+        Ok(folder.join("lock"))
+    }
+
     /// Takes the right to change a stack, for the command `verb`; `say` hears once whom it waits for.
     ///
     /// # Errors

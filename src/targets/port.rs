@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{ExitStatus, Failure, quoted};
-use crate::state_folder;
+use crate::files::STATE_FOLDER;
 
 /// The failure; `setting` is where another port is chosen.
 pub(crate) fn taken(port: u16, setting: &str) -> Failure {
@@ -35,7 +35,7 @@ fn stack_at(port: u16) -> Option<PathBuf> {
         let listens = links.any(|link| sockets.contains(&link));
         // It works in its state folder. One that lies elsewhere, on a file system without modes, does not name the project.
         let folder = std::fs::read_link(process.join("cwd")).ok().filter(|_| listens)?;
-        folder.parent().filter(|_| folder.ends_with(state_folder::NAME)).map(Path::to_owned)
+        folder.parent().filter(|_| folder.ends_with(STATE_FOLDER)).map(Path::to_owned)
     })
 }
 

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stack::model::StoreMode;
+use crate::stack::{ComponentKind, Stack, StoreKind};
+
 /// The answer of `appforge status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -106,7 +109,7 @@ pub struct Component {
     /// Its name, such as `service-1` or `redis`.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ComponentKind,
     /// What it does now.
     pub state: ComponentState,
     /// Where it listens; for a replica its admin listener.
@@ -123,11 +126,16 @@ pub struct Component {
 }
 
 impl Component {
-    /// A store that appforge does not run.
-    pub fn external(kind: Kind, name: &str) -> Self {
+    /// The stores of `stack` that appforge does not run.
+    pub(crate) fn external_of(stack: &Stack) -> Vec<Self> {
+        let external = |kind: &StoreKind| stack.store_mode(*kind) == StoreMode::External;
+        StoreKind::ALL.into_iter().filter(external).map(Self::external).collect()
+    }
+
+    fn external(kind: StoreKind) -> Self {
         Self {
-            name: name.to_owned(),
-            kind,
+            name: kind.as_str().to_owned(),
+            kind: kind.into(),
             state: ComponentState::External,
             endpoint: None,
             restarts: 0,
@@ -136,20 +144,6 @@ impl Component {
             pid: None,
         }
     }
-}
-
-/// What a component is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A store.
-    Mongodb,
-    /// A store.
-    Redis,
-    /// What owns the published port.
-    Gateway,
-    /// A replica of the service.
-    Service,
 }
 
 /// What a component does now.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::client::{fresh_client, get};
 use super::report::Finding;
+use crate::stack::StoreKind;
 use crate::targets::subject::Subject;
 
 /// How long a replica that has just started, or whose store has, may take to find its stores.
@@ -40,9 +41,11 @@ pub(super) async fn check(subject: &Subject) -> Result<Finding> {
 }
 
 fn observed(health: &Health) -> String {
-    let troubles = [("mongodb", &health.mongodb.error), ("redis", &health.redis.error)];
-    let troubles: Vec<String> =
-        troubles.iter().filter_map(|(name, error)| Some(format!("{name}: {}", error.as_ref()?))).collect();
+    let troubles = [(StoreKind::Mongodb, &health.mongodb.error), (StoreKind::Redis, &health.redis.error)];
+    let trouble = |(kind, error): (StoreKind, &Option<String>)| {
+        error.as_ref().map(|error| format!("{}: {error}", kind.as_str()))
+    };
+    let troubles: Vec<String> = troubles.into_iter().filter_map(trouble).collect();
     match health.status {
         HealthState::Ok => "200, status ok".to_owned(),
         HealthState::Degraded => format!("200, status degraded ({})", troubles.join("; ")),

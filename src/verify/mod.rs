@@ -12,7 +12,7 @@ mod report;
 
 use anyhow::Result;
 
-pub use drill::redis_down;
+pub use drill::Drill;
 pub use report::{Check, Report, Verdict};
 
 use crate::document::nearest;
@@ -21,48 +21,114 @@ use crate::stack::{Stack, TargetKind};
 use crate::targets::subject::Subject;
 use report::judged;
 
-/// The checks, in the order in which they are done.
-pub const CHECKS: [&str; 6] =
-    ["service-health", "mongodb-connections", "redis-ping", "rate-limit", "replicas", AUTOSCALER];
-/// The check that only a cluster has.
-pub const AUTOSCALER: &str = "autoscaler";
-
-/// Refuses names of checks that do not exist, before a target is asked.
-///
-/// # Errors
-/// Exit 2, with the nearest known name.
-pub fn known(names: &[String]) -> Result<()> {
-    let Some(name) = names.iter().find(|name| !CHECKS.contains(&name.as_str())) else { return Ok(()) };
-    let hint = match nearest(name, CHECKS.into_iter()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("checks: {}", CHECKS.join(", ")),
-    };
-    Err(Failure::new(ExitStatus::Usage, format!("unknown check `{name}`")).hint(hint).into())
+/// A check, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckKind {
+    ServiceHealth,
+    MongodbConnections,
+    RedisPing,
+    RateLimit,
+    Replicas,
+    /// Only a cluster has one.
+    Autoscaler,
 }
 
-/// Does the checks of these names, or all; `begins` hears the name of each. The names are [`known`].
-pub async fn verify(stack: &Stack, subject: &Subject, names: &[String], begins: impl Fn(&str)) -> Report {
-    let mut checks = Vec::new();
-    let meant = |name: &&str| {
-        if names.is_empty() {
-            *name != AUTOSCALER || stack.target == TargetKind::Kubernetes
-        } else {
-            names.iter().any(|wanted| wanted == name)
+impl CheckKind {
+    const ALL: [Self; 6] = [
+        Self::ServiceHealth,
+        Self::MongodbConnections,
+        Self::RedisPing,
+        Self::RateLimit,
+        Self::Replicas,
+        Self::Autoscaler,
+    ];
+
+    /// The name in commands and reports.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceHealth => "service-health",
+            Self::MongodbConnections => "mongodb-connections",
+            Self::RedisPing => "redis-ping",
+            Self::RateLimit => "rate-limit",
+            Self::Replicas => "replicas",
+            Self::Autoscaler => "autoscaler",
         }
-    };
-    for name in CHECKS.into_iter().filter(meant) {
-        begins(name);
+    }
+
+    /// The checks of these names, or all that the target has.
+    ///
+    /// # Errors
+    /// Exit 2 for an unknown name.
+    pub(crate) fn chosen(names: &[String], target: TargetKind) -> Result<Vec<Self>> {
+        let known = Self::ALL.map(Self::as_str);
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let failure = Failure::new(ExitStatus::Usage, format!("unknown check `{name}`"));
+            let hint = match nearest(name, known.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("checks: {}", known.join(", ")),
+            };
+            return Err(failure.hint(hint).into());
+        }
+        let is_chosen = |kind: &Self| match kind {
+            _ if !names.is_empty() => names.iter().any(|name| name == kind.as_str()),
+            Self::Autoscaler => target == TargetKind::Kubernetes,
+            _ => true,
+        };
+        Ok(Self::ALL.into_iter().filter(is_chosen).collect())
+    }
+}
+
+/// Does these checks; `begins` receives the name of each.
+pub(crate) async fn verify(
+    stack: &Stack,
+    subject: &Subject,
+    kinds: &[CheckKind],
+    begins: impl Fn(&str),
+) -> Report {
+    let mut checks = Vec::new();
+    for kind in kinds {
+        begins(kind.as_str());
         let check = async {
-            match name {
-                "service-health" => health::check(subject).await,
-                "mongodb-connections" => mongodb::check(stack, subject).await,
-                "redis-ping" => redis::check(stack, subject).await,
-                "rate-limit" => rate_limit::check(stack, subject).await,
-                AUTOSCALER => autoscaler::check(stack, subject),
-                _ => replicas::check(subject).await,
+            match kind {
+                CheckKind::ServiceHealth => health::check(subject).await,
+                CheckKind::MongodbConnections => mongodb::check(stack, subject).await,
+                CheckKind::RedisPing => redis::check(stack, subject).await,
+                CheckKind::RateLimit => rate_limit::check(stack, subject).await,
+                CheckKind::Replicas => replicas::check(subject).await,
+                CheckKind::Autoscaler => autoscaler::check(stack, subject),
             }
         };
-        checks.push(judged(name, check).await);
+        checks.push(judged(kind.as_str(), check).await);
     }
     Report::new(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str], target: TargetKind) -> Vec<CheckKind> {
+        let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+        CheckKind::chosen(&names, target).unwrap()
+    }
+
+    #[test]
+    fn checks_run_in_their_order_when_named_in_another() {
+        let named = chosen(&["autoscaler", "replicas", "redis-ping"], TargetKind::Local);
+        assert_eq!(named, [CheckKind::RedisPing, CheckKind::Replicas, CheckKind::Autoscaler]);
+    }
+
+    #[test]
+    fn autoscaler_is_checked_unasked_on_a_cluster_only() {
+        assert_eq!(chosen(&[], TargetKind::Kubernetes), CheckKind::ALL);
+        assert_eq!(chosen(&[], TargetKind::Compose), CheckKind::ALL[..5]);
+    }
+
+    #[test]
+    fn unknown_check_is_refused_and_not_taken_for_another() {
+        let error = CheckKind::chosen(&["replicas".into(), "replica".into()], TargetKind::Local).unwrap_err();
+        assert_eq!(error.to_string(), "unknown check `replica`");
+        let hints: Vec<&String> = crate::error::hints(&error).collect();
+        assert_eq!(hints, ["did you mean `replicas`?"]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask CHORE`.
 
 mod bench;
+mod circles;
 mod debian;
 mod images;
 mod peers;

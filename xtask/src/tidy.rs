@@ -1,14 +1,14 @@
 //! The boundaries of the project, held over every tracked source file.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::say;
+use crate::circles::circles;
+use crate::run::{say, tracked};
 use crate::words;
 
-/// Longest source file, in lines without its tests.
+/// Longest source file, in lines.
 const MOST_LINES: usize = 400;
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 4] = ["utils", "common", "helpers", "manager"];
@@ -169,36 +169,31 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Checks all tracked Rust files but those of others, below `vendor`, and the words of all texts; with `update_words` the latter's numbers are rewritten.
+/// Checks all tracked Rust files but those of others, below `vendor`, and the words of all texts; with `update_words` the
+/// numbers of the words are rewritten.
 pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
-    let mut breaches = words::check(root, update_words)?;
-    let files = tracked(root, &["*.rs", ":!vendor"])?;
+    let mut files = Vec::new();
+    for file in tracked(root, &["*.rs", ":!vendor"])? {
+        let text =
+            std::fs::read_to_string(root.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        files.push((file, text));
+    }
     if files.is_empty() {
         bail!("git lists no source file");
     }
-    for file in &files {
-        let text = std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
-        breaches.extend(check(file, &text));
-    }
+    let mut breaches = words::check(root, update_words)?;
+    breaches.extend(files.iter().flat_map(|(file, text)| check(file, text)));
+    breaches.extend(circles(files.iter().map(|(file, text)| (file.as_str(), without_tests(text)))));
     for breach in &breaches {
         say(breach);
     }
     if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the rules", breaches.len()) }
 }
 
-/// The tracked files that match `patterns`.
-pub(crate) fn tracked(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
-    let listed = Command::new("git").arg("ls-files").args(patterns).current_dir(root).output();
-    let listed = listed.context("cannot run git")?;
-    let listed = String::from_utf8(listed.stdout).context("git lists a name that is not UTF-8")?;
-    Ok(listed.lines().map(str::to_owned).collect())
-}
-
 /// All that is wrong with one file.
 fn check(file: &str, text: &str) -> Vec<String> {
     let mut breaches = Vec::new();
-    // Tests of a module stand at its end and may do what it may not.
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = without_tests(text);
     for rule in RULES {
         let exempt = rule.except.iter().any(|except| file.starts_with(except));
         if !file.starts_with(rule.within) || exempt || file.ends_with("tests.rs") {
@@ -212,7 +207,7 @@ fn check(file: &str, text: &str) -> Vec<String> {
             }
         }
     }
-    let lines = code.lines().count();
+    let lines = text.lines().count();
     if lines > MOST_LINES {
         breaches.push(format!("{file}:{lines}: longer than {MOST_LINES} lines"));
     }
@@ -227,6 +222,11 @@ fn check(file: &str, text: &str) -> Vec<String> {
         }
     }
     breaches
+}
+
+/// The code of a file. Tests of a module stand at its end and may do what it may not.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
 }
 
 /// Whether a line names a path, not a longer one that ends alike.

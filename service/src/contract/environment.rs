@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Problem, Reader};
+use super::reader::{Given, Problem, Reader};
 use super::{number, variable};
 
 /// The variables of a replica; what is `None` is not set and has the service's default.
@@ -152,24 +152,6 @@ pub struct Parsed {
 
 /// What `LOG_LEVEL` takes.
 const LEVEL: &str = "expected `error`, `warn`, `info`, `debug` or `trace`";
-
-/// Where a secret comes from.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Given {
-    /// The secret itself.
-    Text(String),
-    /// The path of the file that holds it.
-    File(String),
-}
-
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(_) => f.write_str("Text(..)"),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-        }
-    }
-}
 
 /// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Number;
-use super::environment::Given;
 
 /// Edits up to which an unknown variable counts as a misspelling.
 const NEAR: usize = 2;
@@ -34,6 +33,24 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.variable, self.message)
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Given {
+    /// The secret itself.
+    Text(String),
+    /// The path of the file that holds it.
+    File(String),
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
     }
 }
 

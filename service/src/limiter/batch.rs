@@ -16,8 +16,8 @@ use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::ledger::Verdict;
 use super::metrics::Commands;
+use super::verdict::Verdict;
 use crate::identity::Identity;
 use crate::redis::FailureKind;
 

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Form, Item, Waiter, Waiters};
-use super::decision::Outcome;
 use super::metrics::Source;
 use super::table::{Entry, Table};
+use super::verdict::{Verdict, denied};
 use super::{OnRedisFailure, Settings};
 use crate::identity::Identity;
 
@@ -38,25 +38,6 @@ pub(super) enum Mode {
     Merging,
     /// In Redis.
     Shared,
-}
-
-/// The answer to one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) source: Source,
-    pub(super) remaining: u32,
-    /// Until the window ends, in milliseconds.
-    pub(super) left: u64,
-}
-
-impl Verdict {
-    pub(super) fn outcome(&self) -> Outcome {
-        match self.source {
-            Source::Allowed | Source::AllowedFallback => Outcome::Passed,
-            Source::DeniedRedis | Source::DeniedLocal | Source::DeniedFallback => Outcome::Limited,
-            Source::Unavailable => Outcome::Unavailable,
-        }
-    }
 }
 
 /// What is known of a request at once.
@@ -350,8 +331,4 @@ impl Ledger {
 /// Takes what one batch may hold.
 fn portion(keys: &mut Vec<Identity>) -> Vec<Identity> {
     keys.split_off(keys.len().saturating_sub(SEEDS_AT_ONCE))
-}
-
-pub(super) fn denied(source: Source, left: u64) -> Verdict {
-    Verdict { source, remaining: 0, left }
 }

@@ -7,8 +7,9 @@ use redis::Value;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Form};
-use super::ledger::{Asked, JOIN_AFTER, Ledger, Mode, Verdict};
+use super::ledger::{Asked, JOIN_AFTER, Ledger, Mode};
 use super::metrics::Source;
+use super::verdict::Verdict;
 use super::{OnRedisFailure, Settings};
 use crate::identity::Identity;
 use crate::redis::FailureKind;

@@ -15,6 +15,7 @@ mod loss_tests;
 mod metrics;
 mod settle;
 mod table;
+mod verdict;
 mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +31,10 @@ use crate::identity::Identity;
 use crate::redis::{BUDGET, Redis};
 use crate::status::{LimitMode, RateLimitStatus};
 use decision::Policy;
-use ledger::{Asked, Ledger, Mode, Verdict};
+use ledger::{Asked, Ledger, Mode};
 use metrics::Metrics;
 use table::MOST_CLIENTS;
+use verdict::Verdict;
 
 pub use crate::contract::OnRedisFailure;
 pub use decision::{Decision, Outcome};

@@ -4,9 +4,10 @@
 use redis::Value;
 
 use super::batch::{self, Batch, Form, Item, Reply, Waiters};
-use super::ledger::{Ledger, Mode, Pending, REFILL, Repair, Verdict, denied};
+use super::ledger::{Ledger, Mode, Pending, REFILL, Repair};
 use super::metrics::Source;
 use super::table::Entry;
+use super::verdict::{Verdict, denied};
 use crate::identity::Identity;
 use crate::redis::FailureKind;
 

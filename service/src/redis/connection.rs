@@ -130,11 +130,11 @@ mod tests {
             }
             let _ = reply.send(());
         });
-        within(BUDGET, async {
+        let call = async {
             arrives.await.unwrap();
             Ok(())
-        })
-        .await
+        };
+        within(BUDGET, call).await
     }
 
     #[tokio::test(start_paused = true)]

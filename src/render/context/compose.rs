@@ -15,9 +15,9 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides};
-use crate::stack::model::{Persistence, StoreMode};
-use crate::stack::values::{ByteSize, ImageRef, MilliCpu, Secret};
-use crate::stack::{Stack, environment::environment as shared};
+use crate::stack::model::Persistence;
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::{ComponentKind, Stack, StoreKind, environment::environment as shared};
 
 /// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
@@ -29,7 +29,8 @@ const GATEWAY_STATS_PORT: u16 = 8404;
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
     let name = stack.name.as_str();
-    if ["gateway", "mongodb", "redis"].contains(&name) { "service" } else { name }
+    // A name of another component would stand for two.
+    if ComponentKind::named(name).is_some() { ComponentKind::Service.as_str() } else { name }
 }
 
 /// The admin port of each replica: 9090, unless the service itself has it.
@@ -173,11 +174,11 @@ impl Context {
         let mut stores = Vec::new();
         if mongodb {
             secrets.push("mongodb_password");
-            stores.push("mongodb");
+            stores.push(StoreKind::Mongodb.as_str());
         }
         if redis {
             secrets.push("redis_acl");
-            stores.push("redis");
+            stores.push(StoreKind::Redis.as_str());
         }
         secrets.sort_unstable();
         Ok(Self {
@@ -236,11 +237,6 @@ impl Context {
 
 fn image(image: &ImageRef) -> String {
     if image.is_bundled() { BUNDLED_IMAGE.to_owned() } else { image.to_string() }
-}
-
-/// The URI of a store that the stack does not run, for the target that hands it on as a file.
-pub fn external(mode: StoreMode, uri: Option<&Secret>) -> Option<&Secret> {
-    uri.filter(|_| mode == StoreMode::External)
 }
 
 /// What every target gives a replica, and what depends on this one. `service.env` wins over both.

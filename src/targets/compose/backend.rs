@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::files;
 use crate::render::lint;
-use crate::stack::{Stack, TargetKind};
+use crate::stack::{Stack, StoreKind, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
-use crate::targets::compose::observe::Container;
+use crate::targets::compose::observe::{Container, Gateway};
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::not_up;
 use crate::targets::finding::Finding;
+use crate::targets::lock::Lock;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
@@ -47,9 +47,7 @@ impl Backend for Compose {
     }
 
     fn lock_file(&self) -> Result<PathBuf> {
-        files::make_private_folder(&self.folder)?;
-        files::check_private(&self.folder)?;
-        Ok(self.folder.join("lock"))
+        Lock::file_in(&self.folder)
     }
 
     fn when_interrupted(&self, verb: Verb) -> &'static str {
@@ -106,7 +104,16 @@ impl Backend for Compose {
     }
 
     async fn status(&self) -> Result<Status> {
-        self.observed().await
+        let engine = self.engine().await?;
+        let mut containers = engine.containers(self.project()).await?;
+        if let Some(gateway) = Gateway::of(&engine, &containers) {
+            // A gateway that does not answer shows in its own line.
+            if let Ok(slots) = gateway.slots().await {
+                self.mark_unreached(&mut containers, &slots);
+            }
+        }
+        self.mark_unpublished(&engine, &mut containers).await;
+        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
@@ -118,7 +125,7 @@ impl Backend for Compose {
     }
 
     async fn switch_redis(&self, on: bool) -> Result<()> {
-        let (engine, id) = self.container_of("redis").await?;
+        let (engine, id) = self.container_of(StoreKind::Redis).await?;
         if on {
             Ok(engine.docker.start_container(&id, None).await?)
         } else {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::stack::StoreKind;
 use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 use crate::targets::finding::{Finding, Verdict};
@@ -40,7 +41,7 @@ impl Compose {
             Ok(()) => Finding::good("edge network", "its addresses are free"),
             Err(error) => Finding::bad("edge network", &error),
         });
-        if self.stores().contains(&"mongodb") {
+        if self.stores().contains(&StoreKind::Mongodb) {
             findings.extend(processor(&engine));
         }
         findings

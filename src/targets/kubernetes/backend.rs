@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::files;
 use crate::render::lint;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, LOOK, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
 use crate::targets::kubernetes::apply::down::Remains;
+use crate::targets::kubernetes::observe::Snapshot;
 use crate::targets::kubernetes::session::Kubernetes;
+use crate::targets::lock::Lock;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
@@ -44,9 +45,7 @@ impl Backend for Kubernetes {
     }
 
     fn lock_file(&self) -> Result<PathBuf> {
-        files::make_private_folder(&self.folder)?;
-        files::check_private(&self.folder)?;
-        Ok(self.folder.join("lock"))
+        Lock::file_in(&self.folder)
     }
 
     fn when_interrupted(&self, verb: Verb) -> &'static str {
@@ -98,7 +97,9 @@ impl Backend for Kubernetes {
     }
 
     async fn status(&self) -> Result<Status> {
-        self.observed().await
+        let cluster = self.connect(LOOK).await?;
+        let snapshot = Snapshot::take(&cluster, self.name()).await?;
+        Ok(self.status_of(&cluster, &snapshot))
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {

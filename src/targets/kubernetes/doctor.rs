@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
-use crate::render::context::compose::external;
+use crate::stack::StoreKind;
 use crate::targets::change::LOOK;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing};
@@ -55,18 +55,14 @@ impl Kubernetes {
         if self.stack.kubernetes.autoscaling.is_some() {
             findings.push(metrics(&cluster).await.unwrap_or_else(|error| Finding::bad("metrics", &error)));
         }
-        let mongodb = external(self.stack.mongodb.mode, self.stack.mongodb.uri.as_ref()).is_none();
-        let redis = external(self.stack.redis.mode, self.stack.redis.url.as_ref()).is_none();
-        if mongodb || redis {
+        if StoreKind::ALL.into_iter().any(|kind| self.stack.external(kind).is_none()) {
             findings.extend(self.storage(&cluster).await);
         }
         findings
     }
 
     async fn rights(&self, cluster: &Cluster) -> Result<Finding> {
-        let stack = &self.stack;
-        let tries = external(stack.mongodb.mode, stack.mongodb.uri.as_ref()).is_some()
-            || external(stack.redis.mode, stack.redis.url.as_ref()).is_some();
+        let tries = StoreKind::ALL.into_iter().any(|kind| self.stack.external(kind).is_some());
         let more = NEEDED_TO_TRY.into_iter().filter(|_| tries);
         let asked = NEEDED.into_iter().chain(more).map(|needed| may(cluster, needed));
         let answers: Vec<Result<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;

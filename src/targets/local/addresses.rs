@@ -8,9 +8,7 @@ use appforge_service::reach::{Addresses, reach};
 use super::protocol::Desired;
 use super::{Local, stores};
 use crate::secrets::Secrets;
-use crate::stack::Stack;
-use crate::stack::model::StoreMode;
-use crate::stack::values::Secret;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::address::{Address, Tried};
 use crate::targets::plan::{Action, Step};
 
@@ -22,14 +20,14 @@ const ANSWER: Duration = Duration::from_secs(3);
 impl Local {
     /// The external addresses of the stack, and which of them are new to replicas that run.
     pub(super) async fn addresses(&self, desired: &Desired) -> Result<Vec<Address>> {
-        let wanted = external(&self.stack);
-        let mut addresses = Address::all(wanted.mongodb.is_some(), wanted.redis.is_some());
+        let mut addresses = Address::external(&self.stack);
         if addresses.is_empty() || self.find().await?.is_none() {
             return Ok(addresses);
         }
         let plan = self.plan_of(desired).await?;
         for address in &mut addresses {
-            let changes = |step: &Step| step.action == Action::Restart && step.component == address.store;
+            let changes =
+                |step: &Step| step.action == Action::Restart && step.component == address.store.as_str();
             address.changed = plan.steps.iter().any(changes);
         }
         Ok(addresses)
@@ -47,11 +45,6 @@ impl Local {
 }
 
 fn external(stack: &Stack) -> Addresses {
-    let of = |mode: StoreMode, address: Option<&Secret>| {
-        address.filter(|_| mode == StoreMode::External).map(|address| address.reveal().to_owned())
-    };
-    Addresses {
-        mongodb: of(stack.mongodb.mode, stack.mongodb.uri.as_ref()),
-        redis: of(stack.redis.mode, stack.redis.url.as_ref()),
-    }
+    let of = |kind| stack.external(kind).map(|address| address.reveal().to_owned());
+    Addresses { mongodb: of(StoreKind::Mongodb), redis: of(StoreKind::Redis) }
 }

@@ -8,8 +8,8 @@ use super::{Local, addresses, stores};
 use crate::files;
 use crate::float;
 use crate::secrets::Secrets;
-use crate::stack::Stack;
 use crate::stack::values::Secret;
+use crate::stack::{ComponentKind, Stack, StoreKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
@@ -17,7 +17,7 @@ use crate::targets::local::protocol::build;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
-use crate::targets::status::{ComponentState, Kind, Replicas, Status};
+use crate::targets::status::{ComponentState, Replicas, Status};
 use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
 
 impl Backend for Local {
@@ -129,17 +129,16 @@ impl Backend for Local {
         let secrets = Secrets::of(self.layout.root());
         // A Redis with a password; see `supervisor`.
         let redis = secrets.get(stores::REDIS_URL)?;
-        let store = |kind: Kind, scheme: &str, external: Option<&Secret>| {
-            let component = status.components.iter().find(|component| component.kind == kind);
+        let store = |kind: StoreKind| {
+            let component = status.components.iter().find(|component| component.kind == kind.into());
             match component.and_then(|component| component.endpoint.as_ref()) {
-                Some(endpoint) => Secret::new(format!("{scheme}://{endpoint}/")),
-                None => external.cloned().unwrap_or_else(|| Secret::new("")),
+                Some(endpoint) => Secret::new(format!("{}://{endpoint}/", kind.as_str())),
+                None => stack.external(kind).cloned().unwrap_or_else(|| Secret::new("")),
             }
         };
-        let replicas = status
-            .components
-            .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready);
+        let replicas = status.components.iter().filter(|component| {
+            component.kind == ComponentKind::Service && component.state == ComponentState::Ready
+        });
         let replicas = replicas.filter_map(|component| {
             Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
         });
@@ -148,8 +147,8 @@ impl Backend for Local {
             probe_secret: secrets.get_or_make("probe")?,
             desired: stack.service.replicas,
             replicas: replicas.collect(),
-            mongodb_uri: store(Kind::Mongodb, "mongodb", stack.mongodb.uri.as_ref()),
-            redis_url: redis.unwrap_or_else(|| store(Kind::Redis, "redis", stack.redis.url.as_ref())),
+            mongodb_uri: store(StoreKind::Mongodb),
+            redis_url: redis.unwrap_or_else(|| store(StoreKind::Redis)),
             autoscaler: None,
             detour: None,
             redis_back_within: REDIS_BACK_WITHIN,

@@ -9,12 +9,11 @@ use rustix::process::{Resource, getrlimit};
 use super::stores::{Runner, runner};
 use super::supervisor::sockets;
 use super::{Client, Local};
-use crate::stack::Stack;
 use crate::stack::model::StoreMode;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::local::protocol::build;
 use crate::targets::machine;
-use crate::targets::status::Kind;
 
 /// Below this not even the logs and an empty store fit.
 const NO_ROOM: u64 = 64 << 20;
@@ -36,7 +35,7 @@ impl Local {
             found.as_ref().is_some_and(|(_, answer)| answer.status.url.as_deref() == Some(&url(stack)))
         });
         findings.push(port(stack, own));
-        for kind in [Kind::Mongodb, Kind::Redis] {
+        for kind in StoreKind::ALL {
             findings.push(self.store(stack, kind));
         }
         if matches!(running, Ok(None)) {
@@ -45,11 +44,8 @@ impl Local {
         Ok(findings)
     }
 
-    fn store(&self, stack: &Stack, kind: Kind) -> Finding {
-        let (name, mode) = match kind {
-            Kind::Mongodb => ("mongodb", stack.mongodb.mode),
-            _ => ("redis", stack.redis.mode),
-        };
+    fn store(&self, stack: &Stack, kind: StoreKind) -> Finding {
+        let (name, mode) = (kind.as_str(), stack.store_mode(kind));
         if mode == StoreMode::External {
             return Finding::good(name, "external; `appforge verify` checks it");
         }

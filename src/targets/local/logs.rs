@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::stack::ComponentKind;
 use crate::targets::local::Local;
 use crate::targets::local::supervisor::numbered;
 use crate::targets::logs::{Line, LogsRequest, Sink};
@@ -53,9 +54,10 @@ impl Local {
 
 /// The logs that are meant; `service` is every replica.
 fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
+    let service = ComponentKind::Service.as_str();
     let mut wanted = Vec::new();
     for name in asked {
-        let meant = |known: &&String| *known == name || (name == "service" && known.starts_with("service-"));
+        let meant = |known: &&String| *known == name || (name == service && known.starts_with("service-"));
         let found: Vec<String> = known.iter().filter(meant).cloned().collect();
         if found.is_empty() {
             let failure = Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"));

@@ -25,8 +25,8 @@ pub(crate) use client::Client;
 
 use crate::files;
 use crate::secrets::Secrets;
-use crate::stack::Stack;
 use crate::stack::environment::environment;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::change::not_up;
 use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
@@ -34,7 +34,7 @@ use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::protocol::{Answer, Desired, Setting, build};
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
-use crate::targets::status::{Kind, Status};
+use crate::targets::status::Status;
 
 /// How long a supervisor that has nothing left to do may take to end.
 const LEAVING: Duration = Duration::from_secs(10);
@@ -178,8 +178,8 @@ impl Local {
     /// What still uses the data of a store, by the store's name.
     fn users_of_data(&self) -> Result<Vec<(String, Process)>> {
         let mut found = Vec::new();
-        for kind in [Kind::Mongodb, Kind::Redis] {
-            let name = supervisor::store_name(kind);
+        for kind in StoreKind::ALL {
+            let name = kind.as_str();
             let path = self.layout.data().join(name).join(Layout::DATA_LOCK);
             // Without the file no store has used the folder yet.
             if let Ok(file) = files::open_private(&path) {
@@ -212,9 +212,9 @@ impl Local {
     }
 
     /// Removes the addresses of external stores, except those that are still used.
-    fn forget_addresses(&self, is_used: impl Fn(Kind) -> bool) -> Result<()> {
+    fn forget_addresses(&self, is_used: impl Fn(StoreKind) -> bool) -> Result<()> {
         let secrets = Secrets::of(self.layout.root());
-        let unused = [Kind::Mongodb, Kind::Redis].into_iter().filter(|kind| !is_used(*kind));
+        let unused = StoreKind::ALL.into_iter().filter(|kind| !is_used(*kind));
         unused.map(stores::secret_name).try_for_each(|name| secrets.remove(&name))
     }
 

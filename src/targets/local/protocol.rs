@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Report;
+use crate::stack::StoreKind;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
-use crate::targets::status::{Kind, Status};
+use crate::targets::status::Status;
 
 /// What the stack should be. Holds no secret, only where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,11 @@ pub(crate) struct Desired {
 
 impl Desired {
     /// The store of this kind.
-    pub(crate) fn store(&self, kind: Kind) -> &Store {
-        if kind == Kind::Mongodb { &self.mongodb } else { &self.redis }
+    pub(crate) fn store(&self, kind: StoreKind) -> &Store {
+        match kind {
+            StoreKind::Mongodb => &self.mongodb,
+            StoreKind::Redis => &self.redis,
+        }
     }
 }
 

@@ -9,14 +9,13 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use crate::secrets::Secrets;
-use crate::stack::Stack;
 use crate::stack::model::StoreMode;
 use crate::stack::values::Secret;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Store};
-use crate::targets::local::supervisor::store_name;
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::{Component, ComponentState, Kind, Status};
+use crate::targets::status::{Component, ComponentState, Status};
 
 /// Of `redis.memory` this share is for keys; the rest is for what a server needs besides.
 const KEYS_SHARE: (u64, u64) = (3, 4);
@@ -30,37 +29,37 @@ pub(super) const REDIS_URL: &str = "redis-url";
 
 /// The document store.
 pub(super) fn mongodb(stack: &Stack, layout: &Layout) -> Result<Store> {
-    let wish = (stack.mongodb.mode, stack.mongodb.uri.as_ref());
-    store(wish, Kind::Mongodb, BTreeMap::new(), layout)
+    store(stack, StoreKind::Mongodb, BTreeMap::new(), layout)
 }
 
 /// The counter and cache store.
 pub(super) fn redis(stack: &Stack, layout: &Layout) -> Result<Store> {
-    let wish = (stack.redis.mode, stack.redis.url.as_ref());
     let memory = stack.redis.memory.0 / KEYS_SHARE.1 * KEYS_SHARE.0;
     let settings = BTreeMap::from([
         ("redis.memory".to_owned(), memory.to_string()),
         ("redis.eviction".to_owned(), stack.redis.eviction.as_str().to_owned()),
     ]);
-    store(wish, Kind::Redis, settings, layout)
+    store(stack, StoreKind::Redis, settings, layout)
 }
 
 fn store(
-    (mode, uri): (StoreMode, Option<&Secret>),
-    kind: Kind,
+    stack: &Stack,
+    kind: StoreKind,
     settings: BTreeMap<String, String>,
     layout: &Layout,
 ) -> Result<Store> {
-    if let (StoreMode::External, Some(uri)) = (mode, uri) {
+    if let Some(uri) = stack.external(kind) {
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
         let path = Secrets::of(layout.root()).path(&secret_name(kind));
         return Ok(Store::External { uri: layout.within(&path), fingerprint: fingerprint(uri) });
     }
-    Ok(match runner(kind, mode, layout) {
+    Ok(match runner(kind, stack.store_mode(kind), layout) {
         Runner::Found(program) => {
             let password = match kind {
-                Kind::Redis => Some(fingerprint(&Secrets::of(layout.root()).get_or_make(REDIS_PASSWORD)?)),
-                _ => None,
+                StoreKind::Redis => {
+                    Some(fingerprint(&Secrets::of(layout.root()).get_or_make(REDIS_PASSWORD)?))
+                }
+                StoreKind::Mongodb => None,
             };
             Store::Found { program, settings, password }
         }
@@ -74,18 +73,14 @@ fn fingerprint(secret: &Secret) -> String {
 }
 
 /// The secret in which the address of an external store is kept for the replicas.
-pub(super) fn secret_name(kind: Kind) -> String {
-    format!("{}-uri", store_name(kind))
+pub(super) fn secret_name(kind: StoreKind) -> String {
+    format!("{}-uri", kind.as_str())
 }
 
 /// Writes the addresses of external stores to the files that replicas read when they start.
 pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
-    let stores = [
-        (Kind::Mongodb, stack.mongodb.mode, &stack.mongodb.uri),
-        (Kind::Redis, stack.redis.mode, &stack.redis.url),
-    ];
-    for (kind, mode, address) in stores {
-        if let (StoreMode::External, Some(address)) = (mode, address) {
+    for kind in StoreKind::ALL {
+        if let Some(address) = stack.external(kind) {
             secrets.keep(&secret_name(kind), address)?;
         }
     }
@@ -101,16 +96,16 @@ pub(super) enum Runner {
 }
 
 /// Only `auto` looks on PATH.
-pub(super) fn runner(kind: Kind, mode: StoreMode, layout: &Layout) -> Runner {
+pub(super) fn runner(kind: StoreKind, mode: StoreMode, layout: &Layout) -> Runner {
     if mode == StoreMode::Embedded {
         return Runner::Embedded { instead_of: None };
     }
     let programs: &[&str] = match kind {
-        Kind::Mongodb => &["mongod"],
-        _ => &["redis-server", "valkey-server"],
+        StoreKind::Mongodb => &["mongod"],
+        StoreKind::Redis => &["redis-server", "valkey-server"],
     };
     let found = programs.iter().find_map(|program| on_path(program));
-    let name = store_name(kind);
+    let name = kind.as_str();
     let has_data = layout.data().join(name).join(format!("{name}.redb")).exists();
     match found {
         Some(program) if !has_data => Runner::Found(program),
@@ -163,16 +158,16 @@ pub(super) fn plan_from_another_build(desired: &Desired, status: &Status) -> Pla
 /// Lets the embedded stores that have data continue with less than they acknowledged.
 pub(super) async fn accept_loss(layout: &Layout) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for kind in [Kind::Mongodb, Kind::Redis] {
-        let name = store_name(kind);
+    for kind in StoreKind::ALL {
+        let name = kind.as_str();
         let data = layout.data().join(name);
         // Without it there is nothing that could be less; and the folder may be that of a server found on PATH.
         if !data.join(format!("{name}.commit")).exists() {
             continue;
         }
         let accepted = match kind {
-            Kind::Mongodb => appforge_embedded::mongodb::accept_loss(&data).await?,
-            _ => appforge_embedded::redis::accept_loss(&data).await?,
+            StoreKind::Mongodb => appforge_embedded::mongodb::accept_loss(&data).await?,
+            StoreKind::Redis => appforge_embedded::redis::accept_loss(&data).await?,
         };
         let done =
             if accepted { "continues with what its data holds" } else { "is running and lost nothing" };
@@ -184,8 +179,9 @@ pub(super) async fn accept_loss(layout: &Layout) -> Result<Vec<String>> {
 /// What `up` does while nothing runs.
 pub(super) fn plan_from_nothing(desired: &Desired) -> Plan {
     let mut plan = Plan::default();
-    plan.push(Action::Create, "mongodb", vec![desired.mongodb.described()]);
-    plan.push(Action::Create, "redis", vec![desired.redis.described()]);
+    for kind in StoreKind::ALL {
+        plan.push(Action::Create, kind.as_str(), vec![desired.store(kind).described()]);
+    }
     for number in 1..=desired.replicas {
         plan.push(Action::Create, format!("service-{number}"), Vec::new());
     }

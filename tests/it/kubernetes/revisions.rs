@@ -1,9 +1,33 @@
-//! `history` and `rollback`: who deployed what and why, and what a return brings back.
+//! Revisions of a stack on a cluster: what `history` says of them, and the way back to one.
 
 use serde_json::json;
 
 use super::{Place, STACK};
 use crate::support::Project;
+
+#[test]
+fn status_tells_the_autoscaler_and_history_the_revisions() {
+    let place = Place::new(STACK);
+    place.exits(0, &["up"]);
+    let status = place.json(&["status"]);
+    assert_eq!(status["replicas"], json!({"desired": 3, "ready": 3}));
+    assert_eq!(status["url"], "http://shop-app.shop.svc:5000");
+    assert_eq!(
+        (&status["cluster"]["context"], &status["cluster"]["autoscaler"]["max"]),
+        (&json!("test"), &json!(10))
+    );
+    let history = place.json(&["history"]);
+    assert_eq!(history["revisions"][0]["image"], "registry.example/shop:1");
+    assert_eq!(history["revisions"][0]["current"], true);
+    let unknown = place.exits(2, &["rollback", "9"]);
+    assert!(
+        unknown.stderr.ends_with(
+            "error: unknown revision 9\n\nhint: revisions: 1; `appforge history` describes them\n"
+        ),
+        "{}",
+        unknown.stderr
+    );
+}
 
 #[test]
 fn history_says_who_deployed_when_and_why_and_bare_rollback_goes_to_the_previous_revision() {

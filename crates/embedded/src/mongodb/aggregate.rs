@@ -12,8 +12,9 @@ use super::cursors::{Cursors, Source, View};
 use super::data::Data;
 use super::nesting;
 use super::path::get;
+use super::projection::project;
 use super::query::matches;
-use super::read::{project, select, sort_by};
+use super::read::{select, sort_by};
 
 /// `aggregate`.
 pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, command: &Document) -> Answer {

@@ -10,8 +10,8 @@ use bson::{Bson, Document, doc};
 use super::answer::{Answer, Refusal, number_of, text_of};
 use super::compare::Ordered;
 use super::data::Data;
+use super::projection::project;
 use super::query::matches;
-use super::read::project;
 
 /// Documents in a first answer unless told, as MongoDB has it.
 const FIRST_BATCH: usize = 101;

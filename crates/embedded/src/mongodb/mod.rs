@@ -12,6 +12,7 @@ mod data;
 mod disk;
 mod nesting;
 mod path;
+mod projection;
 mod query;
 mod read;
 mod server;

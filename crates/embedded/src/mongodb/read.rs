@@ -1,4 +1,4 @@
-//! Reading commands: find, count, distinct; selecting, sorting, projecting.
+//! Reading commands: find, count, distinct; selecting, sorting.
 
 use bson::{Bson, Document, doc};
 
@@ -7,7 +7,7 @@ use super::collection::{Collection, Found};
 use super::compare::compare;
 use super::cursors::{Cursors, Scan, Source, View};
 use super::data::Data;
-use super::path::{get, remove, set, values_at};
+use super::path::{get, values_at};
 use super::query::matches;
 
 /// The documents of a collection that match, sorted, skipped and limited.
@@ -73,47 +73,6 @@ pub(super) fn sort_by<T>(
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
     });
     Ok(())
-}
-
-/// What a projection leaves of a document: fields to keep, or fields to leave out.
-pub(super) fn project(document: Document, projection: &Document) -> Result<Document, Refusal> {
-    let flags: Vec<(&String, bool)> = projection
-        .iter()
-        .map(|(path, value)| match value {
-            Bson::Boolean(flag) => Ok((path, *flag)),
-            Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) => {
-                Ok((path, super::compare::real(value) != Some(0.0)))
-            }
-            _ => Err(Refusal::new(
-                238,
-                "NotImplemented",
-                format!("the embedded store has no expression for '{path}'"),
-            )),
-        })
-        .collect::<Result<_, _>>()?;
-    let keeps = flags.iter().any(|(path, flag)| *flag && *path != "_id");
-    if keeps && flags.iter().any(|(path, flag)| !*flag && *path != "_id") {
-        return Err(Refusal::new(31254, "Location31254", "Cannot do exclusion in inclusion projection"));
-    }
-    let only_id = flags.iter().any(|(path, flag)| *path == "_id" && *flag) && flags.len() == 1;
-    if !keeps && !only_id {
-        let mut left = document;
-        for (path, _) in flags {
-            remove(&mut left, path);
-        }
-        return Ok(left);
-    }
-    let mut kept = Document::new();
-    let without_id = flags.iter().any(|(path, flag)| *path == "_id" && !flag);
-    if let Some(id) = document.get("_id").filter(|_| !without_id) {
-        kept.insert("_id", id.clone());
-    }
-    for (path, _) in flags.iter().filter(|(path, flag)| *flag && *path != "_id") {
-        if let Some(value) = get(&document, path) {
-            set(&mut kept, path, value.clone())?;
-        }
-    }
-    Ok(kept)
 }
 
 fn whole(command: &Document, key: &str) -> Result<usize, Refusal> {

@@ -6,8 +6,9 @@ use super::answer::{Answer, Refusal, document_of, documents_of, flag_of, number_
 use super::data::Data;
 use super::nesting::check_path;
 use super::path::set;
+use super::projection::project;
 use super::query::is_operators;
-use super::read::{project, select};
+use super::read::select;
 use super::update::updated;
 
 /// `insert`.

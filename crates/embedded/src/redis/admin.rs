@@ -1,12 +1,12 @@
-//! Commands about the connection and the server: PING, HELLO, CLIENT, COMMAND, CONFIG, INFO and their kin.
+//! Commands about the connection and the server: PING, HELLO, CLIENT, CONFIG, INFO and their kin.
 
 use bytes::Bytes;
 
 use crate::redis::VERSION;
-use crate::redis::commands::{self, Answer, COMMANDS, Call, Kind, SYNTAX};
 use crate::redis::keys::matches;
 use crate::redis::keyspace;
 use crate::redis::protocol::Reply;
+use crate::redis::session::{Answer, Call, SYNTAX};
 
 const OK: Answer = Ok(Reply::Simple("OK"));
 
@@ -125,7 +125,7 @@ pub(super) fn hello(call: &mut Call<'_>) -> Answer {
 }
 
 /// The error of a subcommand that is not there.
-fn no_subcommand(call: &Call<'_>) -> Answer {
+pub(super) fn no_subcommand(call: &Call<'_>) -> Answer {
     let name = call.name.to_ascii_uppercase();
     Err(format!("ERR unknown subcommand '{}'. Try {name} HELP.", String::from_utf8_lossy(call.arg(0))))
 }
@@ -155,45 +155,6 @@ pub(super) fn client(call: &mut Call<'_>) -> Answer {
         )),
         _ => no_subcommand(call),
     }
-}
-
-pub(super) fn command(call: &mut Call<'_>) -> Answer {
-    let names = call.args.get(1..).unwrap_or_default();
-    match (call.word(0).as_str(), names) {
-        ("", _) | ("INFO", []) => Ok(Reply::Array(COMMANDS.iter().map(describe).collect())),
-        ("INFO", _) => Ok(Reply::Array(
-            names.iter().map(|name| commands::find(name).map_or(Reply::Nil, describe)).collect(),
-        )),
-        ("COUNT", []) => Ok(Reply::Int(i64::try_from(COMMANDS.len()).unwrap_or(i64::MAX))),
-        ("LIST", []) => Ok(Reply::Array(COMMANDS.iter().map(|row| Reply::text(row.name)).collect())),
-        // No documentation is kept; clients take an empty map for "no hints".
-        ("DOCS", _) => Ok(Reply::Map(Vec::new())),
-        _ => no_subcommand(call),
-    }
-}
-
-fn describe(row: &commands::Command) -> Reply {
-    let (flags, categories) = match row.kind {
-        Kind::Other => (vec![], vec![]),
-        Kind::Read => (vec![Reply::Simple("readonly")], vec![Reply::Simple("@read")]),
-        Kind::Write => (vec![Reply::Simple("write")], vec![Reply::Simple("@write")]),
-        Kind::Grow => (vec![Reply::Simple("write"), Reply::Simple("denyoom")], vec![Reply::Simple("@write")]),
-    };
-    let none = || Reply::Array(Vec::new());
-    let (first, last, step) = row.keys;
-    Reply::Array(vec![
-        Reply::text(row.name),
-        Reply::Int(row.arity),
-        Reply::Array(flags),
-        Reply::Int(first),
-        Reply::Int(last),
-        Reply::Int(step),
-        Reply::Array(categories),
-        // Tips, key specifications and subcommands: none are told, but clients count on their places.
-        none(),
-        none(),
-        none(),
-    ])
 }
 
 pub(super) fn config(call: &mut Call<'_>) -> Answer {

@@ -1,80 +1,14 @@
-//! The table of commands, and how one is run: known, well-formed, queued or executed. `MULTI` and `WATCH` live here.
+//! The table of commands, and how one is run: known, well-formed, queued or executed. `COMMAND`, `MULTI` and `WATCH` live here.
 
 use bytes::Bytes;
 
-use crate::redis::keyspace::Keyspace;
-use crate::redis::protocol::{self, Reply};
-use crate::redis::session::{Access, Session, Store};
+use crate::redis::protocol::Reply;
+use crate::redis::session::{Access, Answer, Call, Command, Kind, SYNTAX, Session, Store, wrong_arity};
 use crate::redis::{admin, keys, strings};
 
-/// A reply, or the text of an error as Redis words it.
-pub(super) type Answer = Result<Reply, String>;
-
-/// One command as it is run.
-pub(super) struct Call<'a> {
-    pub(super) store: &'a mut Store,
-    pub(super) session: &'a mut Session,
-    /// The name in lower case.
-    pub(super) name: &'static str,
-    /// What follows the name; the table has checked how many there are.
-    pub(super) args: &'a [Bytes],
-}
-
-impl Call<'_> {
-    pub(super) fn keys(&mut self) -> &mut Keyspace {
-        &mut self.store.keys
-    }
-
-    /// An argument, empty where there is none.
-    pub(super) fn arg(&self, index: usize) -> &Bytes {
-        static NONE: Bytes = Bytes::new();
-        self.args.get(index).unwrap_or(&NONE)
-    }
-
-    /// An argument as an integer.
-    pub(super) fn integer(&self, index: usize) -> Result<i64, String> {
-        protocol::integer(self.arg(index)).ok_or_else(|| NOT_AN_INTEGER.into())
-    }
-
-    /// An argument in upper case, to compare with a keyword.
-    pub(super) fn word(&self, index: usize) -> String {
-        String::from_utf8_lossy(self.arg(index)).to_ascii_uppercase()
-    }
-
-    /// The error of a wrong number of arguments.
-    pub(super) fn wrong_arity(&self) -> String {
-        wrong_arity(self.name)
-    }
-}
-
-pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
-pub(super) const SYNTAX: &str = "ERR syntax error";
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 pub(super) const DISK: &str =
     "MISCONF Errors writing to the AOF file: the disk cannot be written, see the log";
-
-/// What a command does to the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Other,
-    Read,
-    /// Writes, but takes no memory.
-    Write,
-    /// Writes and may need room.
-    Grow,
-}
-
-/// A row of the table.
-#[derive(Debug)]
-pub(super) struct Command {
-    pub(super) name: &'static str,
-    /// As in `COMMAND INFO`: with the name; negative is "at least".
-    pub(super) arity: i64,
-    pub(super) kind: Kind,
-    /// First key, last key, step, as in `COMMAND INFO`.
-    pub(super) keys: (i64, i64, i64),
-    run: fn(&mut Call<'_>) -> Answer,
-}
 
 const fn row(
     name: &'static str,
@@ -95,7 +29,7 @@ pub(super) static COMMANDS: &[Command] = &[
     row("append", 3, Kind::Grow, ONE, strings::append),
     row("auth", -2, Kind::Other, NONE, admin::auth),
     row("client", -2, Kind::Other, NONE, admin::client),
-    row("command", -1, Kind::Other, NONE, admin::command),
+    row("command", -1, Kind::Other, NONE, command),
     row("config", -2, Kind::Other, NONE, admin::config),
     row("dbsize", 1, Kind::Read, NONE, keys::dbsize),
     row("decr", 2, Kind::Grow, ONE, strings::increment),
@@ -198,10 +132,6 @@ fn arity_holds(arity: i64, count: usize) -> bool {
     if arity < 0 { count >= -arity } else { count == arity }
 }
 
-fn wrong_arity(name: &str) -> String {
-    format!("ERR wrong number of arguments for '{name}' command")
-}
-
 /// Redis's words; it shows at most 128 bytes of the name and of the arguments.
 fn unknown(name: &[u8], args: &[Bytes]) -> String {
     let cut = |text: &[u8], room: usize| {
@@ -213,6 +143,45 @@ fn unknown(name: &[u8], args: &[Bytes]) -> String {
         shown.push_str(&format!("'{}' ", cut(arg, room)));
     }
     format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name, 128))
+}
+
+fn command(call: &mut Call<'_>) -> Answer {
+    let names = call.args.get(1..).unwrap_or_default();
+    match (call.word(0).as_str(), names) {
+        ("", _) | ("INFO", []) => Ok(Reply::Array(COMMANDS.iter().map(describe).collect())),
+        ("INFO", _) => {
+            Ok(Reply::Array(names.iter().map(|name| find(name).map_or(Reply::Nil, describe)).collect()))
+        }
+        ("COUNT", []) => Ok(Reply::Int(i64::try_from(COMMANDS.len()).unwrap_or(i64::MAX))),
+        ("LIST", []) => Ok(Reply::Array(COMMANDS.iter().map(|row| Reply::text(row.name)).collect())),
+        // No documentation is kept; clients take an empty map for "no hints".
+        ("DOCS", _) => Ok(Reply::Map(Vec::new())),
+        _ => admin::no_subcommand(call),
+    }
+}
+
+fn describe(row: &Command) -> Reply {
+    let (flags, categories) = match row.kind {
+        Kind::Other => (vec![], vec![]),
+        Kind::Read => (vec![Reply::Simple("readonly")], vec![Reply::Simple("@read")]),
+        Kind::Write => (vec![Reply::Simple("write")], vec![Reply::Simple("@write")]),
+        Kind::Grow => (vec![Reply::Simple("write"), Reply::Simple("denyoom")], vec![Reply::Simple("@write")]),
+    };
+    let none = || Reply::Array(Vec::new());
+    let (first, last, step) = row.keys;
+    Reply::Array(vec![
+        Reply::text(row.name),
+        Reply::Int(row.arity),
+        Reply::Array(flags),
+        Reply::Int(first),
+        Reply::Int(last),
+        Reply::Int(step),
+        Reply::Array(categories),
+        // Tips, key specifications and subcommands: none are told, but clients count on their places.
+        none(),
+        none(),
+        none(),
+    ])
 }
 
 fn multi(call: &mut Call<'_>) -> Answer {

@@ -1,7 +1,7 @@
 //! Commands on keys whatever they hold: DEL, EXPIRE, TTL, SCAN and their kin.
 
-use crate::redis::commands::{Answer, Call, SYNTAX};
 use crate::redis::protocol::Reply;
+use crate::redis::session::{Answer, Call, SYNTAX};
 
 fn count(number: usize) -> Reply {
     Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))

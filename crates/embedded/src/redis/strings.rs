@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::redis::commands::{Answer, Call, NOT_AN_INTEGER, SYNTAX};
 use crate::redis::protocol::{self, Reply};
+use crate::redis::session::{Answer, Call, NOT_AN_INTEGER, SYNTAX};
 
 fn value(call: &mut Call<'_>, key: &[u8]) -> Reply {
     call.keys().get(key).map_or(Reply::Nil, |entry| Reply::Bulk(entry.value.clone()))

@@ -20,13 +20,11 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::object::{Component, Labels, Object};
 use crate::render::context::stores::runs_here;
 use crate::render::engine::{Dialect, Engine};
+use crate::render::templates::KUSTOMIZATION;
 use crate::render::{Draft, Overrides};
 use crate::stack::Stack;
 use crate::stack::kubernetes::{CpuLimit, PriorityClass, SERVICE_NAME, is_service_name};
 use crate::stack::values::MilliCpu;
-
-/// The document that `kubectl apply -k` reads. Without an extension, so that `kubectl apply -f DIR` passes it over.
-pub const KUSTOMIZATION: &str = "Kustomization";
 
 /// The CPU that a container without a word in the stack file may use.
 const ROOM: MilliCpu = MilliCpu(2000);

@@ -1,9 +1,9 @@
 //! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
 
 use crate::render::context::compose::STORE_USER;
-use crate::stack::Stack;
 use crate::stack::model::{SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ImageRef, Secret};
+use crate::stack::{Stack, StoreKind};
 
 /// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
 pub const OWNER_LABEL: &str = "appforge.dev/stack";
@@ -31,9 +31,9 @@ pub const PUBLIC_PORT: &str = "http";
 /// Probes and metrics.
 pub const ADMIN_PORT: &str = "admin";
 /// Where MongoDB listens.
-pub const MONGODB_PORT: u16 = 27017;
+pub const MONGODB_PORT: u16 = StoreKind::Mongodb.port();
 /// Where Redis listens.
-pub const REDIS_PORT: u16 = 6379;
+pub const REDIS_PORT: u16 = StoreKind::Redis.port();
 /// Where Sentinel listens.
 pub const SENTINEL_PORT: u16 = 26379;
 /// The replica set of a managed MongoDB.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::object::{Component, Labels, Object, Pair, pair};
 use super::{Drafts, Settings, names};
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
+use crate::stack::StoreKind;
 use crate::stack::model::Topology;
 use crate::stack::values::Secret;
 
@@ -146,7 +147,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         let ingress =
             vec![Rule { peers: vec![Peer::workload(&service), members()], ports: tcp(MONGODB_PORT) }];
         let egress = vec![dns(), Rule { peers: vec![members()], ports: tcp(MONGODB_PORT) }];
-        let policy = policy(Component::Mongodb, &mongodb, ingress, egress);
+        let policy = policy(Component::Store(StoreKind::Mongodb), &mongodb, ingress, egress);
         drafts.add("mongodb-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
     }
     if settings.redis {
@@ -156,7 +157,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             ingress.peers.push(Peer::workload(&redis));
             egress.push(Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() });
         }
-        let policy = policy(Component::Redis, &redis, vec![ingress], egress);
+        let policy = policy(Component::Store(StoreKind::Redis), &redis, vec![ingress], egress);
         drafts.add("redis-networkpolicy.yaml", "networkpolicy.yaml", &policy)?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::render::context::kubernetes::names;
-use crate::stack::Stack;
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::{ComponentKind, Stack, StoreKind};
 
 /// A name and a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,8 +31,7 @@ pub(super) struct Object {
 pub(super) enum Component {
     Stack,
     Service,
-    Mongodb,
-    Redis,
+    Store(StoreKind),
 }
 
 /// The labels of one component.
@@ -50,13 +49,19 @@ impl Labels {
         let name = stack.name.as_str();
         let (application, instance, word, version) = match component {
             Component::Stack => (name, name.to_owned(), "stack", own()),
-            Component::Service => {
-                (name, names::service(stack), "service", image_version(&stack.service.image))
+            Component::Service => (
+                name,
+                names::service(stack),
+                ComponentKind::Service.as_str(),
+                image_version(&stack.service.image),
+            ),
+            Component::Store(kind) => {
+                let (object, image) = match kind {
+                    StoreKind::Mongodb => (names::mongodb(stack), &stack.mongodb.image),
+                    StoreKind::Redis => (names::redis(stack), &stack.redis.image),
+                };
+                (kind.as_str(), object, kind.as_str(), image_version(image))
             }
-            Component::Mongodb => {
-                ("mongodb", names::mongodb(stack), "mongodb", image_version(&stack.mongodb.image))
-            }
-            Component::Redis => ("redis", names::redis(stack), "redis", image_version(&stack.redis.image)),
         };
         Self {
             namespace: stack.kubernetes.namespace.to_string(),

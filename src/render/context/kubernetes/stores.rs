@@ -8,6 +8,7 @@ use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
+use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
 use crate::stack::pods;
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
@@ -82,8 +83,7 @@ struct RedisConfig {
 
 /// One store, for what does not depend on which.
 struct Store<'a> {
-    component: Component,
-    word: &'static str,
+    kind: StoreKind,
     name: String,
     image: &'a ImageRef,
     cpu: MilliCpu,
@@ -98,8 +98,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     if settings.mongodb {
         let mongodb = &stack.mongodb;
         let store = Store {
-            component: Component::Mongodb,
-            word: "mongodb",
+            kind: StoreKind::Mongodb,
             name: names::mongodb(stack),
             image: &mongodb.image,
             cpu: pods::MONGODB_CPU,
@@ -126,8 +125,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         let aof = redis.persistence == Persistence::Aof;
         let sentinel = sentinel(settings);
         let store = Store {
-            component: Component::Redis,
-            word: "redis",
+            kind: StoreKind::Redis,
             name: names::redis(stack),
             image: &redis.image,
             cpu: pods::REDIS_CPU,
@@ -172,9 +170,9 @@ impl Store<'_> {
         settings: &Settings<'_>,
         config: impl FnOnce(Object) -> C,
     ) -> Result<()> {
-        let labels = Labels::of(settings.stack, self.component);
+        let labels = Labels::of(settings.stack, Component::Store(self.kind));
         let object = || labels.object(&self.name);
-        let path = |kind: &str| format!("{}-{kind}.yaml", self.word);
+        let path = |kind: &str| format!("{}-{kind}.yaml", self.kind.as_str());
         let account = PlainObject { object: object() };
         drafts.add(&path("serviceaccount"), "serviceaccount.yaml", &account)?;
         let template = path("configmap");
@@ -183,7 +181,7 @@ impl Store<'_> {
         let config_hash = hex::encode(&Sha256::digest(&config)[..8]);
         drafts.drafts.push(crate::render::Draft { path: template, text: config });
         let port = |name: &'static str, port| Port { name, port, target: name.to_owned() };
-        let mut ports = vec![port(self.word, self.port)];
+        let mut ports = vec![port(self.kind.as_str(), self.port)];
         if let Some(sentinel) = &self.sentinel {
             ports.push(port("sentinel", sentinel.port));
             let budget = Budget { object: object(), selector: labels.selector() };

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::files;
 use crate::render::Document;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::Outcome;
 use crate::targets::compose::observe::neighbours::left_running;
 use crate::targets::compose::observe::{Container, Engine, Gateway, State};
@@ -51,12 +52,12 @@ impl Session<'_> {
             replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
         // Replicas that do no work, such as the first of a version that does not start, need no replacing.
         let old = discard(engine, outdated, |state| state != State::Healthy).await?;
-        let moved = before
-            .iter()
-            .any(|container| container.component != "service" && wanted.left_folder(container).is_some());
+        let moved = before.iter().any(|container| {
+            !container.is(ComponentKind::Service) && wanted.left_folder(container).is_some()
+        });
         if moved || !old.is_empty() {
-            let mut arguments = vec!["--no-deps", "gateway"];
-            arguments.extend(compose.stores());
+            let mut arguments = vec!["--no-deps", ComponentKind::Gateway.as_str()];
+            arguments.extend(compose.stores().into_iter().map(StoreKind::as_str));
             if moved {
                 arguments.push("--force-recreate");
             }
@@ -167,7 +168,7 @@ impl Session<'_> {
 }
 
 pub(crate) fn replicas_of(containers: &[Container]) -> impl Iterator<Item = &Container> {
-    containers.iter().filter(|container| container.component == "service")
+    containers.iter().filter(|container| container.is(ComponentKind::Service))
 }
 
 /// Removes the containers that are of no use, and returns the others.

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::{STORE_USER, external};
+use crate::render::context::compose::STORE_USER;
 use crate::secrets::Secrets;
+use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
@@ -80,15 +81,14 @@ impl Compose {
 
     /// The secrets; those that are missing are made.
     pub(crate) fn credentials(&self) -> Result<Credentials> {
-        let (mongodb, redis) = (&self.stack.mongodb, &self.stack.redis);
         let secrets = self.secrets();
         Ok(Credentials {
             probe: secrets.get_or_make(PROBE)?,
-            mongodb: match external(mongodb.mode, mongodb.uri.as_ref()) {
+            mongodb: match self.stack.external(StoreKind::Mongodb) {
                 Some(uri) => Store::External(uri.clone()),
                 None => Store::Managed(secrets.get_or_make(MONGODB)?),
             },
-            redis: match external(redis.mode, redis.url.as_ref()) {
+            redis: match self.stack.external(StoreKind::Redis) {
                 Some(url) => Store::External(url.clone()),
                 None => Store::Managed(secrets.get_or_make(REDIS)?),
             },
@@ -105,7 +105,7 @@ impl Compose {
 
     /// MongoDB takes its password once, when its data is made. A new one would lock everybody out.
     async fn refuse_lost_password(&self, engine: &Engine, own: bool) -> Result<()> {
-        let managed = external(self.stack.mongodb.mode, self.stack.mongodb.uri.as_ref()).is_none();
+        let managed = self.stack.external(StoreKind::Mongodb).is_none();
         let volume = format!("{}_mongodb-data", self.project());
         if !managed || self.secrets().get(MONGODB)?.is_some() {
             return Ok(());

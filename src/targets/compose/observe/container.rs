@@ -3,6 +3,8 @@
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::stack::ComponentKind;
+
 /// A container of the stack.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
@@ -135,6 +137,11 @@ impl Container {
         })
     }
 
+    /// Whether it is of this kind; the user's own documents may have other components.
+    pub(crate) fn is(&self, kind: ComponentKind) -> bool {
+        self.component == kind.as_str()
+    }
+
     /// Whether it has not ended for good.
     pub(crate) fn is_up(&self) -> bool {
         matches!(
@@ -160,9 +167,10 @@ impl Container {
 
     /// Its name among the components: `redis`, `service-2`.
     pub(crate) fn short_name(&self) -> String {
-        match self.component.as_str() {
-            "service" => format!("service-{}", self.number),
-            other => other.to_owned(),
+        if self.is(ComponentKind::Service) {
+            format!("{}-{}", self.component, self.number)
+        } else {
+            self.component.clone()
         }
     }
 

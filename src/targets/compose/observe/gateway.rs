@@ -12,6 +12,7 @@ use bollard::models::ExecConfig;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
+use crate::stack::ComponentKind;
 use crate::targets::compose::observe::container::Container;
 use crate::targets::compose::observe::engine::Engine;
 
@@ -46,7 +47,7 @@ impl<'a> Gateway<'a> {
     /// The gateway among `containers`, when it runs.
     pub(crate) fn of(engine: &'a Engine, containers: &[Container]) -> Option<Self> {
         let gateway =
-            containers.iter().find(|container| container.component == "gateway" && container.is_up())?;
+            containers.iter().find(|container| container.is(ComponentKind::Gateway) && container.is_up())?;
         Some(Self { engine, id: gateway.id.clone() })
     }
 

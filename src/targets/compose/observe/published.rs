@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::render::context::compose::{published_on, reachable};
+use crate::stack::ComponentKind;
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
 use crate::targets::compose::session::Compose;
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 impl Compose {
     /// Marks a gateway that is well and whose port does not answer. The ports of an engine elsewhere are not tried.
     pub(crate) async fn mark_unpublished(&self, engine: &Engine, containers: &mut [Container]) {
-        let mut gateways = containers.iter_mut().filter(|container| container.component == "gateway");
+        let mut gateways = containers.iter_mut().filter(|container| container.is(ComponentKind::Gateway));
         let Some(gateway) = gateways.find(|gateway| gateway.state == State::Healthy) else { return };
         if !engine.is_local() {
             return;

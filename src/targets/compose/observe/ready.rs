@@ -10,6 +10,8 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::model::StoreMode;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::apply::converge::replicas_of;
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
@@ -37,9 +39,10 @@ impl Session<'_> {
     pub(crate) async fn wait_until_ready(&self, replicas: u32) -> Result<Vec<Container>> {
         let (compose, engine, say, deadline) = (self.compose, &self.engine, self.say, self.deadline);
         let mut events = engine.events(compose.project());
-        let mut wanted: BTreeMap<&str, u32> = compose.stores().into_iter().map(|store| (store, 1)).collect();
-        wanted.insert("gateway", 1);
-        wanted.insert("service", replicas);
+        let mut wanted: BTreeMap<&str, u32> =
+            compose.stores().into_iter().map(|store| (store.as_str(), 1)).collect();
+        wanted.insert(ComponentKind::Gateway.as_str(), 1);
+        wanted.insert(ComponentKind::Service.as_str(), replicas);
         let mut shown = String::new();
         let mut revived = BTreeSet::new();
         let mut unpublished = None;
@@ -123,7 +126,7 @@ impl Session<'_> {
                 message.push_str(&format!("\n    | {line}"));
             }
         }
-        let component = first.unwrap_or_else(|| "gateway".to_owned());
+        let component = first.unwrap_or_else(|| ComponentKind::Gateway.as_str().to_owned());
         Failure::new(status, message)
             .hint(format!("appforge logs {component}"))
             .hint("ready components keep running; `appforge up` continues from here")
@@ -138,7 +141,7 @@ impl Compose {
     /// of `haproxy.cfg` need to find a closed port.
     pub(crate) fn mark_unreached(&self, containers: &mut [Container], slots: &[Slot]) {
         let bundled = self.stack.service.image.is_bundled();
-        for container in containers.iter_mut().filter(|container| container.component == "service") {
+        for container in containers.iter_mut().filter(|container| container.is(ComponentKind::Service)) {
             let checked = bundled || container.has_run_for(CHECKED);
             let reached = checked
                 && slots.iter().any(|slot| {
@@ -153,10 +156,9 @@ impl Compose {
     }
 
     /// The stores that the stack runs itself.
-    pub(crate) fn stores(&self) -> Vec<&'static str> {
-        use crate::stack::model::StoreMode::External;
-        let stores = [("mongodb", self.stack.mongodb.mode), ("redis", self.stack.redis.mode)];
-        stores.into_iter().filter(|(_, mode)| *mode != External).map(|(name, _)| name).collect()
+    pub(crate) fn stores(&self) -> Vec<StoreKind> {
+        let ours = |kind: &StoreKind| self.stack.store_mode(*kind) != StoreMode::External;
+        StoreKind::ALL.into_iter().filter(ours).collect()
     }
 }
 

@@ -1,52 +1,25 @@
 //! The stack as it is, in the words of every target.
 
-use anyhow::Result;
-
 use crate::render::context::compose::{published_on, reachable_host};
-use crate::stack::model::StoreMode;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
-use crate::targets::compose::observe::gateway::Gateway;
 use crate::targets::compose::session::Compose;
-use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
+use crate::targets::status::{Component, ComponentState, Replicas, Status};
 
 impl Compose {
-    /// What runs now.
-    ///
-    /// # Errors
-    /// Exit 4 when the engine cannot be reached.
-    pub(crate) async fn observed(&self) -> Result<Status> {
-        let engine = self.engine().await?;
-        let mut containers = engine.containers(self.project()).await?;
-        if let Some(gateway) = Gateway::of(&engine, &containers) {
-            // A gateway that does not answer shows in its own line.
-            if let Ok(slots) = gateway.slots().await {
-                self.mark_unreached(&mut containers, &slots);
-            }
-        }
-        self.mark_unpublished(&engine, &mut containers).await;
-        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
-    }
-
     pub(crate) fn status_of(&self, engine: &Engine, containers: &[Container], replicas: u32) -> Status {
-        let mut components: Vec<Component> = Vec::new();
-        let stores = [
-            (Kind::Mongodb, "mongodb", self.stack.mongodb.mode),
-            (Kind::Redis, "redis", self.stack.redis.mode),
-        ];
-        for (kind, name, mode) in stores {
-            if mode == StoreMode::External {
-                components.push(Component::external(kind, name));
-            }
-        }
+        let mut components = Component::external_of(&self.stack);
         components.extend(containers.iter().filter_map(|container| self.component(engine, container)));
         components.sort_by_key(|component| component.kind);
         let ready = components
             .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready)
+            .filter(|component| {
+                component.kind == ComponentKind::Service && component.state == ComponentState::Ready
+            })
             .count();
         let gateway =
-            containers.iter().any(|container| container.component == "gateway" && container.is_up());
+            containers.iter().any(|container| container.is(ComponentKind::Gateway) && container.is_up());
         let running = containers.iter().any(Container::is_up);
         Status {
             stack: self.project().to_owned(),
@@ -62,20 +35,14 @@ impl Compose {
     }
 
     fn component(&self, engine: &Engine, container: &Container) -> Option<Component> {
-        let kind = match container.component.as_str() {
-            "service" => Kind::Service,
-            "gateway" => Kind::Gateway,
-            "mongodb" => Kind::Mongodb,
-            "redis" => Kind::Redis,
-            _ => return None,
-        };
+        let kind = ComponentKind::named(&container.component)?;
         let at = |port: u16| container.address.as_ref().map(|address| format!("{address}:{port}"));
         Some(Component {
             endpoint: match kind {
-                Kind::Service => at(self.admin_port()).map(|address| format!("http://{address}")),
-                Kind::Gateway => Some(self.url(engine)),
-                Kind::Mongodb => at(27017),
-                Kind::Redis => at(6379),
+                ComponentKind::Service => at(self.admin_port()).map(|address| format!("http://{address}")),
+                ComponentKind::Gateway => Some(self.url(engine)),
+                ComponentKind::Mongodb => at(StoreKind::Mongodb.port()),
+                ComponentKind::Redis => at(StoreKind::Redis.port()),
             }
             .filter(|_| container.is_up()),
             name: container.short_name(),

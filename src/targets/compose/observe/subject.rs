@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::admin;
 use crate::targets::compose::apply::converge::replicas_of;
@@ -21,12 +22,12 @@ impl Compose {
     pub(crate) async fn running(&self) -> Result<Subject> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
-        let address = |component: &str, port: u16| {
+        let address = |kind: StoreKind| {
             containers
                 .iter()
-                .find(|container| container.component == component && container.is_up())
+                .find(|container| container.is(kind.into()) && container.is_up())
                 .and_then(|container| container.address.as_ref())
-                .map(|address| format!("{address}:{port}"))
+                .map(|address| format!("{address}:{}", kind.port()))
         };
         let replicas = self.replicas(&containers);
         if replicas.is_empty() {
@@ -41,14 +42,16 @@ impl Compose {
             replicas,
             mongodb_uri: match credentials.mongodb {
                 Store::Managed(password) => mongodb_uri(
-                    &address("mongodb", 27017).ok_or_else(gone)?,
+                    &address(StoreKind::Mongodb).ok_or_else(gone)?,
                     &password,
                     "&directConnection=true",
                 ),
                 Store::External(uri) => from_here(&engine, &uri),
             },
             redis_url: match credentials.redis {
-                Store::Managed(password) => redis_url(&address("redis", 6379).ok_or_else(gone)?, &password),
+                Store::Managed(password) => {
+                    redis_url(&address(StoreKind::Redis).ok_or_else(gone)?, &password)
+                }
                 Store::External(url) => from_here(&engine, &url),
             },
             autoscaler: None,
@@ -62,10 +65,10 @@ impl Compose {
     ///
     /// # Errors
     /// When the engine cannot be reached or the stack does not run that store.
-    pub(crate) async fn container_of(&self, store: &str) -> Result<(Engine, String)> {
+    pub(crate) async fn container_of(&self, store: StoreKind) -> Result<(Engine, String)> {
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
-        let container = containers.into_iter().find(|container| container.component == store);
+        let container = containers.into_iter().find(|container| container.is(store.into()));
         let id = container.map(|container| container.id).ok_or_else(|| not_up(self.project()))?;
         Ok((engine, id))
     }

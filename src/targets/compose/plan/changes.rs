@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
+use crate::stack::ComponentKind;
 use crate::targets::compose::apply::converge::replicas_of;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::Container;
@@ -31,8 +32,8 @@ struct Component {
 
 impl Wanted {
     /// The image of a component, as the documents name it.
-    pub(crate) fn image(&self, component: &str) -> Option<&str> {
-        self.components.get(component).map(|component| component.image.as_str())
+    pub(crate) fn image(&self, kind: ComponentKind) -> Option<&str> {
+        self.components.get(kind.as_str()).map(|component| component.image.as_str())
     }
 
     /// Whether a container is what it should be.
@@ -95,7 +96,7 @@ impl Session<'_> {
     pub(crate) async fn diff(&self, documents: &[Document]) -> Result<Plan> {
         let (compose, engine) = (self.compose, &self.engine);
         let mut wanted = self.wanted(documents).await?;
-        if let Some(service) = wanted.components.get_mut("service")
+        if let Some(service) = wanted.components.get_mut(ComponentKind::Service.as_str())
             && service.image == BUNDLED_IMAGE
         {
             // The version's name may still mean an earlier build; `up` will move it.
@@ -141,13 +142,12 @@ impl Compose {
     pub(crate) fn plan_of(&self, wanted: &Wanted, containers: &[Container]) -> Plan {
         let (mut plan, replicas) = (Plan::default(), self.stack.service.replicas);
         for (name, component) in &wanted.components {
+            let is_service = name == ComponentKind::Service.as_str();
             let there: Vec<&Container> =
                 containers.iter().filter(|container| container.component == *name).collect();
             if there.is_empty() {
-                let causes = match (name.as_str(), replicas) {
-                    ("service", 2..) => vec![format!("{replicas} replicas")],
-                    _ => Vec::new(),
-                };
+                let several = is_service && replicas > 1;
+                let causes = several.then(|| format!("{replicas} replicas")).into_iter().collect();
                 plan.push(Action::Create, name.clone(), causes);
                 continue;
             }
@@ -167,7 +167,7 @@ impl Compose {
                 plan.push(Action::Restart, name.clone(), causes);
             }
             let running = replicas_of(containers).count();
-            if name == "service" && u32::try_from(running).is_ok_and(|running| running != replicas) {
+            if is_service && u32::try_from(running).is_ok_and(|running| running != replicas) {
                 plan.push(Action::Change, name.clone(), vec![format!("replicas: {running} -> {replicas}")]);
             }
         }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
+use crate::stack::ComponentKind;
 use crate::targets::compose::observe::{Container, State};
 use crate::targets::compose::plan::changes::Wanted;
 use crate::targets::compose::plan::trial::{GATEWAY_CHECK, Outcome, Trial};
@@ -31,8 +32,9 @@ impl Session<'_> {
         containers: &[Container],
         documents: &[Document],
     ) -> Result<()> {
-        let old = containers.iter().find(|container| container.component == "gateway");
-        let (Some(image), Some(text)) = (wanted.image("gateway"), configuration(documents)) else {
+        let old = containers.iter().find(|container| container.is(ComponentKind::Gateway));
+        let (Some(image), Some(text)) = (wanted.image(ComponentKind::Gateway), configuration(documents))
+        else {
             return Ok(());
         };
         if old.is_some_and(|old| wanted.is_current(old)) {

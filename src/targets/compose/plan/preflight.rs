@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
 use crate::render::context::compose::{BUNDLED_IMAGE, published_on, subnet};
+use crate::stack::ComponentKind;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::neighbours::holder;
 use crate::targets::compose::observe::{Container, Engine, Neighbour};
@@ -15,27 +16,20 @@ use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::port::taken;
 
-/// Where published stores listen, on 127.0.0.1.
-const MONGODB_PORT: u16 = 27017;
-const REDIS_PORT: u16 = 6379;
-
 impl Compose {
     /// The ports that the stack publishes: the component, the address, and where the file has it.
-    pub(crate) fn published(&self) -> Vec<(&'static str, SocketAddr, &'static str)> {
+    pub(crate) fn published(&self) -> Vec<(ComponentKind, SocketAddr, &'static str)> {
         let compose = &self.stack.compose;
         let mut ports = vec![(
-            "gateway",
+            ComponentKind::Gateway,
             SocketAddr::new(published_on(&self.stack), self.stack.service.port),
             "service.port",
         )];
         if compose.publish_stores {
-            let stores = [("mongodb", MONGODB_PORT), ("redis", REDIS_PORT)];
-            let managed = self.stores();
-            ports.extend(stores.into_iter().filter(|(store, _)| managed.contains(store)).map(
-                |(store, port)| {
-                    (store, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "compose.publish_stores")
-                },
-            ));
+            ports.extend(self.stores().into_iter().map(|store| {
+                let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), store.port());
+                (store.into(), address, "compose.publish_stores")
+            }));
         }
         ports
     }
@@ -46,9 +40,9 @@ impl Compose {
         engine: &Engine,
         containers: &[Container],
         neighbours: &[Neighbour],
-        (component, address, path): (&str, SocketAddr, &str),
+        (component, address, path): (ComponentKind, SocketAddr, &str),
     ) -> Result<()> {
-        let ours = containers.iter().any(|container| container.component == component && container.is_up());
+        let ours = containers.iter().any(|container| container.is(component) && container.is_up());
         if ours || !engine.is_local() {
             return Ok(());
         }

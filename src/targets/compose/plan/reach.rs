@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use appforge_service::reach::Reached;
 
-use crate::render::context::compose::external;
+use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::address::{ANSWER, Address, Tried};
 use crate::targets::compose::apply::converge::replicas_of;
@@ -56,17 +56,11 @@ impl Compose {
 
     /// The addresses of the external stores, and whether the files of the running stack hold others.
     fn external_addresses(&self) -> Result<Vec<(Address, Secret)>> {
-        let (mongodb, redis) = (&self.stack.mongodb, &self.stack.redis);
-        let stores = [
-            (Address::all(true, false), external(mongodb.mode, mongodb.uri.as_ref()), "mongodb_uri"),
-            (Address::all(false, true), external(redis.mode, redis.url.as_ref()), "redis_url"),
-        ];
         let mut found = Vec::new();
-        for (address, uri, file) in stores {
-            if let (Some(mut address), Some(uri)) = (address.first().copied(), uri.cloned()) {
-                address.changed = self.secrets().get(file)?.is_none_or(|kept| kept.reveal() != uri.reveal());
-                found.push((address, uri));
-            }
+        for (kind, file) in [(StoreKind::Mongodb, "mongodb_uri"), (StoreKind::Redis, "redis_url")] {
+            let Some(uri) = self.stack.external(kind) else { continue };
+            let changed = self.secrets().get(file)?.is_none_or(|kept| kept.reveal() != uri.reveal());
+            found.push((Address { changed, ..Address::of(kind) }, uri.clone()));
         }
         Ok(found)
     }

@@ -11,6 +11,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
+use crate::stack::ComponentKind;
 use crate::targets::kubernetes::apply::leftovers::{described, is_copy};
 use crate::targets::kubernetes::client::{
     Cluster, Doing, Kind, Object, STACK_LABEL, is_forbidden, list_others, object, received, remove,
@@ -98,12 +99,12 @@ impl Session<'_> {
         for object in &remains.objects {
             if object.kind.name() == "StatefulSet" {
                 // Requests that are under way still need the stores.
-                self.wait_until_gone(&format!(",{}=service", names::COMPONENT_LABEL)).await?;
+                self.wait_until_gone(Some(ComponentKind::Service)).await?;
             }
             say(&format!("removing {}", object.title()));
             count += usize::from(remove(cluster, object).await?);
         }
-        self.wait_until_gone("").await?;
+        self.wait_until_gone(None).await?;
         for object in &remains.objects {
             wait_until_deleted(cluster, object).await?;
         }
@@ -122,9 +123,14 @@ impl Session<'_> {
         Ok(count)
     }
 
-    pub(crate) async fn wait_until_gone(&self, more: &str) -> Result<()> {
+    /// Waits until no pod is left: of a component, or of the whole stack.
+    pub(crate) async fn wait_until_gone(&self, component: Option<ComponentKind>) -> Result<()> {
         let (cluster, say) = (&self.cluster, self.say);
-        let config = watcher::Config::default().labels(&format!("{STACK_LABEL}={}{more}", self.name()));
+        let mut labels = format!("{STACK_LABEL}={}", self.name());
+        if let Some(component) = component {
+            labels.push_str(&format!(",{}={}", names::COMPONENT_LABEL, component.as_str()));
+        }
+        let config = watcher::Config::default().labels(&labels);
         let mut events = watcher(cluster.api::<Pod>(), config).default_backoff().boxed();
         let (mut left, mut complete, mut shown) = (BTreeSet::new(), false, 0);
         loop {

@@ -223,6 +223,7 @@ pub(crate) fn template_of(deployment: &Object) -> Result<&Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::StoreKind;
 
     fn ended(code: i32, message: &str) -> Option<Tried> {
         let state = json!({"terminated": {"exitCode": code, "reason": "Error", "message": message}});
@@ -256,7 +257,7 @@ mod tests {
                 "containers": [{"name": "app", "image": "shop:1", "ports": [{}], "readinessProbe": {}, "securityContext": {"privileged": false}}],
             },
         });
-        let addresses = Address::all(true, false);
+        let addresses = [Address::of(StoreKind::Mongodb)];
         let pod = pod("shop-app-reach-1", &template, "shop-app-0", &addresses);
         let spec = &pod["spec"];
         assert_eq!(spec["readinessGates"][0]["conditionType"], NEVER);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
 use crate::render::context::kubernetes::names;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::address::Address;
 use crate::targets::change::Outcome;
 use crate::targets::kubernetes::apply::compare::missing;
@@ -40,7 +41,7 @@ impl Session<'_> {
         let live = self.live().await?;
         let mut plan = Plan::default();
         let snapshot = Snapshot::take(cluster, self.name()).await?;
-        for pod in snapshot.pods_of("service") {
+        for pod in snapshot.pods_of(ComponentKind::Service) {
             plan.push(Action::Restart, crate::targets::kubernetes::observe::pods::name(pod), Vec::new());
         }
         let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED: Timestamp::now().to_string()}}}}});
@@ -168,7 +169,7 @@ impl Session<'_> {
         let service = names::service(self.stack);
         let values = service_values(inventory, &secret.name)?.unwrap_or_default();
         let running = running_values(inventory, &service)?.unwrap_or_default();
-        let mut addresses = Address::all(true, true);
+        let mut addresses = StoreKind::ALL.map(Address::of).to_vec();
         for address in &mut addresses {
             address.changed = values.get(address.key) != running.get(address.key);
         }

@@ -15,10 +15,10 @@ use sha2::Sha256;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
 use crate::secrets::{Secrets, random};
 use crate::stack::values::Secret;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
 use crate::targets::kubernetes::client::{Cluster, Kind, Object};
 use crate::targets::kubernetes::observe::Inventory;
@@ -76,7 +76,7 @@ impl Kubernetes {
         };
         let (service, mongodb, redis) = (names::service(stack), names::mongodb(stack), names::redis(stack));
         put(&service, names::PROBE_SECRET, known_or_new(&service, names::PROBE_SECRET)?);
-        let uri = match external(stack.mongodb.mode, stack.mongodb.uri.as_ref()) {
+        let uri = match stack.external(StoreKind::Mongodb) {
             Some(uri) => uri.clone(),
             None => {
                 let password = known(&mongodb, names::ROOT_PASSWORD)?;
@@ -90,7 +90,7 @@ impl Kubernetes {
             }
         };
         put(&service, names::MONGODB_URI, uri);
-        let url = match external(stack.redis.mode, stack.redis.url.as_ref()) {
+        let url = match stack.external(StoreKind::Redis) {
             Some(url) => url.clone(),
             None => {
                 let password = known_or_new(&redis, names::PASSWORD)?;
@@ -141,7 +141,8 @@ impl Kubernetes {
         let kind = Kind::find("v1", "Secret").context("Secrets are a known kind")?;
         let name = self.name();
         let component = object.strip_prefix(&format!("{name}-")).unwrap_or(object);
-        let component = if object == names::service(&self.stack) { "service" } else { component };
+        let component =
+            if object == names::service(&self.stack) { ComponentKind::Service.as_str() } else { component };
         let data: BTreeMap<&str, ByteString> = values
             .iter()
             .map(|(key, value)| (*key, ByteString(value.reveal().as_bytes().to_vec())))

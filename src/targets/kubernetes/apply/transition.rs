@@ -6,7 +6,6 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::compose::external;
 use crate::render::context::kubernetes::names;
 use crate::stack::model::StoreMode;
 use crate::stack::values::Secret;
@@ -50,11 +49,7 @@ pub(crate) fn beside(policy: &Object, service: &str) -> Object {
 impl Kubernetes {
     /// The external addresses among what the service gets, and whether they are new to a service that runs.
     pub(crate) fn addresses(&self, wanted: &Values, running: Option<&Values>) -> Vec<Address> {
-        let stack = &self.stack;
-        let mut addresses = Address::all(
-            external(stack.mongodb.mode, stack.mongodb.uri.as_ref()).is_some(),
-            external(stack.redis.mode, stack.redis.url.as_ref()).is_some(),
-        );
+        let mut addresses = Address::external(&self.stack);
         for address in &mut addresses {
             address.changed =
                 running.is_some_and(|running| running.get(address.key) != wanted.get(address.key));

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::render::context::kubernetes::names;
+use crate::stack::ComponentKind;
 use crate::targets::kubernetes::client::cluster::Cluster;
 use crate::targets::kubernetes::client::list::list;
 use crate::targets::kubernetes::observe::is_ready;
@@ -35,7 +36,7 @@ struct Exit {
     api: Api<Pod>,
     cluster: Cluster,
     stack: String,
-    component: Option<&'static str>,
+    component: Option<ComponentKind>,
     port: u16,
     pods: Mutex<Vec<String>>,
     next: AtomicUsize,
@@ -59,7 +60,7 @@ pub(crate) async fn connect(
 /// Where a tunnel leads.
 pub(crate) struct Destination {
     /// With a component, pods that are gone are looked up again.
-    pub(crate) component: Option<&'static str>,
+    pub(crate) component: Option<ComponentKind>,
     /// Taken in turns.
     pub(crate) pods: Vec<String>,
     pub(crate) port: u16,
@@ -135,7 +136,7 @@ impl Exit {
             .filter(|pod| {
                 is_ready(pod)
                     && crate::targets::kubernetes::observe::pods::label(pod, names::COMPONENT_LABEL)
-                        == Some(component)
+                        == Some(component.as_str())
             })
             .filter_map(|pod| pod.metadata.name.clone())
             .collect();

@@ -8,17 +8,14 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
-use crate::stack::model::StoreMode;
+use crate::stack::ComponentKind;
 use crate::targets::admin;
-use crate::targets::change::LOOK;
 use crate::targets::kubernetes::client::{Cluster, list, tunnel};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload;
 use crate::targets::kubernetes::scale::autoscaler;
 use crate::targets::kubernetes::session::{Kubernetes, Session};
-use crate::targets::status::{
-    Budget, ClusterStatus, Component, ComponentState, Condition, Kind, Replicas, Status,
-};
+use crate::targets::status::{Budget, ClusterStatus, Component, ComponentState, Condition, Replicas, Status};
 
 /// More of a message does not fit into a table.
 const LONGEST: usize = 80;
@@ -47,36 +44,17 @@ impl Snapshot {
     }
 
     /// The pods of a component, those that leave left out.
-    pub(crate) fn pods_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
+    pub(crate) fn pods_of(&self, component: ComponentKind) -> impl Iterator<Item = &Pod> {
         self.pods.iter().filter(move |pod| {
-            pods::label(pod, names::COMPONENT_LABEL) == Some(component) && !pods::is_leaving(pod)
+            pods::label(pod, names::COMPONENT_LABEL) == Some(component.as_str()) && !pods::is_leaving(pod)
         })
     }
 }
 
 impl Kubernetes {
-    /// What runs now.
-    ///
-    /// # Errors
-    /// Exit 4 when the cluster cannot be reached, exit 1 when it forbids to look.
-    pub(crate) async fn observed(&self) -> Result<Status> {
-        let cluster = self.connect(LOOK).await?;
-        let snapshot = Snapshot::take(&cluster, self.name()).await?;
-        Ok(self.status_of(&cluster, &snapshot))
-    }
-
-    fn status_of(&self, cluster: &Cluster, snapshot: &Snapshot) -> Status {
+    pub(crate) fn status_of(&self, cluster: &Cluster, snapshot: &Snapshot) -> Status {
         let stack = &self.stack;
-        let mut components = Vec::new();
-        let stores = [
-            (Kind::Mongodb, "mongodb", stack.mongodb.mode == StoreMode::External),
-            (Kind::Redis, "redis", stack.redis.mode == StoreMode::External),
-        ];
-        for (kind, name, external) in stores {
-            if external {
-                components.push(Component::external(kind, name));
-            }
-        }
+        let mut components = Component::external_of(stack);
         components.extend(snapshot.pods.iter().filter_map(component));
         components.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         let service = names::service(stack);
@@ -125,7 +103,8 @@ impl Session<'_> {
     pub(crate) async fn finish(&self) -> Result<Status> {
         let snapshot = Snapshot::take(&self.cluster, self.name()).await?;
         if self.stack.service.image.is_bundled() {
-            let ready: Vec<&Pod> = snapshot.pods_of("service").filter(|pod| pods::is_ready(pod)).collect();
+            let ready: Vec<&Pod> =
+                snapshot.pods_of(ComponentKind::Service).filter(|pod| pods::is_ready(pod)).collect();
             let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
             let links = ready.into_iter().map(|pod| {
                 let name = pods::name(pod).to_owned();
@@ -139,12 +118,7 @@ impl Session<'_> {
 }
 
 fn component(pod: &Pod) -> Option<Component> {
-    let kind = match pods::label(pod, names::COMPONENT_LABEL)? {
-        "service" => Kind::Service,
-        "mongodb" => Kind::Mongodb,
-        "redis" => Kind::Redis,
-        _ => return None,
-    };
+    let kind = ComponentKind::named(pods::label(pod, names::COMPONENT_LABEL)?)?;
     let trouble = trouble(pod);
     let state = match &trouble {
         _ if pods::is_leaving(pod) => ComponentState::Stopping,

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Overrides;
-use crate::render::context::compose::{STORE_USER, admin_port, external};
+use crate::render::context::compose::{STORE_USER, admin_port};
 use crate::render::context::kubernetes::names;
 use crate::stack::values::Secret;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::LOOK;
 use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::value_of;
@@ -42,7 +43,7 @@ impl Kubernetes {
     pub(crate) async fn running(&self) -> Result<Subject> {
         let cluster = self.connect(LOOK).await?;
         let snapshot = Snapshot::take(&cluster, self.name()).await?;
-        let replicas: Vec<String> = ready(&snapshot, "service");
+        let replicas: Vec<String> = ready(&snapshot, ComponentKind::Service);
         if replicas.is_empty() {
             return Err(not_up(self.name(), &cluster).into());
         }
@@ -61,7 +62,7 @@ impl Kubernetes {
         let probe_secret = self.required(&secret, &mounted, names::PROBE_SECRET)?;
         let mut ways = Vec::new();
         let public = Destination {
-            component: Some("service"),
+            component: Some(ComponentKind::Service),
             pods: replicas.clone(),
             port: names::container_port(stack),
         };
@@ -73,13 +74,13 @@ impl Kubernetes {
             admins.push(Replica { name, admin: format!("http://{}", way.address) });
             ways.push(way.task);
         }
-        let mongodb_uri = match external(stack.mongodb.mode, stack.mongodb.uri.as_ref()) {
+        let mongodb_uri = match stack.external(StoreKind::Mongodb) {
             Some(_) => self.required(&secret, &mounted, names::MONGODB_URI)?,
             None => {
                 let name = names::mongodb(stack);
                 let password = self.secret(&cluster, &name).await?;
                 let password = self.required(&password, &name, names::ROOT_PASSWORD)?;
-                let way = self.store(&cluster, &snapshot, "mongodb", names::MONGODB_PORT).await?;
+                let way = self.store(&cluster, &snapshot, StoreKind::Mongodb).await?;
                 let uri = format!(
                     "mongodb://{STORE_USER}:{}@{}/?authSource=admin&directConnection=true",
                     password.reveal(),
@@ -89,13 +90,13 @@ impl Kubernetes {
                 Secret::new(uri)
             }
         };
-        let redis_url = match external(stack.redis.mode, stack.redis.url.as_ref()) {
+        let redis_url = match stack.external(StoreKind::Redis) {
             Some(_) => self.required(&secret, &mounted, names::REDIS_URL)?,
             None => {
                 let name = names::redis(stack);
                 let password = self.secret(&cluster, &name).await?;
                 let password = self.required(&password, &name, names::PASSWORD)?;
-                let way = self.store(&cluster, &snapshot, "redis", names::REDIS_PORT).await?;
+                let way = self.store(&cluster, &snapshot, StoreKind::Redis).await?;
                 let url = format!("redis://{STORE_USER}:{}@{}", password.reveal(), way.address);
                 ways.push(way.task);
                 Secret::new(url)
@@ -117,20 +118,19 @@ impl Kubernetes {
         })
     }
 
-    async fn store(
-        &self,
-        cluster: &Cluster,
-        snapshot: &Snapshot,
-        component: &'static str,
-        port: u16,
-    ) -> Result<Tunnel> {
-        let pods = ready(snapshot, component);
+    async fn store(&self, cluster: &Cluster, snapshot: &Snapshot, kind: StoreKind) -> Result<Tunnel> {
+        let pods = ready(snapshot, kind.into());
         if pods.is_empty() {
-            return Err(Failure::new(ExitStatus::Failed, format!("no pod of {component} is ready"))
+            return Err(Failure::new(ExitStatus::Failed, format!("no pod of {} is ready", kind.as_str()))
                 .hint("appforge status")
                 .into());
         }
-        tunnel::open(cluster, self.name(), Destination { component: Some(component), pods, port }).await
+        tunnel::open(
+            cluster,
+            self.name(),
+            Destination { component: Some(kind.into()), pods, port: kind.port() },
+        )
+        .await
     }
 
     async fn secret(&self, cluster: &Cluster, name: &str) -> Result<serde_json::Value> {
@@ -152,7 +152,7 @@ impl Kubernetes {
     /// # Errors
     /// When Redis is external, or the cluster does not do it in time.
     pub(crate) async fn scale_redis(&self, on: bool) -> Result<()> {
-        if external(self.stack.redis.mode, self.stack.redis.url.as_ref()).is_some() {
+        if self.stack.external(StoreKind::Redis).is_some() {
             return Err(Failure::new(
                 ExitStatus::Failed,
                 "appforge does not run this Redis and cannot stop it",
@@ -175,12 +175,12 @@ impl Kubernetes {
         if on {
             session.wait_for_rollout(Waiting::default()).await
         } else {
-            session.wait_until_gone(&format!(",{}=redis", names::COMPONENT_LABEL)).await
+            session.wait_until_gone(Some(StoreKind::Redis.into())).await
         }
     }
 }
 
-fn ready(snapshot: &Snapshot, component: &str) -> Vec<String> {
+fn ready(snapshot: &Snapshot, component: ComponentKind) -> Vec<String> {
     let pods: Vec<&Pod> = snapshot.pods_of(component).filter(|pod| is_ready(pod)).collect();
     pods.into_iter().map(|pod| pods::name(pod).to_owned()).collect()
 }

@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 
 use tokio::sync::watch;
 
+use crate::stack::ComponentKind;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::probe::Probe;
-use crate::targets::status::{Component, ComponentState, Kind, Replicas, Status};
+use crate::targets::status::{Component, ComponentState, Replicas, Status};
 
 /// How long a component may take to answer `status`. A busy one answers within milliseconds.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ impl Default for View {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// What it is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ComponentKind,
     /// Where it listens.
     pub(crate) endpoint: Option<String>,
     /// Which program it is.
@@ -79,7 +80,7 @@ struct Inner {
     name: String,
     url: Option<String>,
     desired: u32,
-    entries: BTreeMap<(Kind, u32), (String, Entry)>,
+    entries: BTreeMap<(ComponentKind, u32), (String, Entry)>,
 }
 
 impl Components {
@@ -97,7 +98,7 @@ impl Components {
     }
 
     /// Removes a component.
-    pub(crate) fn remove(&self, kind: Kind, number: u32) {
+    pub(crate) fn remove(&self, kind: ComponentKind, number: u32) {
         self.lock().entries.remove(&(kind, number));
     }
 
@@ -122,7 +123,7 @@ impl Components {
         self.status_with(&asked.await.into_iter().flatten().collect())
     }
 
-    fn status_with(&self, silent: &BTreeSet<(Kind, u32)>) -> Status {
+    fn status_with(&self, silent: &BTreeSet<(ComponentKind, u32)>) -> Status {
         let inner = self.lock();
         let components: Vec<Component> = inner
             .entries
@@ -138,7 +139,9 @@ impl Components {
             .collect();
         let ready = components
             .iter()
-            .filter(|component| component.kind == Kind::Service && component.state == ComponentState::Ready)
+            .filter(|component| {
+                component.kind == ComponentKind::Service && component.state == ComponentState::Ready
+            })
             .count();
         Status {
             stack: inner.name.clone(),

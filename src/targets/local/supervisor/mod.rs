@@ -30,7 +30,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use output::numbered;
-pub(super) use recipes::store_name;
 
 use crate::error::{ExitStatus, Failure, Report};
 use crate::files;

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::stack::StoreKind;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
 use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::Kind;
 
 impl Running {
     /// What [`Running::apply`] would do.
     pub(crate) fn plan(&self, desired: &Desired) -> Plan {
         let mut plan = Plan::default();
-        for kind in [Kind::Mongodb, Kind::Redis] {
-            let (name, store) = (recipes::store_name(kind), desired.store(kind));
+        for kind in StoreKind::ALL {
+            let (name, store) = (kind.as_str(), desired.store(kind));
             let Some(running) = self.stores.get(&kind) else {
                 plan.push(Action::Create, name, vec![store.described()]);
                 continue;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use appforge_service::contract::variable;
 
 use crate::secrets::Secrets;
+use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
@@ -16,22 +17,11 @@ use crate::targets::local::stores::REDIS_URL;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::managed::Recipe;
 use crate::targets::local::supervisor::probe::Probe;
-use crate::targets::status::Kind;
 
 /// How long a replica may take to finish its requests, a little more than its own deadline of 10 s.
 const SERVICE_GRACE: Duration = Duration::from_secs(12);
 /// How long a store may take to write what it has.
 const STORE_GRACE: Duration = Duration::from_secs(30);
-
-/// The name of a store's component.
-pub(crate) fn store_name(kind: Kind) -> &'static str {
-    if kind == Kind::Mongodb { "mongodb" } else { "redis" }
-}
-
-/// The port that a store has by custom.
-pub(crate) fn usual_port(kind: Kind) -> u16 {
-    if kind == Kind::Mongodb { 27017 } else { 6379 }
-}
 
 /// The files of a Redis with a password.
 pub(super) struct Protected {
@@ -44,13 +34,13 @@ pub(super) struct Protected {
 /// How to run a store on the address of `listener`; `None` when someone else does. A server of someone else takes no
 /// socket: the address is set free for it.
 pub(super) fn store(
-    kind: Kind,
+    kind: StoreKind,
     store: &Store,
     protected: Option<Protected>,
     data: Arc<DataFolder>,
     listener: TcpListener,
 ) -> Option<Recipe> {
-    let name = store_name(kind);
+    let name = kind.as_str();
     let address = listener.local_addr().ok()?;
     let port = address.port();
     let (program, data_flag, sockets) = match store {
@@ -65,10 +55,10 @@ pub(super) fn store(
             let program = program.display().to_string();
             let port = port.to_string();
             let mut words: Vec<String> = match kind {
-                Kind::Mongodb => {
+                StoreKind::Mongodb => {
                     [&*program, "--port", &port, "--bind_ip", "127.0.0.1"].map(Into::into).into()
                 }
-                _ => {
+                StoreKind::Redis => {
                     let fixed = ["--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""];
                     let configuration =
                         protected.as_ref().map(|files| files.configuration.display().to_string());
@@ -76,16 +66,16 @@ pub(super) fn store(
                     first.chain(fixed.map(Into::into)).collect()
                 }
             };
-            if kind == Kind::Redis {
+            if kind == StoreKind::Redis {
                 words.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
             }
-            (words, if kind == Kind::Mongodb { "--dbpath" } else { "--dir" }, Vec::new())
+            (words, if kind == StoreKind::Mongodb { "--dbpath" } else { "--dir" }, Vec::new())
         }
     };
     let probe = match (kind, protected) {
-        (Kind::Mongodb, _) => Probe::Mongodb(address),
-        (_, Some(files)) => Probe::Redis(files.url),
-        (_, None) => Probe::Redis(Secret::new(format!("redis://{address}/"))),
+        (StoreKind::Mongodb, _) => Probe::Mongodb(address),
+        (StoreKind::Redis, Some(files)) => Probe::Redis(files.url),
+        (StoreKind::Redis, None) => Probe::Redis(Secret::new(format!("redis://{address}/"))),
     };
     Some(Recipe {
         name: name.into(),

@@ -8,10 +8,9 @@ use tokio::net::TcpSocket;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::compose::reachable_host;
+use crate::stack::StoreKind;
 use crate::targets::local::supervisor::managed::SharedRecord;
-use crate::targets::local::supervisor::recipes::{store_name, usual_port};
 use crate::targets::port::taken;
-use crate::targets::status::Kind;
 
 /// Where stores and admin listeners are.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -83,15 +82,15 @@ pub(crate) fn any() -> Result<TcpListener> {
 ///
 /// # Errors
 /// When `port` is taken by now, or no port is free.
-pub(crate) fn store(record: &SharedRecord, kind: Kind, port: Option<u16>) -> Result<TcpListener> {
-    let name = store_name(kind);
+pub(crate) fn store(record: &SharedRecord, kind: StoreKind, port: Option<u16>) -> Result<TcpListener> {
+    let name = kind.as_str();
     if let Some(port) = port {
         return open(LOOPBACK, port)
             .with_context(|| format!("the port {port} of {name} was taken meanwhile"));
     }
     let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
     let last = record.ports.get(name).copied();
-    let candidates = [last, Some(usual_port(kind)), Some(0)];
+    let candidates = [last, Some(kind.port()), Some(0)];
     let listener = candidates.into_iter().flatten().find_map(|port| open(LOOPBACK, port).ok());
     let listener = listener.with_context(|| format!("no free port for {name}"))?;
     record.ports.insert(name.into(), listener.local_addr()?.port());

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Setting, Store};
@@ -22,7 +23,6 @@ use crate::targets::local::supervisor::managed::{ManagedProcess, Recipe, SharedR
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
-use crate::targets::status::Kind;
 
 /// The running stack.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Running {
     pub(super) components: Components,
     desired: Option<Desired>,
     pub(super) public: Option<Public>,
-    pub(super) stores: BTreeMap<Kind, RunningStore>,
+    pub(super) stores: BTreeMap<StoreKind, RunningStore>,
     pub(super) replicas: BTreeMap<u32, Replica>,
 }
 
@@ -137,8 +137,8 @@ impl Running {
         let url = sockets::url(desired.address, desired.port);
         self.components.head(&desired.name, Some(url), desired.replicas);
         self.desired = Some(desired.clone());
-        for (kind, store) in [(Kind::Mongodb, &desired.mongodb), (Kind::Redis, &desired.redis)] {
-            self.place_store(kind, store, events).await?;
+        for kind in StoreKind::ALL {
+            self.place_store(kind, desired.store(kind), events).await?;
         }
         let processes = self.stores.values().filter_map(RunningStore::process);
         try_join_all(processes.map(|process| process.ready(limit))).await?;
@@ -223,7 +223,7 @@ impl Running {
         let numbers: Vec<u32> = leaving.iter().map(|(number, _)| *number).collect();
         join_all(leaving.into_iter().map(|(_, replica)| replica.process.stop())).await;
         for number in numbers {
-            self.components.remove(Kind::Service, number);
+            self.components.remove(ComponentKind::Service, number);
         }
     }
 
@@ -256,13 +256,13 @@ impl Running {
         let stores = std::mem::take(&mut self.stores);
         let mut leaving = Vec::new();
         for (kind, store) in stores {
-            let name = recipes::store_name(kind);
+            let name = kind.as_str();
             if let Some((_, Some(process))) = store.kept {
                 events.progress(format!("stopping {name}"));
                 plan.push(Action::Remove, name, Vec::new());
                 leaving.push(process);
             }
-            self.components.remove(kind, 0);
+            self.components.remove(kind.into(), 0);
         }
         join_all(leaving.into_iter().map(ManagedProcess::stop)).await;
         self.desired = None;
@@ -271,7 +271,7 @@ impl Running {
 
     /// The environment of each replica.
     pub(super) fn environment(&self, desired: &Desired) -> BTreeMap<String, Setting> {
-        let (mongodb, redis) = (self.port(Kind::Mongodb), self.port(Kind::Redis));
+        let (mongodb, redis) = (self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
         recipes::environment(self.layout.root(), desired, mongodb, redis)
     }
 
@@ -302,7 +302,7 @@ impl Running {
 
     fn show(&self, number: u32, replica: &Replica) {
         let entry = Entry {
-            kind: Kind::Service,
+            kind: ComponentKind::Service,
             endpoint: Some(format!("http://{}", replica.admin)),
             program: "bundled".into(),
             view: Some(replica.process.view()),
@@ -317,7 +317,7 @@ impl Running {
         ManagedProcess::start(recipe, log, self.record.clone())
     }
 
-    pub(super) fn port(&self, kind: Kind) -> Option<u16> {
+    pub(super) fn port(&self, kind: StoreKind) -> Option<u16> {
         self.stores.get(&kind)?.kept.as_ref().map(|kept| kept.0)
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::secrets::Secrets;
+use crate::stack::StoreKind;
 use crate::targets::local::protocol::Store;
 use crate::targets::local::stores::{
     REDIS_CONFIGURATION, REDIS_PASSWORD, REDIS_URL, redis_configuration, redis_url,
@@ -18,12 +19,16 @@ use crate::targets::local::supervisor::managed::ManagedProcess;
 use crate::targets::local::supervisor::recipes::Protected;
 use crate::targets::local::supervisor::stack::{Running, RunningStore, down};
 use crate::targets::local::supervisor::{recipes, sockets};
-use crate::targets::status::Kind;
 
 impl Running {
     /// Starts or restarts a store where that is needed; does not wait until it is ready.
-    pub(super) async fn place_store(&mut self, kind: Kind, store: &Store, events: &Events) -> Result<()> {
-        let name = recipes::store_name(kind);
+    pub(super) async fn place_store(
+        &mut self,
+        kind: StoreKind,
+        store: &Store,
+        events: &Events,
+    ) -> Result<()> {
+        let name = kind.as_str();
         let is_current = |running: &RunningStore| {
             let path = self.layout.data().join(name);
             running.differences(name, store, &path).is_empty()
@@ -39,7 +44,8 @@ impl Running {
             process.stop().await;
         }
         let program = store.described();
-        let mut entry = Entry { kind, endpoint: None, program, view: None, probe: None, data: None };
+        let mut entry =
+            Entry { kind: kind.into(), endpoint: None, program, view: None, probe: None, data: None };
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
         if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
@@ -48,7 +54,7 @@ impl Running {
             entry.view = running.process().map(ManagedProcess::view);
             entry.probe = running.process().map(|process| process.recipe().probe.clone());
             entry.data = running.data.clone();
-        } else if kind == Kind::Redis {
+        } else if kind == StoreKind::Redis {
             self.secrets().remove(REDIS_URL)?;
         }
         self.components.set(0, name, entry);
@@ -61,7 +67,7 @@ impl Running {
     /// # Errors
     /// When the stack is down, or Redis is run by someone else.
     pub(crate) async fn switch_redis(&mut self, on: bool, limit: Duration) -> Result<()> {
-        let running = self.stores.get_mut(&Kind::Redis).ok_or_else(down)?;
+        let running = self.stores.get_mut(&StoreKind::Redis).ok_or_else(down)?;
         let Some((port, process)) = &mut running.kept else {
             return Err(
                 Failure::new(ExitStatus::Failed, "Redis is external; appforge does not stop it").into()
@@ -71,15 +77,15 @@ impl Running {
             (Some(process), false) => process.stop().await,
             (None, true) => {
                 let (store, port) = (running.store.clone(), *port);
-                let fresh = self.start_store(Kind::Redis, &store, Some(port))?;
+                let fresh = self.start_store(StoreKind::Redis, &store, Some(port))?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
                 let view = fresh.process().map(ManagedProcess::view);
                 let probe = fresh.process().map(|process| process.recipe().probe.clone());
                 self.components.set(
                     0,
-                    "redis",
+                    StoreKind::Redis.as_str(),
                     Entry {
-                        kind: Kind::Redis,
+                        kind: StoreKind::Redis.into(),
                         endpoint,
                         program: store.described(),
                         view,
@@ -91,7 +97,7 @@ impl Running {
                     Some(process) => process.ready(limit).await,
                     None => Ok(()),
                 };
-                self.stores.insert(Kind::Redis, fresh);
+                self.stores.insert(StoreKind::Redis, fresh);
                 ready?;
             }
             (same, _) => *process = same,
@@ -100,13 +106,13 @@ impl Running {
     }
 
     /// Starts a store that we run; on `port`, or on one that is chosen.
-    fn start_store(&self, kind: Kind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
-        let path = self.layout.data().join(recipes::store_name(kind));
+    fn start_store(&self, kind: StoreKind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
+        let path = self.layout.data().join(kind.as_str());
         crate::files::make_private_folder(&path)?;
         let data = Arc::new(DataFolder::open(&path)?);
         let listener = sockets::store(&self.record, kind, port)?;
         let port = listener.local_addr()?.port();
-        let protected = if kind == Kind::Redis { self.protect_redis(store, port)? } else { None };
+        let protected = if kind == StoreKind::Redis { self.protect_redis(store, port)? } else { None };
         let recipe = recipes::store(kind, store, protected, data.clone(), listener);
         let kept = Some((port, recipe.map(|recipe| self.keep(recipe))));
         Ok(RunningStore { store: store.clone(), kept, data: Some(data) })

@@ -1,0 +1,98 @@
+//! What a stack consists of, by kind: the words of `status` and `logs`, of labels and of documents. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stack::Stack;
+use crate::stack::model::StoreMode;
+use crate::stack::values::Secret;
+
+/// What a component is, in the order in which `status` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentKind {
+    /// The document store.
+    Mongodb,
+    /// The counter and cache store.
+    Redis,
+    /// What owns the published port.
+    Gateway,
+    /// A replica of the service.
+    Service,
+}
+
+impl ComponentKind {
+    const ALL: [Self; 4] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Service];
+
+    /// The kind of this name; `None` for what only the user's own documents have.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The name in labels, documents and output.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mongodb => StoreKind::Mongodb.as_str(),
+            Self::Redis => StoreKind::Redis.as_str(),
+            Self::Gateway => "gateway",
+            Self::Service => "service",
+        }
+    }
+}
+
+impl From<StoreKind> for ComponentKind {
+    fn from(kind: StoreKind) -> Self {
+        match kind {
+            StoreKind::Mongodb => Self::Mongodb,
+            StoreKind::Redis => Self::Redis,
+        }
+    }
+}
+
+/// A store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum StoreKind {
+    /// The document store.
+    Mongodb,
+    /// The counter and cache store.
+    Redis,
+}
+
+impl StoreKind {
+    /// The stores, in the order in which they start.
+    pub(crate) const ALL: [Self; 2] = [Self::Mongodb, Self::Redis];
+
+    /// The name, which is also the key in the stack file and the scheme of an address.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mongodb => "mongodb",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// The usual port.
+    pub(crate) const fn port(self) -> u16 {
+        match self {
+            Self::Mongodb => 27017,
+            Self::Redis => 6379,
+        }
+    }
+}
+
+impl Stack {
+    /// Who runs a store.
+    pub(crate) fn store_mode(&self, kind: StoreKind) -> StoreMode {
+        match kind {
+            StoreKind::Mongodb => self.mongodb.mode,
+            StoreKind::Redis => self.redis.mode,
+        }
+    }
+
+    /// The address of a store that the stack does not run.
+    pub(crate) fn external(&self, kind: StoreKind) -> Option<&Secret> {
+        let address = match kind {
+            StoreKind::Mongodb => &self.mongodb.uri,
+            StoreKind::Redis => &self.redis.url,
+        };
+        address.as_ref().filter(|_| self.store_mode(kind) == StoreMode::External)
+    }
+}
