@@ -233,7 +233,7 @@ pub struct UpArgs {
     /// Take over fields that another field manager owns (kubernetes)
     #[arg(long)]
     pub force_conflicts: bool,
-    /// Why, for `appforge history` (kubernetes)
+    /// Reason for the change, shown by `appforge history` (kubernetes)
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
     /// Exit 1 if an external store is unreachable, even at an unchanged address

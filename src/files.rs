@@ -59,7 +59,7 @@ pub fn write_document(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// # Errors
 /// When it is not there, or the folder cannot be written.
 pub fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).with_context(|| format!("while removing `{}`", path.display()))
+    fs::remove_file(path).with_context(|| format!("cannot remove `{}`", path.display()))
 }
 
 /// Makes a folder of the user, and those above it.
@@ -67,7 +67,7 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// When the disk cannot be written.
 pub fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("while making the folder `{}`", path.display()))
+    fs::create_dir_all(path).with_context(|| format!("cannot create the folder `{}`", path.display()))
 }
 
 /// Whether the file system of a folder keeps the modes of what is made in it. Asked of the file system itself where its
@@ -94,10 +94,10 @@ pub fn read_if_there(path: &Path) -> Result<Option<String>> {
     none_if_missing(fs::read_to_string(path), path)
 }
 
-/// The failure to write `path`. A full disk is told apart: there is something to do about it.
+/// The failure to write `path`. A full disk comes with a hint.
 pub fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
     if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        return told(path, error, "while writing");
+        return failure(path, error, "cannot write");
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Failure::new(ExitStatus::Failed, format!("no space left on the disk for `{}`", path.display()))
@@ -107,7 +107,7 @@ pub fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
 }
 
 /// The failure to do something with a private file; a refusal comes with what to do about it.
-pub fn told(path: &Path, error: io::Error, doing: &str) -> anyhow::Error {
+pub fn failure(path: &Path, error: io::Error, doing: &str) -> anyhow::Error {
     let doing = format!("{doing} `{}`", path.display());
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>()) {
         Some(refused) => Failure::new(ExitStatus::Failed, refused.to_string()).hint(refused.hint()).into(),
@@ -119,7 +119,7 @@ fn none_if_missing<T>(read: io::Result<T>, path: &Path) -> Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told(path, error, "while reading")),
+        Err(error) => Err(failure(path, error, "cannot read")),
     }
 }
 

@@ -104,7 +104,7 @@ impl Output {
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(error).context("while writing to stdout"),
+            Err(error) => Err(error).context("cannot write to stdout"),
         }
     }
 

@@ -43,9 +43,9 @@ pub fn choice(question: &str, choices: &[(&str, &str)], default: usize) -> Resul
         .map_err(asked)
 }
 
-/// Asks yes or no. Enter takes `default`.
-pub fn confirm(question: &str, default: bool) -> Result<bool> {
-    terminal()?;
+/// Asks yes or no. Enter takes `default`; `hint` is the way without a terminal.
+pub fn confirm(question: &str, default: bool, hint: &str) -> Result<bool> {
+    confirmable(hint)?;
     Confirm::with_theme(&ColorfulTheme::default())
         .with_prompt(output::plain(question))
         .default(default)
@@ -55,14 +55,7 @@ pub fn confirm(question: &str, default: bool) -> Result<bool> {
 
 /// Asks for a word to be typed, and tells whether it was. `hint` is the way without a terminal.
 pub fn typed(question: &str, word: &str, hint: &str) -> Result<bool> {
-    if !output::interactive() {
-        return Err(Failure::new(
-            ExitStatus::Usage,
-            "this requires confirmation, and stdin is not a terminal",
-        )
-        .hint(hint)
-        .into());
-    }
+    confirmable(hint)?;
     let text: String = Input::with_theme(&ColorfulTheme::default())
         .with_prompt(output::plain(question))
         .allow_empty(true)
@@ -72,12 +65,18 @@ pub fn typed(question: &str, word: &str, hint: &str) -> Result<bool> {
 }
 
 fn terminal() -> Result<()> {
+    interactive("this requires an answer, and stdin is not a terminal", "add `--yes` to accept the defaults")
+}
+
+fn confirmable(hint: &str) -> Result<()> {
+    interactive("this requires confirmation, and stdin is not a terminal", hint)
+}
+
+fn interactive(message: &str, hint: &str) -> Result<()> {
     if output::interactive() {
         return Ok(());
     }
-    Err(Failure::new(ExitStatus::Usage, "this requires an answer, and stdin is not a terminal")
-        .hint("`--yes` answers every question with its default")
-        .into())
+    Err(Failure::new(ExitStatus::Usage, message).hint(hint).into())
 }
 
 fn asked(error: dialoguer::Error) -> anyhow::Error {

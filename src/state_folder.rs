@@ -19,7 +19,7 @@ use crate::{files, trust};
 pub fn locate(folder: &Path) -> Result<PathBuf> {
     let folder = folder
         .canonicalize()
-        .with_context(|| format!("while looking for the project folder `{}`", folder.display()))?;
+        .with_context(|| format!("cannot find the project folder `{}`", folder.display()))?;
     trust::check_folder(&folder)?;
     place(&folder, elsewhere(&folder), files::keeps_modes(&folder))
 }
@@ -29,7 +29,7 @@ fn place(folder: &Path, elsewhere: Option<PathBuf>, keeps_modes: bool) -> Result
     let Some(other) = elsewhere.filter(|_| !keeps_modes) else {
         return match files::open_private_folder(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(files::told(&path, error, "while opening"))
+                Err(files::failure(&path, error, "cannot open"))
             }
             _ => Ok(path),
         };
@@ -79,10 +79,10 @@ mod tests {
         assert_eq!(locate(folder.path()).unwrap(), path);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
         let error = locate(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("other users can write in"), "{error:#}");
+        assert!(error.to_string().contains("other users can write to"), "{error:#}");
         std::fs::remove_dir(&path).unwrap();
         symlink("/tmp", &path).unwrap();
-        assert!(locate(folder.path()).unwrap_err().to_string().contains("is a link"));
+        assert!(locate(folder.path()).unwrap_err().to_string().contains("is a symbolic link"));
     }
 
     #[test]

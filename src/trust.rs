@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 /// # Errors
 /// Exit 3 when another user can write it.
 pub fn check_folder(path: &Path) -> Result<()> {
-    let folder = open_folder(path).with_context(|| format!("while looking at `{}`", path.display()))?;
+    let folder = open_folder(path).with_context(|| format!("cannot inspect `{}`", path.display()))?;
     match folder_trouble(&rustix::fs::fstat(&folder)?) {
         Some(writer) => exempt(&folder, path, refusal(path, (&folder, path), true, &writer), &is_allowed),
         None => Ok(()),
@@ -49,7 +49,7 @@ pub fn check_folder(path: &Path) -> Result<()> {
 
 /// The whole text of an open file.
 fn text_of(file: File, path: &Path) -> Result<String> {
-    let reading = || format!("while reading `{}`", path.display());
+    let reading = || format!("cannot read `{}`", path.display());
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(reading)?;
     if bytes.len() as u64 > MOST_BYTES {
@@ -62,7 +62,7 @@ fn text_of(file: File, path: &Path) -> Result<String> {
 
 /// Opens a file hop by hop: a link is judged where it lies, then what it leads to.
 fn open(path: &Path, allowed: &dyn Fn(&Path) -> Result<bool>) -> Result<Option<File>> {
-    let opening = || format!("while opening `{}`", path.display());
+    let opening = || format!("cannot open `{}`", path.display());
     let mut at = std::path::absolute(path).with_context(opening)?;
     for _ in 0..MOST_LINKS {
         let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else {

@@ -56,7 +56,7 @@ impl Handler for Admin {
 /// Whether this replica accepts work. A store that is away changes nothing: without this replica it would be away too.
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     if app.draining.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "on its way out\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
     } else {
         (StatusCode::OK, "ok\n")
     }

@@ -76,7 +76,7 @@ impl Settings {
             warnings,
         };
         if settings.public == settings.admin && settings.public.port() != 0 {
-            let message = "the public listener has that address already; see PORT";
+            let message = "must differ from the public address (PORT)";
             problems.push(Problem::new(variable::ADMIN_PORT, message));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
@@ -103,7 +103,8 @@ fn mongodb(
     let max_pool_size = environment.mongodb_max_pool_size.unwrap_or(number::MONGODB_MAX_POOL_SIZE.default);
     let min_pool_size = environment.mongodb_min_pool_size.unwrap_or(number::MONGODB_MIN_POOL_SIZE.default);
     if min_pool_size > max_pool_size {
-        let message = format!("{min_pool_size} is more than MONGODB_MAX_POOL_SIZE, which is {max_pool_size}");
+        let message =
+            format!("must be at most MONGODB_MAX_POOL_SIZE, which is {max_pool_size}, got {min_pool_size}");
         problems.push(Problem::new(variable::MONGODB_MIN_POOL_SIZE, message));
     }
     mongodb::Settings {
@@ -141,7 +142,7 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
     }
     let probe_secret = secret(environment.probe_secret.as_ref(), variable::PROBE_SECRET_FILE, read, problems);
     if probe_secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_SECRET) {
-        let message = format!("is shorter than {SHORTEST_SECRET} bytes");
+        let message = format!("must have at least {SHORTEST_SECRET} bytes");
         problems.push(Problem::new(variable::PROBE_SECRET, message));
     }
     let prefix = environment.rate_limit_ipv6_prefix.unwrap_or(number::RATE_LIMIT_IPV6_PREFIX.default);

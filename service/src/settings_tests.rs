@@ -66,7 +66,7 @@ fn a_problem_says_what_would_be_right() {
     let problems = of(&[("PORT", "9090")]).err().unwrap_or_default();
     assert_eq!(
         report(&problems),
-        "the settings have 1 problem\n  ADMIN_PORT: the public listener has that address already; see PORT"
+        "the settings have 1 problem\n  ADMIN_PORT: must differ from the public address (PORT)"
     );
     assert!(of(&[("PORT", "0"), ("ADMIN_PORT", "0")]).is_ok(), "any free port, twice");
 }

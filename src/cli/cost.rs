@@ -65,12 +65,12 @@ fn users(text: &str) -> Result<u64, String> {
     let whole = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
     let number = if whole { digits.parse::<u64>().ok() } else { None };
     number.and_then(|number| number.checked_mul(factor)).filter(|number| *number <= MAX_USERS).ok_or_else(
-        || "users a day are a whole number from 0 to 1,000,000,000, such as 10000 or 10k".to_owned(),
+        || "expected a number of daily users from 0 to 1,000,000,000, such as `10000` or `10k`".to_owned(),
     )
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    text.parse().map_err(|_| "a day is written as 2026-02-01".to_owned())
+    text.parse().map_err(|_| "expected a date such as `2026-02-01`".to_owned())
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn rate(text: &str) -> Result<Rate, String> {
     let parts = text.split_once('/').and_then(|(requests, window)| {
         Some(Rate(requests.trim().parse().ok()?, window.trim().parse().ok()?))
     });
-    parts.ok_or_else(|| "a rate is requests/window, such as `100/15m`".to_owned())
+    parts.ok_or_else(|| "expected REQUESTS/WINDOW, such as `100/15m`".to_owned())
 }
 
 fn autoscaling(text: &str) -> Result<Scaling, String> {
@@ -92,7 +92,7 @@ fn autoscaling(text: &str) -> Result<Scaling, String> {
         let (min, max) = (min.trim().parse().ok()?, max.trim().parse().ok()?);
         Some(Scaling(Some(Autoscaling { min, max, cpu: Percent(70.0), memory: Percent(80.0) })))
     });
-    parts.ok_or_else(|| "autoscaling is fewest..most, such as `3..10`, or `off`".to_owned())
+    parts.ok_or_else(|| "expected MIN..MAX, such as `3..10`, or `off`".to_owned())
 }
 
 #[cfg(test)]

@@ -76,6 +76,6 @@ pub struct LoadArgs {
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 =
-        text.trim_end_matches("/s").parse().map_err(|_| "a rate is a number such as `500`".to_owned())?;
-    if (0.01..=1e7).contains(&rate) { Ok(rate) } else { Err("a rate is within 0.01 and 10000000".into()) }
+        text.trim_end_matches("/s").parse().map_err(|_| "expected a number such as `500`".to_owned())?;
+    if (0.01..=1e7).contains(&rate) { Ok(rate) } else { Err("must be between 0.01 and 10,000,000".into()) }
 }

@@ -54,7 +54,9 @@ async fn scaled(context: &Context, resolved: Resolved) -> Resolved {
         Ok(Some(scaled)) => with_scaled(resolved.clone(), &scaled).unwrap_or(resolved),
         Ok(None) => resolved,
         Err(error) => {
-            context.out.say(format!("what `appforge scale` may have set is not known: {error}"));
+            context
+                .out
+                .say(format!("cannot check whether `appforge scale` set the number of replicas: {error}"));
             resolved
         }
     }

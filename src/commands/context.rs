@@ -58,8 +58,8 @@ pub struct Context {
 impl Context {
     /// Finds the project; reads nothing yet.
     pub fn new(global: Global, out: Output) -> Result<Self> {
-        let here = env::current_dir().context("while looking up the current folder")?;
-        // `APPFORGE_ENV=` in a shell or a CI file means: not set.
+        let here = env::current_dir().context("cannot find the current folder")?;
+        // `APPFORGE_ENV=` in a shell or a CI file means unset.
         let env = global.env.filter(|name| !name.is_empty());
         let named = global.config.filter(|file| !file.as_os_str().is_empty());
         let is_named = named.is_some();
@@ -87,7 +87,7 @@ impl Context {
 
     /// The same for another stack file, without an overlay: relative paths in it are meant from its folder.
     pub fn of_file(&self, file: &Path) -> Result<Self> {
-        let file = env::current_dir().context("while looking up the current folder")?.join(file);
+        let file = env::current_dir().context("cannot find the current folder")?.join(file);
         let folder = file.parent().unwrap_or(&self.project.folder).to_owned();
         Ok(Self {
             project: Project { folder, file: Some(file) },
@@ -158,7 +158,7 @@ impl Context {
         let text = text.ok_or_else(|| {
             let folder = self.project.folder.display();
             let message = match file.symlink_metadata() {
-                Ok(_) => format!("the link `{name}` in `{folder}` leads to no file"),
+                Ok(_) => format!("the symbolic link `{name}` in `{folder}` is broken"),
                 Err(_) => format!("no file `{name}` in `{folder}`"),
             };
             let failure = Failure::new(ExitStatus::Config, message);

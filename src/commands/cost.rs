@@ -154,9 +154,9 @@ fn compare(context: &Context, args: &CostArgs, scene: &Scene, setting: Setting<'
             to_side.0
         }
         _ => {
-            let message = format!("`--compare {}` needs a second side", words.join(" "));
+            let message = format!("`--compare {}` requires a second tier or stack file", words.join(" "));
             return Err(Failure::new(ExitStatus::Usage, message)
-                .hint("`--compare tiers`, `--compare providers`, or two of tiers and stack files")
+                .hint("use `--compare tiers`, `--compare providers`, or two tiers or stack files")
                 .into());
         }
     };
@@ -179,7 +179,7 @@ fn side(
         let tiers: Vec<&str> = scene.catalogue.tiers.iter().map(|tier| tier.name.as_str()).collect();
         let message = format!("`{word}` is neither a tier nor a stack file");
         return Err(Failure::new(ExitStatus::Usage, message)
-            .hint(format!("the tiers are {}", tiers.join(", ")))
+            .hint(format!("tiers: {}", tiers.join(", ")))
             .into());
     }
     let other = Scene::of(&context.of_file(path)?, args, scene.inputs.capacity.clone(), scene.today)?;
@@ -209,7 +209,7 @@ fn gate(catalogue: &Catalogue, found: &Estimate, most: Option<Amount>) -> Result
         currency.amount(most.0)
     );
     Err(Failure::new(ExitStatus::OverBudget, message)
-        .hint(format!("`appforge cost --users {} --explain total` shows what drives it", found.users))
+        .hint(format!("appforge cost --users {} --explain total", found.users))
         .into())
 }
 
@@ -226,7 +226,7 @@ fn catalogue(context: &Context, args: &CostArgs, resolved: &Resolved) -> Result<
     };
     let Some(path) = path else { return Ok(Catalogue::builtin()) };
     let name = path.strip_prefix(&context.project.folder).unwrap_or(&path).display().to_string();
-    let unread = || Failure::new(ExitStatus::Config, format!("the catalogue `{name}` cannot be read"));
+    let unread = || Failure::new(ExitStatus::Config, format!("cannot read the catalogue `{name}`"));
     let text = trust::read(&path).map_err(|error| match error.downcast_ref::<Failure>() {
         Some(_) => error,
         None => unread().caused_by(error).into(),
@@ -242,13 +242,12 @@ fn capacity(context: &Context) -> Result<Capacity> {
     let path = context.project.state_folder()?.join(CAPACITY_FILE);
     let Some(text) = files::read_private(&path)? else { return Ok(Capacity::default()) };
     Capacity::from_json(&text).map_err(|reason| {
-        Failure::new(
-            ExitStatus::Failed,
-            format!("`{}` does not hold a measured capacity", shown(context, &path)),
-        )
-        .caused_by(anyhow::anyhow!(reason))
-        .hint("`appforge load` writes it again; without the file the default counts")
-        .into()
+        Failure::new(ExitStatus::Failed, format!("`{}` is not a capacity measurement", shown(context, &path)))
+            .caused_by(anyhow::anyhow!(reason))
+            .hint(
+                "measure again (`appforge load --scenario capacity`), or remove the file to use the default",
+            )
+            .into()
     })
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context) -> Result<ExitStatus> {
     let kind = stack.target;
     let target = open(context, stack, false)?;
     let progress = Progress::new(context.out);
-    progress.step("looking");
+    progress.step("checking");
     let findings = interruptible(target.doctor(), "`appforge doctor` starts over").await?;
     drop(progress);
     let fit = findings.iter().all(|finding| finding.verdict != Verdict::Bad);

@@ -25,8 +25,8 @@ pub(super) fn judge(context: &Context, findings: &[Finding]) -> Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
-    let message = report("the stack cannot work as it is:", &errors);
-    Err(Failure::new(ExitStatus::Config, message).hint("change the values; nothing was done").into())
+    let message = report("this stack cannot run:", &errors);
+    Err(Failure::new(ExitStatus::Config, message).hint("correct these values; nothing was changed").into())
 }
 
 /// The templates of the project, by name. What would be passed over is an error: a file that replaces none of ours, or one that
@@ -68,7 +68,7 @@ pub(super) fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> 
             };
             let text = trust::read(&root.join(&written))?;
             let text = text.ok_or_else(|| {
-                Failure::new(ExitStatus::Config, format!("the link `templates/{written}` leads to no file"))
+                Failure::new(ExitStatus::Config, format!("the symbolic link `templates/{written}` is broken"))
             })?;
             found.insert(template.to_owned(), text);
         }
@@ -77,13 +77,13 @@ pub(super) fn own_templates(project: &Path) -> Result<BTreeMap<String, String>> 
 }
 
 fn passed_over(file: &str) -> Failure {
-    Failure::new(ExitStatus::Config, format!("`templates/{file}` replaces no template"))
+    Failure::new(ExitStatus::Config, format!("`templates/{file}` does not match any template"))
 }
 
 /// The names in a folder, in order; none when there is no folder.
 fn list(folder: &Path) -> Result<Vec<String>> {
     let failed = |error: std::io::Error| {
-        let message = format!("`{}` cannot be listed", folder.display());
+        let message = format!("cannot list `{}`", folder.display());
         Failure::new(ExitStatus::Config, message).caused_by(error)
     };
     let entries = match std::fs::read_dir(folder) {

@@ -9,6 +9,9 @@ use crate::error::ExitStatus;
 use crate::prompt;
 use crate::targets::change::Loss;
 
+/// The command that asks nothing.
+const CONFIRMED: &str = "appforge down --volumes --yes";
+
 /// Stops the stack; with `volumes` removes its data, once the user has seen what that is.
 pub(crate) async fn run(context: &Context, volumes: bool) -> Result<ExitStatus> {
     let target = open(context, context.running_stack()?.stack, false)?;
@@ -32,10 +35,10 @@ fn confirm(context: &Context, loss: &Loss) -> Result<bool> {
     }
     match &loss.typed {
         _ if context.yes => Ok(true),
-        None => prompt::confirm("Remove this data for good?", false),
+        None => prompt::confirm("Remove this data permanently?", false, CONFIRMED),
         Some(word) => {
-            let question = format!("Type `{word}` to remove this for good:");
-            prompt::typed(&question, word, "appforge down --volumes --yes")
+            let question = format!("Type `{word}` to remove this permanently:");
+            prompt::typed(&question, word, CONFIRMED)
         }
     }
 }

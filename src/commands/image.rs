@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatu
             let answer = json!({"id": loaded.id, "reference": loaded.reference, "loaded": loaded.fresh});
             context.out.data(&answer, || loaded.reference.clone() + "\n")?;
             if !loaded.fresh {
-                context.out.say("the engine has it already");
+                context.out.say("the engine already has this image");
             }
         }
         ImageVerb::Save { out } => {
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatu
             let answer = json!({"id": packed.id, "reference": packed.reference, "file": out});
             context.out.data(&answer, || format!("{}\n", out.display()))?;
             context.out.say(format!(
-                "on the other host: docker load -i {}; it is `{}` there",
+                "on the other host: docker load -i {} (loads `{}`)",
                 out.display(),
                 packed.version_reference
             ));
@@ -49,14 +49,15 @@ pub(crate) async fn run(context: &Context, verb: &ImageVerb) -> Result<ExitStatu
                 ));
             };
             let work = image::push(&packed, name, *plain_http, &uploaded);
-            let pushed = interruptible(work, "do it again; what the registry has is not sent twice").await?;
+            let pushed =
+                interruptible(work, "run the command again; finished uploads are not repeated").await?;
             drop(progress);
             let answer = json!({
                 "id": packed.id, "reference": pushed.reference, "pinned": pushed.pinned, "pushed": pushed.fresh
             });
             context.out.data(&answer, || pushed.pinned.clone() + "\n")?;
             if !pushed.fresh {
-                context.out.say("the registry has it already");
+                context.out.say("the registry already has this image");
             }
             context.out.say(format!(
                 "on another host: docker pull {0} && docker tag {0} {1}",

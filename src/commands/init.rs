@@ -39,7 +39,7 @@ struct Answers {
 
 /// Runs `init`; `file` is what `--config` names.
 pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> Result<ExitStatus> {
-    let here = std::env::current_dir().context("while looking up the current folder")?;
+    let here = std::env::current_dir().context("cannot find the current folder")?;
     let file = here.join(file.unwrap_or_else(|| STACK_FILE.into()));
     let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();
     // Also a link that leads nowhere.
@@ -145,7 +145,7 @@ fn fits(values: &[(&str, serde_json::Value)]) -> Result<(), String> {
 
 fn store(flag: Option<StoreMode>, yes: bool, question: &str, target: TargetKind) -> Result<StoreMode> {
     let auto = match target {
-        TargetKind::Local => "appforge itself here, a container elsewhere",
+        TargetKind::Local => "embedded here, a container elsewhere",
         _ => "a container of the stack",
     };
     match flag {
@@ -176,7 +176,7 @@ fn check(name: &str, text: &str) -> Result<()> {
     crate::stack::resolve(&layers).map(drop).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
-        Failure::new(ExitStatus::Usage, lines.join("; ")).hint("nothing was written; change the flag").into()
+        Failure::new(ExitStatus::Usage, lines.join("; ")).hint("correct the flag; nothing was written").into()
     })
 }
 

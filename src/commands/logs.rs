@@ -46,7 +46,7 @@ fn moment(text: &str) -> Result<Timestamp> {
     };
     let age = Span::from_str(text).map_err(|_| wrong())?;
     let then = SystemTime::now().checked_sub(age.0).ok_or_else(wrong)?;
-    Ok(Timestamp::try_from(then)?)
+    Ok(Timestamp::try_from(then).map_err(|_| wrong())?)
 }
 
 fn print(out: &Output, lines: &[Line], raw: bool) -> Result<bool> {

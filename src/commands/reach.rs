@@ -23,7 +23,7 @@ fn secret(name: &str) -> Result<Option<String>> {
     match (variable(name), variable(&format!("{name}_FILE"))) {
         (Some(value), _) => Ok(Some(value)),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("while reading `{file}`"))?;
+            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read `{file}`"))?;
             Ok(Some(text.trim_end().to_owned()).filter(|text| !text.is_empty()))
         }
         (None, None) => Ok(None),

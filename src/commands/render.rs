@@ -65,8 +65,8 @@ async fn note_scale(context: &Context, stack: &Stack) {
     let scaled = recorded(&context.quietly(), stack).await.ok().flatten();
     if let Some(Scaled { replicas, .. }) = scaled.filter(|scaled| scaled.replicas != stack.service.replicas) {
         context.out.say(format!(
-            "the documents say {} replicas, `scale` said {replicas}: APPFORGE_SERVICE_REPLICAS={replicas} keeps them \
-             when you run `docker compose` here",
+            "the documents set {} replicas, `appforge scale` set {replicas}; to keep them with `docker compose`, \
+             export APPFORGE_SERVICE_REPLICAS={replicas}",
             stack.service.replicas
         ));
     }
@@ -83,7 +83,7 @@ struct Folder {
 
 impl Folder {
     fn new(context: &Context, stack: &Stack, target: TargetKind, name: PathBuf) -> Result<Self> {
-        let here = std::env::current_dir().context("while looking up the current folder")?;
+        let here = std::env::current_dir().context("cannot find the current folder")?;
         let path = clean(&here.join(&name));
         let secrets =
             relative(&path, &clean(&context.project.state_folder()?.join(target.as_str()).join("secrets")));
@@ -144,7 +144,7 @@ impl Folder {
         for folder in folders {
             let Ok(entries) = std::fs::read_dir(self.path.join(folder)) else { continue };
             for entry in entries {
-                let entry = entry.context("while listing the rendered files")?;
+                let entry = entry.context("cannot list the rendered files")?;
                 let name = folder.join(entry.file_name()).display().to_string();
                 let known = self.documents.iter().any(|document| document.path == name);
                 if !known
@@ -212,7 +212,7 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     let path = context.project.folder.join(&shown);
     if files::read_if_there(&path)?.is_some_and(|old| old != text) && !force {
         return Err(Failure::new(ExitStatus::Failed, format!("`{shown}` already exists and was changed"))
-            .hint("`--force` replaces it by the embedded template")
+            .hint("`--force` overwrites it with the embedded template")
             .into());
     }
     files::make_folder(path.parent().unwrap_or(&context.project.folder))?;

@@ -29,11 +29,11 @@ pub(crate) async fn rollback(context: &Context, revision: Option<u64>, timeout: 
     let name =
         revision.map_or_else(|| "the previous revision".to_owned(), |number| format!("revision {number}"));
     if outcome.plan.is_empty() {
-        context.out.say(format!("nothing to change: {name} is the one that runs"));
+        context.out.say(format!("nothing to change: {name} is running"));
     } else {
         let seconds = outcome.took.as_secs_f64();
-        context.out.say(format!("went back to {name} in {seconds:.1}s"));
-        context.out.say("the stack file still says otherwise: the next `appforge up` goes forward again");
+        context.out.say(format!("rolled back to {name} in {seconds:.1}s"));
+        context.out.say("the stack file is unchanged: the next `appforge up` rolls forward again");
     }
     for warning in &outcome.unreachable {
         context.out.warn(warning);

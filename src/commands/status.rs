@@ -27,9 +27,9 @@ pub(crate) async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     for (name, pid) in target.leftovers()? {
-        context.out.warn(format!(
-            "`{name}` (pid {pid}) was left over by a crash; the next `appforge up` clears it away"
-        ));
+        context
+            .out
+            .warn(format!("`{name}` (pid {pid}) is left over from a crash; the next `appforge up` ends it"));
     }
     Ok(ExitStatus::Unreachable)
 }

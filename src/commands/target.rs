@@ -98,7 +98,7 @@ async fn recall(target: Target, resolved: Resolved, patience: Duration) -> Resul
 pub(crate) async fn recorded(context: &Context, stack: &Stack) -> Result<Option<Scaled>> {
     let target = open(context, stack.clone(), false)?;
     let asking = tokio::time::timeout(SOON, target.scaled(SOON));
-    asking.await.context("its target does not answer")?
+    asking.await.context("the target does not answer")?
 }
 
 /// The configuration with the recorded number as its last layer.
@@ -109,7 +109,7 @@ pub(crate) fn with_scaled(resolved: Resolved, scaled: &Scaled) -> Result<Resolve
     let configured = resolved.stack.replicas_on(resolved.stack.target);
     let origin = Origin::Scaled(scaled.by.clone());
     resolved.scaled(scaled.replicas, scaled.max, &origin).map_err(|problems| {
-        let message = report("what `appforge scale` recorded cannot be used:", &problems);
+        let message = report("the number that `appforge scale` recorded is invalid:", &problems);
         let hint = format!("appforge scale --replicas {configured}");
         Failure::new(ExitStatus::Config, message).hint(hint).into()
     })
@@ -147,7 +147,7 @@ pub(crate) async fn open_with(
 /// Prints what `up` or `scale` did. With `strict`, stores that do not answer are the error of the command.
 pub(crate) fn print_outcome(context: &Context, outcome: &Outcome, strict: bool) -> Result<()> {
     context.out.say(if outcome.plan.is_empty() {
-        "nothing to change: the stack is as it should be".to_owned()
+        "nothing to change: the stack is up to date".to_owned()
     } else {
         format!("ready after {:.1}s", outcome.took.as_secs_f64())
     });
@@ -201,7 +201,7 @@ fn cluster_text(cluster: &ClusterStatus) -> String {
             format!("{} {} of {}", metric.name, percent(metric.current), percent(metric.target))
         });
         text.push_str(&format!(
-            "\nautoscaler: {} replicas, wants {}, {} to {}; {}\n",
+            "\nautoscaler: {} replicas, desired {}, min {}, max {}; {}\n",
             scaler.current,
             scaler.desired,
             scaler.min,
@@ -211,7 +211,7 @@ fn cluster_text(cluster: &ClusterStatus) -> String {
     }
     for budget in &cluster.budgets {
         text.push_str(&format!(
-            "disruptions: {} may lose {} pods now, {} of {} needed are healthy\n",
+            "disruption budget: {} allows {} disruptions now, {} of {} required pods are healthy\n",
             budget.name, budget.allowed, budget.healthy, budget.wanted
         ));
     }
@@ -240,7 +240,7 @@ pub(crate) fn cautions(stack: &Stack) -> Vec<String> {
     let mut cautions = Vec::new();
     if stack.rate_limit.on_redis_failure == OnRedisFailure::Open {
         cautions
-            .push("rate_limit.on_redis_failure is `open`: while Redis is away nothing is limited".to_owned());
+            .push("rate_limit.on_redis_failure is `open`: without Redis no request is limited".to_owned());
     }
     cautions
 }

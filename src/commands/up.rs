@@ -58,6 +58,6 @@ fn refuse_unreachable(outcome: &Outcome) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     let lines: String = outcome.unreachable.iter().map(|line| format!("\n  {line}")).collect();
-    let message = format!("the stack is up, but not all of its external stores answer:{lines}");
+    let message = format!("the stack is up, but external stores do not answer:{lines}");
     Err(Failure::new(ExitStatus::Failed, message).hint("without `--strict` this is a warning").into())
 }

@@ -14,13 +14,14 @@ use crate::verify::{CheckKind, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
-    // What was scaled since is what is wanted.
-    let target = open_scaled(context, context.stack(&[])?, LOOK, false).await?;
+    // A number that `scale` set is the expected one.
+    let resolved = context.stack(&[])?;
+    let checks = CheckKind::chosen(&args.check, resolved.stack.target)?;
+    let target = open_scaled(context, resolved, LOOK, false).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);
     let work = async {
-        let checks = CheckKind::chosen(&args.check, stack.target)?;
         if checks.contains(&CheckKind::Autoscaler) {
             subject.autoscaler = target.settled_autoscaler(&|line| progress.step(line)).await?;
         }
@@ -31,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatu
         }
         Ok(report)
     };
-    let report = interruptible(work, "`appforge verify --check NAME` does one check only").await?;
+    let report = interruptible(work, "`appforge verify --check NAME` runs a single check").await?;
     drop(progress);
     match context.out.format {
         Format::Junit => context.out.text(&report.junit())?,

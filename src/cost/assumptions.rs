@@ -27,7 +27,7 @@ pub fn assumptions(inputs: &Inputs, origin: impl Fn(&str) -> String) -> Vec<Assu
     let (capacity, source) = (
         format!("{} req/s", grouped(inputs.capacity.per_replica)),
         match &inputs.capacity.measured {
-            None => "default: the setup's 10 replicas answered up to 200; `appforge load` measures yours"
+            None => "default: the setup's 10 replicas answered up to 200; `appforge load --scenario capacity` measures yours"
                 .to_owned(),
             Some(measured) => {
                 let mut source = format!("measured {}", measured.at);
@@ -42,7 +42,7 @@ pub fn assumptions(inputs: &Inputs, origin: impl Fn(&str) -> String) -> Vec<Assu
                     }
                 }
                 if measured.at_least {
-                    source.push_str("; the generator was the limit, it may be more");
+                    source.push_str("; the generator was the limit, so it may be higher");
                 }
                 source
             }

@@ -78,7 +78,7 @@ impl Capacity {
             ));
         };
         let at = file.measured_at.parse().map_err(|_| {
-            format!("measured_at: `{}` is not a time such as 2026-02-01T10:00:00Z", file.measured_at)
+            format!("measured_at: expected a time such as `2026-02-01T10:00:00Z`, got `{}`", file.measured_at)
         })?;
         let measured = Some(Measurement {
             at,

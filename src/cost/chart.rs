@@ -142,10 +142,7 @@ fn legend(catalogue: &Catalogue, budget: Option<Decimal>, currency: &Currency) -
         .collect();
     let mut text = format!("  █ {}\n", tiers.join(", "));
     if let Some(most) = catalogue.tiers.last().and_then(|tier| tier.measured_to) {
-        text.push_str(&format!(
-            "  ░ beyond {}, where nothing was measured\n",
-            crate::cost::money::count(most)
-        ));
+        text.push_str(&format!("  ░ beyond {}, extrapolated\n", crate::cost::money::count(most)));
     }
     if let Some(budget) = budget {
         text.push_str(&format!("  - the budget, {}\n", currency.amount(budget)));
@@ -243,7 +240,7 @@ pub fn svg(catalogue: &Catalogue, inputs: &Inputs, today: Date, budget: Option<D
         "<text x=\"{LEFT}\" y=\"{:.1}\" fill=\"#57606a\">{}</text>\n</svg>\n",
         HEIGHT - 14.0,
         escape(&format!(
-            "Low to high end; grey: extrapolated. Prices: {}, judged on {today}",
+            "Low to high end; grey: extrapolated. Prices: {}, their age as of {today}",
             catalogue.title
         ))
     ));

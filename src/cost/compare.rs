@@ -121,7 +121,7 @@ fn offer<'a>(alternative: &'a Alternative, line: &'a Line, found: &Estimate) -> 
 /// Why a tier does not hold the users of `found`, or which rule sets its price.
 pub fn verdict(found: &Estimate) -> String {
     found.exceeded.as_ref().map_or_else(
-        || format!("holds, set by {}", found.binds.rule.as_str()),
+        || format!("fits; limiting factor: {}", found.binds.rule.as_str()),
         |reason| format!("too small: {reason}"),
     )
 }

@@ -58,7 +58,7 @@ pub fn explain(
         _ => {
             let known = topics(found);
             let near = nearest(topic, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            let near = near.unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+            let near = near.unwrap_or_else(|| format!("line items: {}", known.join(", ")));
             return Err(format!("unknown line item `{topic}` on tier `{}`; {near}", found.tier.name));
         }
     };
@@ -154,7 +154,7 @@ fn replicas(inputs: &Inputs, found: &Estimate) -> Vec<Step> {
     let capacity = grouped(inputs.capacity.per_replica);
     let source = match &inputs.capacity.measured {
         Some(measured) => format!("measured {}", measured.at),
-        None => "default; `appforge load` measures yours".to_owned(),
+        None => "default; `appforge load --scenario capacity` measures yours".to_owned(),
     };
     let percent = grouped(model::UTILISATION * Decimal::ONE_HUNDRED);
     let mut steps = requests(inputs, found);
@@ -202,7 +202,7 @@ fn item(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, line: &Line) -
                 format!("{} / {}, rounded up", count(found.users), count(per_unit))
             }
             (model::Rule::TierSize, _) => format!("what the catalogue prices for tier `{}`", found.tier.name),
-            (model::Rule::Availability, _) => "fewest, so that one can fail".to_owned(),
+            (model::Rule::Availability, _) => "the minimum, so that one can fail".to_owned(),
             _ => "from the steps above".to_owned(),
         };
         steps.push(step(&format!("by {}", rule.as_str()), plural(quantity, &line.item.unit), how));
@@ -245,7 +245,7 @@ fn nodes(inputs: &Inputs, found: &Estimate) -> Vec<Step> {
     let mut steps = replicas(inputs, found);
     steps.pop();
     let room = format!(
-        "{} and {} allocatable on a node, a replica asks for {} and {}",
+        "{} and {} allocatable on a node, a replica requests {} and {}",
         tier.node.cpu, tier.node.memory, inputs.cpu, inputs.memory
     );
     steps.push(match need.per_node {
@@ -288,7 +288,7 @@ fn connections(inputs: &Inputs, found: &Estimate, line: &Line) -> Vec<Step> {
             "connections",
             count(need.connections),
             format!(
-                "({} and 1 during a rollout) x ({} of mongodb.pool.max + {} that monitor)",
+                "({} + 1 during a rollout) x (mongodb.pool.max of {} + {} for monitoring)",
                 count(need.replicas),
                 count(inputs.pool_max.into()),
                 model::MONITORING

@@ -275,7 +275,8 @@ pub fn exceeds(users: u64, tier: &Tier, need: &Need) -> Option<(Option<Rule>, St
     if let Some(most) = tier.max_nodes.filter(|most| need.nodes > *most) {
         let rule =
             if need.replica_floor > need.replicas_for_load { Rule::Availability } else { Rule::RequestRate };
-        let needs = format!("{} replicas need {} nodes, it has {most} at most", need.replicas, need.nodes);
+        let needs =
+            format!("{} replicas need {} nodes, and it has at most {most}", need.replicas, need.nodes);
         return Some((Some(rule), needs));
     }
     tier.items.iter().find_map(|item| match quantity(item, tier, users, need) {

@@ -181,11 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn beyond_what_was_measured_the_stated_rules_go_on_and_it_is_said() {
+    fn beyond_what_was_measured_figures_are_marked_as_extrapolated() {
         // 17 nodes, 2 clusters, 2 plans, 17 CDN units.
         let found = costs(50_000, "scale", 17 * 50 + 380 + 240 + 170, 17 * 80 + 380 + 240 + 170);
         assert!(
-            found.notes.iter().any(|note| note.starts_with("beyond 30,000 users a day nothing was measured"))
+            found
+                .notes
+                .iter()
+                .any(|note| note.starts_with("beyond 30,000 users a day the figures are extrapolated"))
         );
         let measured = costs(30_000, "scale", 910, 1210);
         assert!(!measured.notes.iter().any(|note| note.starts_with("beyond")), "{:?}", measured.notes);

@@ -29,7 +29,7 @@ pub fn binding(tier: &Tier, need: &Need, lines: &[Line]) -> Binding {
             grouped(need.peak.round_dp(1))
         ),
         Rule::TierSize if line.item.sized_by.is_some() => format!(
-            "{things}, as the catalogue prices tier `{}`; the load alone needs {} and {} spare",
+            "{things}, the size of tier `{}` in the catalogue; the load alone needs {} and {} spare",
             tier.name, need.nodes_for_load, tier.spare_nodes
         ),
         Rule::UsersPerUnit if line.item.sized_by.is_some() => format!(
@@ -69,7 +69,7 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
     notes.extend(of_stores(&inputs.stores, found, currency));
     if let Some(most) = found.tier.measured_to.filter(|most| found.users > *most) {
         notes.push(format!(
-            "beyond {} users a day nothing was measured: {}",
+            "beyond {} users a day the figures are extrapolated: {}",
             count(most),
             extrapolation(&found.tier)
         ));
@@ -78,7 +78,7 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
         && found.need.replicas > u64::from(most)
     {
         notes.push(format!(
-            "the peak needs {} replicas, kubernetes.autoscaling.max allows {most}",
+            "the peak needs {} replicas, but kubernetes.autoscaling.max allows {most}",
             count(found.need.replicas)
         ));
     }
@@ -86,7 +86,7 @@ pub fn notes(catalogue: &Catalogue, inputs: &Inputs, found: &Estimate, today: Da
         let days = i64::from((today - measured.at.to_zoned(jiff::tz::TimeZone::UTC).date()).get_days());
         if days > STALE_DAYS {
             notes.push(format!(
-                "the capacity of a replica was measured {days} days ago; run `appforge load` again"
+                "the capacity of a replica was measured {days} days ago; run `appforge load --scenario capacity` again"
             ));
         }
     }
@@ -135,10 +135,10 @@ pub fn stale<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<String> {
     let which =
         if old.len() == paid.len() { "all".to_owned() } else { format!("{} of {}", old.len(), paid.len()) };
     let age = match old.iter().filter_map(|line| line.age).max() {
-        Some(days) => format!("old, up to {} days", count(days.unsigned_abs())),
+        Some(days) => format!("old (up to {} days)", count(days.unsigned_abs())),
         None => "undated".to_owned(),
     };
-    Some(format!("{which} prices are {age}; look them up before you decide"))
+    Some(format!("{which} prices are {age}; check them before you decide"))
 }
 
 /// The rules by which the last tier grows, in words.

@@ -24,14 +24,14 @@ pub fn estimate(setting: Setting<'_>, found: &Estimate) -> String {
     if let Some(each) = found.per_thousand() {
         facts.push(("per 1,000 users", format!("{} a month", currency.range(each))));
     }
-    facts.push(("binds", found.binds.text.clone()));
+    facts.push(("limiting factor", found.binds.text.clone()));
     facts.push(("tier", found.why.clone()));
     match &found.next {
         Some(next) => facts.push((
             "next tier",
             format!("{} from {} users a day: {}", next.tier, count(next.from), currency.range(next.total)),
         )),
-        None => facts.push(("next tier", format!("none; this one grows, {}", extrapolation(&found.tier)))),
+        None => facts.push(("next tier", format!("none; this tier grows: {}", extrapolation(&found.tier)))),
     }
     let need = &found.need;
     facts.push((
@@ -47,7 +47,7 @@ pub fn estimate(setting: Setting<'_>, found: &Estimate) -> String {
     facts.push((
         "replicas",
         format!(
-            "{} ({} for the load, at least {} kept)",
+            "{} ({} for the load, minimum {})",
             count(need.replicas),
             count(need.replicas_for_load),
             count(need.replica_floor)
@@ -150,7 +150,7 @@ pub fn side_by_side(setting: Setting<'_>, tiers: &[Estimate]) -> String {
     rows.push(row("per 1,000 users", &|found| {
         found.per_thousand().map_or("-".to_owned(), |each| currency.range(each))
     }));
-    rows.push(row("binds", &|found| found.binds.rule.as_str().to_owned()));
+    rows.push(row("limiting factor", &|found| found.binds.rule.as_str().to_owned()));
     let mut text = table(&head, rows);
     let mut all: Vec<String> = Vec::new();
     for note in tiers.iter().flat_map(|found| &found.notes) {
@@ -174,7 +174,7 @@ pub fn notes(notes: &[String]) -> String {
 
 /// Whose prices these are, and what they leave out.
 pub fn footer(setting: Setting<'_>) -> String {
-    let mut text = format!("\nPrices: {}, judged on {}\n", setting.catalogue.title, setting.today);
+    let mut text = format!("\nPrices: {}, their age as of {}\n", setting.catalogue.title, setting.today);
     if !setting.catalogue.not_included.is_empty() {
         text.push_str(&format!("Not included: {}\n", setting.catalogue.not_included.join(", ")));
     }

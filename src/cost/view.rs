@@ -196,7 +196,7 @@ pub fn offers(setting: Setting<'_>, found: &Estimate, offers: &[Offer<'_>]) -> V
         }
     }
     let mut text = format!(
-        "{} users a day on tier `{}`: the catalogue's own parts (*) and what others ask\n\n",
+        "{} users a day on tier `{}`: the catalogue's items (*) and alternatives\n\n",
         count(found.users),
         found.tier.name
     );

@@ -12,7 +12,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::refused::Refused;
-use super::{CREATE_NEW, FOLDER, cannot_write, give, give_to, none_if_missing, replace_in, set_mode, told};
+use super::{
+    CREATE_NEW, FOLDER, cannot_write, failure, give, give_to, none_if_missing, replace_in, set_mode,
+};
 use crate::owner;
 
 /// No private file that is read whole is longer, in bytes.
@@ -145,7 +147,7 @@ pub fn make_private_folder(path: &Path) -> Result<()> {
             _ => Err(Refused::NoModes(path.to_owned()).into()),
         }
     };
-    make().map_err(|error| told(path, error, "while making the folder"))
+    make().map_err(|error| failure(path, error, "cannot create the folder"))
 }
 
 /// Renames a private file.
@@ -171,7 +173,7 @@ pub fn remove_private(path: &Path) -> Result<()> {
         }
     };
     match remove() {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(told(path, error, "while removing")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failure(path, error, "cannot remove")),
         _ => Ok(()),
     }
 }
@@ -223,7 +225,7 @@ pub fn check_private(path: &Path) -> Result<()> {
         }
         Ok(())
     };
-    check().map_err(|error| told(path, error, "while looking through"))
+    check().map_err(|error| failure(path, error, "cannot search"))
 }
 
 /// What happens where a folder of a path is not there.

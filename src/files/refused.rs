@@ -24,15 +24,16 @@ pub(super) enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Link(path) => write!(f, "`{}` is a link, and appforge follows none here", path.display()),
-            Self::Owner(path, uid) => write!(f, "`{}` belongs to {}", path.display(), owner::shown(*uid)),
-            Self::Writable(path, mode) => write!(
+            Self::Link(path) => write!(
                 f,
-                "other users can write in `{}` (mode {:o}), so what it holds may be theirs",
-                path.display(),
-                mode & 0o7777
+                "`{}` is a symbolic link; appforge follows no links in its state folder",
+                path.display()
             ),
-            Self::Shared(path) => write!(f, "`{}` has a second name (a hard link)", path.display()),
+            Self::Owner(path, uid) => write!(f, "`{}` belongs to {}", path.display(), owner::shown(*uid)),
+            Self::Writable(path, mode) => {
+                write!(f, "other users can write to `{}` (mode {:o})", path.display(), mode & 0o7777)
+            }
+            Self::Shared(path) => write!(f, "`{}` has more than one hard link", path.display()),
             Self::Kind(path) => write!(f, "`{}` is not a regular file", path.display()),
             Self::NoModes(path) => {
                 write!(f, "the file system cannot keep other users out of `{}`", path.display())
@@ -54,11 +55,11 @@ impl Refused {
                 format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(whole.unwrap_or(path)))
             }
             Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {
-                format!("look at what it holds, then move it away: mv {0} {0}.foreign", quoted(path))
+                format!("inspect it, then move it away: mv {0} {0}.foreign", quoted(path))
             }
-            Self::Writable(path, _) => format!("look at what it holds, then: chmod 700 {}", quoted(path)),
+            Self::Writable(path, _) => format!("inspect its files, then: chmod 700 {}", quoted(path)),
             Self::NoModes(path) => {
-                format!("move it away, so that another place is chosen: mv {0} {0}.old", quoted(path))
+                format!("move it away; appforge then uses another folder: mv {0} {0}.old", quoted(path))
             }
         }
     }

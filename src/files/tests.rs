@@ -98,9 +98,9 @@ fn folder_is_private_or_refused() {
     assert_eq!(mode(&path), 0o700);
     fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
     let error = make_private_folder(&path).unwrap_err();
-    assert!(error.to_string().contains("other users can write in"), "{error:#}");
+    assert!(error.to_string().contains("other users can write to"), "{error:#}");
     assert_eq!(mode(&path), 0o777, "what is refused is not changed");
-    open_private_folder(&path).expect_err("other users can write in it");
+    open_private_folder(&path).expect_err("other users can write to it");
 }
 
 #[test]

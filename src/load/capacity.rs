@@ -72,7 +72,7 @@ impl Capacity {
         let least = if self.at_least { "at least " } else { "" };
         let (all, one) = (self.requests_per_second, self.requests_per_second_per_replica);
         let replicas = counted(self.replicas as usize, "replica");
-        format!("{least}{all:.0} req/s, {one:.0} of each of {replicas}")
+        format!("{least}{all:.0} req/s, {one:.0} per replica ({replicas})")
     }
 }
 

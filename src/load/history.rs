@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Report> {
 
 fn parse(path: &Path, text: Option<String>) -> Result<Report> {
     let invalid = |what: &str| Failure::new(ExitStatus::Config, format!("`{}` {what}", path.display()));
-    let text = text.ok_or_else(|| invalid("is not there"))?;
+    let text = text.ok_or_else(|| invalid("does not exist"))?;
     serde_json::from_str(&text).map_err(|error| {
         // The error's own text quotes the file, which may be any file that the user can read.
         let (line, column) = (error.line(), error.column());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limited_answer_is_no_success_unless_it_was_expected() {
+    fn limited_answer_fails_unless_it_is_expected() {
         let mut step = Step::get("health", "/health", 1);
         assert!(step.succeeds(204) && !step.succeeds(404) && !step.succeeds(429) && step.limited(429));
         step.statuses = vec![429];

@@ -94,12 +94,12 @@ impl ScenarioReader<'_> {
         }
         let model = match schedule? {
             (Kind::Rate, rate) => {
-                self.excluded(&keys, "think_time", "stages of `users`");
+                self.excluded(&keys, "think_time", "`users` stages");
                 let usual = float::to_u64(rate.peak().ceil()).clamp(10, 350);
                 Model::Open { connections: u32::try_from(most.unwrap_or(usual)).unwrap_or(u32::MAX), rate }
             }
             (Kind::Users, users) => {
-                self.excluded(&keys, "connections", "stages of a `rate`; each user has one connection");
+                self.excluded(&keys, "connections", "`rate` stages; each user has one connection");
                 Model::Closed { users, think_time: pause.map_or(defaults.think_time, |span| span.0) }
             }
         };
@@ -125,7 +125,7 @@ impl ScenarioReader<'_> {
         }
         let schedule = Schedule::new(stages);
         if whole && (schedule.duration().is_zero() || schedule.peak() <= 0.0) {
-            let message = "the stages send nothing; give one a duration and `users` or a `rate`";
+            let message = "no stage sends requests; set a duration and `users` or `rate`";
             return self.reader.refuse(field, message);
         }
         Some((kind?, schedule)).filter(|_| whole)
@@ -147,10 +147,10 @@ impl ScenarioReader<'_> {
                 (Kind::Users, count.map(float::from_u64))
             }
             (None, Some(rate)) => (Kind::Rate, self.reader.take(&rate, rate.number(0.0..=1e7))),
-            _ => return self.reader.refuse(item, "requires either `users` or `rate`"),
+            _ => return self.reader.refuse(item, "requires exactly one of `users` and `rate`"),
         };
         if *kind.get_or_insert(own) != own {
-            return self.reader.refuse(item, "stages of `users` and of a `rate` exclude each other");
+            return self.reader.refuse(item, "`users` and `rate` stages cannot be combined");
         }
         Some(Stage { duration: length?, target: target? })
     }
@@ -242,7 +242,7 @@ impl ScenarioReader<'_> {
             // It may come from a variable that holds a token.
             value.set_sensitive(true);
             if reserved(&name) {
-                self.reader.refuse::<()>(&field, "is set by the connection itself; remove it");
+                self.reader.refuse::<()>(&field, "is set automatically; remove it");
             }
             headers.insert(name, value);
         }
@@ -262,14 +262,14 @@ impl ScenarioReader<'_> {
     }
 
     fn header_name(&mut self, name: &str, field: &Field<'_>) -> Option<HeaderName> {
-        let parsed = name.parse().map_err(|_| "expected the name of a header as the key".to_owned());
+        let parsed = name.parse().map_err(|_| "invalid header name".to_owned());
         self.reader.take(field, parsed)
     }
 
     fn check(&mut self, step: &str, field: &Field<'_>) -> Option<Check> {
         let keys = self.reader.mapping(field, &CHECK)?;
         if CHECK.iter().filter(|key| keys.get(key).is_some()).count() != 1 {
-            return self.reader.refuse(field, format!("requires one of `{}`", CHECK.join("`, `")));
+            return self.reader.refuse(field, format!("requires exactly one of `{}`", CHECK.join("`, `")));
         }
         let condition = if let Some(field) = keys.get("status") {
             Condition::Status(self.statuses(&field)?)

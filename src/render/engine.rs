@@ -62,10 +62,8 @@ fn wrong(name: &str, error: tera::Error) -> anyhow::Error {
         }
         _ => error.into(),
     };
-    Failure::new(ExitStatus::Config, format!("the template `{name}` cannot be filled"))
-        .hint(format!(
-            "`appforge render --eject {name}` writes the embedded one; remove yours to go back to it"
-        ))
+    Failure::new(ExitStatus::Config, format!("cannot render the template `{name}`"))
+        .hint(format!("fix `templates/{name}.tera`, or remove it to use the embedded template"))
         .caused_by(cause)
         .into()
 }

@@ -75,9 +75,9 @@ pub fn render(stack: &Stack, target: TargetKind, overrides: &Overrides) -> Resul
         TargetKind::Local => {
             return Err(Failure::new(
                 ExitStatus::Usage,
-                format!("there is nothing to render for the target `{}`", target.as_str()),
+                format!("the target `{}` has no documents to render", target.as_str()),
             )
-            .hint("appforge render --target compose, or kubernetes, or all")
+            .hint("use `--target compose`, `--target kubernetes` or `--target all`")
             .into());
         }
     };

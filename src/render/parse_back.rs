@@ -23,9 +23,9 @@ pub(super) fn read(path: &str, text: &str) -> Result<Option<Value>> {
         _ => Ok(None),
     };
     read.map_err(|problem| {
-        let message = format!("the document `{path}` cannot be read back: {problem}");
+        let message = format!("the template of `{path}` renders an invalid document: {problem}");
         Failure::new(ExitStatus::Config, message)
-            .hint("the template that lays it out is wrong; look in `templates/`")
+            .hint("fix the template in `templates/`, or remove it to use the embedded one")
             .into()
     })
 }

@@ -34,12 +34,12 @@ pub(super) fn apply(
             return Err(wrong(format!("patches: unknown document `{name}`")).hint(hint).into());
         };
         if !path.ends_with(".yml") && !path.ends_with(".yaml") {
-            return Err(wrong(format!("patches: `{name}` is not YAML, so it takes no patch"))
-                .hint(format!("appforge render --eject {name}"))
+            return Err(wrong(format!("patches: `{name}` cannot be patched; only YAML documents can"))
+                .hint(format!("edit its template instead: appforge render --eject {name}"))
                 .into());
         }
         let node = document::parse(&draft.text).map_err(|error| {
-            wrong(format!("`{name}` cannot be read back: line {}: {}", error.place.line, error.message))
+            wrong(format!("`{name}` is invalid: line {}: {}", error.place.line, error.message))
         })?;
         let mut value = node.to_json();
         for (index, operation) in operations.iter().enumerate() {
@@ -75,7 +75,7 @@ fn path_on(target: TargetKind, name: &str) -> Option<&str> {
 
 fn change(root: &mut Value, patch: &Patch) -> Result<(), String> {
     let (Patch::Add { path, .. } | Patch::Replace { path, .. } | Patch::Remove { path }) = patch;
-    let gone = || format!("nothing is at `{path}`");
+    let gone = || format!("path `{path}` not found");
     let pointer = PointerBuf::parse(path.as_str()).ok().filter(|pointer| !pointer.is_root());
     let pointer =
         pointer.ok_or_else(|| format!("expected a path such as `/services/redis/logging`, got `{path}`"))?;

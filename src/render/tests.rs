@@ -285,7 +285,7 @@ fn a_patch_changes_one_thing_and_one_that_misses_is_an_error() {
     let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "patches.compose/docker-compose.yml[0]: nothing is at `/services/rediss/restart`"
+        "patches.compose/docker-compose.yml[0]: path `/services/rediss/restart` not found"
     );
     for gone in
         ["compose/gone.yml", "compose/haproxy.cfg", "kubernetes/docker-compose.yml", "kubernetes/gone.yaml"]
@@ -299,7 +299,7 @@ fn a_patch_changes_one_thing_and_one_that_misses_is_an_error() {
         vec![patch("/metadata/name"), patch("/metadata/gone")],
     )]);
     let error = render(&stack, TargetKind::Compose, &Overrides::default()).unwrap_err();
-    assert_eq!(error.to_string(), "patches.kubernetes/namespace.yaml[1]: nothing is at `/metadata/gone`");
+    assert_eq!(error.to_string(), "patches.kubernetes/namespace.yaml[1]: path `/metadata/gone` not found");
 }
 
 #[test]

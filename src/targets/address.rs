@@ -126,7 +126,7 @@ impl Tried {
                 .collect(),
             Self::Not(why) => {
                 let paths: Vec<&str> = addresses.iter().map(|address| address.path).collect();
-                vec![format!("{} could not be tried from {from}: {why}", paths.join(" and "))]
+                vec![format!("{} could not be tested from {from}: {why}", paths.join(" and "))]
             }
         }
     }
@@ -161,7 +161,7 @@ mod tests {
         assert!(tried.refusal(&addresses(true, true), "the cluster").is_none());
         assert_eq!(
             tried.warnings(&addresses(true, true), "the cluster"),
-            ["mongodb.uri and redis.url could not be tried from the cluster: ImagePullBackOff"]
+            ["mongodb.uri and redis.url could not be tested from the cluster: ImagePullBackOff"]
         );
     }
 

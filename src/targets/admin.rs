@@ -112,7 +112,8 @@ pub(crate) async fn statusz<L: Link>(link: impl Future<Output = Result<L>>) -> R
     if answer.status != StatusCode::OK {
         bail!("{} answers {}", admin::STATUSZ, answer.status);
     }
-    serde_json::from_slice(&answer.body).with_context(|| format!("{} is of another version", admin::STATUSZ))
+    serde_json::from_slice(&answer.body)
+        .with_context(|| format!("{} has the format of another version", admin::STATUSZ))
 }
 
 /// `PUT /replicas`: over how many replicas each of these shares the limit while Redis is away. Returns a line for each that does
@@ -126,7 +127,7 @@ pub(crate) async fn share_limit<L: Link, F: Future<Output = Result<L>>>(
     let mut puts = stream::iter(links.into_iter().map(|link| put_replicas(link, count))).buffered(AT_ONCE);
     for name in names {
         if !matches!(puts.next().await, Some(Ok(()))) {
-            lines.push(format!("{name} did not take the number of replicas"));
+            lines.push(format!("cannot set the number of replicas at {name}"));
         }
     }
     lines
@@ -170,7 +171,7 @@ mod tests {
         let links = bases.into_iter().map(|(name, base)| (name.to_owned(), connect(base))).collect();
         assert_eq!(
             share_limit(links, 3).await,
-            ["refused did not take the number of replicas", "gone did not take the number of replicas"]
+            ["cannot set the number of replicas at refused", "cannot set the number of replicas at gone"]
         );
     }
 
@@ -180,6 +181,6 @@ mod tests {
         let error = ready(connect(listener("503 Service Unavailable").await)).await.unwrap_err();
         assert_eq!(error.to_string(), "/readyz answers 503 Service Unavailable");
         let error = statusz(connect(listener("200 OK").await)).await.unwrap_err();
-        assert_eq!(error.to_string(), "/statusz is of another version");
+        assert_eq!(error.to_string(), "/statusz has the format of another version");
     }
 }

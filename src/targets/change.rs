@@ -141,6 +141,6 @@ pub fn only_on(target: TargetKind, stack: &Stack, what: &str) -> Result<()> {
 /// The failure of a flag or a verb that only another target has.
 pub(crate) fn elsewhere(target: TargetKind, stack: &Stack, what: &str) -> Failure {
     let (own, this) = (target.as_str(), stack.target.as_str());
-    let message = format!("{what} is for the target {own}, and this stack is on `{this}`");
+    let message = format!("{what} requires the target {own}, and this stack is on {this}");
     Failure::new(ExitStatus::Usage, message).hint(format!("add `--target {own}`"))
 }

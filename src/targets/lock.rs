@@ -89,7 +89,7 @@ impl Lock {
                 ExitStatus::TimedOut,
                 format!("another command ({holder}) is still running on this stack"),
             )
-            .hint("wait for it, or end it")
+            .hint("wait for it to finish, or end it")
             .into()),
         }
     }
@@ -112,7 +112,7 @@ impl Lock {
 }
 
 fn open(path: &Path) -> Result<File> {
-    files::private_lock_file(path).map_err(|error| files::told(path, error, "while opening"))
+    files::private_lock_file(path).map_err(|error| files::failure(path, error, "cannot open"))
 }
 
 fn owner_of(file: &mut File) -> String {
@@ -123,7 +123,7 @@ fn owner_of(file: &mut File) -> String {
 }
 
 fn locking(path: &Path) -> String {
-    format!("while locking `{}`", path.display())
+    format!("cannot lock `{}`", path.display())
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl State {
             Err(_) => {
                 let aside = path.with_extension("json.broken");
                 files::rename_private(&path, &aside)
-                    .with_context(|| format!("while putting `{}` aside", path.display()))?;
+                    .with_context(|| format!("cannot rename `{}`", path.display()))?;
                 notice(format!("`{}` was broken and is now `{}`", path.display(), aside.display()));
                 Ok(Self::default())
             }

@@ -11,18 +11,18 @@ use crate::targets::subject::Subject;
 pub(super) fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let wanted = match &stack.kubernetes.autoscaling {
         Some(wanted) if stack.target == TargetKind::Kubernetes => wanted,
-        Some(_) => return Ok(Finding::skipped("replicas are added and removed on Kubernetes only")),
+        Some(_) => return Ok(Finding::skipped("autoscaling requires Kubernetes")),
         None => {
             return Ok(Finding::skipped("`kubernetes.autoscaling` is null: the number of replicas is fixed"));
         }
     };
-    let expected = format!("able to scale from {} to {}, by metrics that are there", wanted.min, wanted.max);
+    let expected = format!("able to scale from {} to {}, with metrics", wanted.min, wanted.max);
     let Some(autoscaler) = &subject.autoscaler else {
         return Ok(Finding::failed(expected, "no HorizontalPodAutoscaler found"));
     };
     let troubles = troubles(autoscaler, wanted.min, wanted.max);
     let observed = if troubles.is_empty() {
-        format!("{} replicas, wants {}", autoscaler.current, autoscaler.desired)
+        format!("{} replicas, desired {}", autoscaler.current, autoscaler.desired)
     } else {
         troubles.join("; ")
     };
@@ -44,7 +44,7 @@ fn troubles(autoscaler: &Autoscaler, min: u32, max: u32) -> Vec<String> {
             Some(condition) => {
                 troubles.push(format!("not {name}: {}: {}", condition.reason, condition.message));
             }
-            None => troubles.push(format!("says nothing of {name} yet")),
+            None => troubles.push(format!("no condition {name} yet")),
         }
     }
     for metric in autoscaler.metrics.iter().filter(|metric| metric.current.is_none()) {
@@ -82,7 +82,7 @@ mod tests {
             troubles(&autoscaler, 3, 12),
             [
                 "scales from 3 to 10",
-                "says nothing of AbleToScale yet",
+                "no condition AbleToScale yet",
                 "not ScalingActive: Why: because",
                 "no metrics for cpu; is metrics-server installed?",
             ]

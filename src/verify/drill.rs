@@ -53,12 +53,14 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
     for _ in 0..before {
         get(&subject.url, "/health", Some(&client)).await?;
     }
-    target.switch_redis(false).await.context("while stopping Redis")?;
+    target.switch_redis(false).await.context("cannot stop Redis")?;
     let outage = outage(stack, subject, &client, limit).await;
-    target.switch_redis(true).await.context("while starting Redis again")?;
+    target.switch_redis(true).await.context("cannot restart Redis")?;
     let started = Instant::now();
     let (mut good, mut observed, passed) = outage?;
-    until(subject, |mode| mode == LimitMode::Shared).await.context("after the return of Redis")?;
+    until(subject, |mode| mode == LimitMode::Shared)
+        .await
+        .context("Redis is back, but the count is not shared")?;
     let back = started.elapsed();
     let within = subject.redis_back_within;
     let after = get(&subject.url, "/health", Some(&client)).await?.status;
@@ -66,7 +68,7 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
     let second_budget = used_up && after == StatusCode::OK;
     if second_budget && stack.rate_limit.requests <= MOST {
         good = false;
-        observed.push_str("; the return handed out a second budget");
+        observed.push_str("; clients got a second budget after its return");
     }
     observed.push_str(&format!("; shared again {:.1}s after its return", back.as_secs_f64()));
     let expected = format!(
@@ -97,7 +99,9 @@ async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> R
         }
         slowest = slowest.max(began.elapsed());
     }
-    until(subject, |mode| mode == fallback).await.context("while Redis is away")?;
+    until(subject, |mode| mode == fallback)
+        .await
+        .context("Redis is stopped, but the fallback is not active")?;
     let most = most(fallback, stack.rate_limit.requests, replicas);
     let observed =
         format!("{passed} of at most {most} more passed, {errors} errors, slowest {}ms", slowest.as_millis());

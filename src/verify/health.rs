@@ -27,8 +27,8 @@ pub(super) async fn check(subject: &Subject) -> Result<Finding> {
         if answer.status != StatusCode::OK {
             return Ok(Finding::failed(expected, answer.status.to_string()));
         }
-        let health: Health =
-            serde_json::from_slice(&answer.body).context("/health is not that of the bundled service")?;
+        let health: Health = serde_json::from_slice(&answer.body)
+            .context("/health has another format than the bundled service")?;
         let good = health.status == HealthState::Ok;
         if good || Instant::now() > until {
             let observed = observed(&health);

@@ -74,15 +74,14 @@ async fn filled(admin: &str, min: u32) -> Result<PoolStatus> {
 
 async fn connections(subject: &Subject) -> Result<(i64, i64)> {
     let ask = async {
-        let mut options = ClientOptions::parse(subject.mongodb_uri.reveal())
-            .await
-            .context("the URI of MongoDB cannot be read")?;
+        let mut options =
+            ClientOptions::parse(subject.mongodb_uri.reveal()).await.context("invalid MongoDB URI")?;
         options.server_selection_timeout = Some(LIMIT);
         options.app_name = Some("appforge verify".into());
         let client = Client::with_options(options)?;
         let status = client.database("admin").run_command(doc! {"serverStatus": 1}).await;
         client.shutdown().immediate(true).await;
-        let status = status.context("MongoDB does not tell its status")?;
+        let status = status.context("MongoDB did not return its status")?;
         let connections = status.get_document("connections").context("the status has no connections")?;
         let number = |key: &str| -> Result<i64> {
             let value = connections.get(key).with_context(|| format!("the status has no `{key}`"))?;

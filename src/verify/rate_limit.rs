@@ -30,7 +30,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
         told(&serial)
     } else {
-        format!("one by one {}; at once {}", told(&serial), told(&concurrent))
+        format!("serial {}; concurrent {}", told(&serial), told(&concurrent))
     };
     let replicas = u32::try_from(subject.replicas.len())?;
     let most = serial.passed.max(concurrent.passed);
@@ -68,7 +68,7 @@ async fn round(subject: &Subject, requests: u32, together: usize) -> Result<Roun
         .buffer_unordered(together)
         .try_collect()
         .await
-        .context("in the midst of the requests")?;
+        .context("cannot send all requests")?;
     let mut round = Round { passed: 0, limited: 0, other: 0, faults: Vec::new() };
     for answer in &answers {
         match answer.status {
@@ -93,6 +93,6 @@ async fn headers_only(limit: u32, subject: &Subject) -> Result<Finding> {
     let answer = get(&subject.url, "/health", Some(&client)).await?;
     let told =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    let observed = format!("the service tells {told}; a limit above {MOST} is not used up by a check");
+    let observed = format!("the service reports {told}; the check does not send more than {MOST} requests");
     Ok(Finding::of(told == limit.to_string(), format!("a limit of {limit}"), observed))
 }

@@ -15,8 +15,7 @@ use crate::targets::subject::Subject;
 const LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
-    let client =
-        redis::Client::open(subject.redis_url.reveal()).context("the URL of Redis cannot be read")?;
+    let client = redis::Client::open(subject.redis_url.reveal()).context("invalid Redis URL")?;
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
     let connect = client.get_multiplexed_async_connection_with_config(&config).await;

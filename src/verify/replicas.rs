@@ -11,7 +11,7 @@ pub(super) async fn check(subject: &Subject) -> Result<Finding> {
     let (mut answered, mut troubles) = (Vec::new(), Vec::new());
     for replica in &subject.replicas {
         match statusz(&replica.admin).await {
-            Ok(status) if status.draining => troubles.push(format!("{} is on its way out", replica.name)),
+            Ok(status) if status.draining => troubles.push(format!("{} is shutting down", replica.name)),
             Ok(status) => answered.push(status.replica),
             Err(error) => troubles.push(format!("{}: {error:#}", replica.name)),
         }

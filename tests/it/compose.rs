@@ -216,7 +216,7 @@ async fn running_version_stays_when_the_new_one_does_not_start() {
     let error = broken.up(2, LONG, &say).await.unwrap_err();
     let text = render(&error);
     assert_eq!(status_of(&error), ExitStatus::Failed, "{text}");
-    for part in ["ends again and again", "    | cannot start", "appforge logs service"] {
+    for part in ["restarts repeatedly", "    | cannot start", "appforge logs service"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
     stack.web().up(2, LONG, &say).await.unwrap();

@@ -185,7 +185,7 @@ fn stack_file_that_cannot_be_one_is_said_and_not_passed_over() {
 
     let project = Project::new();
     std::os::unix::fs::symlink("gone.yaml", project.path().join("appforge.yaml")).unwrap();
-    refuses(&project, ".", "error: the link `appforge.yaml` in `", "leads to no file");
+    refuses(&project, ".", "error: the symbolic link `appforge.yaml` in `", "is broken");
     let run = project.run(&["init", "--yes"]);
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.starts_with("error: `appforge.yaml` already exists"), "{run:#?}");

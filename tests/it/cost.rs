@@ -44,7 +44,7 @@ redis            Redis: included                        Redis Cloud 2GB: $50    
 cdn              -                                      CDN: $20-50                     10 x CDN: $100
 total            $20-40                                 $277-457                        $910-1,210
 per 1,000 users  $4-8                                   $27.70-45.70                    $30.33-40.33
-binds            availability floor                     availability floor              tier size
+limiting factor  availability floor                     availability floor              tier size
 
 Notes
   mongodb and redis run on the cluster's own nodes (`mode`); without MongoDB Atlas M10 and Redis Cloud 2GB, which are \
@@ -54,7 +54,7 @@ with it the total is $1,114.20-1,414.20
   mongodb and redis run on the cluster's own nodes (`mode`); without MongoDB Atlas M30 and Redis Cloud 8GB, which are \
 for `mode: external`, the total is $600-900
 
-Prices: scalability setup of 2026-02-01, judged on 2026-03-01
+Prices: scalability setup of 2026-02-01, their age as of 2026-03-01
 Not included: load balancer, block storage, NAT and egress, backups, registry, log and metric storage, support, VAT, \
 a staging copy
 "
@@ -78,7 +78,7 @@ fn ten_thousand_users_are_the_production_tier_item_by_item() {
             "total                                  $277-457",
             "",
             "  per 1,000 users  $27.70-45.70 a month",
-            "  binds            availability floor: 3 nodes, 2 for the load and 1 so that one can fail or be drained",
+            "  limiting factor  availability floor: 3 nodes, 2 for the load and 1 so that one can fail or be drained",
         ]
     );
 }
@@ -145,8 +145,8 @@ fn a_format_of_cost_alone_is_refused_elsewhere() {
 fn a_number_of_users_that_cannot_be_is_a_usage_error() {
     for users in ["-5", "1e12", "NaN", "2.5", "", "1000000000001"] {
         let stderr = format!(
-            "error: invalid value '{users}' for '--users <N>': users a day are a whole number from 0 to \
-             1,000,000,000, such as 10000 or 10k\n\nFor more information, try '--help'.\n"
+            "error: invalid value '{users}' for '--users <N>': expected a number of daily users from 0 to \
+             1,000,000,000, such as `10000` or `10k`\n\nFor more information, try '--help'.\n"
         );
         refused(&["--users", users], 2, &stderr);
     }
@@ -160,7 +160,9 @@ fn nobody_and_everybody_get_a_sane_answer() {
     assert_eq!(nobody["per_1000_users"], Value::Null);
     let everybody = json(&project, &["--users", "1000000000"]);
     assert_eq!(everybody["items"][0]["quantity"], 333_334);
-    assert!(everybody["notes"].to_string().contains("beyond 30,000 users a day nothing was measured"));
+    assert!(
+        everybody["notes"].to_string().contains("beyond 30,000 users a day the figures are extrapolated")
+    );
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn over_budget_is_exit_8_with_the_estimate_still_printed() {
     assert_eq!(
         run.stderr,
         "error: over budget: 30,000 users a day cost $910-1,210 a month, the budget is $500\n\n\
-         hint: `appforge cost --users 30000 --explain total` shows what drives it\n"
+         hint: appforge cost --users 30000 --explain total\n"
     );
     assert_eq!(run.code, Some(8));
     let run = cost(&project, &["--users", "10000", "--max", "400"]);
@@ -195,7 +197,7 @@ fn prices_are_called_old_after_90_days() {
         serde_json::from_str::<Value>(&run.stdout).unwrap()["notes"].to_string()
     };
     assert!(!notes("2026-05-02").contains("old"));
-    assert!(notes("2026-05-03").contains("all prices are old, up to 91 days"));
+    assert!(notes("2026-05-03").contains("all prices are old (up to 91 days)"));
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn a_measured_capacity_is_used_and_named() {
     project.write(".appforge/capacity.json", r#"{"requests_per_second_per_replica": 0}"#);
     let run = cost(&project, &["--users", "1"]);
     assert!(
-        run.stderr.starts_with("error: `.appforge/capacity.json` does not hold a measured capacity\n"),
+        run.stderr.starts_with("error: `.appforge/capacity.json` is not a capacity measurement\n"),
         "{}",
         run.stderr
     );
@@ -271,7 +273,7 @@ fn every_problem_of_a_catalogue_is_shown_with_its_place_and_the_exit_code_is_3()
     refused(
         &["--catalogue", "nowhere.yaml"],
         3,
-        "error: the catalogue `nowhere.yaml` cannot be read\ncaused by: file not found\n",
+        "error: cannot read the catalogue `nowhere.yaml`\ncaused by: file not found\n",
     );
 }
 

@@ -30,8 +30,8 @@ fn a_machine_that_is_well_can_run_the_stack_and_nothing_is_changed() {
 
     project.done(&["up"]);
     let found = report(&project, &[], 0);
-    assert_eq!(finding(&found, &format!("port {port}"))["observed"], "this stack's own");
-    assert_eq!(finding(&found, "supervisor")["observed"], "runs and answers");
+    assert_eq!(finding(&found, &format!("port {port}"))["observed"], "used by this stack");
+    assert_eq!(finding(&found, "supervisor")["observed"], "running");
     project.done(&["down", "--volumes", "--yes"]);
 }
 

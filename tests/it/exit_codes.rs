@@ -43,6 +43,23 @@ fn usage_is_2() {
 }
 
 #[test]
+fn age_beyond_the_calendar_is_2_as_other_invalid_times() {
+    for age in ["9999999999999h", "600000000000000m", "36000000000000000s", "yesterday"] {
+        let said = ends_with(2, &Project::new(), &["logs", "-q", "--since", age]);
+        assert!(said.starts_with(&format!("error: invalid time `{age}`\n")), "{said}");
+    }
+}
+
+#[test]
+fn unknown_check_is_2_before_the_stack_is_asked() {
+    for check in ["rate-limits", "redis", "weather"] {
+        let said = ends_with(2, &Project::new(), &["verify", "-q", "--check", check]);
+        assert!(said.starts_with(&format!("error: unknown check `{check}`\n\nhint: ")), "{said}");
+    }
+    ends_with(4, &Project::new(), &["verify", "-q", "--check", "rate-limit"]);
+}
+
+#[test]
 fn an_invalid_configuration_is_3() {
     let project = Project::with("service:\n  prot: 80\n");
     let said = ends_with(3, &project, &["up"]);

@@ -5,7 +5,7 @@ use appforge::cli::help;
 use crate::support::Project;
 
 /// Compares with `snapshots/NAME.snap`.
-fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("snapshots");
     settings.set_prepend_module_to_snapshot(false);

@@ -23,7 +23,7 @@ fn an_engine_that_is_not_there_is_exit_4_with_the_way_on() {
         ("tcp://127.0.0.1:1", "error: the Docker engine at `tcp://127.0.0.1:1` is not running\n"),
         (
             "ssh://somewhere",
-            "error: the Docker engine at `ssh://somewhere` cannot be reached: only unix:// and tcp:// can\n",
+            "error: cannot connect to the Docker engine at `ssh://somewhere`: only unix:// and tcp:// are supported\n",
         ),
     ] {
         let output = project.command(&["image", "build"]).env("DOCKER_HOST", host).output().unwrap();
@@ -41,7 +41,7 @@ fn service_image_is_loaded_once() {
     let first = project.done(&["image", "build"]);
     let again = project.done(&["image", "build"]);
     assert_eq!(again.stdout, first.stdout, "the same program is the same image");
-    assert_eq!(again.stderr, "the engine has it already\n");
+    assert_eq!(again.stderr, "the engine already has this image\n");
     let run = |arguments: &[&str]| {
         let confined =
             ["run", "--rm", "--read-only", "--cap-drop=ALL", "--network=none", first.stdout.trim()];
@@ -104,7 +104,7 @@ fn pushed_image_runs_when_an_engine_pulls_it() {
     assert!(!pushed.stderr.contains("already"), "{}", pushed.stderr);
     let again = project.done(&["image", "push", &name]);
     assert_eq!(again.stdout, pushed.stdout);
-    assert!(again.stderr.contains("the registry has it already\n"), "{}", again.stderr);
+    assert!(again.stderr.contains("the registry already has this image\n"), "{}", again.stderr);
 
     docker(&["pull", "--quiet", pinned]);
     let version = docker(&["run", "--rm", "--network=none", pinned, "--version"]);

@@ -83,7 +83,7 @@ fn without_a_terminal_nothing_is_asked_and_nothing_assumed() {
     assert_eq!(
         run.stderr,
         "error: this requires an answer, and stdin is not a terminal\n\n\
-         hint: `--yes` answers every question with its default\n"
+         hint: add `--yes` to accept the defaults\n"
     );
     assert_eq!(run.code, Some(2));
     assert!(!project.path().join("appforge.yaml").exists());

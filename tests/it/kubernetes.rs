@@ -13,6 +13,7 @@ mod ownership;
 mod proxy;
 mod revisions;
 mod store;
+mod texts;
 
 use std::collections::BTreeSet;
 
@@ -115,7 +116,7 @@ fn up_applies_in_order_waits_and_the_second_time_changes_nothing() {
         ]
     );
     let second = place.exits(0, &["up", "--timeout", "20s"]);
-    assert!(second.stderr.contains("nothing to change: the stack is as it should be\n"), "{}", second.stderr);
+    assert!(second.stderr.contains("nothing to change: the stack is up to date\n"), "{}", second.stderr);
     let seen = place.api.seen();
     assert!(!seen.iter().any(Seen::is_change), "{:#?}", order(&seen));
     let lists: Vec<&str> = seen
@@ -263,7 +264,7 @@ fn down_keeps_data_and_volumes_takes_it_once_it_is_confirmed() {
     );
     place.exits(4, &["status"]);
     let refused = place.exits(2, &["down", "--volumes"]);
-    assert!(refused.stderr.contains("data: namespace/shop with all that is in it\n"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("data: namespace/shop with all its objects\n"), "{}", refused.stderr);
     assert!(refused.stderr.ends_with("hint: appforge down --volumes --yes\n"), "{}", refused.stderr);
     place.exits(0, &["down", "--volumes", "--yes"]);
     assert_eq!((place.api.names("secrets").len(), place.api.names("namespaces").len()), (0, 0));

@@ -52,7 +52,7 @@ fn of_150_requests_exactly_100_pass_over_three_replicas_and_up_twice_changes_not
     let passed = (0..150).filter(|_| up.request("GET /health", "").0 == 200).count();
     assert_eq!(passed, 100);
     let again = up.done(&["up"]);
-    assert_eq!(again.stderr, "nothing to change: the stack is as it should be\n");
+    assert_eq!(again.stderr, "nothing to change: the stack is up to date\n");
     assert_eq!(up.run(&["diff"]).code, Some(0));
 }
 
@@ -211,5 +211,5 @@ fn up_after_a_down_that_was_cut_off_brings_the_stack_that_stays() {
     assert_eq!(idle.read(&mut [0; 4096]).unwrap(), 0, "the first stack has ended");
     assert_eq!(up.json(&["status"])["replicas"]["ready"], 1);
     assert_eq!(up.request("GET /health", "").0, 200);
-    assert_eq!(up.done(&["up"]).stderr, "nothing to change: the stack is as it should be\n");
+    assert_eq!(up.done(&["up"]).stderr, "nothing to change: the stack is up to date\n");
 }

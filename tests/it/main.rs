@@ -57,6 +57,8 @@ mod support;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod texts;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 mod unreadable;

@@ -133,12 +133,12 @@ fn numbers_that_do_not_fit_are_said_and_nothing_is_done() {
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert_eq!(
         run.stderr,
-        "warning: kubernetes.cpu_limit: with 500m a busy replica is throttled for up to 50 ms of each 100 ms, and waits for Redis \
-         for 50 ms: then it counts the limit by itself; give it 1 or more, or `none`\n\
-         error: the stack cannot work as it is: 1 problem\n\
-         \x20 mongodb.pool.max: (40 replicas + 1 while they are replaced) x (50 of the pool + 2) = 2132 connections, mongodb.memory \
-         leaves room for 1024: fewer replicas, a smaller pool or more memory\n\n\
-         hint: change the values; nothing was done\n"
+        "warning: kubernetes.cpu_limit: at 500m a busy replica is throttled for up to 50 ms of every 100 ms; after waiting 50 ms \
+         for Redis it counts the rate limit alone; set 1 or more, or `none`\n\
+         error: this stack cannot run: 1 problem\n\
+         \x20 mongodb.pool.max: (40 replicas + 1 during a rollout) x (pool of 50 + 2) = 2132 connections, but mongodb.memory \
+         leaves room for 1024; reduce the replicas or the pool, or raise the limit\n\n\
+         hint: correct these values; nothing was changed\n"
     );
     assert!(!project.path().join("deploy").exists());
     // Before any cluster is looked for.

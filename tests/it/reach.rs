@@ -64,7 +64,7 @@ fn first_dead_address_warns_on_local_and_strict_fails() {
     let strict = project.run(&["up", "--strict"]);
     assert_eq!(strict.code, Some(1), "{strict:#?}");
     assert!(
-        strict.stderr.contains("error: the stack is up, but not all of its external stores answer:\n"),
+        strict.stderr.contains("error: the stack is up, but external stores do not answer:\n"),
         "{}",
         strict.stderr
     );

@@ -106,7 +106,7 @@ fn a_target_without_documents_is_said() {
     let run = Project::with("target: local\n").run(&["render"]);
     assert_eq!(run.code, Some(2), "{run:#?}");
     assert!(
-        run.stderr.starts_with("error: there is nothing to render for the target `local`\n"),
+        run.stderr.starts_with("error: the target `local` has no documents to render\n"),
         "{}",
         run.stderr
     );
@@ -121,7 +121,7 @@ fn a_patch_that_misses_changes_nothing() {
     assert_eq!(run.code, Some(3), "{run:#?}");
     assert!(
         run.stderr
-            .starts_with("error: patches.compose/docker-compose.yml[0]: nothing is at `/services/gone`\n"),
+            .starts_with("error: patches.compose/docker-compose.yml[0]: path `/services/gone` not found\n"),
         "{}",
         run.stderr
     );
@@ -140,7 +140,7 @@ fn template_that_would_be_passed_over_is_said() {
         assert_eq!((run.stdout.as_str(), run.code), ("", Some(3)), "{file}: {run:#?}");
         let hint = format!("hint: did you mean `templates/{meant}`?\n");
         assert!(
-            run.stderr.contains(" replaces no template\n") && run.stderr.ends_with(&hint),
+            run.stderr.contains(" does not match any template\n") && run.stderr.ends_with(&hint),
             "{file}: {run:#?}"
         );
     };
@@ -169,7 +169,7 @@ fn template_that_would_be_passed_over_is_said() {
     std::os::unix::fs::symlink("gone", templates.join("compose/haproxy.cfg.tera")).unwrap();
     let run = project.run(&["render"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
-    let said = "error: the link `templates/compose/haproxy.cfg.tera` leads to no file\n";
+    let said = "error: the symbolic link `templates/compose/haproxy.cfg.tera` is broken\n";
     assert!(run.stderr.starts_with(said), "{run:#?}");
     let project = Project::with("target: compose\n");
     std::fs::create_dir(project.path().join("templates")).unwrap();

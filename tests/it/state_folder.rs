@@ -58,7 +58,7 @@ fn state_folder_that_others_can_write_is_refused() {
     std::fs::create_dir(&state).unwrap();
     std::fs::set_permissions(&state, PermissionsExt::from_mode(0o777)).unwrap();
     let run = up.run(&["up"]);
-    refused(&run, "(mode 777), so what it holds may be theirs");
+    refused(&run, "(mode 777)");
     assert!(run.stderr.contains(&format!("chmod 700 {}\n", state.display())), "{run:#?}");
     assert_eq!(tree(&state).len(), 1, "nothing was written");
     // What an older version made, with a umask of 022 or 002.
@@ -89,7 +89,7 @@ fn link_below_the_state_folder_is_never_followed() {
         let link = state.join(name);
         std::fs::create_dir_all(link.parent().unwrap()).unwrap();
         symlink(&precious, &link).unwrap();
-        refused(&up.run(&["up"]), &format!("`{}` is a link", link.display()));
+        refused(&up.run(&["up"]), &format!("`{}` is a symbolic link", link.display()));
         std::fs::remove_file(&link).unwrap();
     }
     for name in ["logs", "run", "data", "secrets", "data/redis"] {
@@ -98,13 +98,13 @@ fn link_below_the_state_folder_is_never_followed() {
             std::fs::remove_dir_all(&link).unwrap();
         }
         symlink(outside.path(), &link).unwrap();
-        refused(&up.run(&["up"]), &format!("`{}` is a link", link.display()));
+        refused(&up.run(&["up"]), &format!("`{}` is a symbolic link", link.display()));
         std::fs::remove_file(&link).unwrap();
         std::fs::create_dir(&link).unwrap();
     }
     std::fs::remove_dir_all(state.join("data")).unwrap();
     symlink(outside.path(), state.join("data")).unwrap();
-    refused(&up.run(&["down", "--volumes", "--yes"]), "is a link");
+    refused(&up.run(&["down", "--volumes", "--yes"]), "is a symbolic link");
     assert_eq!(tree(outside.path()).len(), 2);
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
     std::fs::remove_file(state.join("data")).unwrap();
@@ -122,10 +122,10 @@ fn link_below_the_folders_of_other_targets_is_refused() {
     // Files that are read alone, without a lock.
     std::fs::create_dir_all(project.path().join(".appforge/loads")).unwrap();
     symlink("/nowhere", project.path().join(".appforge/capacity.json")).unwrap();
-    refused(&project.run(&["cost"]), "capacity.json` is a link");
+    refused(&project.run(&["cost"]), "capacity.json` is a symbolic link");
     symlink("/nowhere", project.path().join(".appforge/state.json")).unwrap();
-    refused(&project.run(&["diff", "--target", "kubernetes"]), "state.json` is a link");
-    refused(&project.run(&["up", "--target", "compose"]), "state.json` is a link");
+    refused(&project.run(&["diff", "--target", "kubernetes"]), "state.json` is a symbolic link");
+    refused(&project.run(&["up", "--target", "compose"]), "state.json` is a symbolic link");
 }
 
 /// A process with a group of its own that ends with this value.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::circles::circles;
 use crate::run::say;
+use crate::words;
 
 /// Longest source file, in lines.
 const MOST_LINES: usize = 400;
@@ -169,29 +170,33 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Checks all tracked Rust files but those of others, below `vendor`.
-pub(crate) fn tidy(root: &Path) -> Result<()> {
-    let listed = Command::new("git")
-        .args(["ls-files", "*.rs", ":!vendor"])
-        .current_dir(root)
-        .output()
-        .context("cannot run git")?;
-    let listed = String::from_utf8(listed.stdout).context("git lists names that are no text")?;
+/// Checks all tracked Rust files but those of others, below `vendor`, and the words of all texts; with `update_words` the latter's
+/// numbers are rewritten.
+pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
+    let mut breaches = words::check(root, update_words)?;
     let mut files = Vec::new();
-    for file in listed.lines() {
+    for file in tracked(root, &["*.rs", ":!vendor"])? {
         let text =
-            std::fs::read_to_string(root.join(file)).with_context(|| format!("while reading {file}"))?;
+            std::fs::read_to_string(root.join(&file)).with_context(|| format!("cannot read {file}"))?;
         files.push((file, text));
     }
     if files.is_empty() {
         bail!("git lists no source file");
     }
-    let mut breaches: Vec<String> = files.iter().flat_map(|(file, text)| check(file, text)).collect();
-    breaches.extend(circles(files.iter().map(|(file, text)| (*file, without_tests(text)))));
+    breaches.extend(files.iter().flat_map(|(file, text)| check(file, text)));
+    breaches.extend(circles(files.iter().map(|(file, text)| (file.as_str(), without_tests(text)))));
     for breach in &breaches {
         say(breach);
     }
-    if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the boundaries", breaches.len()) }
+    if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the rules", breaches.len()) }
+}
+
+/// The tracked files that match `patterns`.
+pub(crate) fn tracked(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
+    let listed = Command::new("git").arg("ls-files").args(patterns).current_dir(root).output();
+    let listed = listed.context("cannot run git")?;
+    let listed = String::from_utf8(listed.stdout).context("git lists a name that is not UTF-8")?;
+    Ok(listed.lines().map(str::to_owned).collect())
 }
 
 /// All that is wrong with one file.

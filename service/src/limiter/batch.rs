@@ -221,8 +221,8 @@ fn sound(values: &[Value]) -> Result<(), FailureKind> {
     })
 }
 
-/// What `INCRBY` replies. It fails over the key alone when that holds another type (`WRONGTYPE`), or a text that is no
-/// integer or has no room for one more (`ERR`).
+/// What `INCRBY` replies. It fails over the key alone when that holds another type (`WRONGTYPE`), or a text that is not
+/// an integer or has no room for one more (`ERR`).
 fn count(value: &Value) -> Result<i64, FailureKind> {
     match value {
         Value::ServerError(error) if matches!(error.code(), "WRONGTYPE" | "ERR") => Err(FailureKind::Value),
@@ -239,7 +239,7 @@ fn integer(value: &Value) -> Result<i64, FailureKind> {
     }
 }
 
-/// `PTTL` says -2 for a key that has just ended: that is no time left.
+/// `PTTL` says -2 for a key that has just ended: no time is left.
 fn time_left(value: &Value) -> Result<Option<u64>, FailureKind> {
     integer(value).map(|ttl| Some(u64::try_from(ttl).unwrap_or(0)))
 }

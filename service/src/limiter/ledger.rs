@@ -24,7 +24,7 @@ pub(super) const JOIN_AFTER: u64 = 230;
 /// How long a replica passes no more than its share after Redis lost keys while it was up, in milliseconds: until the others
 /// have noticed too, who look each second, and have put back what they know.
 pub(super) const REFILL: u64 = 1300;
-/// When to try again while nobody can tell, in milliseconds.
+/// When to try again while the time is unknown, in milliseconds.
 const TRY_AGAIN: u64 = 1000;
 
 /// Where requests are counted.
@@ -68,7 +68,7 @@ pub(super) struct Repair {
     pub(super) deficit: u32,
 }
 
-/// All that the limiter knows.
+/// The state of the limiter.
 pub(super) struct Ledger {
     pub(super) limit: u32,
     pub(super) window: u64,
@@ -188,8 +188,8 @@ impl Ledger {
         lost || self.refilled > now
     }
 
-    /// Redis lost its keys while it was up. Each replica knows of some of the counts, so each passes no more than its share
-    /// until all have put back what they know. A single replica knows all.
+    /// Redis lost its keys while it was up. Each replica has some of the counts, so each passes no more than its share
+    /// until all have restored their counts. A single replica has all of them.
     pub(super) fn refill(&mut self, now: u64) {
         if self.mode == Mode::Shared && self.replicas > 1 {
             self.outage = self.outage.wrapping_add(1).max(1);
@@ -201,12 +201,12 @@ impl Ledger {
                 }
             }
         }
-        self.tell_all(now);
+        self.resend_all(now);
     }
 
-    /// Redis is back, or has lost its keys: it is to be told of all clients. After an outage requests are decided here
+    /// Redis is back, or has lost its keys: it gets the counts of all clients. After an outage requests are decided here
     /// until that is done, and for [`JOIN_AFTER`].
-    pub(super) fn tell_all(&mut self, now: u64) {
+    pub(super) fn resend_all(&mut self, now: u64) {
         match self.mode {
             Mode::Starting => (self.mode, self.join_at) = (Mode::Merging, now),
             Mode::Away => (self.mode, self.join_at) = (Mode::Merging, now.saturating_add(JOIN_AFTER)),
@@ -221,7 +221,7 @@ impl Ledger {
         !self.pending.is_empty() || !self.broken.is_empty() || (!self.seeding && (joins || self.tells()))
     }
 
-    /// Whether a request that was decided here waits to be told.
+    /// Whether a request that was decided here is still to be sent.
     pub(super) fn is_due(&self, now: u64) -> bool {
         match self.mode {
             Mode::Starting | Mode::Away => false,
@@ -230,12 +230,12 @@ impl Ledger {
         }
     }
 
-    /// Whether Redis is still to be told of somebody.
+    /// Whether counts are still to be sent to Redis.
     fn tells(&self) -> bool {
         !self.seeds.is_empty() || !self.doubtful.is_empty()
     }
 
-    /// Puts the next batch together. The one with the last clients to be told ends the outage: from then on requests are
+    /// Puts the next batch together. The one with the last clients ends the outage: from then on requests are
     /// counted behind them, in order.
     pub(super) fn next_batch(&mut self, now: u64) -> Option<Batch> {
         if matches!(self.mode, Mode::Starting | Mode::Away) {
@@ -275,7 +275,7 @@ impl Ledger {
         Some(Item { form, reset: entry.reset, waiters: Waiters::new(), unsent, repair: 0, key })
     }
 
-    /// What is known here is all that is left of the count, hits that Redis was not told of yet included.
+    /// What is known here is all that is left of the count, hits that were not sent to Redis yet included.
     fn replace(&mut self, key: Identity, now: u64) -> Item {
         let window = self.window;
         let entry = self.table.entry(&key, now);

@@ -26,7 +26,7 @@ pub(super) fn ledger(on_redis_failure: OnRedisFailure, replicas: u32) -> Ledger 
 /// A ledger that counts in Redis.
 pub(super) fn shared() -> Ledger {
     let mut ledger = ledger(OnRedisFailure::Memory, 3);
-    ledger.tell_all(1);
+    ledger.resend_all(1);
     assert!(ledger.next_batch(1).is_none());
     assert_eq!(ledger.mode, Mode::Shared);
     ledger
@@ -163,7 +163,7 @@ fn open_passes_and_counts_while_closed_refuses() {
     let mut open = ledger(OnRedisFailure::Open, 3);
     open.lose(&mut std::iter::empty(), 1);
     assert!((0..150).all(|_| known(&mut open, 2) == Source::AllowedFallback));
-    open.tell_all(3);
+    open.resend_all(3);
     assert_eq!(open.next_batch(3).unwrap().items.first().unwrap().unsent, 150);
 
     let mut closed = ledger(OnRedisFailure::Closed, 3);
@@ -179,7 +179,7 @@ fn what_was_counted_here_is_told_before_the_count_is_shared_again() {
     for _ in 0..10 {
         known(&mut ledger, 6);
     }
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     assert_eq!(known(&mut ledger, 8), Source::AllowedFallback, "still counted here");
     let batch = ledger.next_batch(9).unwrap();
     assert_eq!(forms(&batch), [Form::Seed { total: 60, ttl: WINDOW - 8 }]);
@@ -214,7 +214,7 @@ fn what_was_counted_here_is_told_before_the_count_is_shared_again() {
 fn a_count_is_raised_to_what_the_best_informed_replica_knows() {
     let mut ledger = knowing(60);
     ledger.lose(&mut std::iter::empty(), 5);
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     let batch = ledger.next_batch(7).unwrap();
     // Redis came back empty, and another replica that knew of 40 was first.
     ledger.settle(batch, seeded(false, 40, WINDOW - 8), 8);
@@ -227,10 +227,10 @@ fn a_hit_whose_fate_is_unknown_is_not_told_again() {
     let mut ledger = knowing(60);
     ledger.lose(&mut std::iter::empty(), 5);
     known(&mut ledger, 6);
-    ledger.tell_all(7);
+    ledger.resend_all(7);
     let batch = ledger.next_batch(7).unwrap();
     ledger.lose(&mut std::iter::once(batch), 8);
-    ledger.tell_all(9);
+    ledger.resend_all(9);
     let batch = ledger.next_batch(9).unwrap();
     let item = batch.items.first().unwrap();
     assert_eq!((item.unsent, item.form), (0, Form::Seed { total: 61, ttl: WINDOW - 8 }));
@@ -244,7 +244,7 @@ fn a_count_that_may_arrive_after_its_window_leaves_no_key_for_ever() {
     let batch = ledger.next_batch(end - 600).unwrap();
     assert_eq!(forms(&batch), [Form::Plain]);
     ledger.lose(&mut std::iter::once(batch), end - 550);
-    ledger.tell_all(end);
+    ledger.resend_all(end);
     let batch = ledger.next_batch(end).unwrap();
     assert_eq!(forms(&batch), [Form::Mend { ttl: WINDOW }]);
     let (settled, failed) = ledger.settle(batch, vec![Value::Int(1)], end + 1);
@@ -259,7 +259,7 @@ fn many_clients_are_told_in_portions_while_requests_are_counted_here() {
     for number in 0..1000 {
         ledger.ask(&Identity::V4(Ipv4Addr::from_bits(number)), 1);
     }
-    ledger.tell_all(2);
+    ledger.resend_all(2);
     let first = ledger.next_batch(2).unwrap();
     assert_eq!((first.items.len(), ledger.mode), (512, Mode::Merging));
     assert!(ledger.next_batch(2).is_none(), "one at a time");

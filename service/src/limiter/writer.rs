@@ -106,7 +106,7 @@ impl Writer {
             Link::Down(why) => {
                 let known = self.shared.settled.send_replace(true);
                 if self.lose() || !known {
-                    tracing::warn!(error = why, "Redis is away: {}", self.shared.fallback_in_words());
+                    tracing::warn!(error = why, "Redis is unavailable: {}", self.shared.fallback_in_words());
                 }
             }
             Link::Up(session) => {
@@ -123,7 +123,7 @@ impl Writer {
                 if refills {
                     ledger.refill(now);
                 } else {
-                    ledger.tell_all(now);
+                    ledger.resend_all(now);
                 }
                 self.shared.wake.notify_one();
             }
@@ -199,7 +199,7 @@ impl Writer {
         self.shared.metrics.failed(kind);
         let Some(id) = self.session.as_ref().map(|session| session.id) else { return };
         if self.lose() {
-            tracing::warn!(error = %kind, "Redis is away: {}", self.shared.fallback_in_words());
+            tracing::warn!(error = %kind, "Redis is unavailable: {}", self.shared.fallback_in_words());
         }
         self.redis.session_failed(id, kind);
     }

@@ -236,7 +236,7 @@ impl Shared {
                 let most = self.settings.max_pool_size;
                 tracing::info!("MongoDB connected successfully with {most} max connections");
             }
-            (_, State::Down(why)) => tracing::warn!("MongoDB is away, items cannot be served: {why}"),
+            (_, State::Down(why)) => tracing::warn!("MongoDB is unavailable, items cannot be served: {why}"),
             (_, State::Starting) => {}
         }
     }

@@ -94,12 +94,12 @@ async fn attend(shared: &Shared, mut session: Session, roster: &mut Roster) {
             Ok(count) => {
                 shared.replicas.send_if_modified(|known| std::mem::replace(known, count) != count);
             }
-            // Whether the connection stands is asked below.
+            // Whether the connection is alive is checked below.
             Err(error) => tracing::debug!(error = failure::describe(&error), "the replicas were not counted"),
         }
         let mut beat = pin!(sleep(jittered(BEAT_EVERY)));
         let mut waits = true;
-        // A look that was asked for is no beat: after a loss, the others need one to take their places again.
+        // A requested check is not a beat: after a loss, the others need one to take their places again.
         while waits {
             waits = tokio::select! {
                 // An error means that the sender is gone; it is in `shared`.

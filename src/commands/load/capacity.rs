@@ -67,7 +67,9 @@ fn plan(trial: Duration) -> String {
 fn keep(session: &Session<'_>, search: &Search, rate: f64, report: &mut Report) -> Result<()> {
     let replicas = session.subject.replicas.unwrap_or(1);
     if session.subject.replicas.is_none() {
-        report.warnings.push("how many replicas answered is unknown; 1 is assumed (--replicas N)".into());
+        report
+            .warnings
+            .push("the number of replicas is unknown; assuming 1 (set it with `--replicas N`)".into());
     }
     let capacity = Capacity {
         requests_per_second_per_replica: (rate / f64::from(replicas) * 10.0).round() / 10.0,
@@ -82,9 +84,7 @@ fn keep(session: &Session<'_>, search: &Search, rate: f64, report: &mut Report) 
         trials: search.trials().to_vec(),
     };
     if capacity.at_least {
-        report
-            .warnings
-            .push("the service may do more: the search ended where the generator was the limit".into());
+        report.warnings.push("the service may do more: the generator was the limit".into());
     }
     let folder = session.context.project.state_folder()?;
     files::make_private_folder(&folder)?;
@@ -98,16 +98,15 @@ fn nothing(search: &Search) -> Failure {
     let last = search.trials().last();
     let reason = last.and_then(|trial| trial.reason.clone()).unwrap_or_default();
     let rate = last.map_or(0.0, |trial| trial.rate);
-    let text = format!("no rate holds the thresholds; at {rate:.1} requests per second {reason}");
+    let text = format!("no rate meets the thresholds; at {rate:.1} requests per second {reason}");
     Failure::new(ExitStatus::ThresholdMissed, text)
 }
 
 fn limited(run: &Run) -> Failure {
     let (limited, all) = (run.measured.tally.limited, run.measured.tally.requests);
-    let text = format!(
-        "the rate limiter refused {limited} of {all} requests, so the service's capacity does not show"
-    );
+    let text =
+        format!("the rate limiter refused {limited} of {all} requests, so the capacity cannot be measured");
     Failure::new(ExitStatus::Failed, text)
-        .hint("with --url, name the service's probe secret: `--probe-secret-file FILE`")
-        .hint("fewer requests of each simulated client: `--requests-per-client N`")
+        .hint("with --url, add the service's probe secret: `--probe-secret-file FILE`")
+        .hint("or lower the requests of each simulated client: `--requests-per-client N`")
 }

@@ -79,7 +79,7 @@ impl Choice {
     pub(super) fn narrow(&mut self, endpoint: &Endpoint) -> Result<()> {
         match endpoint.path() {
             Some(_) if self.from_file => {
-                let text = "a scenario file says which paths to load, and --url has one too";
+                let text = "both the scenario file and --url set a path";
                 let hint = format!("--url {}", endpoint.base());
                 Err(Failure::new(ExitStatus::Usage, text).hint(hint).into())
             }
@@ -146,9 +146,7 @@ pub(super) fn thresholds(args: &LoadArgs, stack: &Stack, scenario: &Scenario) ->
         let known = |name: &str| scenario.steps.iter().any(|step| step.name == name);
         if let Some(name) = threshold.step().filter(|name| !known(name)) {
             let names: Vec<&str> = scenario.steps.iter().map(|step| step.name.as_str()).collect();
-            let text = format!(
-                "the threshold `{threshold}` is about `{name}`, which is not a step of this scenario"
-            );
+            let text = format!("the threshold `{threshold}` refers to the unknown step `{name}`");
             let hint = format!("steps: {}", names.join(", "));
             return Err(Failure::new(ExitStatus::Usage, text).hint(hint).into());
         }

@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus>
     if subject.probe_secret.is_none() {
         let limit = stack.rate_limit.requests;
         context.out.warn(format!(
-            "without a probe secret all requests come from one client; a limit of {limit} requests will refuse the rest"
+            "without a probe secret all requests come from one client, and the rate limit refuses all after {limit}"
         ));
     }
     let session = Session { context, args: &args, stack: &stack, subject: &subject, endpoint, thresholds };

@@ -117,7 +117,7 @@ impl Session<'_> {
         let judged = self.thresholds.iter().map(|one| one.judge(progress.tally, steps, progress.elapsed));
         // What has no samples yet may still get some.
         let verdict = judged.filter(|verdict| verdict.observed.is_some()).find(|verdict| !verdict.passed)?;
-        Some(format!("ended early: `{}` was missed with {}", verdict.expression, verdict.observed()))
+        Some(format!("aborted: `{}` was missed with {}", verdict.expression, verdict.observed()))
     }
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn writer(path: &Path) -> Result<Writer> {
         Some("md") => Ok(|report| Ok(report::markdown(report))),
         Some("json") => Ok(|report| Ok(serde_json::to_string_pretty(report)? + "\n")),
         _ => {
-            let text = format!("`{}` ends with none of .html, .md and .json", path.display());
+            let text = format!("`{}` must end in .html, .md or .json", path.display());
             Err(Failure::new(ExitStatus::Usage, text).into())
         }
     }
@@ -147,6 +147,6 @@ async fn interrupted() {
 
 fn run_id() -> Result<String> {
     let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).context("while naming the run")?;
+    getrandom::fill(&mut bytes).context("cannot create the id of the run")?;
     Ok(hex::encode(bytes))
 }

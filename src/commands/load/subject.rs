@@ -61,10 +61,10 @@ fn read_secret(path: &Path) -> Result<Vec<u8>> {
     let invalid = |what: &str| {
         Failure::new(ExitStatus::Config, format!("the probe secret file `{}` {what}", path.display()))
     };
-    let text = files::read_if_there(path)?.ok_or_else(|| invalid("is not there"))?;
+    let text = files::read_if_there(path)?.ok_or_else(|| invalid("does not exist"))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.len() < LEAST_SECRET {
-        return Err(invalid("holds less than 16 bytes").into());
+        return Err(invalid("must have at least 16 bytes").into());
     }
     Ok(text.as_bytes().to_vec())
 }

@@ -162,7 +162,7 @@ fn price(reader: &mut Reader, keys: &Mapping<'_>) -> Option<Range> {
 fn provenance(reader: &mut Reader, keys: &Mapping<'_>, latest: Date) -> Option<Provenance> {
     let as_of = reader.optional(keys, "as_of", |field| date(field, latest));
     if !keys.has("as_of") {
-        reader.at(keys.field.node.place, &keys.at("as_of"), "is missing; `null` means an undated price");
+        reader.at(keys.field.node.place, &keys.at("as_of"), "is missing; use `null` for an undated price");
     }
     let source = reader.required(keys, "source", Field::text);
     let confidence = reader.required(keys, "confidence", |field| field.word(&CONFIDENCE));

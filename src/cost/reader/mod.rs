@@ -98,7 +98,7 @@ fn catalogue(
     }
     let mut about_tiers = |message: String| reader.at(root.node.place, "tiers", message);
     if tiers.is_empty() {
-        about_tiers("at least one is required; `extends: default` takes those of appforge".to_owned());
+        about_tiers("at least one is required; `extends: default` uses the embedded ones".to_owned());
     }
     order(&tiers, &mut about_tiers);
     Some(Catalogue { title: title?, currency: currency?, tiers, alternatives, not_included })
@@ -113,13 +113,13 @@ fn order(tiers: &[Tier], problem: &mut impl FnMut(String)) {
                 problem(format!("`{}` requires `up_to`, since `{}` follows", small.name, large.name));
             }
             (Some(low), Some(high)) if low >= high => {
-                problem(format!("`{}` must hold more users than `{}`", large.name, small.name));
+                problem(format!("`up_to` of `{}` must be above that of `{}`", large.name, small.name));
             }
             _ => {}
         }
     }
     if let Some(last) = tiers.last().filter(|last| last.up_to.is_some() || last.max_nodes.is_some()) {
-        problem(format!("`{}` is the last one, so it takes neither `up_to` nor `max_nodes`", last.name));
+        problem(format!("`{}` is the last tier and must not have `up_to` or `max_nodes`", last.name));
     }
 }
 

@@ -40,12 +40,12 @@ impl Endpoint {
         let addresses: Vec<SocketAddr> = match lookup {
             Ok(Ok(found)) => found.collect(),
             Ok(Err(error)) => {
-                return Err(unreachable(format!("the host `{host}` has no address")).caused_by(error).into());
+                return Err(unreachable(format!("cannot resolve the host `{host}`")).caused_by(error).into());
             }
-            Err(_) => return Err(unreachable(format!("looking up `{host}` took more than 5s")).into()),
+            Err(_) => return Err(unreachable(format!("cannot resolve the host `{host}` within 5s")).into()),
         };
         let name = ServerName::try_from(host.clone())
-            .map_err(|_| usage(format!("`{host}` is not a host name that a certificate can have")))?;
+            .map_err(|_| usage(format!("`{host}` is not a valid host name for TLS")))?;
         let tls = if tls { Some((connector(accept)?, name)) } else { None };
         let header = shown(&host, port, tls.is_some());
         let mut endpoint = Self { base, path, host: header, addresses: Vec::new(), tls };
@@ -64,7 +64,7 @@ impl Endpoint {
         match failure.filter(|_| endpoint.addresses.is_empty()) {
             Some(failure) => Err(failure.into()),
             None if endpoint.addresses.is_empty() => {
-                Err(unreachable(format!("the host `{host}` has no address")).into())
+                Err(unreachable(format!("cannot resolve the host `{host}`")).into())
             }
             None => Ok(endpoint),
         }
@@ -131,17 +131,17 @@ fn parts(url: &str) -> Result<Parts> {
     let tls = match uri.scheme_str() {
         Some("http") => false,
         Some("https") => true,
-        _ => return Err(usage("a URL to load starts with `http://` or `https://`".into()).into()),
+        _ => return Err(usage("--url must start with `http://` or `https://`".into()).into()),
     };
     let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     if authority.contains('@') {
         // It would end up in reports and in the process list.
-        return Err(usage("the URL holds a user name or password".into())
-            .hint("put an `authorization` header into a scenario file, with its value from a variable: `${env:TOKEN}`")
+        return Err(usage("--url must not contain a user name or password".into())
+            .hint("set an `authorization` header in a scenario file; `${env:TOKEN}` reads its value from a variable")
             .into());
     }
     let host = uri.host().filter(|host| !host.is_empty());
-    let host = host.ok_or_else(|| usage(format!("the URL `{url}` names no host")))?;
+    let host = host.ok_or_else(|| usage(format!("the URL `{url}` has no host")))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let path = uri.path_and_query().map(|path| rooted(path.as_str())).filter(|path| path != "/");
     let port = match uri.port() {
@@ -173,7 +173,7 @@ fn hinted(failure: Failure, refused: Option<&Refused>) -> Failure {
             failure.hint(hint.as_str()).hint("`--insecure` accepts any certificate")
         }
         Some(Refused::NoTls) => failure.hint("does the port serve TLS? otherwise use `http://`"),
-        None => failure.hint("is it running? `appforge up` starts the stack, `appforge status` shows it"),
+        None => failure.hint("start the stack (`appforge up`), or check its state (`appforge status`)"),
     }
 }
 

@@ -66,15 +66,15 @@ impl ErrorKind {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Refused => "connection refused",
-            Self::Unreachable => "address not reachable",
-            Self::ConnectTimeout => "no connection in time",
+            Self::Unreachable => "address unreachable",
+            Self::ConnectTimeout => "connect timed out",
             Self::Tls => "TLS handshake failed",
-            Self::Closed => "server hung up before the answer was whole",
+            Self::Closed => "connection closed by the server before the response was complete",
             Self::Reset => "connection reset by the server",
-            Self::Timeout => "no answer in time",
+            Self::Timeout => "response timed out",
             Self::Protocol => "response is not HTTP/1.1",
             Self::Exhausted => "this machine ran out of ports or file descriptors",
-            Self::NeverSent => "due, but no connection was free",
+            Self::NeverSent => "not sent: no free connection",
             Self::Other => "other",
         }
     }

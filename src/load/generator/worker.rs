@@ -51,7 +51,7 @@ fn spawn_thread(
     name: String,
     run: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Result<JoinHandle<Result<()>>> {
-    std::thread::Builder::new().name(name).spawn(run).context("while starting a thread of the load generator")
+    std::thread::Builder::new().name(name).spawn(run).context("cannot start a thread of the load generator")
 }
 
 async fn run(shared: &Rc<Shared>, windows: &mpsc::Sender<Window>) -> Result<()> {

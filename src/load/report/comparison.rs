@@ -47,7 +47,7 @@ impl Row {
 
     /// The change for people.
     pub fn change_shown(&self) -> String {
-        // The difference of two shares is no share of either.
+        // The difference of two shares is not a share of either.
         let shown = |change: f64| match self.unit.as_str() {
             "ratio" => format!("{:+.2} points", change * 100.0),
             _ => format!("{:+.1} %", change * 100.0),

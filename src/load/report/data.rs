@@ -247,7 +247,7 @@ fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
     let tally = &measured.tally;
     let mut warnings = Vec::new();
     if tally.requests == 0 {
-        warnings.push("no request was answered or failed within the run: nothing was measured".into());
+        warnings.push("no request finished within the run: nothing was measured".into());
     }
     for reason in &measured.effort.saturated {
         warnings.push(format!("the generator was the limit, not the service alone: {reason}"));
@@ -256,18 +256,18 @@ fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
         let share = percent(float::from_u64(tally.limited) / float::from_u64(tally.requests.max(1)));
         let why = if simulated { "" } else { ", since all requests came from one client" };
         warnings.push(format!(
-            "{} of {} requests ({share}) were refused by the rate limiter{why}; latencies and errors leave them out",
+            "{} of {} requests ({share}) were refused by the rate limiter{why}; latencies and errors exclude them",
             tally.limited, tally.requests
         ));
     }
     let unsent = tally.errors_of(ErrorKind::NeverSent);
     if unsent > 0 {
         warnings.push(format!(
-            "{unsent} requests were due but never found a free connection; they count as failed"
+            "{unsent} requests were not sent because no connection was free; they count as failed"
         ));
     } else if tally.queued * 100 > tally.requests {
         let share = percent(float::from_u64(tally.queued) / float::from_u64(tally.requests.max(1)));
-        warnings.push(format!("{share} of the requests were due while every connection was busy; they were sent late, and their latency says so"));
+        warnings.push(format!("{share} of the requests were sent late because every connection was busy; their latency includes the wait"));
     }
     warnings
 }

@@ -52,7 +52,7 @@ pub fn html(report: &Report) -> String {
 
 fn warnings(report: &Report) -> String {
     let differences = report.comparison.iter().flat_map(|comparison| &comparison.differences);
-    let differences = differences.map(|text| format!("the compared run has not the same {text}"));
+    let differences = differences.map(|text| format!("the compared run differs: {text}"));
     let all = report.warnings.iter().cloned().chain(differences);
     all.map(|text| format!("<p class=\"warning\">{}</p>", escape(&text))).collect()
 }

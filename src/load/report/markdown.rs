@@ -58,7 +58,7 @@ pub fn markdown(report: &Report) -> String {
             );
         }
         for difference in &comparison.differences {
-            let _ = writeln!(text, "\n> not the same {}", cell(difference));
+            let _ = writeln!(text, "\n> differs: {}", cell(difference));
         }
     }
     for warning in &report.warnings {

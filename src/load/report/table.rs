@@ -89,7 +89,7 @@ pub fn table(report: &Report) -> String {
             rows.collect(),
         ));
         for difference in &comparison.differences {
-            let _ = writeln!(text, "not the same {difference}");
+            let _ = writeln!(text, "differs: {difference}");
         }
     }
     text.push('\n');
@@ -112,7 +112,7 @@ pub struct Now<'a> {
 /// How far a run is and how fast it goes.
 pub fn pace(now: &Now<'_>) -> String {
     let level = if now.open {
-        format!("of {:.0} asked for", now.progress.level)
+        format!("of {:.0} requested", now.progress.level)
     } else {
         format!("{:.0} users", now.progress.level)
     };

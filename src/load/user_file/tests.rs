@@ -66,12 +66,12 @@ fn every_problem_is_said_at_once_with_its_place() {
     let want = [
         "s.yaml:1:1: unknown key `thinktime`; did you mean `think_time`?",
         "s.yaml:3:26: stages[0].users: expected an integer, got `many`",
-        "s.yaml:4:3: stages[1]: stages of `users` and of a `rate` exclude each other",
+        "s.yaml:4:3: stages[1]: `users` and `rate` stages cannot be combined",
         "s.yaml:4:14: stages[1].duration: expected a duration such as `500ms` or `10m`, got `soon`",
         "s.yaml:6:10: steps[0].path: expected a path such as `/api/items?limit=20`, got `api`",
         "s.yaml:7:22: steps[1].method: unknown value `FETCH`; did you mean `PATCH`?",
         "s.yaml:8:39: steps[2].headers.authorization: the variable `NOBODY` is not set",
-        "s.yaml:9:23: steps[3].checks[0]: requires one of `status`, `body_contains`, `header`, `within`",
+        "s.yaml:9:23: steps[3].checks[0]: requires exactly one of `status`, `body_contains`, `header`, `within`",
         "s.yaml:9:24: steps[3].checks[0]: unknown key `size`; known keys: `status`, `body_contains`, `header`, `within`",
         "s.yaml:10:14: thresholds[0]: missing `<` or `>`; expected a threshold such as `p95<500ms`, `error_rate<1%`, `checks>95%`, `rate>100` or `p99{items}<1s`, got `fast`",
     ];

@@ -143,7 +143,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
     let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
-        // It packs the bundled service; another image has an entry point of its own.
+        // It packs the bundled service; another image has its own entry point.
         if path == "Dockerfile" && !context.service.bundled {
             continue;
         }
@@ -243,7 +243,7 @@ fn image(image: &ImageRef) -> String {
 fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<Variable>> {
     let nul = stack.service.env.iter().find(|(_, value)| value.contains('\0'));
     if let Some((name, _)) = nul {
-        let message = format!("service.env.{name}: an environment variable cannot hold a NUL");
+        let message = format!("service.env.{name}: must not contain a NUL character");
         return Err(Failure::new(ExitStatus::Config, message).into());
     }
     let mut proxies = vec![format!("{gateway}/32")];

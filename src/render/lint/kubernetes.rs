@@ -74,12 +74,11 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
         (None, false) if atlas => (ATLAS_M10, "an Atlas M10 takes"),
         (None, false) => return,
     };
-    let sum = format!(
-        "({most} replicas + 1 while they are replaced) x ({pool} of the pool + {MONITORING}) = {total}"
-    );
+    let sum = format!("({most} replicas + 1 during a rollout) x (pool of {pool} + {MONITORING}) = {total}");
     if total > limit && !(atlas && mongodb.max_connections.is_none()) {
-        let message =
-            format!("{sum} connections, {whose} {limit}: fewer replicas, a smaller pool or more memory");
+        let message = format!(
+            "{sum} connections, but {whose} {limit}; reduce the replicas or the pool, or raise the limit"
+        );
         findings.error("mongodb.pool.max", message);
     } else if total * 10 > limit * 8 {
         findings.warn(
@@ -100,7 +99,7 @@ fn ending(deployment: &Value, findings: &mut Findings) {
         && wait + drain + MARGIN > grace
     {
         let message = format!(
-            "{wait} s before the end + {drain} s of drain (SHUTDOWN_TIMEOUT_MS) + {MARGIN} s = {} s, but a replica is killed \
+            "pre_stop {wait} s + drain {drain} s (SHUTDOWN_TIMEOUT_MS) + margin {MARGIN} s = {} s, but a replica is killed \
              after {grace} s",
             wait + drain + MARGIN
         );
@@ -113,8 +112,8 @@ fn cpu_share(stack: &Stack, container: &Value, findings: &mut Findings) {
     if let Some(limit) = limit.filter(|limit| *limit < WHOLE && stack.service.image.is_bundled()) {
         let still = 100 - limit.0 / 10;
         let message = format!(
-            "with {limit} a busy replica is throttled for up to {still} ms of each 100 ms, and waits for Redis for 50 ms: \
-             then it counts the limit by itself; give it 1 or more, or `none`"
+            "at {limit} a busy replica is throttled for up to {still} ms of every 100 ms; after waiting 50 ms for Redis \
+             it counts the rate limit alone; set 1 or more, or `none`"
         );
         findings.warn("kubernetes.cpu_limit", message);
     }
@@ -122,31 +121,34 @@ fn cpu_share(stack: &Stack, container: &Value, findings: &mut Findings) {
 
 fn autoscaling(stack: &Stack, deployment: &Value, autoscaler: &Value, findings: &mut Findings) {
     if deployment["spec"]["replicas"].is_number() {
-        let message = "deployment.yaml has `replicas` too: each `up` would undo what the autoscaler did";
+        let message =
+            "deployment.yaml also sets `replicas`, so each `up` would undo the autoscaler's changes";
         findings.error("kubernetes.autoscaling", message.to_owned());
     }
     let requests = &container(deployment)["resources"]["requests"];
     for metric in autoscaler["spec"]["metrics"].as_array().into_iter().flatten() {
         let name = metric["resource"]["name"].as_str().unwrap_or_default();
         if metric["type"] == "Resource" && requests[name].is_null() {
-            let message = format!("is a share of the {name} that a replica asks for, and it asks for none");
+            let message = format!("scales on {name}, but the replicas have no {name} request");
             findings.error("kubernetes.autoscaling", message);
         }
     }
     let bound = |name: &str| autoscaler["spec"][name].as_u64();
     let (Some(min), Some(max)) = (bound("minReplicas"), bound("maxReplicas")) else { return };
     if min < 2 {
-        let message = "1 replica is none while it is replaced or its node goes; give 2 or more";
+        let message = "1 replica leaves none while its node fails or drains; set 2 or more";
         findings.warn("kubernetes.autoscaling.min", message.to_owned());
     }
     if min == max {
         let message =
-            format!("min and max are both {max}: nothing is ever scaled; write `autoscaling: null`");
+            format!("min and max are both {max}, so the autoscaler never scales; set `autoscaling: null`");
         findings.warn("kubernetes.autoscaling.max", message);
     }
     if u64::from(stack.service.replicas) > max {
-        let message =
-            format!("{} is not reached: the autoscaler keeps {min} to {max}", stack.service.replicas);
+        let message = format!(
+            "{} has no effect: the autoscaler keeps the number between {min} and {max}",
+            stack.service.replicas
+        );
         findings.warn("service.replicas", message);
     }
 }
@@ -162,8 +164,8 @@ fn redis_memory(stack: &Stack, objects: &Objects<'_>, findings: &mut Findings) {
         && limit < maxmemory / 2 * 3
     {
         let message = format!(
-            "maxmemory {} in a container of {}: the kernel ends Redis when it rewrites its file; the limit must be 1.5 times \
-             maxmemory",
+            "maxmemory {} in a container of {}: Redis runs out of memory when it rewrites its append-only file; the limit \
+             must be 1.5 times maxmemory",
             mib(maxmemory),
             mib(limit)
         );
@@ -179,7 +181,7 @@ fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
     }
     if mongodb.memory < SHELL_ROOM {
         let message = format!(
-            "{} for mongod and the shell that the probes run in the same container, which takes 100 MiB and more: give {SHELL_ROOM}",
+            "{} is shared by mongod and the shell of the probes, which takes 100 MiB or more; set at least {SHELL_ROOM}",
             mongodb.memory
         );
         findings.warn("mongodb.memory", message);
@@ -189,7 +191,7 @@ fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
     let need = ByteSize((cache + u64::from(most)) << 20);
     if need > mongodb.memory {
         let message = format!(
-            "{most} connections of about 1 MiB and the cache of {cache} MiB are {}, the container has {}",
+            "{most} connections of about 1 MiB each and the cache of {cache} MiB need {}, but the container has {}",
             mib(need.0),
             mib(mongodb.memory.0)
         );
@@ -201,7 +203,7 @@ fn mongodb_memory(stack: &Stack, findings: &mut Findings) {
 fn proxies(stack: &Stack, findings: &mut Findings) {
     if stack.kubernetes.ingress.is_some() && stack.rate_limit.trusted_proxies.is_empty() {
         let message = format!(
-            "is empty behind an ingress: all clients would share one limit of {}; name the network of the ingress controller's \
+            "must not be empty behind an ingress, or all clients share one limit of {}; set the network of the ingress controller's \
              pods (`kubectl get nodes -o jsonpath='{{.items[*].spec.podCIDR}}'`)",
             stack.rate_limit.requests
         );
@@ -219,14 +221,13 @@ fn images(stack: &Stack, findings: &mut Findings) {
     for (path, image, used) in images {
         let reference = image.to_string();
         if used && names::version(image) == "latest" && !names::is_pinned(&reference) {
-            let message = format!("`{reference}` is another image tomorrow; name a version");
+            let message = format!("the image of `{reference}` changes over time; set a version tag");
             findings.warn(path, message);
         }
     }
     let probes = &stack.kubernetes.probes;
     if !stack.service.image.is_bundled() && (probes.liveness.is_none() || probes.readiness.is_none()) {
-        let message =
-            "an image of your own is watched by its port only where `liveness` and `readiness` name no path";
+        let message = "your image is probed by its port only; set the paths `liveness` and `readiness`";
         findings.warn("kubernetes.probes", message.to_owned());
     }
 }
@@ -249,8 +250,8 @@ fn plain_secrets(stack: &Stack, findings: &mut Findings) {
         let upper = name.to_uppercase();
         if WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE") {
             let message = format!(
-                "`{name}` looks like a secret and is in deployment.yaml as plain text; patch in a `valueFrom.secretKeyRef` or \
-                 mount a file"
+                "`{name}` looks like a secret, and deployment.yaml would contain it as plain text; use a patch with \
+                 `valueFrom.secretKeyRef`, or mount a file"
             );
             findings.warn("service.env", message);
         }

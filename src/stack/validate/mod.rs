@@ -101,7 +101,7 @@ fn environment(stack: &Stack, violations: &mut Violations) {
             let message = format!("must be at most {LONGEST_VARIABLE} bytes with its name, got {size}");
             violations.add(format!("service.env.{name}"), message);
         } else if value.contains('\0') {
-            violations.add(format!("service.env.{name}"), "an environment variable cannot hold a NUL");
+            violations.add(format!("service.env.{name}"), "must not contain a NUL character");
         }
         let valid = !name.starts_with(|c: char| c.is_ascii_digit())
             && !name.is_empty()

@@ -100,7 +100,7 @@ impl FromStr for ImageRef {
         if is_reference(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err("expected `bundled` or an image such as `mongo:8.0`, in lower case but for its tag".into())
+            Err("expected `bundled` or an image such as `mongo:8.0`, in lower case except for its tag".into())
         }
     }
 }

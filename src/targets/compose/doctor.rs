@@ -33,7 +33,7 @@ impl Compose {
         for port in self.published() {
             let name = format!("port {}", port.1.port());
             findings.push(match self.check_port(&engine, &containers, &neighbours, port) {
-                Ok(()) => Finding::good(&name, "free, or this stack's own"),
+                Ok(()) => Finding::good(&name, "free, or used by this stack"),
                 Err(error) => Finding::bad(&name, &error),
             });
         }

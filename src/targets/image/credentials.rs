@@ -44,7 +44,7 @@ pub(crate) async fn find(login: &str) -> Result<Option<Credentials>> {
     let helper = config["credHelpers"][login].as_str().or(config["credsStore"].as_str());
     match helper {
         Some(helper) => ask(helper, login).await,
-        None => stored(&config, login).with_context(|| format!("while reading `{}`", file.display())),
+        None => stored(&config, login).with_context(|| format!("cannot read `{}`", file.display())),
     }
 }
 
@@ -81,7 +81,9 @@ async fn ask(helper: &str, login: &str) -> Result<Option<Credentials>> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("while starting `{program}`, which Docker's config.json names"))?;
+        .with_context(|| {
+            format!("cannot start the credential helper `{program}` (set in Docker's config.json)")
+        })?;
     let talk = async {
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not want to hear says so by how it ends.
@@ -92,7 +94,7 @@ async fn ask(helper: &str, login: &str) -> Result<Option<Credentials>> {
     let Ok(output) = tokio::time::timeout(HELPER, talk).await else {
         bail!("`{program}` did not answer within {}s", HELPER.as_secs());
     };
-    let output = output.with_context(|| format!("while asking `{program}`"))?;
+    let output = output.with_context(|| format!("cannot read the answer of `{program}`"))?;
     if !output.status.success() {
         return Ok(None);
     }

@@ -23,8 +23,7 @@ impl FromStr for RemoteName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || "an image in a registry is named like `registry.example.com/team/service:1.0`".to_owned();
+        let wrong = || "expected an image name such as `registry.example.com/team/service:1.0`".to_owned();
         let (first, rest) = text.split_once('/').ok_or_else(wrong)?;
         let (registry, path) = if first.contains(['.', ':']) || first == "localhost" {
             (first.to_owned(), rest)

@@ -38,7 +38,7 @@ impl Image {
     pub(crate) fn archive(&self) -> Result<Vec<u8>> {
         let mut archive = Archive::new();
         archive.add_image(&self.config, &self.layer, &[&self.reference, &self.version_reference])?;
-        archive.finish().context("while packing the image")
+        archive.finish().context("cannot pack the image")
     }
 }
 
@@ -48,8 +48,8 @@ impl Image {
 /// When this is no Linux, or a file of the program cannot be read.
 pub(crate) fn pack() -> Result<Image> {
     if !cfg!(target_os = "linux") {
-        return Err(Failure::new(ExitStatus::Failed, "the bundled service is packed on Linux only")
-            .hint("build it with the rendered Dockerfile and name it as `service.image`")
+        return Err(Failure::new(ExitStatus::Failed, "the bundled service can be packed on Linux only")
+            .hint("build it with the rendered Dockerfile, then set `service.image`")
             .into());
     }
     let mut entries = program::entries()?;
@@ -68,7 +68,7 @@ pub(crate) fn pack() -> Result<Image> {
 
 /// The layer, and the configuration that names it.
 fn assemble(entries: Vec<Entry>) -> Result<Image> {
-    let layer = archive::layer(entries).context("while packing the image")?;
+    let layer = archive::layer(entries).context("cannot pack the image")?;
     let config = serde_json::to_vec(&configuration(&digest(&layer)))?;
     let id = digest(&config);
     let short = id.get(7..19).unwrap_or_default();

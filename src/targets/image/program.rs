@@ -29,7 +29,7 @@ pub(crate) struct Fingerprint {
 /// The fingerprint of the running executable.
 pub(crate) fn fingerprint() -> Result<Fingerprint> {
     let path = executable()?;
-    let file = std::fs::metadata("/proc/self/exe").context("while looking at the executable")?;
+    let file = std::fs::metadata("/proc/self/exe").context("cannot inspect the executable")?;
     Ok(Fingerprint {
         path,
         size: file.size(),
@@ -42,8 +42,8 @@ pub(crate) fn fingerprint() -> Result<Fingerprint> {
 pub(crate) fn entries() -> Result<Vec<Entry>> {
     let path = executable()?;
     // Through the kernel's link, so that a file replaced since the start does not slip in.
-    let program = std::fs::read("/proc/self/exe").context("while reading the executable")?;
-    let maps = std::fs::read_to_string("/proc/self/maps").context("while asking for the loaded libraries")?;
+    let program = std::fs::read("/proc/self/exe").context("cannot read the executable")?;
+    let maps = std::fs::read_to_string("/proc/self/maps").context("cannot list the loaded libraries")?;
     let mut entries = Vec::new();
     let loader = interpreter(&program)?;
     let loader_file = loader.as_deref().and_then(|loader| std::fs::canonicalize(loader).ok());
@@ -69,11 +69,11 @@ pub(crate) fn entries() -> Result<Vec<Entry>> {
 }
 
 fn executable() -> Result<PathBuf> {
-    std::env::current_exe().context("while looking for the executable")
+    std::env::current_exe().context("cannot find the executable")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("while reading `{}`", path.display()))
+    std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 fn name_of(path: &Path) -> String {
@@ -95,7 +95,7 @@ fn aliases(library: &Path) -> Result<Vec<String>> {
     let (Some(folder), name) = (library.parent(), name_of(library)) else { return Ok(Vec::new()) };
     let stem = name.split(['.', '-']).next().unwrap_or_default().to_owned();
     let mut aliases = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("while listing `{}`", folder.display()))? {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))? {
         let other = entry?.file_name().to_string_lossy().into_owned();
         let candidate = other != name && other.starts_with(&stem) && other.contains(".so.");
         if candidate && std::fs::canonicalize(folder.join(&other)).is_ok_and(|file| file == library) {
@@ -110,7 +110,7 @@ fn aliases(library: &Path) -> Result<Vec<String>> {
 fn interpreter(program: &[u8]) -> Result<Option<String>> {
     const PT_INTERP: u64 = 3;
     let number = |at: usize, length: usize| -> Result<usize> {
-        let bytes = program.get(at..at + length).context("the executable is cut short")?;
+        let bytes = program.get(at..at + length).context("the executable is truncated")?;
         let value = bytes.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         Ok(usize::try_from(value)?)
     };
@@ -120,7 +120,7 @@ fn interpreter(program: &[u8]) -> Result<Option<String>> {
         let at = table + index * size;
         if number(at, 4)? as u64 == PT_INTERP {
             let (start, length) = (number(at + 8, 8)?, number(at + 32, 8)?);
-            let text = program.get(start..start + length).context("the executable is cut short")?;
+            let text = program.get(start..start + length).context("the executable is truncated")?;
             return Ok(Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_owned()));
         }
     }

@@ -85,11 +85,13 @@ fn demand(name: &RemoteName, answer: &Answer, good: bool) -> Result<()> {
         return Ok(());
     }
     let status = answer.status.as_u16();
-    let message = format!("the registry does not take `{}` (status {status}){}", name.shown(), answer.said());
+    let message = format!("the registry refuses `{}` (status {status}){}", name.shown(), answer.said());
     let failure = Failure::new(ExitStatus::Failed, message);
     Err(match answer.status {
         StatusCode::FORBIDDEN => failure.hint(format!("docker login {}", name.login())),
-        StatusCode::NOT_FOUND => failure.hint("some registries want the repository to be made first"),
+        StatusCode::NOT_FOUND => {
+            failure.hint("some registries require the repository to exist: create it, then push again")
+        }
         _ => failure.hint("`appforge image save` writes a file instead"),
     }
     .into())

@@ -195,9 +195,9 @@ impl Registry {
             return Err(self.refused(&answer));
         }
         let tokens: Value =
-            serde_json::from_slice(&answer.body).context("the token service answers no JSON")?;
+            serde_json::from_slice(&answer.body).context("the token service did not answer with JSON")?;
         let token = tokens["token"].as_str().or(tokens["access_token"].as_str());
-        secret(format!("Bearer {}", token.context("the token service gives no token")?))
+        secret(format!("Bearer {}", token.context("the answer of the token service contains no token")?))
     }
 
     async fn exchange(
@@ -276,7 +276,7 @@ impl Registry {
                     SILENCE.as_secs()
                 );
                 return Err(Failure::new(ExitStatus::TimedOut, message)
-                    .hint("do it again; what it has is not sent twice")
+                    .hint("run the command again; finished uploads are not repeated")
                     .into());
             }
         }
@@ -287,7 +287,7 @@ impl Registry {
             .downcast_ref::<hyper_util::client::legacy::Error>()
             .is_some_and(hyper_util::client::legacy::Error::is_connect);
         if !connect {
-            return error.context(format!("while talking to the registry `{}`", self.name.registry));
+            return error.context(format!("no usable answer from the registry `{}`", self.name.registry));
         }
         let whom = if origin::is_same(uri, &self.home) {
             format!("the registry `{}`", self.name.registry)
@@ -324,7 +324,7 @@ impl Registry {
         let login = self.name.login();
         let why = match self.credentials {
             Some(_) => "does not accept the credentials that Docker has for it",
-            None => "wants credentials, and Docker has none for it",
+            None => "requires credentials, and Docker has none for it",
         };
         Failure::new(
             ExitStatus::Failed,
@@ -385,7 +385,8 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue> {
 }
 
 fn secret(text: String) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(text).ok().context("the registry's token cannot be sent back")?;
+    let mut value =
+        HeaderValue::try_from(text).ok().context("the registry's token is not a valid header value")?;
     value.set_sensitive(true);
     Ok(value)
 }

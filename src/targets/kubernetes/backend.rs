@@ -119,7 +119,7 @@ impl Backend for Kubernetes {
     }
 
     async fn settled_autoscaler(&self, say: Say<'_>) -> Result<Option<Autoscaler>> {
-        say("waiting for the autoscaler to look");
+        say("waiting for the autoscaler's next evaluation");
         self.watch_autoscaler().await
     }
 

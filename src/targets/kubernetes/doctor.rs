@@ -72,7 +72,7 @@ impl Kubernetes {
         }
         let namespace = &cluster.namespace;
         Ok(if missing.is_empty() {
-            Finding::good("rights", format!("all that `up` needs in the namespace {namespace}"))
+            Finding::good("rights", format!("complete for `up` in the namespace {namespace}"))
         } else {
             Finding::not_good(
                 "rights",
@@ -109,8 +109,8 @@ impl Kubernetes {
             (None, None) => Finding::not_good(
                 "storage class",
                 Verdict::Bad,
-                "none is the default, so the stores get no volumes",
-                "set `kubernetes.storage_class`, or use stores of your own: `mode: external`",
+                "no default, so the stores get no volumes",
+                "set `kubernetes.storage_class`, or use external stores: `mode: external`",
             ),
         })
     }
@@ -188,7 +188,7 @@ async fn nodes(cluster: &Cluster) -> Option<Finding> {
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
     let count = nodes.iter().filter(ready).count();
-    let observed = format!("{count} of {} take pods", nodes.len());
+    let observed = format!("{count} of {} accept pods", nodes.len());
     Some(match count {
         0 => Finding::not_good(
             "nodes",

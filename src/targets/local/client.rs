@@ -54,7 +54,7 @@ impl Client {
                     return Ok(None);
                 }
                 Err(error) => {
-                    return Err(files::told(&layout.run(), error, "while connecting to the supervisor in"));
+                    return Err(files::failure(&layout.run(), error, "cannot connect to the supervisor in"));
                 }
             };
             match client.exchange(stream, Method::GET, "/status", &()).await {

@@ -47,7 +47,7 @@ impl Local {
     fn store(&self, stack: &Stack, kind: StoreKind) -> Finding {
         let (name, mode) = (kind.as_str(), stack.store_mode(kind));
         if mode == StoreMode::External {
-            return Finding::good(name, "external; `appforge verify` asks it");
+            return Finding::good(name, "external; `appforge verify` checks it");
         }
         match runner(kind, mode, &self.layout) {
             _ if mode == StoreMode::Embedded => {
@@ -55,12 +55,12 @@ impl Local {
             }
             Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
             Runner::Embedded { instead_of: None } => {
-                Finding::good(name, "none on PATH; the embedded store runs, for development")
+                Finding::good(name, "not found on PATH; uses the embedded store, for development")
             }
             Runner::Embedded { instead_of: Some(program) } => Finding::good(
                 name,
                 format!(
-                    "the embedded store has data and stays in use, although {} is installed",
+                    "the embedded store has data and stays in use although {} is installed",
                     program.display()
                 ),
             ),
@@ -82,12 +82,12 @@ fn folder(root: &Path) -> Finding {
         );
     };
     match access(there, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) => Finding::good("state folder", format!("{} can be written", root.display())),
+        Ok(()) => Finding::good("state folder", format!("{} is writable", root.display())),
         Err(error) => Finding::not_good(
             "state folder",
             Verdict::Bad,
-            format!("{} cannot be written: {}", there.display(), std::io::Error::from(error)),
-            format!("chown {there} to yourself, or choose another folder", there = there.display()),
+            format!("{} is not writable: {}", there.display(), std::io::Error::from(error)),
+            format!("sudo chown \"$USER\" {there}, or choose another folder", there = there.display()),
         ),
     }
 }
@@ -99,7 +99,7 @@ fn open_files(pool: u32) -> Finding {
     let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
     let observed = match soft {
         u64::MAX => "no limit".to_owned(),
-        soft => format!("{soft} per process; a replica with {CLIENTS} clients takes {need}"),
+        soft => format!("{soft} per process; a replica with {CLIENTS} clients needs {need}"),
     };
     if soft >= need {
         return Finding::good("open files", observed);
@@ -114,13 +114,13 @@ fn open_files(pool: u32) -> Finding {
 
 fn supervisor(running: &Result<Option<(Client, super::protocol::Answer)>>) -> Finding {
     match running {
-        Ok(None) => Finding::good("supervisor", "none runs: the stack is down"),
-        Ok(Some((_, answer))) if answer.build == build() => Finding::good("supervisor", "runs and answers"),
+        Ok(None) => Finding::good("supervisor", "not running: the stack is down"),
+        Ok(Some((_, answer))) if answer.build == build() => Finding::good("supervisor", "running"),
         Ok(Some(_)) => Finding::not_good(
             "supervisor",
             Verdict::Warning,
-            "runs, and is of another build of appforge",
-            "appforge up replaces it and restarts the stack",
+            "runs another build of appforge",
+            "appforge up   # restarts the stack",
         ),
         Err(error) => Finding::bad("supervisor", error),
     }
@@ -130,7 +130,7 @@ fn port(stack: &Stack, own: bool) -> Finding {
     let port = stack.service.port;
     let name = format!("port {port}");
     if own {
-        return Finding::good(&name, "this stack's own");
+        return Finding::good(&name, "used by this stack");
     }
     match sockets::public(stack.service.address, port) {
         Ok(_) => Finding::good(&name, "free"),
@@ -140,9 +140,9 @@ fn port(stack: &Stack, own: bool) -> Finding {
 
 fn leftovers(left: &[(String, u32)]) -> Finding {
     if left.is_empty() {
-        return Finding::good("leftovers", "no process of an earlier crash");
+        return Finding::good("leftovers", "none");
     }
     let list: Vec<String> = left.iter().map(|(name, pid)| format!("{name} (pid {pid})")).collect();
-    let observed = format!("left over by a crash: {}", list.join(", "));
-    Finding::not_good("leftovers", Verdict::Warning, observed, "appforge up clears them away")
+    let observed = format!("left over from a crash: {}", list.join(", "));
+    Finding::not_good("leftovers", Verdict::Warning, observed, "appforge up")
 }

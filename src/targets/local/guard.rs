@@ -34,11 +34,12 @@ pub(crate) async fn run(parent: u32, grace: Duration, program: &[String]) -> Res
     let (mut ended, mut end_all) = (signal(SignalKind::child())?, signal(SignalKind::user_defined1())?);
     tie_to(parent, END_ALL)?;
     let own = rustix::process::getpid();
-    rustix::process::set_child_subreaper(Some(own)).context("while adopting the processes of a program")?;
+    rustix::process::set_child_subreaper(Some(own))
+        .context("cannot adopt the child processes of a program")?;
     let own = own.as_raw_nonzero().get().to_string();
     let mut command = Command::new(SELF);
     command.arg0("appforge").args(["supervised", "--parent", &own, "--"]).args(program);
-    let main = command.spawn().context("while starting a program")?.id();
+    let main = command.spawn().context("cannot start a program")?.id();
 
     let mut status = None;
     let mut last_moment = None;
@@ -58,7 +59,7 @@ pub(crate) async fn run(parent: u32, grace: Duration, program: &[String]) -> Res
             }
         }
     }
-    let status = status.context("the program ended unseen")?;
+    let status = status.context("the exit status of the program is unknown")?;
     let signal = status.terminating_signal().map(|signal| ENDED_BY_SIGNAL + signal);
     #[expect(clippy::disallowed_methods, reason = "passes on the status of the program, whatever it is")]
     std::process::exit(status.exit_status().or(signal).unwrap_or(1))
@@ -73,7 +74,7 @@ fn reap(main: u32, status: &mut Option<WaitStatus>) -> Result<bool> {
             Ok(None) => return Ok(true),
             Err(rustix::io::Errno::CHILD) => return Ok(false),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("while waiting for a program"),
+            Err(error) => return Err(error).context("cannot wait for a program"),
         }
     }
 }

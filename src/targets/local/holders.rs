@@ -33,7 +33,7 @@ pub(crate) fn holders_of_removed(path: &Path) -> Result<Vec<Process>> {
 fn holders_of(is_meant: impl Fn(&Path) -> bool) -> Result<Vec<Process>> {
     let (own, user) = (std::process::id(), rustix::process::geteuid().as_raw());
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").context("while reading `/proc`")?.flatten() {
+    for entry in std::fs::read_dir("/proc").context("cannot read `/proc`")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };

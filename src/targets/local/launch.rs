@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) async fn launch(layout: &Layout) -> Result<Client> {
     layout.make()?;
     let log = layout.logs().join("supervisor.log");
-    let stderr = files::append_private(&log).map_err(|error| files::told(&log, error, "while opening"))?;
+    let stderr = files::append_private(&log).map_err(|error| files::failure(&log, error, "cannot open"))?;
     let mut command = Command::new(SELF);
     command.arg0("appforge").arg("supervise").arg("--state").arg(layout.root());
     // The environment of a command may hold secrets, and that of a process can be read as long as it lives.
@@ -36,22 +36,22 @@ pub(crate) async fn launch(layout: &Layout) -> Result<Client> {
     let read = tokio::time::timeout(LIMIT, BufReader::new(stdout).read_line(&mut line)).await;
     match read {
         Err(_) => {
-            child.kill().await.context("while ending a supervisor that says nothing")?;
-            return Err(Failure::new(ExitStatus::TimedOut, "the supervisor does not come up")
+            child.kill().await.context("cannot end an unresponsive supervisor")?;
+            return Err(Failure::new(ExitStatus::TimedOut, "the supervisor did not start in time")
                 .hint(format!("read `{}`", log.display()))
                 .into());
         }
-        Ok(read) => read.context("while waiting for the supervisor")?,
+        Ok(read) => read.context("cannot wait for the supervisor")?,
     };
     match serde_json::from_str(&line) {
         Ok(Handshake::Ready) => {}
         Ok(Handshake::Failed { report }) => return Err(report.into()),
         Err(_) => {
-            return Err(Failure::new(ExitStatus::Failed, "the supervisor ended before it came up")
+            return Err(Failure::new(ExitStatus::Failed, "the supervisor exited during startup")
                 .hint(format!("read `{}`", log.display()))
                 .into());
         }
     }
     let found = Client::find(layout).await?;
-    found.map(|(client, _)| client).context("the supervisor went away at once")
+    found.map(|(client, _)| client).context("the supervisor exited during startup")
 }

@@ -92,7 +92,7 @@ impl Process {
         let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
         match tokio::time::timeout(GONE_WITHIN, ended(handle)).await {
             Ok(outcome) => outcome,
-            Err(_) => bail!("process {} was killed and does not end", self.pid),
+            Err(_) => bail!("process {} does not exit after SIGKILL", self.pid),
         }
     }
 
@@ -113,13 +113,13 @@ impl Process {
 async fn ended(handle: OwnedFd) -> Result<()> {
     #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
     let handle = AsyncFd::new(handle)?;
-    handle.readable().await.map(drop).context("while waiting for a process to end")
+    handle.readable().await.map(drop).context("cannot wait for a process to exit")
 }
 
 /// The children of a process, those that ended and are not reaped among them.
 pub(crate) fn children(parent: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").context("while reading `/proc`")?.flatten() {
+    for entry in std::fs::read_dir("/proc").context("cannot read `/proc`")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
@@ -192,7 +192,7 @@ impl Record {
         let mut reaped = Vec::new();
         for (name, process) in std::mem::take(&mut self.processes) {
             if process.lives() && process.serves(self.state_folder()) {
-                process.kill().await.with_context(|| format!("while clearing away the old `{name}`"))?;
+                process.kill().await.with_context(|| format!("cannot end the leftover process `{name}`"))?;
                 reaped.push(name);
             }
         }

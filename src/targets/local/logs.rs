@@ -60,11 +60,11 @@ fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
         let meant = |known: &&String| *known == name || (name == service && known.starts_with("service-"));
         let found: Vec<String> = known.iter().filter(meant).cloned().collect();
         if found.is_empty() {
-            let failure = Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"));
+            let failure = Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"));
             return Err(match nearest(name, known.iter().map(String::as_str)) {
                 Some(near) => failure.hint(format!("did you mean `{near}`?")),
                 None if known.is_empty() => failure.hint("appforge up"),
-                None => failure.hint(format!("there are: {}", known.join(", "))),
+                None => failure.hint(format!("components: {}", known.join(", "))),
             }
             .into());
         }
@@ -120,7 +120,7 @@ impl Reader {
 
     fn read(&mut self, name: &str, lines: &mut Vec<Line>) -> Result<()> {
         let path = self.folder.join(format!("{name}.log"));
-        let reading = |error: std::io::Error| files::told(&path, error, "while reading");
+        let reading = |error: std::io::Error| files::failure(&path, error, "cannot read");
         let mut before = self.open.remove(name);
         if let Some(open) = &mut before {
             open.drain(name, lines).map_err(reading)?;
@@ -251,7 +251,7 @@ impl Watch {
         let wanted =
             inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&events, folder, wanted)
-            .with_context(|| format!("while watching `{}`", folder.display()))?;
+            .with_context(|| format!("cannot watch `{}`", folder.display()))?;
         #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
         let events = AsyncFd::new(events)?;
         Ok(Self { events })
@@ -266,7 +266,7 @@ impl Watch {
             match reader.next() {
                 Ok(_) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => break,
-                Err(error) => return Err(error).context("while watching the logs"),
+                Err(error) => return Err(error).context("cannot watch the logs"),
             }
         }
         ready.clear_ready();

@@ -193,7 +193,7 @@ impl Local {
     async fn end_lost(&self, mut progress: impl FnMut(&str)) -> Result<usize> {
         let lost = self.lost()?;
         for process in &lost {
-            progress(&format!("ending the supervisor {}, whose folder was removed", process.pid));
+            progress(&format!("ending the supervisor {}: its folder was removed", process.pid));
             process.end(LOST).await?;
         }
         Ok(lost.len())

@@ -26,7 +26,7 @@ pub(crate) fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
 /// Becomes `program`; ends with the process `parent`. Returns only when that fails.
 ///
 /// # Errors
-/// When the supervisor is gone already, or the program cannot be run.
+/// When the supervisor exited already, or the program cannot be run.
 pub(crate) fn become_program(parent: u32, program: &[String]) -> Result<ExitStatus> {
     tie_to(parent, Signal::KILL)?;
     let (name, arguments) = program.split_first().context("no program to run")?;
@@ -39,7 +39,7 @@ pub(crate) fn become_program(parent: u32, program: &[String]) -> Result<ExitStat
         command.env("LISTEN_PID", std::process::id().to_string());
     }
     let error = command.args(arguments).exec();
-    Err(error).with_context(|| format!("while starting `{name}`"))
+    Err(error).with_context(|| format!("cannot start `{name}`"))
 }
 
 /// Has the kernel send `signal` to this process when the process `parent` ends.
@@ -48,11 +48,11 @@ pub(crate) fn become_program(parent: u32, program: &[String]) -> Result<ExitStat
 /// When it has ended already.
 pub(super) fn tie_to(parent: u32, signal: Signal) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(signal))
-        .context("while tying this process to its supervisor")?;
+        .context("cannot bind this process to its supervisor")?;
     // The supervisor may have died before the line above.
     let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     if now != Some(parent) {
-        return Err(Failure::new(ExitStatus::Failed, "the supervisor is gone").into());
+        return Err(Failure::new(ExitStatus::Failed, "the supervisor exited").into());
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ pub(crate) enum Store {
     External {
         /// The file of its URI, seen from the state folder.
         uri: PathBuf,
-        /// Tells one URI from another without showing it.
+        /// Distinguishes URIs without showing them.
         fingerprint: String,
     },
     /// The supervisor: a server found on PATH.
@@ -70,7 +70,7 @@ pub(crate) enum Store {
         program: PathBuf,
         /// Its settings, by the path of the stack file.
         settings: BTreeMap<String, String>,
-        /// Tells one password of a Redis from another without showing it; the secret is kept where the layout has it.
+        /// Distinguishes passwords of Redis without showing them; the secret is kept where the layout has it.
         #[serde(default)]
         password: Option<String>,
     },

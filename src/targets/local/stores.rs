@@ -22,7 +22,7 @@ const KEYS_SHARE: (u64, u64) = (3, 4);
 
 /// The password of a Redis that was found on PATH.
 pub(super) const REDIS_PASSWORD: &str = "redis-password";
-/// The configuration that tells it the password; the arguments of a process can be read by every user.
+/// The configuration with the password; the arguments of a process can be read by every user.
 pub(super) const REDIS_CONFIGURATION: &str = "redis.conf";
 /// The URL of that Redis, password included.
 pub(super) const REDIS_URL: &str = "redis-url";
@@ -67,7 +67,7 @@ fn store(
     })
 }
 
-/// Tells one secret from another without showing it.
+/// Distinguishes secrets without showing them.
 fn fingerprint(secret: &Secret) -> String {
     hex::encode(&Sha256::digest(secret.reveal().as_bytes())[..8])
 }

@@ -17,14 +17,14 @@ users a day             50,000                   --users
 requests a day          2,500,000                50,000 x 50, cost.requests_per_user
 average                 28.9 req/s               2,500,000 / 86,400 s
 peak                    144.7 req/s              28.9 x 5, cost.peak_factor
-capacity of a replica   14 req/s                 70 % of 20, default; `appforge load` measures yours
+capacity of a replica   14 req/s                 70 % of 20, default; `appforge load --scenario capacity` measures yours
 replicas for the load   11                       144.7 / 14, rounded up
 replicas                11                       the larger of 11 and the floor 3
-replicas on a node      3                        1600m and 5GiB allocatable on a node, a replica asks for 500m and 256MiB
+replicas on a node      3                        1600m and 5GiB allocatable on a node, a replica requests 500m and 256MiB
 nodes with stores       1                        the pods of stores that are not external; 2 replicas fit beside them
 nodes for the load      4                        for the stores and 11 replicas, rounded up
 nodes for all replicas  5                        for the stores and 11 replicas, and 1 to drain
-by availability floor   3 nodes                  fewest, so that one can fail
+by availability floor   3 nodes                  the minimum, so that one can fail
 by tier size            10 nodes                 what the catalogue prices for tier `scale`
 by users per unit       17 nodes                 50,000 / 3,000, rounded up
 by request rate         5 nodes                  from the steps above
@@ -84,13 +84,13 @@ fn two_stack_files_are_compared_each_with_its_own_settings() {
     refused(
         &["--compare", "old.yaml", "production"],
         2,
-        "error: `old.yaml` is neither a tier nor a stack file\n\nhint: the tiers are development, production, scale\n",
+        "error: `old.yaml` is neither a tier nor a stack file\n\nhint: tiers: development, production, scale\n",
     );
     refused(
         &["--compare", "production"],
         2,
-        "error: `--compare production` needs a second side\n\n\
-         hint: `--compare tiers`, `--compare providers`, or two of tiers and stack files\n",
+        "error: `--compare production` requires a second tier or stack file\n\n\
+         hint: use `--compare tiers`, `--compare providers`, or two tiers or stack files\n",
     );
 }
 
@@ -101,8 +101,8 @@ fn all_tiers_are_compared_for_the_same_users() {
         run.stdout,
         "tier,users_per_day,low,high,verdict\n\
          development,10000,20,40,\"too small: more than 5,000 users a day\"\n\
-         production,10000,277,457,\"holds, set by availability floor\"\n\
-         scale,10000,910,1210,\"holds, set by tier size\"\n"
+         production,10000,277,457,fits; limiting factor: availability floor\n\
+         scale,10000,910,1210,fits; limiting factor: tier size\n"
     );
 }
 

@@ -300,7 +300,7 @@ fn first_or_unchanged_dead_address_warns_and_strict_fails() {
     let strict = place.exits(1, &["up", "--strict"]);
     assert!(
         strict.stderr.contains(
-            "error: the stack is up, but not all of its external stores answer:\n  redis.url does not answer"
+            "error: the stack is up, but external stores do not answer:\n  redis.url does not answer"
         ),
         "{}",
         strict.stderr
@@ -320,18 +320,18 @@ fn image_without_the_program_warns_and_strict_refuses() {
     place.file(&stores.file());
     let before = place.bare();
     let refused = place.exits(1, &["up", "--strict"]);
-    assert!(refused.stderr.contains("error: the new address could not be tried from the cluster, so nothing was applied: its image ended with exit code 128 (StartError)\n"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("error: the new address could not be tested from the cluster, so nothing was applied: its image ended with exit code 128 (StartError)\n"), "{}", refused.stderr);
     assert_eq!(place.bare(), before);
     let up = place.exits(0, &["up"]);
     assert!(
-        up.stderr.contains("warning: mongodb.uri and redis.url could not be tried from the cluster: "),
+        up.stderr.contains("warning: mongodb.uri and redis.url could not be tested from the cluster: "),
         "{}",
         up.stderr
     );
     // The address is not new any more, and nothing is known against it.
     let again = place.exits(0, &["up"]);
     assert!(
-        !again.stderr.contains("warning") && again.stderr.contains("could not be tried"),
+        !again.stderr.contains("warning") && again.stderr.contains("could not be tested"),
         "{}",
         again.stderr
     );

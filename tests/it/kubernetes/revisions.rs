@@ -22,7 +22,7 @@ fn status_tells_the_autoscaler_and_history_the_revisions() {
     let unknown = place.exits(2, &["rollback", "9"]);
     assert!(
         unknown.stderr.ends_with(
-            "error: unknown revision 9\n\nhint: there are: 1; `appforge history` describes them\n"
+            "error: unknown revision 9\n\nhint: revisions: 1; `appforge history` describes them\n"
         ),
         "{}",
         unknown.stderr
@@ -55,7 +55,7 @@ fn history_says_who_deployed_when_and_why_and_bare_rollback_goes_to_the_previous
             .clone()
     };
     let back = place.exits(0, &["rollback"]);
-    assert!(back.stderr.contains("went back to the previous revision in "), "{}", back.stderr);
+    assert!(back.stderr.contains("rolled back to the previous revision in "), "{}", back.stderr);
     assert_eq!(image(), "registry.example/shop:1");
     assert_eq!(history().as_array().unwrap().last().unwrap()["message"], "appforge rollback 1");
     place.exits(0, &["rollback"]);

@@ -64,7 +64,7 @@ fn a_malformed_scenario_file_is_exit_3_with_every_place_and_nothing_is_sent() {
     assert_eq!(
         run.stderr,
         "error: the scenario has 3 problems\n  \
-         bad.yaml:1:10: stages[0]: requires either `users` or `rate`\n  \
+         bad.yaml:1:10: stages[0]: requires exactly one of `users` and `rate`\n  \
          bad.yaml:1:25: stages[0]: unknown key `usres`; did you mean `users`?\n  \
          bad.yaml:3:38: steps[0].headers.authorization: the variable `NO_SUCH_TOKEN` is not set\n"
     );
@@ -95,7 +95,7 @@ fn the_capacity_is_found_and_kept_for_cost() {
     let rate = number(&kept, "/requests_per_second");
     let steps = kept["trials"].as_array().unwrap().len();
     let (page, markdown) = (project.read("x.html"), project.read("x.md"));
-    assert!(page.contains("<h2>Capacity: ") && page.contains("of each of 2 replicas"), "{page}");
+    assert!(page.contains("<h2>Capacity: ") && page.contains("per replica (2 replicas)"), "{page}");
     assert!(page.contains("<td>25</td><td>held</td>"), "{page}");
     let (_, table) = markdown.split_once("| requests per second | result |").unwrap();
     assert_eq!(table.lines().skip(2).take_while(|line| line.starts_with("| ")).count(), steps, "{markdown}");
@@ -113,5 +113,5 @@ fn one_client_cannot_measure_capacity_past_the_limiter() {
     let args = ["--scenario", "capacity", "--duration", "500ms"];
     let (_, run) = load(&Project::new(), &server, &args);
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(run.stderr.contains("hint: with --url, name the service's probe secret"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: with --url, add the service's probe secret"), "{}", run.stderr);
 }

@@ -63,7 +63,7 @@ fn address_of_the_service_is_changed_and_given_back() {
     publish(&up, "address: 192.0.2.1");
     let run = up.run(&["up"]);
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(run.stderr.contains("error: this machine has no address 192.0.2.1\n"), "{run:#?}");
+    assert!(run.stderr.contains("error: the address 192.0.2.1 is not on this machine\n"), "{run:#?}");
     assert!(answers("127.0.0.2", up.port));
 
     publish(&up, "address: null");

@@ -83,7 +83,7 @@ fn up_replaces_a_stack_whose_state_folder_was_removed() {
     assert!(!processes.iter().any(|pid| lives(*pid)), "the old stack has ended");
     up.connected();
     assert!(!up.request("GET /api/items", "").1.contains("kept"), "the data is gone with the folder");
-    assert_eq!(up.done(&["up"]).stderr, "nothing to change: the stack is as it should be\n");
+    assert_eq!(up.done(&["up"]).stderr, "nothing to change: the stack is up to date\n");
 }
 
 #[test]

@@ -231,10 +231,10 @@ pub(super) fn fold(folder: &Path, after: u64, until: u64) -> Result<Folded> {
             break;
         }
         let left = fold_file(&path, until, &mut folded)
-            .with_context(|| format!("while reading the log {}", path.display()))?;
+            .with_context(|| format!("cannot read the log {}", path.display()))?;
         if left > 0 {
             tracing::warn!(
-                "{} ends after record {}: {left} bytes behind it are no whole record",
+                "{} ends after record {}: the {left} bytes after it are not a complete record",
                 path.display(),
                 folded.last
             );

@@ -197,7 +197,7 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
         if variable.value.contains('\0') {
             return Err(Failure::new(
                 ExitStatus::Config,
-                format!("{}: an environment variable cannot hold a NUL", variable.path),
+                format!("{}: must not contain a NUL character", variable.path),
             )
             .into());
         }

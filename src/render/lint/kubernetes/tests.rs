@@ -36,14 +36,14 @@ fn the_defaults_are_in_order() {
 
 #[test]
 fn connections_are_counted_over_all_replicas() {
-    let sum = ["(20 replicas + 1 while", "(50 of the pool + 2) = 1092", "room for 1024"];
+    let sum = ["(20 replicas + 1 during", "(pool of 50 + 2) = 1092", "room for 1024"];
     finds(Level::Error, "mongodb.pool.max", &sum, |stack| {
         stack.kubernetes.autoscaling.as_mut().unwrap().max = 20;
     });
     finds(Level::Warning, "mongodb.pool.max", &["= 884", "80% of the 1024"], |stack| {
         stack.kubernetes.autoscaling.as_mut().unwrap().max = 16;
     });
-    finds(Level::Error, "mongodb.pool.max", &["(200 of the pool + 2)"], |stack| {
+    finds(Level::Error, "mongodb.pool.max", &["(pool of 200 + 2)"], |stack| {
         stack.service.env.insert("MONGODB_MAX_POOL_SIZE".into(), "200".into());
     });
     finds(Level::Error, "mongodb.pool.max", &["572", "allows 500"], |stack| {
@@ -71,7 +71,7 @@ fn an_external_server_is_judged_by_its_own_number_or_that_of_atlas() {
 
 #[test]
 fn a_replica_has_the_time_to_drain() {
-    finds(Level::Error, "kubernetes.shutdown.grace", &["5 s", "60 s of drain", "70 s", "30 s"], |stack| {
+    finds(Level::Error, "kubernetes.shutdown.grace", &["5 s", "drain 60 s", "70 s", "30 s"], |stack| {
         stack.service.env.insert("SHUTDOWN_TIMEOUT_MS".into(), "60000".into());
     });
     finds(Level::Error, "kubernetes.shutdown.grace", &["killed"], |stack| {
@@ -81,7 +81,7 @@ fn a_replica_has_the_time_to_drain() {
 
 #[test]
 fn a_share_of_the_cpu_is_warned_of() {
-    finds(Level::Warning, "kubernetes.cpu_limit", &["500m", "50 ms of each 100 ms"], |stack| {
+    finds(Level::Warning, "kubernetes.cpu_limit", &["500m", "50 ms of every 100 ms"], |stack| {
         stack.kubernetes.cpu_limit = "500m".parse().unwrap();
     });
     assert_eq!(findings(|stack| stack.kubernetes.cpu_limit = "none".parse().unwrap()), []);
@@ -97,8 +97,10 @@ fn the_autoscaler_fits_the_deployment() {
     };
     finds(Level::Warning, "kubernetes.autoscaling.min", &["2 or more"], scaling(1, 10));
     finds(Level::Warning, "kubernetes.autoscaling.max", &["both 4"], scaling(4, 4));
-    finds(Level::Warning, "service.replicas", &["12", "3 to 10"], |stack| stack.service.replicas = 12);
-    finds(Level::Error, "kubernetes.autoscaling", &["asks for none", "memory"], |stack| {
+    finds(Level::Warning, "service.replicas", &["12", "between 3 and 10"], |stack| {
+        stack.service.replicas = 12;
+    });
+    finds(Level::Error, "kubernetes.autoscaling", &["no memory request"], |stack| {
         let requests = "/spec/template/spec/containers/0/resources/requests";
         replace(stack, "deployment.yaml", requests, serde_json::json!({"cpu": "500m"}));
     });
@@ -126,7 +128,7 @@ fn more_connections_than_memory_are_warned_of() {
 
 #[test]
 fn the_shell_of_the_probes_needs_room_too() {
-    finds(Level::Warning, "mongodb.memory", &["512MiB for mongod", "give 1GiB"], |stack| {
+    finds(Level::Warning, "mongodb.memory", &["512MiB is shared", "set at least 1GiB"], |stack| {
         stack.mongodb.memory = ByteSize(512 << 20);
         stack.kubernetes.autoscaling = None;
     });

@@ -58,7 +58,7 @@ impl Cli {
             format!("Docker Compose is too old: {}, and {major}.{minor} or later is needed", old.join(", "))
         };
         Err(Failure::new(ExitStatus::Unreachable, message)
-            .hint("https://docs.docker.com/compose/install/linux tells how to install the plugin, for example `sudo apt-get install docker-compose-plugin`")
+            .hint("install the plugin: sudo apt-get install docker-compose-plugin (https://docs.docker.com/compose/install/linux)")
             .into())
     }
 
@@ -118,7 +118,7 @@ impl Cli {
             command.current_dir(&self.folder);
         }
         let mut child =
-            command.spawn().with_context(|| format!("while starting `{}`", self.program.join(" ")))?;
+            command.spawn().with_context(|| format!("cannot start `{}`", self.program.join(" ")))?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut tail: Vec<String> = Vec::new();
         let work = async {
@@ -155,7 +155,7 @@ impl Cli {
         let shown = || format!("`{} {}`", self.program.join(" "), arguments.join(" "));
         match tokio::time::timeout_at(deadline, work).await {
             Ok(outcome) => {
-                let (text, status) = outcome.with_context(|| format!("while running {}", shown()))?;
+                let (text, status) = outcome.with_context(|| format!("cannot run {}", shown()))?;
                 if status.success() {
                     return Ok(text);
                 }
@@ -165,7 +165,7 @@ impl Cli {
             // Dropping the future drops the child, which is killed.
             Err(_) => Err(Failure::new(
                 ExitStatus::TimedOut,
-                format!("{} did not end in time{}", shown(), last(&tail, 4)),
+                format!("{} did not finish in time{}", shown(), last(&tail, 4)),
             )
             .hint("`appforge up --timeout 5m` waits longer")
             .into()),

@@ -114,13 +114,13 @@ impl Compose {
             let path = self.secret_file(MONGODB);
             let failure = Failure::new(
                 ExitStatus::Failed,
-                format!("the volume `{volume}` is there, but its password in `{}` is not", path.display()),
+                format!("the volume `{volume}` exists, but `{}` with its password does not", path.display()),
             );
             return Err(if own {
-                failure.hint("put the file back, or start without the data: appforge down --volumes")
+                failure.hint("restore the file, or remove the data: appforge down --volumes")
             } else {
                 failure
-                    .hint("the data may be another project's: copy the file from the folder that made it")
+                    .hint("the data may belong to another project: copy the file from the folder that created it")
                     .hint("or give this stack another `name`")
             }
             .into());
@@ -143,7 +143,7 @@ impl Compose {
         let path = self.secret_file(name);
         match files::set_private_mode(&path, 0o444) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(files::told(&path, error, "while opening to the containers"))
+                Err(files::failure(&path, error, "cannot make readable for the containers"))
             }
             _ => Ok(()),
         }

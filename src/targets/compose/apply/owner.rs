@@ -53,7 +53,7 @@ impl Compose {
             self.forget_owner(engine).await?;
         }
         if let Some(before) = before.filter(|_| !own) {
-            say(&format!("the stack of `{}` is this folder's now", before.folder));
+            say(&format!("this folder has taken over the stack of `{}`", before.folder));
         }
         let labels = [
             (STACK, self.project()),

@@ -187,8 +187,8 @@ impl Container {
             }
             State::Starting => "its health check has not passed yet".to_owned(),
             State::Unhealthy => "unhealthy".to_owned(),
-            State::Restarting => format!("ends again and again, {} times", self.restarts.max(1)),
-            State::Created => "was made and did not start".to_owned(),
+            State::Restarting => format!("restarts repeatedly ({} times)", self.restarts.max(1)),
+            State::Created => "was created but did not start".to_owned(),
             State::Ended => "ended".to_owned(),
         };
         if self.out_of_memory {

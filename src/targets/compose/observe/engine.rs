@@ -68,7 +68,7 @@ impl Engine {
                 ExitStatus::Unreachable,
                 format!("the Docker engine is too old: version {name}, and 20.10 is needed"),
             )
-            .hint("https://docs.docker.com/engine/install tells how to install a later one")
+            .hint("install a later version: https://docs.docker.com/engine/install")
             .into());
         }
         Ok(Self { docker, host, version: name, architecture: version.arch.unwrap_or_default() })
@@ -127,7 +127,7 @@ impl Engine {
         let body = bollard::body_full(image.archive()?.into());
         let loaded = self.docker.import_image(options, body, None).try_for_each(|_| async { Ok(()) });
         loaded.await.map_err(|error| {
-            Failure::new(ExitStatus::Failed, "the Docker engine did not take the service image")
+            Failure::new(ExitStatus::Failed, "the Docker engine refused the service image")
                 .hint("docker system df")
                 .caused_by(error)
                 .into()
@@ -204,7 +204,7 @@ fn unreachable(host: &str, error: bollard::errors::Error) -> anyhow::Error {
     let kind = io_kind(&error);
     let (message, hint) = match (&error, kind) {
         (_, Some(io::ErrorKind::PermissionDenied)) => (
-            format!("you may not use the Docker engine at `{host}`"),
+            format!("permission denied for the Docker engine at `{host}`"),
             "sudo usermod -aG docker $USER, then log in again",
         ),
         (Error::SocketNotFoundError(_), _) | (_, Some(io::ErrorKind::NotFound)) => (
@@ -215,10 +215,10 @@ fn unreachable(host: &str, error: bollard::errors::Error) -> anyhow::Error {
             (format!("the Docker engine at `{host}` is not running"), "sudo systemctl start docker")
         }
         (Error::UnsupportedURISchemeError { .. }, _) => (
-            format!("the Docker engine at `{host}` cannot be reached: only unix:// and tcp:// can"),
-            "forward its socket, for example `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`, and set DOCKER_HOST",
+            format!("cannot connect to the Docker engine at `{host}`: only unix:// and tcp:// are supported"),
+            "forward its socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`), then set DOCKER_HOST=unix:///tmp/docker.sock",
         ),
-        _ => (format!("the Docker engine at `{host}` does not answer as one"), "docker info"),
+        _ => (format!("the server at `{host}` is not a Docker engine"), "docker info"),
     };
     Failure::new(ExitStatus::Unreachable, message).hint(hint).caused_by(error).into()
 }

@@ -54,7 +54,7 @@ impl<'a> Gateway<'a> {
     /// The places that have a replica.
     pub(crate) async fn slots(&self) -> Result<Vec<Slot>> {
         let csv = self.ask(&format!("{STATS};csv"), None).await?;
-        ensure!(csv.starts_with("# pxname,"), "the gateway has no page of statistics");
+        ensure!(csv.starts_with("# pxname,"), "the gateway has no statistics page");
         Ok(parse(&csv))
     }
 
@@ -129,7 +129,7 @@ impl<'a> Gateway<'a> {
         };
         let answer =
             tokio::time::timeout(ANSWER, question).await.context("the gateway did not answer in time")?;
-        answer.context("while asking the gateway for its replicas")
+        answer.context("cannot read the gateway's list of replicas")
     }
 }
 

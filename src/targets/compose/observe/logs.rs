@@ -64,8 +64,8 @@ fn chosen<'a>(containers: &'a [Container], components: &[String]) -> Result<Vec<
     for name in components {
         if !containers.iter().any(|container| is(container, name)) {
             let names: Vec<String> = containers.iter().map(Container::short_name).collect();
-            return Err(Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"))
-                .hint(format!("there are: {}", names.join(", ")))
+            return Err(Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"))
+                .hint(format!("components: {}", names.join(", ")))
                 .into());
         }
     }

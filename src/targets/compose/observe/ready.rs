@@ -52,7 +52,7 @@ impl Session<'_> {
             // removed the replica, stays down; starting it once is enough.
             for stopped in containers.iter().filter(|container| container.state == State::Ended) {
                 if wanted.contains_key(stopped.component.as_str()) && revived.insert(stopped.id.clone()) {
-                    say(&format!("starting {} again, which was stopped meanwhile", stopped.name));
+                    say(&format!("starting {} again, because it was stopped", stopped.name));
                     engine.start(&stopped.id).await?;
                 }
             }

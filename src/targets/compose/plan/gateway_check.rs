@@ -51,7 +51,7 @@ impl Session<'_> {
             files: archive(text)?,
             limit: CHECK,
         };
-        let refusal = match trial.run(&self.engine).await.context("while checking haproxy.cfg")? {
+        let refusal = match trial.run(&self.engine).await.context("cannot check haproxy.cfg")? {
             Outcome::Ended(Some(0), _) => None,
             Outcome::Ended(_, said) => Some(said),
             Outcome::Late => bail!("`{PROGRAM} -c` did not end within 30s"),
@@ -68,7 +68,7 @@ impl Session<'_> {
         let Some(said) = refusal else { return Ok(()) };
         let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).take(LINES);
         let runs = old.is_some_and(|old| old.state == State::Healthy);
-        let stays = if runs { "; the running gateway keeps its own" } else { "" };
+        let stays = if runs { "; the running gateway keeps its current one" } else { "" };
         let lines: String = lines.map(|line| format!("\n  | {line}")).collect();
         let message = format!("the gateway refuses the new haproxy.cfg{stays}{lines}");
         Err(Failure::new(ExitStatus::Config, message)

@@ -52,11 +52,12 @@ impl Compose {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                 Err(holder(neighbours, port, path).unwrap_or_else(|| taken(port, path)).into())
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                Err(Failure::new(ExitStatus::Failed, format!("this machine has no address {}", address.ip()))
-                    .hint("`ip address` lists its addresses; change `service.address`")
-                    .into())
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => Err(Failure::new(
+                ExitStatus::Failed,
+                format!("the address {} is not on this machine", address.ip()),
+            )
+            .hint("`ip address` lists its addresses; change `service.address`")
+            .into()),
             // A port below 1024 is not ours to open, but the engine's.
             Err(_) => Ok(()),
         }
@@ -71,9 +72,7 @@ impl Compose {
             if name == own && other != wanted && containers.iter().any(Container::is_up) {
                 return Err(Failure::new(
                     ExitStatus::Failed,
-                    format!(
-                        "the running stack has the addresses {other}, and `compose.subnet` asks for {wanted}"
-                    ),
+                    format!("the running stack uses the subnet {other}, but `compose.subnet` is {wanted}"),
                 )
                 .hint("appforge down --target compose && appforge up --target compose   # keeps the data")
                 .into());
@@ -111,7 +110,9 @@ impl Session<'_> {
                         format!("the image `{reference}` is not on this machine and cannot be pulled"),
                     )
                     .hint(format!("docker pull {reference}"))
-                    .hint("without a network: `docker save` it where it is, `docker load` it here")
+                    .hint(
+                        "without internet access: `docker save` it on another machine, `docker load` it here",
+                    )
                     .caused_by(error)
                 })?;
             }

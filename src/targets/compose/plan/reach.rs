@@ -76,7 +76,7 @@ impl Compose {
             return Ok(Tried::Not(format!("the image `{}` has no `appforge reach`", replica.image)));
         }
         let paths: Vec<&str> = external.iter().map(|(address, _)| address.path).collect();
-        say(&format!("trying {} from {FROM}", paths.join(" and ")));
+        say(&format!("testing {} from {FROM}", paths.join(" and ")));
         let variable = |address: &Address| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key);
         let trial = Trial {
             name: self.trial_name(REACH),
@@ -89,10 +89,10 @@ impl Compose {
             files: archive(external)?,
             limit: ANSWER * 2 + LIFE,
         };
-        Ok(match trial.run(engine).await.context("while trying the addresses of the stores")? {
+        Ok(match trial.run(engine).await.context("cannot test the addresses of the stores")? {
             Outcome::Ended(code, said) => tried(code, &said),
             Outcome::NotStarted(error) => Tried::Not(error.to_string()),
-            Outcome::Late => Tried::Not("the container that tries them did not end".into()),
+            Outcome::Late => Tried::Not("the container that tests them did not end in time".into()),
         })
     }
 }

@@ -36,7 +36,7 @@ impl Remains {
     pub(crate) fn data(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.data.iter().map(described).collect();
         if self.ours {
-            lines.push(format!("namespace/{} with all that is in it", self.cluster.namespace));
+            lines.push(format!("namespace/{} with all its objects", self.cluster.namespace));
         }
         lines
     }

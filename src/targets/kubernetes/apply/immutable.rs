@@ -47,7 +47,7 @@ pub(crate) fn explain(
             wanted.label("app.kubernetes.io/name").unwrap_or(&wanted.name)
         );
         failure = failure.hint(format!(
-            "first give the volumes their new size (`kubectl edit`), where the storage class can: {kubectl} get pvc -l {label}"
+            "first resize the volumes (`kubectl edit`), if the storage class supports it: {kubectl} get pvc -l {label}"
         ));
     }
     failure
@@ -56,7 +56,7 @@ pub(crate) fn explain(
             wanted.kind.qualified(),
             wanted.name
         ))
-        .hint("nothing was applied; the old value in the stack file keeps all as it is")
+        .hint("nothing was applied; to keep the object as it is, restore the old value in the stack file")
         .into()
 }
 

@@ -61,11 +61,11 @@ impl Session<'_> {
             if copy.label(names::CREDENTIALS).is_some_and(|digest| named.contains(digest)) {
                 continue;
             }
-            say(&format!("removing {}, which no revision names any more", copy.title()));
+            say(&format!("removing {}, which no revision uses", copy.title()));
             match remove(cluster, copy).await {
                 Err(error) if is_forbidden(&error) => {
                     kept.push(format!(
-                        "{} is no longer needed, but this user is not allowed to remove it",
+                        "{} is unused, but this user is not allowed to remove it",
                         copy.title()
                     ));
                 }

@@ -51,7 +51,7 @@ impl Kubernetes {
         match apply(cluster, &record, MANAGER, true).await {
             // Rights that reach the stack's own objects and not further are no reason to stop.
             Err(error) if is_forbidden(&error) => {
-                say(&format!("the owner of this stack is not recorded: {error}"));
+                say(&format!("cannot record the owner of this stack: {error}"));
                 Ok(())
             }
             other => other.map(drop),

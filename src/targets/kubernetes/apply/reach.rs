@@ -73,7 +73,7 @@ impl Session<'_> {
     ) -> Result<Tried> {
         let (cluster, say) = (&self.cluster, self.say);
         let paths: Vec<&str> = addresses.iter().map(|address| address.path).collect();
-        say(&format!("trying {} from the cluster", paths.join(" and ")));
+        say(&format!("testing {} from the cluster", paths.join(" and ")));
         let random = random()?;
         let digits = random.reveal().get(..8).context("a random name is longer")?;
         let name = format!("{}-reach-{digits}", names::service(self.stack));
@@ -114,13 +114,15 @@ impl Session<'_> {
                     last = Some(pod);
                 }
                 Ok(Some(Ok(Event::Delete(pod)))) if pods::name(&pod) == name => {
-                    return Ok(Tried::Not(format!("pod/{name} was removed before it was done")));
+                    return Ok(Tried::Not(format!("pod/{name} was removed before it finished")));
                 }
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => fatal(cluster, error)?,
                 Ok(None) | Err(_) if Instant::now() >= life => {
                     let why = last.as_ref().and_then(pods::trouble).map(|trouble| trouble.line());
-                    return Ok(Tried::Not(why.unwrap_or_else(|| format!("pod/{name} did not end"))));
+                    return Ok(Tried::Not(
+                        why.unwrap_or_else(|| format!("pod/{name} did not finish in time")),
+                    ));
                 }
                 Ok(None) | Err(_) => {
                     let doing = Doing::one("watch", "pods", name, Some(&cluster.namespace));

@@ -82,7 +82,7 @@ impl Session<'_> {
         let Some((_, set)) = sets.iter().find(|(known, _)| *known == number) else {
             let known: Vec<String> = sets.iter().map(|(number, _)| number.to_string()).collect();
             return Err(Failure::new(ExitStatus::Usage, format!("unknown revision {number}"))
-                .hint(format!("there are: {}; `appforge history` describes them", known.join(", ")))
+                .hint(format!("revisions: {}; `appforge history` describes them", known.join(", ")))
                 .into());
         };
         let mut plan = Plan::default();
@@ -141,17 +141,17 @@ impl Session<'_> {
             (None, Some((_, name))) if !before.stable => {
                 return Err(Failure::new(
                     ExitStatus::Failed,
-                    format!("revision {number} needs the Secret `{name}`, which is gone"),
+                    format!("revision {number} needs the Secret `{name}`, which was deleted"),
                 )
-                .hint("put the settings of that revision into the stack file, then: appforge up")
+                .hint("set the values of that revision in the stack file, then: appforge up")
                 .into());
             }
             _ => say(&format!(
-                "revision {number} names the Secret `{service}` itself: it comes back with the addresses of today"
+                "revision {number} uses the Secret `{service}` itself: it returns with today's addresses"
             )),
         }
         inventory.named("Secret", &service).cloned().ok_or_else(|| {
-            Failure::new(ExitStatus::Failed, format!("the Secret `{service}` is gone"))
+            Failure::new(ExitStatus::Failed, format!("the Secret `{service}` was deleted"))
                 .hint("appforge up")
                 .into()
         })

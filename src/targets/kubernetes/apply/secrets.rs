@@ -245,13 +245,13 @@ fn refuse_lost_password(inventory: &Inventory, cluster: &Cluster, mongodb: &str)
     Err(Failure::new(
         ExitStatus::Failed,
         format!(
-            "`{}` holds the data of MongoDB, but the Secret `{mongodb}` with its password is gone, and there is no copy on this machine",
+            "`{}` has the data of MongoDB, but the Secret `{mongodb}` with its password was deleted, and this machine has no copy",
             claim.title()
         ),
     )
     .hint(format!(
-        "put it back: kubectl --context {context} -n {namespace} create secret generic {mongodb} --from-literal=root_password=... --from-literal=keyfile=..."
+        "restore it: kubectl --context {context} -n {namespace} create secret generic {mongodb} --from-literal=root_password=... --from-literal=keyfile=..."
     ))
-    .hint("or run `appforge up` on the machine that made it; or give this stack another `name`")
+    .hint("or run `appforge up` on the machine that created it, or give this stack another `name`")
     .into())
 }

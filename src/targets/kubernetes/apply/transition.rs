@@ -125,7 +125,7 @@ impl Session<'_> {
         match &tried {
             Tried::Not(why) if passage.strict => Err(Failure::new(
                 ExitStatus::Failed,
-                format!("the new address could not be tried from {FROM}, so nothing was applied: {why}"),
+                format!("the new address could not be tested from {FROM}, so nothing was applied: {why}"),
             )
             .hint("without `--strict` this is a warning")
             .into()),

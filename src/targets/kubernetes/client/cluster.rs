@@ -89,12 +89,12 @@ impl Cluster {
             return Err(Failure::new(
                 ExitStatus::Usage,
                 format!(
-                    "the context `{}` is a remote cluster ({}); it must be named",
+                    "the context `{}` is a remote cluster ({}); confirm it with `--context`",
                     place.context, place.server
                 ),
             )
             .hint(format!(
-                "if it is meant: `--context {0}`, or `kubernetes: {{context: {0}}}` in the stack file",
+                "add `--context {0}`, or set `kubernetes: {{context: {0}}}` in the stack file",
                 place.context
             ))
             .into());
@@ -212,16 +212,15 @@ async fn client(
     let building = tokio::task::spawn_blocking(move || connection::build(config, proxies, proxy.as_ref()));
     let Ok(built) = tokio::time::timeout(patience, building).await else {
         let message = format!(
-            "the program `{program}`, which the kubeconfig names for credentials, gave none within {} s",
+            "the credential program `{program}` of the kubeconfig did not finish within {} s",
             patience.as_secs()
         );
         let hint = format!("kubectl --context {} cluster-info, which runs it too", place.context);
         return Err(Failure::new(ExitStatus::Unreachable, message).hint(hint).into());
     };
-    built.context("while making the client of the cluster")?.map_err(|error| match error {
+    built.context("cannot create the client of the cluster")?.map_err(|error| match error {
         kube::Error::Auth(AuthError::AuthExecStart(error)) => {
-            let message =
-                format!("the program `{program}`, which the kubeconfig names for credentials, cannot be run");
+            let message = format!("cannot run the credential program `{program}` of the kubeconfig");
             let hint = plugin
                 .and_then(|plugin| plugin.install_hint)
                 .unwrap_or_else(|| format!("install `{program}`"));
@@ -258,7 +257,7 @@ fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
         Err(error) if missing(&error) && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => Ok(None),
         Err(error) if missing(&error) => {
             Err(Failure::new(ExitStatus::Unreachable, "cannot find a kubeconfig")
-                .hint("point KUBECONFIG at one, or make a cluster on this machine: kind create cluster")
+                .hint("set KUBECONFIG, or create a cluster on this machine: kind create cluster")
                 .hint("without a cluster: appforge up --target local")
                 .caused_by(error)
                 .into())
@@ -266,7 +265,7 @@ fn read_kubeconfig() -> Result<Option<Kubeconfig>> {
         // The error's own text shows the lines of the file, which has tokens.
         Err(KubeconfigError::Parse(error)) => {
             let place = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-            let message = format!("the kubeconfig is not valid{}", place.unwrap_or_default());
+            let message = format!("invalid kubeconfig{}", place.unwrap_or_default());
             Err(Failure::new(ExitStatus::Unreachable, message).hint("kubectl config view").into())
         }
         Err(error) => Err(Failure::new(ExitStatus::Unreachable, "the kubeconfig cannot be read")

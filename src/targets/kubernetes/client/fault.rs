@@ -145,12 +145,11 @@ pub(crate) fn explain(error: Error, doing: &Doing, place: &Place) -> anyhow::Err
     match error {
         Error::Api(status) => refused(status, doing, place).into(),
         Error::HyperError(_) | Error::Service(_) => unreachable(place).caused_by(error).into(),
-        other => Failure::new(
-            ExitStatus::Failed,
-            format!("the answer to `{} {}` cannot be used", doing.verb, doing.object()),
-        )
-        .caused_by(other)
-        .into(),
+        other => {
+            Failure::new(ExitStatus::Failed, format!("invalid answer to `{} {}`", doing.verb, doing.object()))
+                .caused_by(other)
+                .into()
+        }
     }
 }
 
@@ -176,7 +175,7 @@ pub(crate) fn timed_out(doing: &Doing, place: &Place) -> Failure {
         ),
     )
     .hint(place.kubectl("get --raw /readyz"))
-    .hint("nothing needs repair: run the same command to continue; `--timeout` sets the time limit")
+    .hint("run the same command to continue; `--timeout` sets the time limit")
 }
 
 fn credentials(place: &Place, why: String) -> Failure {
@@ -203,7 +202,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
         _ if has_cause(TERMINATING) => {
             Failure::new(ExitStatus::Failed, format!("the namespace `{namespace}` is being deleted"))
                 .hint(place.kubectl(&format!("wait --for=delete namespace/{namespace} --timeout=120s")))
-                .hint("then the same command again; or set another `kubernetes.namespace`")
+                .hint("then run the same command again, or set another `kubernetes.namespace`")
         }
         403 => {
             let failure = Failure::new(
@@ -216,13 +215,13 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
             .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.resource)));
             let failure = match doing.verb {
                 "patch" | "create" => failure.hint(format!(
-                    "if that says yes, a policy or a quota forbids it: {}",
+                    "if the answer is yes, a policy or a quota forbids it: {}",
                     place.kubectl(&format!("describe quota{within}"))
                 )),
                 _ => failure,
             };
             let failure = if doing.resource.starts_with("priorityclasses") {
-                failure.hint("without one of the stack's own: `kubernetes: {priority_class: none}`")
+                failure.hint("or do not create a priority class: `kubernetes: {priority_class: none}`")
             } else {
                 failure
             };
@@ -235,7 +234,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                 format!("`{object}` has fields that another field manager owns:{}", lines.concat()),
             )
             .hint(
-                "take the value out of the stack file, or take the field over: appforge up --force-conflicts",
+                "remove the value from the stack file, or take over the field: appforge up --force-conflicts",
             )
         }
         422 => Failure::new(ExitStatus::Failed, format!("the API server does not accept `{object}`"))

@@ -53,8 +53,8 @@ pub(crate) async fn connect(
 ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
     let ports = [port];
     let opening = tokio::time::timeout(OPENING, api.portforward(&pod, &ports));
-    let mut forward = opening.await.context("the API server opens no connection to the pod")??;
-    forward.take_stream(port).context("the API server gave no connection to the pod")
+    let mut forward = opening.await.context("the API server refused a connection to the pod")??;
+    forward.take_stream(port).context("the API server opened no connection to the pod")
 }
 
 /// Where a tunnel leads.
@@ -72,9 +72,8 @@ pub(crate) struct Destination {
 /// When this machine gives no port.
 pub(crate) async fn open(cluster: &Cluster, stack: &str, destination: Destination) -> Result<Tunnel> {
     let Destination { component, pods, port } = destination;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .context("this machine gives no port to listen on")?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on a local port")?;
     let address = listener.local_addr()?;
     let exit = Arc::new(Exit {
         api: cluster.api(),

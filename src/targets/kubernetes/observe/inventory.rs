@@ -102,7 +102,7 @@ async fn namespace(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<(Name
     let Some(mut found) = found else { return Ok((NamespaceState::Missing, None)) };
     let mut namespace = received(&kind, found)?;
     if namespace.is_leaving() {
-        say(&format!("waiting until the namespace `{name}`, which is being deleted, is gone"));
+        say(&format!("waiting for the deletion of the namespace `{name}`"));
     }
     while namespace.is_leaving() {
         let context = &cluster.place.context;
@@ -112,10 +112,10 @@ async fn namespace(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<(Name
                 .hint(format!(
                     "kubectl --context {context} wait --for=delete namespace/{name} --timeout=120s"
                 ))
-                .hint("then the same command again; or set another `kubernetes.namespace`")
+                .hint("then run the same command again, or set another `kubernetes.namespace`")
                 .into());
         }
-        // Who may get a namespace may not always watch it.
+        // Permission to get a namespace does not imply permission to watch it.
         tokio::time::sleep(PAUSE).await;
         let Some(again) = cluster.find(Doing::one("get", "namespaces", name, None), || api.get(name)).await?
         else {

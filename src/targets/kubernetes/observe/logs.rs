@@ -144,8 +144,8 @@ fn check(all: &[Pod], components: &[String]) -> Result<()> {
             let words: BTreeSet<&str> =
                 all.iter().filter_map(|pod| pods::label(pod, names::COMPONENT_LABEL)).collect();
             let words: Vec<&str> = words.into_iter().chain(all.iter().map(pods::name)).collect();
-            return Err(Failure::new(ExitStatus::Usage, format!("no logs of `{name}`"))
-                .hint(format!("there are: {}", words.join(", ")))
+            return Err(Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"))
+                .hint(format!("components: {}", words.join(", ")))
                 .into());
         }
     }

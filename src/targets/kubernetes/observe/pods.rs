@@ -125,9 +125,9 @@ pub(crate) fn trouble(pod: &Pod) -> Option<Trouble> {
     let running = containers(pod)
         .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
     Some(if running {
-        plain("NotReady", "it runs and its readiness probe does not pass".to_owned(), false)
+        plain("NotReady", "running, but its readiness probe fails".to_owned(), false)
     } else {
-        plain("Pending", "it is not started yet".to_owned(), false)
+        plain("Pending", "not started yet".to_owned(), false)
     })
 }
 
@@ -154,7 +154,7 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             let many = container.restart_count >= MANY_RESTARTS;
             return Some(blame(
                 reason,
-                how.unwrap_or_else(|| format!("`{}` ends again and again", container.name)),
+                how.unwrap_or_else(|| format!("`{}` restarts repeatedly", container.name)),
                 many,
             ));
         }

@@ -191,7 +191,7 @@ impl Session<'_> {
             let Some(pod) = observed.pods.get(&name) else { continue };
             match observed.standing(pod) {
                 Standing::Older if has_failed || now - since >= STUCK => {
-                    say(&format!("replacing {name}, which holds up its newer revision"));
+                    say(&format!("replacing {name}, which blocks its newer revision"));
                     let doing = Doing::one("delete", "pods", &name, Some(&cluster.namespace));
                     let (api, parameters) = (cluster.api::<Pod>(), DeleteParams::default());
                     cluster.find(doing, || api.delete(&name, &parameters)).await?;
@@ -370,8 +370,9 @@ async fn diagnosis(
         )
     });
     if pull {
-        failure = failure
-            .hint("is the image's name right, and may the cluster pull it? `service.image` sets another");
+        failure = failure.hint(
+            "check the name of the image and the cluster's right to pull it; `service.image` sets another",
+        );
     }
     if let Some(pod) = worst.first() {
         failure = failure.hint(format!("{kubectl} describe pod {}", pods::name(pod)));

@@ -30,7 +30,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Once Redis takes connections, replicas reach it again within this; they may remember the address of its old pod.
 const REDIS_BACK_WITHIN: Duration = Duration::from_secs(10);
 /// What a load passes through, as a warning.
-const DETOUR: &str = "the load goes through the API server to the pods, which takes its time too; `--url` loads the public address";
+const DETOUR: &str =
+    "requests go through the API server, which adds latency; `--url` tests the public address";
 /// How long Redis may take to go or to come back in a drill.
 const DRILL: Duration = Duration::from_secs(60);
 
@@ -141,7 +142,7 @@ impl Kubernetes {
     fn required(&self, secret: &serde_json::Value, name: &str, key: &str) -> Result<Secret> {
         value_of(secret, key)?.ok_or_else(|| {
             Failure::new(ExitStatus::Failed, format!("the Secret `{name}` has no `{key}`"))
-                .hint("appforge up puts back what is missing")
+                .hint("appforge up   # restores it")
                 .into()
         })
     }
@@ -156,7 +157,7 @@ impl Kubernetes {
                 ExitStatus::Failed,
                 "appforge does not run this Redis and cannot stop it",
             )
-            .hint("do the drill on a stack with `redis: {mode: managed}`")
+            .hint("run the drill on a stack with `redis: {mode: managed}`")
             .into());
         }
         let session = self.session(self.connect(DRILL).await?, &|_| ());
@@ -165,7 +166,7 @@ impl Kubernetes {
         let set =
             objects.into_iter().find(|object| object.kind.name() == "StatefulSet" && object.name == name);
         let Some(mut set): Option<Object> = set else {
-            return Err(Failure::new(ExitStatus::Failed, "the stack has no Redis of its own").into());
+            return Err(Failure::new(ExitStatus::Failed, "this stack does not run Redis").into());
         };
         if !on {
             set.set(&["spec", "replicas"], 0);

@@ -33,7 +33,7 @@ impl DataFolder {
     /// When it is not there, or is a link.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let folder =
-            files::open_private_folder(path).map_err(|error| files::told(path, error, "while opening"))?;
+            files::open_private_folder(path).map_err(|error| files::failure(path, error, "cannot open"))?;
         let folder = File::from(folder);
         let opened_at = path_of(&folder)?;
         Ok(Self { folder, opened_at })
@@ -64,7 +64,7 @@ impl DataFolder {
     pub(super) async fn lock(&self) -> Result<File> {
         let path = self.path()?.join(Layout::DATA_LOCK);
         let file = files::lock_file_in(&self.folder, Layout::DATA_LOCK.as_ref())
-            .map_err(|error| files::told(&path, error, "while opening"))?;
+            .map_err(|error| files::failure(&path, error, "cannot open"))?;
         if file.try_lock().is_ok() {
             return Ok(file);
         }
@@ -76,7 +76,7 @@ impl DataFolder {
         match tokio::time::timeout(FREE_WITHIN, wait).await {
             Ok(outcome) => {
                 let file = outcome.context("the thread that waits for a lock ended")?;
-                file.with_context(|| format!("while locking `{}`", path.display()))
+                file.with_context(|| format!("cannot lock `{}`", path.display()))
             }
             Err(_) => Err(Failure::new(
                 ExitStatus::TimedOut,

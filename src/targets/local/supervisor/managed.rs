@@ -111,7 +111,7 @@ impl ManagedProcess {
                 let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
                 return Err(Failure::new(ExitStatus::TimedOut, message).hint(hint).into());
             }
-            Ok(view) => view.with_context(|| format!("`{name}` is no longer supervised"))?.clone(),
+            Ok(view) => view.with_context(|| format!("`{name}` was removed from the stack"))?.clone(),
         };
         if view.state == ComponentState::Ready {
             return Ok(());

@@ -81,10 +81,10 @@ fn print(handshake: &Handshake) -> Result<()> {
 
 async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Record)> {
     // A session of its own: the terminal that started it may go.
-    rustix::process::setsid().context("while leaving the terminal")?;
+    rustix::process::setsid().context("cannot detach from the terminal")?;
     // All paths start from this very folder: also when the project is renamed, or another one gets its name.
     std::env::set_current_dir(state_folder)
-        .with_context(|| format!("while entering `{}`", state_folder.display()))?;
+        .with_context(|| format!("cannot enter `{}`", state_folder.display()))?;
     let layout = Layout::new(".");
     // What the stores make, and the control socket, are this user's alone, whatever the terminal's mask was.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -94,12 +94,12 @@ async fn start(state_folder: &Path) -> Result<(Layout, Lock, UnixListener, Recor
     let lock =
         Lock::take(layout.supervisor_lock(), &owner, LAST_ANSWERS * 2, |_| ()).await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the supervisor of this stack does not answer")
-                .hint("end that process, then `appforge up`")
+                .hint("end that process, then: appforge up")
                 .caused_by(error)
         })?;
     let mut record = Record::load(&layout.processes())?;
     for name in record.reap().await? {
-        tracing::warn!("cleared away `{name}`, left over by a crash");
+        tracing::warn!("ended `{name}`, left over from a crash");
     }
     let listener = bind(&layout)?;
     Ok((layout, lock, listener, record))
@@ -113,7 +113,7 @@ fn bind(layout: &Layout) -> Result<UnixListener> {
     let mask = rustix::process::umask(Mode::XUSR | Mode::RWXG | Mode::RWXO);
     let listener = UnixListener::bind(&path);
     rustix::process::umask(mask);
-    let listener = listener.with_context(|| format!("while listening on `{}`", path.display()))?;
+    let listener = listener.with_context(|| format!("cannot listen on `{}`", path.display()))?;
     Ok(listener)
 }
 
@@ -133,7 +133,7 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
     // The kernel reports the removal of a folder only once no process is in it.
     let idle = tokio::time::sleep(UNUSED);
     tokio::pin!(idle);
-    let place = Place::now().context("while looking at the state folder")?;
+    let place = Place::now().context("cannot inspect the state folder")?;
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {

@@ -11,10 +11,10 @@ use crate::targets::plan::{Action, Plan};
 
 impl Running {
     /// What [`Running::apply`] would do.
-    pub(crate) fn plan(&self, wanted: &Desired) -> Plan {
+    pub(crate) fn plan(&self, desired: &Desired) -> Plan {
         let mut plan = Plan::default();
         for kind in StoreKind::ALL {
-            let (name, store) = (kind.as_str(), wanted.store(kind));
+            let (name, store) = (kind.as_str(), desired.store(kind));
             let Some(running) = self.stores.get(&kind) else {
                 plan.push(Action::Create, name, vec![store.described()]);
                 continue;
@@ -24,9 +24,9 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        let environment = self.environment(wanted);
+        let environment = self.environment(desired);
         let published = self.public.as_ref().map(|public| (public.address, public.port));
-        for number in 1..=wanted.replicas {
+        for number in 1..=desired.replicas {
             let name = format!("service-{number}");
             let Some(replica) = self.replicas.get(&number) else {
                 plan.push(Action::Create, name, Vec::new());
@@ -34,11 +34,11 @@ impl Running {
             };
             let mut causes = replica.differences(&environment);
             if let Some((address, port)) = published {
-                if port != wanted.port {
-                    causes.push(format!("service.port: {port} -> {}", wanted.port));
+                if port != desired.port {
+                    causes.push(format!("service.port: {port} -> {}", desired.port));
                 }
-                if address != wanted.address {
-                    let (before, after) = (sockets::described(address), sockets::described(wanted.address));
+                if address != desired.address {
+                    let (before, after) = (sockets::described(address), sockets::described(desired.address));
                     causes.push(format!("service.address: {before} -> {after}"));
                 }
             }
@@ -46,7 +46,7 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        for number in self.replicas.keys().filter(|number| **number > wanted.replicas).rev() {
+        for number in self.replicas.keys().filter(|number| **number > desired.replicas).rev() {
             plan.push(Action::Remove, format!("service-{number}"), Vec::new());
         }
         plan
@@ -54,10 +54,10 @@ impl Running {
 }
 
 impl RunningStore {
-    /// Why it is not `wanted` with the data at `path`.
-    pub(super) fn differences(&self, name: &str, wanted: &Store, path: &Path) -> Vec<String> {
+    /// Why it is not `desired` with the data at `path`.
+    pub(super) fn differences(&self, name: &str, desired: &Store, path: &Path) -> Vec<String> {
         let mut causes =
-            if self.store == *wanted { Vec::new() } else { store_differences(name, &self.store, wanted) };
+            if self.store == *desired { Vec::new() } else { store_differences(name, &self.store, desired) };
         causes.extend(self.data.as_ref().and_then(|data| data.change(path)));
         causes
     }

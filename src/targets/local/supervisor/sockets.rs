@@ -45,7 +45,7 @@ pub(crate) fn url(address: Option<IpAddr>, port: u16) -> String {
     format!("http://{}:{port}", reachable_host(address.unwrap_or(Ipv4Addr::LOCALHOST.into())))
 }
 
-/// The address in the words of a plan.
+/// The address as a plan shows it.
 pub(crate) fn described(address: Option<IpAddr>) -> String {
     address
         .map_or_else(|| format!("{} and {}", Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST), |ip| ip.to_string())
@@ -60,12 +60,12 @@ fn refused(address: IpAddr, port: u16, error: std::io::Error) -> anyhow::Error {
     let (message, setting) = match error.kind() {
         std::io::ErrorKind::AddrInUse => return taken(port, "service.port").into(),
         std::io::ErrorKind::PermissionDenied => {
-            (format!("port {port} may not be used by this user"), "service.port")
+            (format!("this user may not listen on port {port}"), "service.port")
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            (format!("this machine has no address {address}"), "service.address")
+            (format!("the address {address} is not on this machine"), "service.address")
         }
-        _ => (format!("port {port} of {address} cannot be listened on"), "service.port"),
+        _ => (format!("cannot listen on port {port} of {address}"), "service.port"),
     };
     Failure::new(ExitStatus::Failed, message).hint(format!("change `{setting}`")).caused_by(error).into()
 }

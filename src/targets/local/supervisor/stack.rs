@@ -45,13 +45,13 @@ pub(super) struct Public {
 }
 
 impl Public {
-    fn open(wanted: &Desired) -> Result<Self> {
-        let (address, port) = (wanted.address, wanted.port);
+    fn open(desired: &Desired) -> Result<Self> {
+        let (address, port) = (desired.address, desired.port);
         Ok(Self { address, port, sockets: sockets::public(address, port)? })
     }
 
-    fn is(&self, wanted: &Desired) -> bool {
-        (self.address, self.port) == (wanted.address, wanted.port)
+    fn is(&self, desired: &Desired) -> bool {
+        (self.address, self.port) == (desired.address, desired.port)
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Replica {
 /// How a change starts replicas.
 #[derive(Clone, Copy)]
 struct Start<'a> {
-    wanted: &'a Desired,
+    desired: &'a Desired,
     environment: &'a BTreeMap<String, Setting>,
     /// How long each may take to become ready.
     limit: Duration,
@@ -95,20 +95,20 @@ impl Running {
         self.desired.is_none()
     }
 
-    /// Brings the stack to `wanted` and waits until it is ready; each component has `limit`.
+    /// Brings the stack to `desired` and waits until it is ready; each component has `limit`.
     ///
     /// # Errors
     /// When the port is taken (nothing has changed then) or a component does not become ready; a stack that was down is
     /// down again then, and a replica that runs goes on in its old form.
-    pub(crate) async fn apply(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<Plan> {
-        let plan = self.plan(&wanted);
+    pub(crate) async fn apply(&mut self, desired: Desired, limit: Duration, events: &Events) -> Result<Plan> {
+        let plan = self.plan(&desired);
         let was_down = self.is_down();
         match &self.public {
-            Some(public) if public.is(&wanted) => {}
-            Some(public) if public.port == wanted.port => self.move_to(&wanted, limit, events).await?,
-            _ => self.public = Some(Public::open(&wanted)?),
+            Some(public) if public.is(&desired) => {}
+            Some(public) if public.port == desired.port => self.move_to(&desired, limit, events).await?,
+            _ => self.public = Some(Public::open(&desired)?),
         }
-        let outcome = self.converge(wanted, limit, events).await;
+        let outcome = self.converge(desired, limit, events).await;
         if outcome.is_err() && was_down {
             self.tear_down(events).await;
         }
@@ -117,11 +117,11 @@ impl Running {
 
     /// Publishes the same port on another address. The new sockets cannot be opened while a replica still listens on an old
     /// one, so this is the one change with a gap. When they cannot be opened at all, the old ones are again.
-    async fn move_to(&mut self, wanted: &Desired, limit: Duration, events: &Events) -> Result<()> {
+    async fn move_to(&mut self, desired: &Desired, limit: Duration, events: &Events) -> Result<()> {
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
         self.remove_replicas(&numbers, events).await;
         self.public = None;
-        match (Public::open(wanted), self.desired.clone()) {
+        match (Public::open(desired), self.desired.clone()) {
             (Ok(public), _) => self.public = Some(public),
             (Err(error), None) => return Err(error),
             (Err(error), Some(before)) => {
@@ -133,32 +133,32 @@ impl Running {
         Ok(())
     }
 
-    async fn converge(&mut self, wanted: Desired, limit: Duration, events: &Events) -> Result<()> {
-        let url = sockets::url(wanted.address, wanted.port);
-        self.components.head(&wanted.name, Some(url), wanted.replicas);
-        self.desired = Some(wanted.clone());
+    async fn converge(&mut self, desired: Desired, limit: Duration, events: &Events) -> Result<()> {
+        let url = sockets::url(desired.address, desired.port);
+        self.components.head(&desired.name, Some(url), desired.replicas);
+        self.desired = Some(desired.clone());
         for kind in StoreKind::ALL {
-            self.place_store(kind, wanted.store(kind), events).await?;
+            self.place_store(kind, desired.store(kind), events).await?;
         }
         let processes = self.stores.values().filter_map(RunningStore::process);
         try_join_all(processes.map(|process| process.ready(limit))).await?;
 
-        let environment = self.environment(&wanted);
-        let start = Start { wanted: &wanted, environment: &environment, limit, events };
+        let environment = self.environment(&desired);
+        let start = Start { desired: &desired, environment: &environment, limit, events };
         self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
             .replicas
             .iter()
             .filter(|(number, replica)| {
-                **number <= wanted.replicas && !self.is_current(replica, &environment)
+                **number <= desired.replicas && !self.is_current(replica, &environment)
             })
             .map(|(number, _)| *number)
             .collect();
         self.replace(&stale, &start).await?;
         let extra: Vec<u32> =
-            self.replicas.keys().copied().filter(|number| *number > wanted.replicas).collect();
+            self.replicas.keys().copied().filter(|number| *number > desired.replicas).collect();
         self.remove_replicas(&extra, events).await;
-        self.share_limit(wanted.replicas).await;
+        self.share_limit(desired.replicas).await;
         Ok(())
     }
 
@@ -171,12 +171,12 @@ impl Running {
     }
 
     async fn add_replicas(&mut self, start: &Start<'_>) -> Result<()> {
-        let Start { wanted, environment, limit, events } = *start;
+        let Start { desired, environment, limit, events } = *start;
         let fresh: Vec<u32> =
-            (1..=wanted.replicas).filter(|number| !self.replicas.contains_key(number)).collect();
+            (1..=desired.replicas).filter(|number| !self.replicas.contains_key(number)).collect();
         for number in &fresh {
             events.progress(format!("starting service-{number}"));
-            let replica = self.start_replica(*number, wanted.replicas, environment)?;
+            let replica = self.start_replica(*number, desired.replicas, environment)?;
             self.show(*number, &replica);
             self.replicas.insert(*number, replica);
         }
@@ -191,12 +191,12 @@ impl Running {
 
     /// Replaces replicas one after the other: the new one is ready before the old one has to finish.
     async fn replace(&mut self, numbers: &[u32], start: &Start<'_>) -> Result<()> {
-        let Start { wanted, environment, limit, events } = *start;
+        let Start { desired, environment, limit, events } = *start;
         let mut leaving = Vec::new();
         let mut outcome = Ok(());
         for number in numbers {
             events.progress(format!("replacing service-{number}"));
-            let replica = self.start_replica(*number, wanted.replicas, environment)?;
+            let replica = self.start_replica(*number, desired.replicas, environment)?;
             outcome = replica.process.ready(limit).await;
             if outcome.is_err() {
                 replica.process.stop().await;
@@ -232,10 +232,10 @@ impl Running {
     /// # Errors
     /// When a new one does not become ready; the old one goes on then.
     pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
-        let wanted = self.desired.clone().ok_or_else(down)?;
-        let environment = self.environment(&wanted);
+        let desired = self.desired.clone().ok_or_else(down)?;
+        let environment = self.environment(&desired);
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
-        let start = Start { wanted: &wanted, environment: &environment, limit, events };
+        let start = Start { desired: &desired, environment: &environment, limit, events };
         self.replace(&numbers, &start).await?;
         let mut plan = Plan::default();
         for number in numbers {
@@ -270,9 +270,9 @@ impl Running {
     }
 
     /// The environment of each replica.
-    pub(super) fn environment(&self, wanted: &Desired) -> BTreeMap<String, Setting> {
+    pub(super) fn environment(&self, desired: &Desired) -> BTreeMap<String, Setting> {
         let (mongodb, redis) = (self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
-        recipes::environment(self.layout.root(), wanted, mongodb, redis)
+        recipes::environment(self.layout.root(), desired, mongodb, redis)
     }
 
     fn start_replica(
@@ -285,7 +285,7 @@ impl Running {
         let listener = Arc::new(sockets::any()?);
         let admin = listener.local_addr()?;
         let recipe = recipes::replica(number, replicas, environment, &public.sockets, listener)?;
-        let folder = std::env::current_dir().context("while looking up the state folder")?;
+        let folder = std::env::current_dir().context("cannot find the state folder")?;
         Ok(Replica { process: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
