@@ -80,7 +80,7 @@ fn passed_over(file: &str) -> Failure {
     Failure::new(ExitStatus::Config, format!("`templates/{file}` does not match any template"))
 }
 
-/// The names in a folder, in order; none when there is no folder.
+/// The names in a folder, in order; none if the folder does not exist.
 fn list(folder: &Path) -> Result<Vec<String>> {
     let failed = |error: std::io::Error| {
         let message = format!("cannot list `{}`", folder.display());

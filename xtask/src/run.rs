@@ -43,3 +43,11 @@ fn arguments(command: &Command) -> String {
     let words: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     words.join(" ")
 }
+
+/// The tracked files that match `patterns`.
+pub(crate) fn tracked(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
+    let listed = Command::new("git").arg("ls-files").args(patterns).current_dir(root).output();
+    let listed = listed.context("cannot run git")?;
+    let listed = String::from_utf8(listed.stdout).context("git lists a name that is not UTF-8")?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}

@@ -1,12 +1,11 @@
 //! The boundaries of the project, held over every tracked source file.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::circles::circles;
-use crate::run::say;
+use crate::run::{say, tracked};
 use crate::words;
 
 /// Longest source file, in lines.
@@ -189,14 +188,6 @@ pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
         say(breach);
     }
     if breaches.is_empty() { Ok(()) } else { bail!("{} breaches of the rules", breaches.len()) }
-}
-
-/// The tracked files that match `patterns`.
-pub(crate) fn tracked(root: &Path, patterns: &[&str]) -> Result<Vec<String>> {
-    let listed = Command::new("git").arg("ls-files").args(patterns).current_dir(root).output();
-    let listed = listed.context("cannot run git")?;
-    let listed = String::from_utf8(listed.stdout).context("git lists a name that is not UTF-8")?;
-    Ok(listed.lines().map(str::to_owned).collect())
 }
 
 /// All that is wrong with one file.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::tidy::tracked;
+use crate::run::tracked;
 
 /// What is read: all that users and readers of the code see.
 const WITHIN: [&str; 8] =
