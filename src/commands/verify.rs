@@ -14,11 +14,10 @@ use crate::verify::{CheckKind, verify};
 
 /// Does the checks, and the drill when asked; exit 6 when one fails.
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
-    let loaded = context.stack(&[])?;
-    // Before the target is asked: a wrong name is a usage error also when the stack is down.
-    let checks = CheckKind::chosen(&args.check, loaded.stack.target)?;
     // A number that `scale` set is the expected one.
-    let target = open_scaled(context, loaded, LOOK, false).await?;
+    let resolved = context.stack(&[])?;
+    let checks = CheckKind::chosen(&args.check, resolved.stack.target)?;
+    let target = open_scaled(context, resolved, LOOK, false).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);

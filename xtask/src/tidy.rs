@@ -169,9 +169,10 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Checks all tracked Rust files but those of others, below `vendor`, and the words of all texts; with `update_words` the
-/// numbers of the words are rewritten.
+/// Checks all tracked Rust files but those of others, below `vendor`, and the words of all texts; with `update_words` the latter's
+/// numbers are rewritten.
 pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
+    let mut breaches = words::check(root, update_words)?;
     let mut files = Vec::new();
     for file in tracked(root, &["*.rs", ":!vendor"])? {
         let text =
@@ -181,7 +182,6 @@ pub(crate) fn tidy(root: &Path, update_words: bool) -> Result<()> {
     if files.is_empty() {
         bail!("git lists no source file");
     }
-    let mut breaches = words::check(root, update_words)?;
     breaches.extend(files.iter().flat_map(|(file, text)| check(file, text)));
     breaches.extend(circles(files.iter().map(|(file, text)| (file.as_str(), without_tests(text)))));
     for breach in &breaches {

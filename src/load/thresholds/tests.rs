@@ -9,7 +9,7 @@ fn judged(text: &str, tally: &Tally) -> Verdict {
 #[test]
 fn no_samples_fail_every_threshold() {
     let tally = Tally::new(&[Step::get("health", "/health", 1)]);
-    for text in ["p95<500ms", "error_rate<1%", "checks>0%", "rate>0", "limited<1%", "p95{nobody}<1s"] {
+    for text in ["p95<500ms", "error_rate<1%", "checks>0%", "rate>0", "limited<1%", "p95{no one}<1s"] {
         let verdict = judged(text, &tally);
         assert_eq!((verdict.observed, verdict.passed), (None, false), "{text}");
     }
@@ -40,7 +40,7 @@ fn values_are_read_in_the_unit_of_their_metric() {
 }
 
 #[test]
-fn what_is_no_threshold_says_what_one_is() {
+fn text_that_is_not_a_threshold_shows_what_one_is() {
     for text in [
         "",
         "p95",

@@ -177,7 +177,7 @@ fn describe(row: &Command) -> Reply {
         Reply::Int(last),
         Reply::Int(step),
         Reply::Array(categories),
-        // Tips, key specifications and subcommands: none are told, but clients count on their places.
+        // Tips, key specifications and subcommands: they are empty, but clients count on their places.
         none(),
         none(),
         none(),

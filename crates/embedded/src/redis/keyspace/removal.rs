@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sweep_drops_keys_that_nobody_asks_for() {
+    fn the_sweep_drops_keys_that_no_client_asks_for() {
         let mut keys = Keyspace::new(0, Eviction::Noeviction);
         let past = keys.now() - 1;
         for number in 0..5000_u32 {
