@@ -24,7 +24,8 @@ pub(crate) fn keep(deployment: &mut Object, live: &Object) {
 
 /// Says who deploys new pods now. `port` is that of the Service.
 pub(crate) fn mark(deployment: &mut Object, port: u16, message: Option<&str>) {
-    let (now, port) = (Timestamp::now().to_string(), port.to_string());
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default().to_string();
+    let port = port.to_string();
     for (name, value) in [(BY, user_at_host().as_str()), (AT, now.as_str()), (PORT, port.as_str())] {
         deployment.set(&["metadata", "annotations", name], value);
     }
