@@ -270,6 +270,7 @@ fn enter(folder: &OwnedFd, name: &OsStr, path: &Path, how: OFlags) -> io::Result
         Err(Errno::NOTDIR | Errno::LOOP) if is_link(folder, name) => {
             Err(Refused::Link(path.to_owned()).into())
         }
+        Err(Errno::NOTDIR) => Err(Refused::NotFolder(path.to_owned()).into()),
         entered => Ok(entered?),
     }
 }

@@ -18,6 +18,7 @@ pub(super) enum Refused {
     Writable(PathBuf, u32),
     Shared(PathBuf),
     Kind(PathBuf),
+    NotFolder(PathBuf),
     NoModes(PathBuf),
 }
 
@@ -35,6 +36,7 @@ impl fmt::Display for Refused {
             }
             Self::Shared(path) => write!(f, "`{}` has more than one hard link", path.display()),
             Self::Kind(path) => write!(f, "`{}` is not a regular file", path.display()),
+            Self::NotFolder(path) => write!(f, "`{}` is not a folder", path.display()),
             Self::NoModes(path) => {
                 write!(f, "the file system cannot keep other users out of `{}`", path.display())
             }
@@ -54,7 +56,7 @@ impl Refused {
                 let whole = path.ancestors().find(|above| above.ends_with(STATE_FOLDER));
                 format!("sudo chown -R \"$(id -u):$(id -g)\" {}", quoted(whole.unwrap_or(path)))
             }
-            Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) => {
+            Self::Owner(path, _) | Self::Shared(path) | Self::Kind(path) | Self::NotFolder(path) => {
                 format!("inspect it, then move it away: mv {0} {0}.foreign", quoted(path))
             }
             Self::Writable(path, _) => format!("inspect its files, then: chmod 700 {}", quoted(path)),

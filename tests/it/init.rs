@@ -98,3 +98,15 @@ fn a_wrong_answer_writes_nothing() {
         assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), 0, "{wrong:?}");
     }
 }
+
+#[test]
+fn stores_that_the_target_cannot_run_are_refused_and_nothing_is_written() {
+    for (flag, target) in [("--mongodb", "compose"), ("--redis", "compose"), ("--redis", "kubernetes")] {
+        let project = Project::new();
+        let run = project.run(&["init", "--yes", "--target", target, flag, "embedded"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{flag} {target}: {run:#?}");
+        assert!(run.stderr.contains("`embedded` runs on the target local only"), "{}", run.stderr);
+        assert!(!project.path().join("appforge.yaml").exists());
+    }
+    Project::new().done(&["init", "--yes", "--mongodb", "embedded"]);
+}

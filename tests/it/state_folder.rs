@@ -128,6 +128,23 @@ fn link_below_the_folders_of_other_targets_is_refused() {
     refused(&project.run(&["up", "--target", "compose"]), "state.json` is a symbolic link");
 }
 
+#[test]
+fn file_in_place_of_the_state_folder_or_below_it_is_named_with_a_way_out() {
+    let project = Project::with("");
+    project.write(".appforge", "notes of mine");
+    for verb in ["up", "status", "down"] {
+        let run = project.run(&[verb]);
+        assert!(run.stderr.contains("/.appforge` is not a folder\n"), "{verb}: {}", run.stderr);
+        assert!(run.stderr.contains("hint: inspect it, then move it away: mv "), "{verb}: {}", run.stderr);
+    }
+    assert_eq!(project.read(".appforge"), "notes of mine");
+    let project = Project::with("");
+    std::fs::create_dir(project.path().join(".appforge")).unwrap();
+    project.write(".appforge/run", "");
+    let run = project.run(&["up"]);
+    assert!(run.stderr.contains("/.appforge/run` is not a folder\n"), "{}", run.stderr);
+}
+
 /// A process with a group of its own that ends with this value.
 struct Sleep(Child);
 

@@ -60,6 +60,11 @@ fn address(
                 "`managed` requires the target compose or kubernetes; local takes `embedded` and `external`";
             (keys.mode, message.to_owned())
         }
+        (StoreMode::Embedded, _) if target != TargetKind::Local => {
+            let message =
+                "`embedded` runs on the target local only; write `managed`, or `external` with a URI";
+            (keys.mode, message.to_owned())
+        }
         (mode, Some(_)) if mode != StoreMode::External => {
             (keys.uri, format!("applies only when `{}` is `external`", keys.mode))
         }

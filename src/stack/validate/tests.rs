@@ -36,6 +36,10 @@ fn each_rule_names_its_path() {
     });
     complains("mongodb.uri", |s| s.mongodb.mode = StoreMode::External);
     complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
+    for target in [TargetKind::Compose, TargetKind::Kubernetes] {
+        complains("mongodb.mode", |s| (s.target, s.mongodb.mode) = (target, StoreMode::Embedded));
+        complains("redis.mode", |s| (s.target, s.redis.mode) = (target, StoreMode::Embedded));
+    }
     complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
     complains("redis.memory", |s| s.redis.memory.0 = 1);
     complains("redis.persistence", |s| {
