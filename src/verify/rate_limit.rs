@@ -1,4 +1,7 @@
 //! `rate-limit`: half as many again as the limit, over new connections, one after the other and at once: exactly the limit passes.
+//! Where each answer takes long, some go together in the first round too, so that the check ends in time.
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -6,11 +9,17 @@ use http::StatusCode;
 
 use super::client::{Answer, fresh_client, get};
 use super::report::Finding;
+use crate::float;
 use crate::stack::Stack;
 use crate::targets::subject::Subject;
 
-/// Requests that are under way together in the second round.
+/// Requests that are under way together in the second round, and at most in a slow one.
 const AT_ONCE: usize = 50;
+const MOST_AT_ONCE: usize = 100;
+/// The first requests of a round, one after the other, which show how long one takes.
+const TIMED: u32 = 5;
+/// How long a round may take. A tunnel to a cluster far away needs half a second for each request.
+const ROUND: Duration = Duration::from_secs(8);
 /// A limit above this is not used up by a check; the headers are looked at instead.
 const MOST: u32 = 2000;
 /// The headers that every answer must carry.
@@ -23,8 +32,9 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
         return headers_only(limit, subject).await;
     }
     let sent = limit + limit.div_ceil(2);
-    let serial = round(subject, sent, 1).await?;
-    let concurrent = round(subject, sent, AT_ONCE).await?;
+    let client = || fresh_client(&subject.probe_secret);
+    let serial = round(&subject.url, &client()?, sent, 1, ROUND).await?;
+    let concurrent = round(&subject.url, &client()?, sent, AT_ONCE, ROUND).await?;
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
     let told = |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
@@ -60,15 +70,21 @@ impl Round {
     }
 }
 
-/// All requests of one client, some of them together.
-async fn round(subject: &Subject, requests: u32, together: usize) -> Result<Round> {
-    let client = fresh_client(&subject.probe_secret)?;
-    let answers: Vec<Answer> = stream::iter(0..requests)
-        .map(|_| get(&subject.url, "/health", Some(&client)))
-        .buffer_unordered(together)
-        .try_collect()
-        .await
-        .context("cannot send all requests")?;
+/// All requests of one client: so many together, or more where they would not end `within` the time.
+async fn round(url: &str, client: &str, requests: u32, together: usize, within: Duration) -> Result<Round> {
+    let ask = |count: u32, together: usize| {
+        stream::iter(0..count)
+            .map(|_| get(url, "/health", Some(client)))
+            .buffer_unordered(together)
+            .try_collect::<Vec<Answer>>()
+    };
+    let (began, timed) = (Instant::now(), requests.min(TIMED));
+    let mut answers = ask(timed, 1).await.context("cannot send all requests")?;
+    let rest = requests - timed;
+    let alone = began.elapsed() / timed.max(1) * rest;
+    let width = alone.as_secs_f64() / within.as_secs_f64();
+    let together = float::to_usize(width.ceil()).clamp(together, MOST_AT_ONCE);
+    answers.extend(ask(rest, together).await.context("cannot send all requests")?);
     let mut round = Round { passed: 0, limited: 0, other: 0, faults: Vec::new() };
     for answer in &answers {
         match answer.status {
@@ -95,4 +111,54 @@ async fn headers_only(limit: u32, subject: &Subject) -> Result<Finding> {
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let observed = format!("the service reports {told}; the check does not send more than {MOST} requests");
     Ok(Finding::of(told == limit.to_string(), format!("a limit of {limit}"), observed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A service with a limit of 100 that takes so long for each answer.
+    async fn service(delay: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let count = Arc::new(AtomicU32::new(0));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let count = count.clone();
+                tokio::spawn(async move {
+                    let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+                    while !head.ends_with(b"\r\n\r\n") {
+                        let read = stream.read(&mut buffer).await.unwrap();
+                        head.extend_from_slice(&buffer[..read]);
+                    }
+                    let passes = count.fetch_add(1, Ordering::Relaxed) < 100;
+                    tokio::time::sleep(delay).await;
+                    let status = if passes { "200 OK" } else { "429 Too Many Requests\r\nretry-after: 1" };
+                    let headers: String = HEADERS.map(|name| format!("{name}: 1\r\n")).concat();
+                    let answer = format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                });
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn round_ends_in_time_though_each_answer_takes_long() {
+        for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
+            let url = service(Duration::from_millis(delay)).await;
+            let began = Instant::now();
+            let round = round(&url, "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
+            // One after the other they would take 9 s.
+            assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());
+        }
+    }
 }
