@@ -65,6 +65,8 @@ pub(crate) fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -89,6 +91,33 @@ mod tests {
         assert_eq!(of(&["Negotiate"]), None);
         assert_eq!(of(&["Bearer realm=\"unended"]), None);
         assert_eq!(of(&[]), None);
+    }
+
+    proptest! {
+        /// Whatever a registry writes is a challenge or none; a realm in quotes is read as it was written.
+        #[test]
+        fn no_header_of_a_registry_makes_the_reader_panic(
+            near in r#"[Bearb ="\\,a-]{0,40}"#,
+            any in "[ -~]{0,60}",
+            realm in r"[!#-\[\]-~]{1,40}",
+        ) {
+            let of = |text: &str| {
+                let mut headers = HeaderMap::new();
+                headers.append(WWW_AUTHENTICATE, text.parse().unwrap());
+                read(&headers)
+            };
+            for text in [near, any] {
+                of(&text);
+            }
+            let read = of(&format!("Bearer service=\"s\", realm=\"{realm}\""));
+            prop_assert_eq!(read, Some(Challenge::Bearer { realm, service: "s".into() }));
+        }
+
+        #[test]
+        fn encoded_text_has_only_what_a_query_may_have(text in any::<String>()) {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+            prop_assert!(encode(&text).chars().all(plain));
+        }
     }
 
     #[test]

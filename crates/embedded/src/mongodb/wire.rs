@@ -172,3 +172,58 @@ pub(super) fn reply(request: &Request, document: &Document, output: &mut BytesMu
 fn broken(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(operation: i32, body: &[u8]) -> BytesMut {
+        let mut message = BytesMut::new();
+        message.put_i32_le(i32::try_from(HEADER + body.len()).unwrap());
+        message.put_i32_le(7);
+        message.put_i32_le(0);
+        message.put_i32_le(operation);
+        message.put_slice(body);
+        message
+    }
+
+    proptest! {
+        /// A message with a true length and any content: a request or an error, and never more bytes taken than its own.
+        #[test]
+        fn no_bytes_make_the_parser_panic(
+            content in prop::collection::vec(any::<u8>(), 0..300),
+            flags in prop_oneof![Just(0_u32), Just(CHECKSUM), Just(MORE_TO_COME), any::<u32>()],
+            kind in 0..3_u8,
+            length in any::<u32>(),
+        ) {
+            let mut body = flags.to_le_bytes().to_vec();
+            body.push(kind);
+            for length in [length, u32::try_from(content.len() + 4).unwrap()] {
+                let body = [&body[..], &length.to_le_bytes(), &content].concat();
+                for operation in [OP_MSG, OP_QUERY] {
+                    let mut input = message(operation, &body);
+                    input.put_slice(b"next");
+                    let _ = next(&mut input);
+                    prop_assert_eq!(&input[..], b"next");
+                }
+            }
+            let _ = next(&mut BytesMut::from(&content[..]));
+        }
+
+        #[test]
+        fn command_is_the_same_however_it_is_cut(text in ".{0,40}", number in any::<i64>(), piece in 1..40_usize) {
+            let command = doc! {"insert": &text, "n": number, "in": {"a": [number, &text]}};
+            let body = [&0_u32.to_le_bytes()[..], &[0], &command.to_vec().unwrap()].concat();
+            let (mut input, mut found) = (BytesMut::new(), Vec::new());
+            for part in message(OP_MSG, &body).chunks(piece) {
+                input.put_slice(part);
+                found.extend(next(&mut input).unwrap());
+            }
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!((found[0].id, found[0].command.as_ref().unwrap()), (7, &command));
+        }
+    }
+}

@@ -221,6 +221,8 @@ fn one_line(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all(input: &[u8], piece: usize) -> Result<Vec<Vec<Bytes>>, Broken> {
@@ -266,6 +268,34 @@ mod tests {
             );
         }
         assert_eq!(all(b"*1000000\r\n$500000000\r\nabc", 1000), Ok(vec![]));
+    }
+
+    proptest! {
+        /// Bytes of the protocol in any order, and any bytes: an answer or an error, the same however they are cut.
+        #[test]
+        fn no_bytes_make_the_parser_panic(
+            near in "[*$0-9\r\na-]{0,60}",
+            any in prop::collection::vec(any::<u8>(), 0..200),
+            piece in 1..40_usize,
+        ) {
+            for input in [near.as_bytes(), &any] {
+                prop_assert_eq!(all(input, piece), all(input, input.len().max(1)));
+            }
+        }
+
+        #[test]
+        fn arguments_of_any_bytes_arrive_as_they_were_sent(
+            arguments in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..6),
+            piece in 1..40_usize,
+        ) {
+            let mut input = format!("*{}\r\n", arguments.len()).into_bytes();
+            for argument in &arguments {
+                input.extend(format!("${}\r\n", argument.len()).bytes());
+                input.extend_from_slice(argument);
+                input.extend_from_slice(b"\r\n");
+            }
+            prop_assert_eq!(all(&input, piece).unwrap(), [arguments]);
+        }
     }
 
     #[test]
