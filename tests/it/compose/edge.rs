@@ -170,7 +170,7 @@ async fn running_stack_stays_when_its_subnet_is_changed() {
     let changed = file.replace("compose: {", "compose: {subnet: '10.249.252.0/22', ");
     let error = stack.of_file(changed).up(1, LONG, &|_| {}).await.unwrap_err();
     assert_eq!(status_of(&error), ExitStatus::Failed);
-    assert!(render(&error).contains("asks for 10.249.252.0/22"), "{}", render(&error));
+    assert!(render(&error).contains("but `compose.subnet` is 10.249.252.0/22"), "{}", render(&error));
     assert_eq!(stack.containers(), containers);
     assert!(request(stack.port).await.unwrap().starts_with("HTTP/1.1 200 "));
 }

@@ -51,7 +51,7 @@ async fn second_folder_is_refused_when_the_name_is_owned() {
     // Taking it over changes whose it is, and no password: this folder does not have the one of the data.
     let taken = other.run(&["up", "--take-over"]);
     assert_eq!(taken.code, Some(1), "{taken:#?}");
-    assert!(taken.stderr.contains("mongodb_password` is not\n"), "{}", taken.stderr);
+    assert!(taken.stderr.contains("mongodb_password` with its password does not\n"), "{}", taken.stderr);
     assert!(!taken.stderr.contains("--volumes"), "{}", taken.stderr);
     assert_eq!(stack.containers(), containers, "nothing of what runs was touched");
     // So it stays the first folder's, and no later hint is given to the other as its owner.
