@@ -77,6 +77,19 @@ fn scale_is_remembered_and_restart_replaces_every_replica() {
 }
 
 #[test]
+fn following_the_logs_of_a_stack_that_is_down_ends() {
+    let up = Up::new("");
+    let none = up.run(&["logs", "-f"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(4), ""), "{none:#?}");
+    up.done(&["up"]);
+    up.done(&["down"]);
+    for args in [&["logs", "-f"][..], &["logs", "-f", "--tail", "3"], &["logs", "service", "-f"]] {
+        let old = up.done(args);
+        assert!(!old.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
 fn scale_and_restart_under_load_fail_no_request() {
     let up = Up::new("rate_limit: {requests: 100000000}\n");
     up.done(&["up"]);

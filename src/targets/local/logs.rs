@@ -27,8 +27,10 @@ impl Local {
         let folder = self.layout.logs();
         let known = components(&folder)?;
         let mut reader = Reader::new(&folder, wanted(&request.components, &known)?);
+        // Nothing follows the lines of a stack that is down.
+        let follow = request.follow && self.find().await?.is_some();
         // The watch begins before the first reading, so that nothing falls between.
-        let watch = if request.follow {
+        let watch = if follow {
             self.layout.make()?;
             Some(Watch::new(&folder)?)
         } else {
@@ -39,7 +41,7 @@ impl Local {
         if let Some(tail) = request.tail {
             lines.drain(..lines.len().saturating_sub(tail));
         }
-        if known.is_empty() && !request.follow {
+        if known.is_empty() && !follow {
             self.running().await?;
         }
         let mut open = sink(lines)?;
