@@ -84,7 +84,7 @@ impl Output {
         }
     }
 
-    /// Writes `text` to stdout. A reader that went away (`| head`) is no error.
+    /// Writes `text` to stdout. A reader that went away (`| head`) is not an error.
     pub fn text(&self, text: &str) -> Result<()> {
         self.stream(text).map(|_| ())
     }

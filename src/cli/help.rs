@@ -3,10 +3,24 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Global};
 use crate::output::Format;
+
+/// Verbs of other tools, and the one of ours that does it.
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("create", "init"),
+    ("delete", "down"),
+    ("deploy", "up"),
+    ("destroy", "down"),
+    ("remove", "down"),
+    ("rm", "down"),
+    ("run", "up"),
+    ("start", "up"),
+    ("stop", "down"),
+];
 
 /// One line under a heading of the overview.
 type Group = (&'static str, &'static [&'static str]);
@@ -161,12 +175,31 @@ const fn topic(
     Topic { verb, formats, examples }
 }
 
+/// For a verb of another tool, ours is the suggestion; else what looks alike, without what is hidden.
+fn meant(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let ours = ELSEWHERE.iter().find(|(other, _)| other == word).map(|(_, ours)| vec![(*ours).to_owned()]);
+    let alike = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(words)) => words.clone(),
+        Some(ContextValue::String(word)) => vec![word.clone()],
+        _ => Vec::new(),
+    };
+    let hidden = |word: &String| command().find_subcommand(word).is_some_and(Command::is_hide_set);
+    let words = ours.unwrap_or_else(|| alike.into_iter().filter(|word| !hidden(word)).collect());
+    if words.is_empty() {
+        error.remove(ContextKind::SuggestedSubcommand);
+    } else {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(words));
+    }
+    error
+}
+
 /// Parses a command line.
 ///
 /// # Errors
 /// A usage error, or the help or version text that was asked for.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(words)?;
+    let matches = command().try_get_matches_from(words).map_err(meant)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.topic = of(&matches);
     Ok(cli)

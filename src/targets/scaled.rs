@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ExitStatus, Failure, quoted};
+use crate::error::{ExitStatus, Failure, quoted, status_of};
 use crate::files;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::ownership;
@@ -29,13 +29,8 @@ pub(crate) struct Scaled {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) by: String,
     /// When, in milliseconds since 1970: of two records the later one holds.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     at: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(at: &u64) -> bool {
-    *at == 0
 }
 
 impl Scaled {
@@ -121,26 +116,31 @@ impl State {
         self.scaled.get(target.as_str())
     }
 
-    /// Keeps `scaled` for `target`, or forgets what was kept, and writes the file if that changes it.
+    /// Keeps `scaled` for `target`, or forgets what was kept. A file that no command wrote is replaced: whoever asks for a number
+    /// now, or removes the stack, does not need what it holds.
     ///
     /// # Errors
-    /// When the disk cannot be written.
-    pub(crate) fn set(
-        mut self,
+    /// When the disk cannot be read or written.
+    pub(crate) fn record(
         target: TargetKind,
         scaled: Option<Scaled>,
         state_folder: &Path,
+        notice: impl FnOnce(String),
     ) -> Result<()> {
-        let before = self.clone();
+        let before = match Self::load(state_folder, notice) {
+            Err(error) if status_of(&error) == ExitStatus::Config => None,
+            before => Some(before?),
+        };
+        let mut state = before.clone().unwrap_or_default();
         match scaled {
-            Some(scaled) => drop(self.scaled.insert(target.as_str().to_owned(), scaled)),
-            None => drop(self.scaled.remove(target.as_str())),
+            Some(scaled) => drop(state.scaled.insert(target.as_str().to_owned(), scaled)),
+            None => drop(state.scaled.remove(target.as_str())),
         }
-        if self == before {
+        if Some(&state) == before.as_ref() {
             return Ok(());
         }
         files::make_private_folder(state_folder)?;
-        let text = serde_json::to_string_pretty(&self)? + "\n";
+        let text = serde_json::to_string_pretty(&state)? + "\n";
         files::write_private(&file(state_folder), text.as_bytes(), 0o600)
     }
 }
@@ -158,7 +158,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let load = || State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
         let mut stack = Stack::default();
-        load().set(TargetKind::Local, Scaled::new(3, None, 1), folder.path()).unwrap();
+        let record = |replicas| {
+            let scaled = Scaled::new(replicas, None, 1);
+            State::record(TargetKind::Local, scaled, folder.path(), |notice| panic!("{notice}")).unwrap();
+        };
+        record(3);
         let state = load();
         let scaled = state.get(TargetKind::Local).unwrap();
         assert_eq!((scaled.replicas, scaled.by.contains('@')), (3, true));
@@ -166,7 +170,7 @@ mod tests {
         assert!(scaled.holds_for(&stack));
         stack.service.replicas = 2;
         assert!(!scaled.holds_for(&stack));
-        load().set(TargetKind::Local, Scaled::new(1, None, 1), folder.path()).unwrap();
+        record(1);
         assert_eq!(load().get(TargetKind::Local), None);
     }
 
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_no_scale_can_have_are_errors_and_stay_in_the_file() {
+    fn values_that_no_scale_can_have_are_errors_until_a_number_takes_their_place() {
         for value in ["-1", "\"3\"", "1.5", "null", "4294967296", "[]"] {
             let folder = tempfile::tempdir().unwrap();
             let text = format!(r#"{{"scaled": {{"local": {{"replicas": {value}, "configured": 1}}}}}}"#);
@@ -192,6 +196,13 @@ mod tests {
             let error = State::load(folder.path(), |notice| panic!("{notice}")).unwrap_err();
             assert_eq!(crate::error::status_of(&error), ExitStatus::Config, "{value}: {error:#}");
             assert_eq!(std::fs::read_to_string(file(folder.path())).unwrap(), text);
+            // A number that is asked for now takes its place, and so does the file's own.
+            for scaled in [Scaled::new(3, None, 1), None] {
+                std::fs::write(file(folder.path()), &text).unwrap();
+                State::record(TargetKind::Local, scaled.clone(), folder.path(), |_| ()).unwrap();
+                let state = State::load(folder.path(), |notice| panic!("{notice}")).unwrap();
+                assert_eq!(state.get(TargetKind::Local), scaled.as_ref());
+            }
         }
     }
 

@@ -141,7 +141,7 @@ impl Target {
     async fn record_scaled(&self, scaled: Option<Scaled>) -> Result<()> {
         let target = self.stack().target;
         let kept = with!(self, backend => backend.record_scaled(scaled.as_ref()).await)?;
-        self.state()?.set(target, scaled.filter(|_| !kept), &self.state_folder)
+        State::record(target, scaled.filter(|_| !kept), &self.state_folder, |notice| self.out.warn(notice))
     }
 
     /// What does not fit in the documents, as `render` reports it too.
@@ -233,7 +233,8 @@ impl Target {
             let work = async |say: Say<'_>| {
                 let stopped = backend.down(&remains, volumes, say).await?;
                 if volumes {
-                    self.state()?.set(backend.stack().target, None, &self.state_folder)?;
+                    let target = backend.stack().target;
+                    State::record(target, None, &self.state_folder, |notice| self.out.warn(notice))?;
                 }
                 Ok(stopped)
             };

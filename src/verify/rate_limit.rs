@@ -36,11 +36,12 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let serial = round(&subject.url, &client()?, sent, 1, ROUND).await?;
     let concurrent = round(&subject.url, &client()?, sent, AT_ONCE, ROUND).await?;
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
-    let told = |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
+    let described =
+        |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
-        told(&serial)
+        described(&serial)
     } else {
-        format!("serial {}; concurrent {}", told(&serial), told(&concurrent))
+        format!("serial {}; concurrent {}", described(&serial), described(&concurrent))
     };
     let replicas = u32::try_from(subject.replicas.len())?;
     let most = serial.passed.max(concurrent.passed);
@@ -107,10 +108,11 @@ async fn round(url: &str, client: &str, requests: u32, together: usize, within: 
 async fn headers_only(limit: u32, subject: &Subject) -> Result<Finding> {
     let client = fresh_client(&subject.probe_secret)?;
     let answer = get(&subject.url, "/health", Some(&client)).await?;
-    let told =
+    let reported =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    let observed = format!("the service reports {told}; the check does not send more than {MOST} requests");
-    Ok(Finding::of(told == limit.to_string(), format!("a limit of {limit}"), observed))
+    let observed =
+        format!("the service reports {reported}; the check does not send more than {MOST} requests");
+    Ok(Finding::of(reported == limit.to_string(), format!("a limit of {limit}"), observed))
 }
 
 #[cfg(test)]

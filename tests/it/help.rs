@@ -74,3 +74,20 @@ fn output_format_that_a_verb_lacks_is_a_usage_error() {
         assert!(run.stderr.ends_with(&format!("\n\nhint: use `-o {formats}`\n")), "{}", run.stderr);
     }
 }
+
+#[test]
+fn verbs_of_other_tools_lead_to_ours_and_never_to_a_hidden_one() {
+    for (word, ours) in [("stop", "down"), ("start", "up"), ("destroy", "down"), ("deploy", "up")] {
+        let run = Project::new().run(&[word]);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("exists: '{ours}'\n")), "{word}: {}", run.stderr);
+    }
+    for word in ["stor", "supervis", "reac"] {
+        let run = Project::new().run(&[word]);
+        for hidden in ["'store'", "'supervise'", "'reach'"] {
+            assert!(!run.stderr.contains(hidden), "{word}: {}", run.stderr);
+        }
+    }
+    let near = Project::new().run(&["statu"]);
+    assert!(near.stderr.contains("'status'"), "{}", near.stderr);
+}

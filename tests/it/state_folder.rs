@@ -278,4 +278,13 @@ fn scale_repairs_a_remembered_number_that_cannot_be() {
     assert_eq!(up.run(&["up"]).code, Some(3));
     up.done(&["scale", "--replicas", "1"]);
     up.done(&["up"]);
+    // What is not even a number does not hold up who asks for one, nor who removes the stack.
+    let text = r#"{"scaled": {"local": {"replicas": "x", "configured": 1}}}"#;
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(up.run(&["up"]).code, Some(3));
+    up.done(&["up", "--replicas", "2"]);
+    up.done(&["up"]);
+    std::fs::write(&file, text).unwrap();
+    up.done(&["down", "--volumes", "--yes"]);
+    assert_eq!(up.json(&["up"])["status"]["replicas"]["desired"], 1);
 }

@@ -6,7 +6,7 @@ use super::store::Key;
 use super::{Place, STACK};
 
 #[test]
-fn a_namespace_of_somebody_else_is_used_and_left_as_it_is() {
+fn namespace_of_another_user_is_used_and_left_as_it_is() {
     let place = Place::new(STACK);
     let key =
         Key { api: "v1".into(), namespace: String::new(), plural: "namespaces".into(), name: "shop".into() };
