@@ -12,6 +12,7 @@ mod image;
 mod init;
 mod load;
 mod logs;
+mod outcome;
 mod plan;
 mod reach;
 mod render;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{open, status_text};
+use crate::commands::outcome::status_text;
+use crate::commands::target::open;
 use crate::document::counted;
 use crate::error::ExitStatus;
 use crate::stack::values::Span;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::target::{open, print_data};
+use crate::commands::outcome::print_data;
+use crate::commands::target::open;
 use crate::error::ExitStatus;
 use crate::output::table;
 use crate::stack::TargetKind;

@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::cli::ScaleArgs;
 use crate::commands::Context;
+use crate::commands::outcome::print_outcome;
 use crate::commands::plan::refuse_unfit;
-use crate::commands::target::{open_with, print_outcome};
+use crate::commands::target::open_with;
 use crate::error::{ExitStatus, Failure};
 use crate::stack::validate::MAX_REPLICAS;
 use crate::stack::{Stack, TargetKind};

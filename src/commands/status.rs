@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::commands::Context;
-use crate::commands::target::{open_scaled, status_text};
+use crate::commands::outcome::status_text;
+use crate::commands::target::open_scaled;
 use crate::error::ExitStatus;
 use crate::output::Format;
 use crate::targets::Target;
@@ -17,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Shows what runs; exit 4 when nothing does.
 pub(crate) async fn run(context: &Context, watch: bool) -> Result<ExitStatus> {
-    let target = open_scaled(context, context.running_stack()?, LOOK, false).await?;
+    let target = open_scaled(context, context.running_stack()?, LOOK).await?;
     if watch {
         return interruptible(refresh(context, &target), "`appforge status` shows it once").await;
     }

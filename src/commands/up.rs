@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::cli::{DryRun, UpArgs};
 use crate::commands::Context;
+use crate::commands::outcome::{cautions, print_outcome};
 use crate::commands::plan::{print, refuse_unfit};
-use crate::commands::target::{cautions, open_fit, open_with, print_outcome};
+use crate::commands::target::{open_fit, open_with};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::TargetKind;
 use crate::targets::change::{Change, Judge, Outcome, only_on};

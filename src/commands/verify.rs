@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatu
     // A number that `scale` set is the expected one.
     let resolved = context.stack(&[])?;
     let checks = CheckKind::chosen(&args.check, resolved.stack.target)?;
-    let target = open_scaled(context, resolved, LOOK, false).await?;
+    let target = open_scaled(context, resolved, LOOK).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;
     let progress = Progress::new(context.out);

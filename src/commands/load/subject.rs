@@ -34,7 +34,7 @@ pub(crate) struct Subject {
 pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -> Result<Subject> {
     let Some(url) = &args.url else {
         let resolved = context.quietly().stack(&[])?;
-        let running = open_scaled(context, resolved, LOOK, false).await?.subject().await?;
+        let running = open_scaled(context, resolved, LOOK).await?.subject().await?;
         if let Some(detour) = running.detour {
             context.out.warn(detour);
         }
