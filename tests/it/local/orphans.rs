@@ -36,14 +36,19 @@ pub(super) fn servers(up: &Up) -> Vec<u64> {
         .collect()
 }
 
-/// The answer of Redis to one command.
-fn redis(up: &Up, command: &str) -> String {
+/// Where Redis listens.
+fn endpoint(up: &Up) -> String {
     let status = up.json(&["status"]);
     let components = status["components"].as_array().unwrap();
     let redis = components.iter().find(|component| component["name"] == "redis").unwrap();
+    redis["endpoint"].as_str().unwrap().to_owned()
+}
+
+/// The answer of Redis to one command.
+fn redis(up: &Up, command: &str) -> String {
     let password = up.project.read(".appforge/secrets/redis-password");
     let line = format!("AUTH {password}\r\n{command}\r\nQUIT\r\n");
-    let answer = tcp::exchange(redis["endpoint"].as_str().unwrap(), line.as_bytes()).unwrap();
+    let answer = tcp::exchange(&endpoint(up), line.as_bytes()).unwrap();
     answer.strip_prefix("+OK\r\n").expect("the password is right").to_owned()
 }
 
@@ -77,7 +82,7 @@ fn up_ends_a_server_that_outlived_supervisor_and_guard() {
     up.done(&["up"]);
     assert_eq!(redis(&up, "SET kept value"), "+OK\r\n+OK\r\n");
     let guard = up.pid("redis");
-    let first = servers(&up);
+    let (first, address) = (servers(&up), endpoint(&up));
     kill(guard);
     kill(up.supervisor());
     eventually("the supervisor has ended", || parent(first[0]) == 1 && !lives(guard));
@@ -85,6 +90,7 @@ fn up_ends_a_server_that_outlived_supervisor_and_guard() {
     up.done(&["up"]);
     assert!(!lives(first[0]));
     assert_eq!(servers(&up).len(), 1);
+    assert_eq!(endpoint(&up), address, "the port that it had is free once the server has ended");
     assert_eq!(redis(&up, "GET kept"), "$5\r\nvalue\r\n+OK\r\n");
 }
 

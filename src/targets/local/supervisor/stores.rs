@@ -49,7 +49,7 @@ impl Running {
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
         if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
-            running = self.start_store(kind, store, old_port)?;
+            running = self.start_store(kind, store, old_port).await?;
             entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
             entry.view = running.process().map(ManagedProcess::view);
             entry.probe = running.process().map(|process| process.recipe().probe.clone());
@@ -77,7 +77,7 @@ impl Running {
             (Some(process), false) => process.stop().await,
             (None, true) => {
                 let (store, port) = (running.store.clone(), *port);
-                let fresh = self.start_store(StoreKind::Redis, &store, Some(port))?;
+                let fresh = self.start_store(StoreKind::Redis, &store, Some(port)).await?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
                 let view = fresh.process().map(ManagedProcess::view);
                 let probe = fresh.process().map(|process| process.recipe().probe.clone());
@@ -106,10 +106,12 @@ impl Running {
     }
 
     /// Starts a store that we run; on `port`, or on one that is chosen.
-    fn start_store(&self, kind: StoreKind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
+    async fn start_store(&self, kind: StoreKind, store: &Store, port: Option<u16>) -> Result<RunningStore> {
         let path = self.layout.data().join(kind.as_str());
         crate::files::make_private_folder(&path)?;
         let data = Arc::new(DataFolder::open(&path)?);
+        // A server that outlived its supervisor ends here: until then it has the port that this one should get.
+        drop(data.lock().await?);
         let listener = sockets::store(&self.record, kind, port)?;
         let port = listener.local_addr()?.port();
         let protected = if kind == StoreKind::Redis { self.protect_redis(store, port)? } else { None };
