@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod component;
 pub mod compose;
+pub(crate) mod env_file;
 pub mod environment;
 pub mod kubernetes;
 pub mod layers;
