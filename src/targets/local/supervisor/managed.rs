@@ -21,10 +21,12 @@ use crate::error::{ExitStatus, Failure};
 use crate::targets::local::guard;
 use crate::targets::local::leftovers::{MARK, Process, Record};
 use crate::targets::local::parent_death::{SELF, inherited};
+use crate::targets::local::supervisor::app::{AppProgram, Start};
 use crate::targets::local::supervisor::components::View;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::local::supervisor::readiness::until_ready;
 use crate::targets::status::ComponentState;
 
 /// The pause before a crashed process is started again: it doubles from the first to the last.
@@ -43,25 +45,48 @@ const ALL_GONE: Duration = Duration::from_secs(5);
 pub(crate) struct Recipe {
     /// The name of the component.
     pub(crate) name: String,
-    /// The program and its arguments.
-    pub(crate) program: Vec<String>,
-    /// Its environment, beyond the little that every child sees.
-    pub(crate) environment: BTreeMap<String, String>,
+    /// What runs.
+    pub(super) run: Run,
     /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
     /// connections, these wait.
     pub(crate) sockets: Vec<(&'static str, Arc<TcpListener>)>,
     /// The folder of its data, and the flag that names it: one process uses it at a time.
     pub(super) data: Option<(&'static str, Arc<DataFolder>)>,
-    /// How to know that it is ready.
-    pub(crate) probe: Probe,
     /// How long it may take to end after SIGTERM.
     pub(crate) grace: Duration,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug)]
+pub(super) enum Run {
+    /// The same at each start.
+    Same {
+        /// The program and its arguments.
+        program: Vec<String>,
+        /// Its environment, beyond the little that every child sees.
+        environment: BTreeMap<String, String>,
+        /// How to know that it is ready.
+        probe: Probe,
+    },
+    /// An app of the user's own, on another port at each start.
+    App(Arc<AppProgram>),
 }
 
 impl Recipe {
     /// A program of another maker may start others and end before them.
     fn is_guarded(&self) -> bool {
-        self.program.first().is_some_and(|program| program != SELF)
+        match &self.run {
+            Run::Same { program, .. } => program.first().is_some_and(|program| program != SELF),
+            Run::App(_) => true,
+        }
+    }
+
+    /// How to know whether it still answers; of an app its front knows that.
+    pub(super) fn probe(&self) -> Option<&Probe> {
+        match &self.run {
+            Run::Same { probe, .. } => Some(probe),
+            Run::App(_) => None,
+        }
     }
 }
 
@@ -105,7 +130,10 @@ impl ManagedProcess {
         let name = &self.recipe.name;
         let hint = format!("appforge logs {name}");
         let mut view = self.view.clone();
-        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= MOST_ENDS);
+        let is_settled = |view: &View| {
+            view.state == ComponentState::Ready || view.restarts >= MOST_ENDS || !view.misplaced.is_empty()
+        };
+        let wait = view.wait_for(is_settled);
         let view = match timeout(limit, wait).await {
             Err(_) => {
                 let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
@@ -115,6 +143,12 @@ impl ManagedProcess {
         };
         if view.state == ComponentState::Ready {
             return Ok(());
+        }
+        if let Some(port) = view.misplaced.first() {
+            let message = format!("`{name}` listens on port {port} and not on the one that `PORT` gives it");
+            return Err(Failure::new(ExitStatus::Failed, message)
+                .hint(format!("let the app read `PORT`, or write `service.app_port: {port}`"))
+                .into());
         }
         let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
         let message = format!("`{name}` does not stay up: {trouble}");
@@ -148,7 +182,7 @@ impl Task {
         while !self.stop.is_cancelled() {
             let trouble = match self.spawn().await {
                 Err(error) => format!("{error:#}"),
-                Ok(child) => match self.watch(child).await {
+                Ok((child, port)) => match self.watch(child, port).await {
                     Some(trouble) => trouble,
                     None => break,
                 },
@@ -157,6 +191,7 @@ impl Task {
             self.view.send_modify(|view| {
                 view.state = ComponentState::Crashed;
                 view.pid = None;
+                view.port = None;
                 view.restarts += 1;
                 view.trouble = Some(trouble);
                 view.last_lines = self.log.last_lines();
@@ -169,12 +204,13 @@ impl Task {
         self.recorded(None);
         self.view.send_modify(|view| {
             view.state = ComponentState::Stopped;
+            view.port = None;
             view.pid = None;
         });
     }
 
     /// Waits for the end of one process; how it ended by itself, or `None` when it was stopped.
-    async fn watch(&mut self, mut child: Child) -> Option<String> {
+    async fn watch(&mut self, mut child: Child, port: Option<u16>) -> Option<String> {
         let pid = child.id();
         let captures = self.capture(&mut child);
         self.recorded(pid.and_then(Process::of));
@@ -183,8 +219,9 @@ impl Task {
             view.pid = pid;
         });
         let mut ready_at = None;
-        let probe = self.recipe.probe.clone().until_ready();
-        tokio::pin!(probe);
+        let ready = until_ready(self.recipe.probe().cloned(), pid.zip(port));
+        tokio::pin!(ready);
+        let mut waiting = true;
         let ended = loop {
             tokio::select! {
                 ended = child.wait() => break ended,
@@ -192,13 +229,10 @@ impl Task {
                     self.end(child).await;
                     return None;
                 }
-                version = &mut probe, if ready_at.is_none() => {
-                    ready_at = Some(Instant::now());
-                    self.view.send_modify(|view| {
-                        view.state = ComponentState::Ready;
-                        view.version = Some(version);
-                        view.trouble = None;
-                    });
+                found = &mut ready, if waiting => {
+                    waiting = false;
+                    ready_at = found.is_ready().then(Instant::now);
+                    self.view.send_modify(|view| found.show(view));
                 }
             }
         };
@@ -233,14 +267,27 @@ impl Task {
         let _ = child.kill().await;
     }
 
-    async fn spawn(&self) -> Result<Child> {
+    /// The child and, for an app, the port that it was given.
+    async fn spawn(&self) -> Result<(Child, Option<u16>)> {
         let recipe = &self.recipe;
+        let start = match &recipe.run {
+            Run::Same { program, environment, .. } => {
+                let inherited = inherited()
+                    .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+                let environment = inherited.chain(environment.clone()).collect();
+                Start { program: program.clone(), environment, place: None }
+            }
+            Run::App(app) => app.next()?,
+        };
         let mut command = Command::new(SELF);
         command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string()]);
         if recipe.is_guarded() {
             command.args(["--guard", &recipe.grace.as_millis().to_string()]);
         }
-        command.arg("--").args(&recipe.program).env_clear().envs(inherited()).envs(&recipe.environment);
+        command.arg("--").args(&start.program).env_clear().envs(&start.environment);
+        if let Some((folder, _)) = &start.place {
+            command.current_dir(folder);
+        }
         command.env(MARK, self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -258,7 +305,8 @@ impl Task {
         }
         let mappings = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).context("two files for one descriptor")?;
-        command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))?;
+        Ok((child, start.place.map(|(_, port)| port)))
     }
 
     /// Writes what the child prints to the log, until its streams end.

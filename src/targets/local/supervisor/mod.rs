@@ -2,16 +2,22 @@
 //!
 //! It ends when the stack is down, or when its folder was removed or moved out of the project. Whatever ends it ends its children too.
 
+mod app;
 mod components;
 mod control;
 mod data;
 mod events;
+mod listening;
 mod managed;
 mod output;
+mod pairs;
 mod place;
 mod plan;
 mod probe;
+mod readiness;
 mod recipes;
+mod replica;
+mod replicas;
 pub(super) mod sockets;
 mod stack;
 mod stores;
