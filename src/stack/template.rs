@@ -29,7 +29,7 @@ impl Reference {
         }
     }
 
-    /// Whether what it stands for may hold a password.
+    /// Whether its value may hold a password.
     pub fn is_secret(self) -> bool {
         self != Self::Port
     }
@@ -87,7 +87,7 @@ impl Template {
         Self(vec![Part::Text(text.into())])
     }
 
-    /// One that is what a reference stands for.
+    /// One that is the value of a reference.
     pub fn of(reference: Reference) -> Self {
         Self(vec![Part::Reference(reference)])
     }
@@ -97,7 +97,7 @@ impl Template {
         &self.0
     }
 
-    /// Whether what it stands for may hold a password.
+    /// Whether its value may hold a password.
     pub fn is_secret(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Reference(reference) if reference.is_secret()))
     }

@@ -143,7 +143,7 @@ async fn put_replicas<L: Link>(link: impl Future<Output = Result<L>>, count: u32
 /// `PUT /upstreams`: where the app of a front listens on this machine, then where those of its siblings do.
 ///
 /// # Errors
-/// When there is no whole answer, or the front refuses.
+/// When the answer is incomplete, or the front refuses.
 pub(crate) async fn upstreams<L: Link>(link: impl Future<Output = Result<L>>, ports: &[u16]) -> Result<()> {
     let addresses: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let body = Bytes::from(serde_json::json!({"upstreams": addresses}).to_string());

@@ -80,7 +80,7 @@ fn shell(stack: &Stack) -> BTreeMap<String, String> {
         .map(crate::stack::values::Secret::reveal)
         .collect();
     let clean = stack.service.environment == ShellEnvironment::Clean;
-    // A variable that is no text has no place in JSON; no app reads one.
+    // A variable that is not text has no place in JSON, and no app reads one.
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !clean || CLEAN.contains(&name.as_str()))

@@ -49,7 +49,7 @@ impl Backend for Local {
     }
 
     async fn up(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
-        let (desired, surroundings) = self.wanted()?;
+        let (desired, surroundings) = self.desired_now()?;
         let found = self.addresses(&desired).await?;
         if found.iter().any(|address| address.changed) {
             let tried = self.try_addresses().await;

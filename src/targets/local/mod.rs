@@ -15,6 +15,7 @@ pub(crate) mod parent_death;
 pub(crate) mod protocol;
 mod stores;
 pub(crate) mod supervisor;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub(crate) use client::Client;
+pub(crate) use watch::Watch;
 
 use crate::files;
 use crate::secrets::Secrets;
@@ -59,11 +61,11 @@ impl Local {
 
     /// What the stack means here.
     fn desired(&self) -> Result<Desired> {
-        self.wanted().map(|(desired, _)| desired)
+        self.desired_now().map(|(desired, _)| desired)
     }
 
     /// The same, and what an app of the user's own sees besides. Makes the probe secret when there is none yet.
-    fn wanted(&self) -> Result<(Desired, Surroundings)> {
+    fn desired_now(&self) -> Result<(Desired, Surroundings)> {
         let stack = &self.stack;
         let secrets = Secrets::of(self.layout.root());
         secrets.get_or_make("probe")?;

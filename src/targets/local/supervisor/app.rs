@@ -12,6 +12,7 @@ use crate::stack::app::words;
 use crate::stack::template::Reference;
 use crate::stack::values::Secret;
 use crate::targets::local::protocol::{App, Setting, Surroundings};
+use crate::targets::local::supervisor::start::Start;
 
 /// From this port on the kernel takes the ports of outgoing connections, unless the machine says otherwise.
 const EPHEMERAL: u16 = 32_768;
@@ -29,16 +30,8 @@ pub(in crate::targets::local) struct AppProgram {
     pub(super) redis: Secret,
     /// The files that hold the two, by variable.
     pub(super) files: [(&'static str, PathBuf); 2],
-    /// The port of the first start, which the front knows from its own start on.
+    /// The port of the first start, which the front is given at its own start.
     pub(super) first: Mutex<Option<u16>>,
-}
-
-/// One start.
-pub(super) struct Start {
-    pub(super) program: Vec<String>,
-    pub(super) environment: BTreeMap<String, String>,
-    /// The folder and the port of an app; others run in the state folder.
-    pub(super) place: Option<(PathBuf, u16)>,
 }
 
 impl AppProgram {

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::process::{ExitStatus as ProcessStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use command_fds::{CommandFdExt, FdMapping};
 use futures_util::future::join_all;
-use rustix::process::{Pid, Signal};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -19,14 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::guard;
-use crate::targets::local::leftovers::{MARK, Process, Record};
+use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::parent_death::{SELF, inherited};
-use crate::targets::local::supervisor::app::{AppProgram, Start};
+use crate::targets::local::supervisor::app::AppProgram;
 use crate::targets::local::supervisor::components::View;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::local::supervisor::readiness::until_ready;
+use crate::targets::local::supervisor::start::{Start, kill_group, outcome, signal_process};
 use crate::targets::status::ComponentState;
 
 /// The pause before a crashed process is started again: it doubles from the first to the last.
@@ -81,7 +81,7 @@ impl Recipe {
         }
     }
 
-    /// How to know whether it still answers; of an app its front knows that.
+    /// How to ask whether it still answers; for an app that is the business of its front.
     pub(super) fn probe(&self) -> Option<&Probe> {
         match &self.run {
             Run::Same { probe, .. } => Some(probe),
@@ -279,18 +279,9 @@ impl Task {
             }
             Run::App(app) => app.next()?,
         };
-        let mut command = Command::new(SELF);
-        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string()]);
-        if recipe.is_guarded() {
-            command.args(["--guard", &recipe.grace.as_millis().to_string()]);
-        }
-        command.arg("--").args(&start.program).env_clear().envs(&start.environment);
-        if let Some((folder, _)) = &start.place {
-            command.current_dir(folder);
-        }
-        command.env(MARK, self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        let guard = recipe.is_guarded().then_some(recipe.grace);
+        let mut command =
+            start.command(guard, &self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
         let mut descriptors = Vec::new();
         if !recipe.sockets.is_empty() {
             let names: Vec<&str> = recipe.sockets.iter().map(|(name, _)| *name).collect();
@@ -331,31 +322,5 @@ impl Task {
             // The record serves only the day after a crash of the supervisor, and children end with that anyway.
             tracing::warn!(error = format!("{error:#}"), "the record of processes was not written");
         }
-    }
-}
-
-fn kill_group(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // A group that is gone already is what we want.
-        let _ = rustix::process::kill_process_group(pid, signal);
-    }
-}
-
-fn signal_process(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // A child that is gone already is what we want; until it is reaped its id is its own.
-        let _ = rustix::process::kill_process(pid, signal);
-    }
-}
-
-fn outcome(status: ProcessStatus, guarded: bool) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) if guarded && code > guard::ENDED_BY_SIGNAL => {
-            format!("was ended by signal {}", code - guard::ENDED_BY_SIGNAL)
-        }
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".into(),
     }
 }

@@ -16,10 +16,12 @@ mod plan;
 mod probe;
 mod readiness;
 mod recipes;
+mod release;
 mod replica;
 mod replicas;
 pub(super) mod sockets;
 mod stack;
+mod start;
 mod stores;
 
 use std::future::IntoFuture;

@@ -1,4 +1,4 @@
-//! Tells each front where its app listens, and where those of its siblings do, whenever that changes. Starts and stops nothing.
+//! Gives each front the news of where its app listens, and where those of its siblings do, whenever that changes. Starts and stops nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

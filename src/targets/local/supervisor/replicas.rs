@@ -49,7 +49,7 @@ impl Running {
     }
 
     /// The app of a replica, and the port of its first start.
-    fn app_program(
+    pub(super) fn app_program(
         &self,
         number: u32,
         app: &App,

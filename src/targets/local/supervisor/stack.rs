@@ -4,17 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::values::CommandLine;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::protocol::{Desired, Store, Surroundings};
+use crate::targets::local::protocol::{Desired, Setting, Store, Surroundings};
 use crate::targets::local::supervisor::components::Components;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::events::Events;
@@ -38,6 +39,8 @@ pub(crate) struct Running {
     pub(super) pairs: Pairs,
     /// What an app of the user's own sees besides the stack file, since the last `up`.
     pub(super) surroundings: Arc<Surroundings>,
+    /// The release command that ran last, and for which form.
+    pub(super) released: Option<(CommandLine, BTreeMap<String, Setting>)>,
 }
 
 /// The published sockets.
@@ -93,6 +96,7 @@ impl Running {
             replicas,
             pairs,
             surroundings,
+            released: None,
         }
     }
 
@@ -157,6 +161,7 @@ impl Running {
         try_join_all(processes.map(|process| process.ready(limit))).await?;
 
         let form = self.form(&desired);
+        self.release(&desired, &form, limit, events).await?;
         let start = Start { desired: &desired, form: &form, limit, events };
         self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
@@ -277,6 +282,7 @@ impl Running {
         }
         join_all(leaving.into_iter().map(ManagedProcess::stop)).await;
         self.desired = None;
+        self.released = None;
         plan
     }
 
@@ -298,6 +304,11 @@ impl Running {
     pub(super) fn keep(&self, recipe: Recipe) -> ManagedProcess {
         let log = Log::new(&self.layout.logs(), &recipe.name);
         ManagedProcess::start(recipe, log, self.record.clone())
+    }
+
+    /// What sets the processes of this stack apart from others.
+    pub(super) fn mark(&self) -> String {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).mark()
     }
 
     pub(super) fn port(&self, kind: StoreKind) -> Option<u16> {
