@@ -111,7 +111,8 @@ fn answer(response: Response<Incoming>, lease: Lease, upload: Upload) -> Respons
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
     let method = request.method();
     request.body().is_end_stream()
-        && [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
+        && [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE]
+            .contains(method)
 }
 
 fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {

@@ -163,7 +163,8 @@ mod tests {
     fn app_is_unready_after_three_silent_looks() {
         assert!(after(&[Look::Connected, silent(), silent()]).is_ready());
         assert!(!after(&[Look::Connected, silent(), silent(), silent()]).is_ready());
-        let back = after(&[Look::Connected, silent(), silent(), silent(), Look::Answered(StatusCode::BAD_GATEWAY)]);
+        let back =
+            after(&[Look::Connected, silent(), silent(), silent(), Look::Answered(StatusCode::BAD_GATEWAY)]);
         assert!(back.is_ready(), "it answers");
     }
 }

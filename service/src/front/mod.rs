@@ -124,7 +124,9 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 fn problem(failure: Failure) -> Problem {
     match failure {
         Failure::Unavailable => Problem::unavailable("the app does not accept connections", RETRY_AFTER),
-        Failure::Broken => Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer"),
+        Failure::Broken => {
+            Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer")
+        }
         Failure::Late => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
     }
 }

@@ -37,7 +37,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use output::numbered;
+pub(crate) use output::{component_of, file_name, numbered};
 
 use crate::error::{ExitStatus, Failure, Report};
 use crate::files;
