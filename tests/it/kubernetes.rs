@@ -6,6 +6,7 @@ mod api;
 mod controllers;
 mod credentials;
 mod errors;
+mod forward;
 mod kubeconfig;
 mod kubelet;
 mod namespaces;
@@ -14,6 +15,7 @@ mod proxy;
 mod revisions;
 mod store;
 mod texts;
+mod tunnels;
 
 use std::collections::BTreeSet;
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
+use super::forward;
 use super::store::{Key, Store};
 
 /// What a request looked like.
@@ -34,6 +35,7 @@ impl Seen {
         self.method != "GET"
             && !self.query.contains_key("dryRun")
             && !self.path.contains("selfsubjectaccessreviews")
+            && !self.path.ends_with("/portforward")
     }
 }
 
@@ -85,6 +87,7 @@ impl Api {
                     let service = service_fn(move |request| answer(shared.clone(), changes.clone(), request));
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
                         .await;
                 });
             }
@@ -156,7 +159,7 @@ impl Drop for Api {
     }
 }
 
-type Body = BoxBody<Bytes, std::convert::Infallible>;
+pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 fn reply(status: u16, value: &Value) -> Response<Body> {
     text(status, "application/json", value.to_string())
@@ -181,8 +184,9 @@ fn not_found(what: &str) -> Response<Body> {
 async fn answer(
     inner: Arc<Mutex<Inner>>,
     changes: broadcast::Sender<(Key, Value)>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let header =
@@ -217,6 +221,15 @@ async fn answer(
     if let Some(fault) = fault {
         fault.left -= 1;
         return Ok(text(fault.status, "application/json", fault.body.clone()));
+    }
+    if let Some((pod, "portforward")) = seen.path.rsplit_once('/') {
+        let pod = pod.rsplit('/').next().unwrap_or_default();
+        return Ok(match inner.store.find("pods", pod) {
+            Some(_) => {
+                forward::open(upgrade, &head.headers, &seen.query, inner.store.backends.get(pod).copied())
+            }
+            None => not_found(pod),
+        });
     }
     Ok(serve(&shared, &mut inner, &changes, &seen, dry, &bytes))
 }

@@ -1,6 +1,7 @@
 //! The objects of the test's API server, with what its controllers would make of them at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
@@ -72,6 +73,8 @@ pub(super) struct Store {
     /// The ports outside that policies opened for the service at each rollout.
     pub rollouts: Vec<BTreeSet<u16>>,
     pub events: Value,
+    /// What takes the connections to a pod.
+    pub backends: BTreeMap<String, SocketAddr>,
 }
 
 impl Store {
@@ -86,6 +89,7 @@ impl Store {
             trials: Trials::Run,
             rollouts: Vec::new(),
             events: json!([]),
+            backends: BTreeMap::new(),
         }
     }
 

@@ -44,6 +44,14 @@ impl Doing {
         Self { verb, resource: resource.to_owned(), name: None, namespace: namespace.map(str::to_owned) }
     }
 
+    /// The resource as `kubectl auth can-i` takes it.
+    fn right(&self) -> String {
+        match self.resource.split_once('/') {
+            Some((resource, sub)) => format!("{resource} --subresource={sub}"),
+            None => self.resource.clone(),
+        }
+    }
+
     fn object(&self) -> String {
         match &self.name {
             Some(name) => format!("{}/{name}", self.resource),
@@ -212,7 +220,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                     place.context, doing.verb
                 ),
             )
-            .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.resource)));
+            .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.right())));
             let failure = match doing.verb {
                 "patch" | "create" => failure.hint(format!(
                     "if the answer is yes, a policy or a quota forbids it: {}",

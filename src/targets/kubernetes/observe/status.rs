@@ -10,7 +10,8 @@ use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
 use crate::stack::ComponentKind;
 use crate::targets::admin;
-use crate::targets::kubernetes::client::{Cluster, list, tunnel};
+use crate::targets::kubernetes::client::link::Link;
+use crate::targets::kubernetes::client::{Cluster, list};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload;
 use crate::targets::kubernetes::scale::autoscaler;
@@ -107,8 +108,10 @@ impl Session<'_> {
                 snapshot.pods_of(ComponentKind::Service).filter(|pod| pods::is_ready(pod)).collect();
             let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
             let links = ready.into_iter().map(|pod| {
-                let name = pods::name(pod).to_owned();
-                (name.clone(), tunnel::connect(self.cluster.api(), name, admin_port(self.stack)))
+                let (name, port) = (pods::name(pod).to_owned(), admin_port(self.stack));
+                let pod = name.clone();
+                let link = async move { Ok(Link::open(&self.cluster, &pod, port).await?.stream) };
+                (name, link)
             });
             let links = links.collect();
             admin::share_limit(links, count).await.iter().for_each(|line| (self.say)(line));
