@@ -5,10 +5,13 @@ mod addresses;
 mod api;
 mod controllers;
 mod credentials;
+mod drift;
 mod errors;
+mod fields;
 mod forward;
 mod kubeconfig;
 mod kubelet;
+mod lease;
 mod namespaces;
 mod ownership;
 mod proxy;
@@ -16,6 +19,7 @@ mod revisions;
 mod store;
 mod texts;
 mod tunnels;
+mod watches;
 
 use std::collections::BTreeSet;
 

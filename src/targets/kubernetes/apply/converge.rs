@@ -172,6 +172,9 @@ impl Session<'_> {
         }
         let asked = Asked { cluster, stack: self.name(), inventory, asking };
         let mut changes = asked.changes(objects).await?;
+        if asking.conflicts == Conflicts::Refuse {
+            notes.extend(changes.changes.iter().flat_map(ObjectChange::kept));
+        }
         if let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
             && wanted.alike
         {

@@ -12,7 +12,8 @@ pub(crate) mod write;
 
 pub(crate) use cluster::{AT_ONCE, Choice, Cluster, MANAGER};
 pub(crate) use fault::{
-    Doing, conflicts, explain, is_forbidden, is_invalid, is_there_already, is_transient, timed_out,
+    Doing, conflicts, explain, is_forbidden, is_invalid, is_terminating, is_there_already, is_transient,
+    timed_out,
 };
 pub(crate) use kind::Kind;
 pub(crate) use list::{list, list_kind, list_others};

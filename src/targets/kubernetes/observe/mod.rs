@@ -3,6 +3,7 @@
 pub(crate) mod exits;
 pub(crate) mod inventory;
 pub(crate) mod logs;
+pub(crate) mod observed;
 pub(crate) mod pods;
 pub(crate) mod requests;
 pub(crate) mod rollout;
@@ -12,5 +13,6 @@ pub(crate) mod tunnel;
 pub(crate) mod workload;
 
 pub(crate) use inventory::{Inventory, NamespaceState};
-pub(crate) use rollout::{REVISION, Waiting, fatal};
+pub(crate) use observed::Waiting;
+pub(crate) use rollout::{REVISION, fatal};
 pub(crate) use status::Snapshot;
