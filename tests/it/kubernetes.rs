@@ -15,6 +15,7 @@ mod lease;
 mod namespaces;
 mod ownership;
 mod proxy;
+mod reasons;
 mod revisions;
 mod store;
 mod texts;

@@ -272,7 +272,11 @@ fn serve(
     }
     if seen.path.ends_with("/selfsubjectaccessreviews") {
         let mut review: Value = serde_json::from_slice(bytes).unwrap();
-        review["status"] = json!({"allowed": true});
+        let about = &review["spec"]["resourceAttributes"];
+        let denied =
+            |(verb, resource): &(&str, &str)| about["verb"] == *verb && about["resource"] == *resource;
+        let allowed = !inner.store.denied.iter().any(denied);
+        review["status"] = json!({"allowed": allowed});
         return reply(201, &review);
     }
     let Some((key, sub)) = Key::parse(&seen.path) else { return not_found(&seen.path) };

@@ -74,6 +74,8 @@ pub(super) struct Store {
     /// The ports outside that policies opened for the service at each rollout.
     pub rollouts: Vec<BTreeSet<u16>>,
     pub events: Value,
+    /// Verbs on resources that the user has no right to, when asked.
+    pub denied: Vec<(&'static str, &'static str)>,
     /// What takes the connections to a pod.
     pub backends: BTreeMap<String, SocketAddr>,
 }
@@ -90,6 +92,7 @@ impl Store {
             trials: Trials::Run,
             rollouts: Vec::new(),
             events: json!([]),
+            denied: Vec::new(),
             backends: BTreeMap::new(),
         }
     }

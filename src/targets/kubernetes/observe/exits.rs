@@ -131,6 +131,11 @@ impl Exits {
         pods.get(pod) == Some(&Standing::Ready) || candidates(&pods).iter().any(|other| other == pod)
     }
 
+    /// Whether a pod is known to be leaving, or gone.
+    pub(crate) fn is_leaving(&self, pod: &str) -> bool {
+        leaves(&self.pods.borrow(), pod)
+    }
+
     /// Whether a pod that has cut a connection is leaving, or gone; waits a moment for that news.
     pub(crate) async fn leaves(&self, pod: &str) -> bool {
         if self.component.is_none() {

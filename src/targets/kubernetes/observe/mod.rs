@@ -9,6 +9,7 @@ pub(crate) mod requests;
 pub(crate) mod rollout;
 pub(crate) mod status;
 pub(crate) mod subject;
+pub(crate) mod troubles;
 pub(crate) mod tunnel;
 pub(crate) mod workload;
 

@@ -100,8 +100,13 @@ pub(crate) async fn carry(exits: &Exits, mut way: Way, mut near: TcpStream) {
 /// After the way has ended: another one, with the request that is under way sent to it, or `None` when the caller's connection
 /// ends too.
 async fn follow(exits: &Exits, way: Way, request: &mut Request, near: &mut TcpStream) -> Option<Way> {
-    if !request.answered && !request.is_repeatable() || !exits.leaves(&way.pod).await {
-        if !request.answered {
+    let follows = match request.answered {
+        // The end of an answer, perhaps, which the caller waits for.
+        true => exits.is_leaving(&way.pod),
+        false => request.is_repeatable() && exits.leaves(&way.pod).await,
+    };
+    if !follows {
+        if !request.answered || request.bytes.is_empty() {
             exits.blame(way).await;
         }
         return None;
