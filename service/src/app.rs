@@ -67,7 +67,9 @@ impl App {
         let (client, key) = self.identities.of(peer, headers);
         let decision = limiter.check(&client).await;
         match key {
-            Some(key) if decision.outcome == Outcome::Passed => Some(decision.stricter(limiter.check(&key).await)),
+            Some(key) if decision.outcome == Outcome::Passed => {
+                Some(decision.stricter(limiter.check(&key).await))
+            }
             _ => Some(decision),
         }
     }

@@ -103,9 +103,10 @@ impl Settings {
             let message = "must differ from the public address (PORT)";
             problems.push(Problem::new(variable::ADMIN_PORT, message));
         }
-        if settings.check.is_some_and(|check| {
-            check.port() != 0 && [settings.public, settings.admin].contains(&check)
-        }) {
+        if settings
+            .check
+            .is_some_and(|check| check.port() != 0 && [settings.public, settings.admin].contains(&check))
+        {
             let message = "must differ from the other ports (PORT and ADMIN_PORT)";
             problems.push(Problem::new(variable::CHECK_PORT, message));
         }
@@ -157,7 +158,8 @@ fn front(url: UpstreamUrl, environment: &Environment, problems: &mut Vec<Problem
     let path = environment.upstream_health_path.as_deref().and_then(|text| {
         let path = text.parse::<Uri>().ok().filter(|_| text.starts_with('/'));
         if path.is_none() {
-            problems.push(Problem::new(variable::UPSTREAM_HEALTH_PATH, "expected a path, such as `/healthz`"));
+            problems
+                .push(Problem::new(variable::UPSTREAM_HEALTH_PATH, "expected a path, such as `/healthz`"));
         }
         path
     });

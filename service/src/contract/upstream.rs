@@ -95,7 +95,16 @@ mod tests {
         ] {
             assert_eq!(url.parse::<UpstreamUrl>().map(|url| url.to_string()), Ok(shown.to_owned()));
         }
-        for wrong in ["", "https://a:1", "http://", "http://a:1/x", "http://a:b", "http://a@b:1", "http://[x]:1", "a:1"] {
+        for wrong in [
+            "",
+            "https://a:1",
+            "http://",
+            "http://a:1/x",
+            "http://a:b",
+            "http://a@b:1",
+            "http://[x]:1",
+            "a:1",
+        ] {
             assert!(wrong.parse::<UpstreamUrl>().is_err(), "{wrong}");
         }
         assert!("127.0.0.1".parse::<Endpoint>().is_err(), "a port is required");

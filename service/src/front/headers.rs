@@ -37,7 +37,7 @@ type Names = SmallVec<[HeaderName; 8]>;
 pub(super) struct Hop {
     /// The other end of the connection.
     pub(super) peer: IpAddr,
-    /// Whether what it says of others is believed.
+    /// Whether what it says of others is trusted.
     pub(super) trusted: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Hop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str);
 
-/// Makes the head of a request what the app is to see; `host` stands in for a `Host` that HTTP/1.0 may lack. Whether it asks
+/// Makes the head of a request what the app is to see; `host` replaces a `Host` that HTTP/1.0 may lack. Whether it asks
 /// for another protocol.
 ///
 /// # Errors
@@ -64,7 +64,9 @@ pub(super) fn to_app<B: Body>(
     let trailers = has_token(headers, &TE, |token| token.eq_ignore_ascii_case(b"trailers"));
     let upgrade = asks.then(|| headers.remove(UPGRADE)).flatten();
     let mut names = nominated(headers);
-    names.retain(|name| *name != HOST && *name != CONTENT_LENGTH && !(hop.trusted && is_of_proxy(name.as_str())));
+    names.retain(|name| {
+        *name != HOST && *name != CONTENT_LENGTH && !(hop.trusted && is_of_proxy(name.as_str()))
+    });
     names.extend(headers.keys().filter(|name| stays_here(name.as_str(), hop.trusted)).cloned());
     for name in names {
         headers.remove(name);
@@ -94,7 +96,9 @@ pub(super) fn to_client<B>(response: &mut Response<B>, method: &Method) {
     let status = response.status();
     let headers = response.headers_mut();
     // The length of a chunked body counts for nothing (RFC 9112, 6.3), and that of a body that does not come is left out.
-    if headers.contains_key(TRANSFER_ENCODING) || (status == StatusCode::NOT_MODIFIED && *method != Method::HEAD) {
+    if headers.contains_key(TRANSFER_ENCODING)
+        || (status == StatusCode::NOT_MODIFIED && *method != Method::HEAD)
+    {
         headers.remove(CONTENT_LENGTH);
     }
     let protocol = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| headers.remove(UPGRADE)).flatten();
@@ -150,7 +154,8 @@ fn malformed() -> Refused {
 /// Both fields are needed. HTTP/2 and TLS over this connection would lead past the rate limit.
 fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     let carried = |token: &[u8]| {
-        let begins = |word: &[u8]| token.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+        let begins =
+            |word: &[u8]| token.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
         !begins(b"h2") && !begins(b"http") && !begins(b"tls")
     };
     headers.contains_key(UPGRADE)
@@ -181,13 +186,22 @@ fn nominated(headers: &HeaderMap) -> Names {
 fn is_of_hop(name: &str) -> bool {
     matches!(
         name,
-        "connection" | "keep-alive" | "proxy-connection" | "proxy-authenticate" | "te" | "transfer-encoding" | "upgrade"
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
     )
 }
 
 /// The fields of a request that end here.
 fn stays_here(name: &str, trusted: bool) -> bool {
-    if is_of_hop(name) || matches!(name, "proxy-authorization" | "expect" | "http2-settings") || name == PROBE_HEADER {
+    if is_of_hop(name)
+        || matches!(name, "proxy-authorization" | "expect" | "http2-settings")
+        || name == PROBE_HEADER
+    {
         return true;
     }
     if name.contains('_') {

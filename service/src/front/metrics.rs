@@ -24,7 +24,11 @@ impl Metrics {
         for (name, help, gauge) in [
             ("upstream_ready", "Whether the app answers", &metrics.ready),
             ("upstream_accepting", "Whether the app accepts connections", &metrics.accepting),
-            ("upstream_health_status", "The last status of the app's health, 0 for none", &metrics.health_status),
+            (
+                "upstream_health_status",
+                "The last status of the app's health, 0 for none",
+                &metrics.health_status,
+            ),
         ] {
             registry.register(name, help, gauge.clone());
         }

@@ -10,6 +10,7 @@ mod metrics;
 mod pool;
 mod upgrade;
 pub mod upstreams;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub fn start(settings: Settings, registry: &mut Registry) -> (Arc<Upstreams>, Dr
     let (gate, ended) = (upstreams.clone(), stop.clone());
     tokio::spawn(async move { ended.run_until_cancelled(gate.keep_gate()).await });
     let (watched, ended) = (upstreams.clone(), stop.clone());
-    tokio::spawn(async move { ended.run_until_cancelled(health::watch(watched, settings.health)).await });
+    tokio::spawn(async move { ended.run_until_cancelled(watch::watch(watched, settings.health)).await });
     (upstreams, stop.drop_guard())
 }
 
@@ -124,7 +125,9 @@ fn last(mut response: Response<Body>) -> Response<Body> {
 fn problem(failure: Failure) -> Problem {
     match failure {
         Failure::Unavailable => Problem::unavailable("the app does not accept connections", RETRY_AFTER),
-        Failure::Broken => Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer"),
+        Failure::Broken => {
+            Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer")
+        }
         Failure::Late => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
     }
 }

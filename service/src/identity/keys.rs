@@ -16,7 +16,8 @@ const MOST_ADDRESSES: usize = 4096;
 
 /// The digest of a header, over all of its lines; none where it is absent or empty.
 pub(super) fn digest(headers: &HeaderMap, name: &HeaderName) -> Option<[u8; 16]> {
-    let mut lines = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let mut lines =
+        headers.get_all(name).iter().map(http::HeaderValue::as_bytes).filter(|line| !line.is_empty());
     let mut hash = Sha256::new_with_prefix(lines.next()?);
     for line in lines {
         hash.update(b"\n");

@@ -38,10 +38,7 @@ const CLOUDFLARE: [&str; 22] = [
 ///
 /// # Errors
 /// What is wrong, with the line of a file.
-pub fn networks(
-    entry: &str,
-    read: &dyn Fn(&str) -> std::io::Result<String>,
-) -> Result<Vec<Network>, String> {
+pub fn networks(entry: &str, read: &dyn Fn(&str) -> std::io::Result<String>) -> Result<Vec<Network>, String> {
     if entry == CLOUDFLARE_NAME {
         return CLOUDFLARE.iter().map(|network| network.parse()).collect();
     }

@@ -108,7 +108,8 @@ impl Framing {
             Part::Trailer if text.is_empty() => self.part = Part::Head,
             Part::ChunkSize => {
                 let digits = text.split(|byte| !byte.is_ascii_hexdigit()).next().unwrap_or_default();
-                let size = std::str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+                let size =
+                    std::str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
                 self.part = match size {
                     // Its end is behind it.
                     Some(size @ 1..) => Part::Chunk(size.saturating_add(2)),
@@ -170,8 +171,14 @@ mod tests {
     #[test]
     fn head_with_both_lengths_is_found() {
         assert_eq!(found(BOTH), Some(0));
-        assert_eq!(found("POST / HTTP/1.1\nTRANSFER-ENCODING: chunked\nhost: x\ncontent-length:5\n\n"), Some(0));
-        assert_eq!(found("\r\n\r\nPOST / HTTP/1.1\r\nTransfer-Encoding:x\r\nContent-Length:\t0\r\n\r\n"), Some(0));
+        assert_eq!(
+            found("POST / HTTP/1.1\nTRANSFER-ENCODING: chunked\nhost: x\ncontent-length:5\n\n"),
+            Some(0)
+        );
+        assert_eq!(
+            found("\r\n\r\nPOST / HTTP/1.1\r\nTransfer-Encoding:x\r\nContent-Length:\t0\r\n\r\n"),
+            Some(0)
+        );
         let padded = format!("POST / HTTP/1.1\r\nContent-Length:{}1\r\n\r\n", " ".repeat(KEPT));
         assert_eq!(found(&padded), Some(0), "a length that is not seen");
     }

@@ -46,7 +46,8 @@ async fn request_whose_end_is_in_doubt_is_refused() {
 async fn doubtful_request_is_refused_behind_others() {
     let app = App::echo().await;
     let front = Front::start(app.address, &[OFF]).await;
-    let both = "POST /bad HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let both =
+        "POST /bad HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     for before in [
         "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n\r\n\r\n",
@@ -70,8 +71,12 @@ async fn body_that_looks_like_a_request_stays_a_body() {
     for text in [
         format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{inner}"),
         format!("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{inner}"),
-        format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x};x=y\r\n{inner}\r\n0\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{inner}\r\n0\r\n\r\n"),
+        format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x};x=y\r\n{inner}\r\n0\r\n\r\n"
+        ),
+        format!(
+            "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{inner}\r\n0\r\n\r\n"
+        ),
     ] {
         client.send(&text).await;
         starts(&client.answer().await, 200);
@@ -91,19 +96,23 @@ async fn app_sees_who_asked_and_nothing_of_the_hop() {
                    x_forwarded_for: 6.6.6.6\r\nx-appforge-probe: v1;client=a;exp=1;sig=00\r\nte: trailers\r\n\
                    upgrade: h2c\r\nhttp2-settings: x\r\nexpect: 100-continue\r\nCookie: a=b\r\n";
     starts(&client.ask("GET /a?b=c", headers, "").await, 200);
-    let mut lines: Vec<String> = app.head().lines().map(str::to_owned).filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<String> =
+        app.head().lines().map(str::to_owned).filter(|line| !line.is_empty()).collect();
     lines.sort();
-    assert_eq!(lines, [
-        "GET /a?b=c HTTP/1.1",
-        "connection: te",
-        "content-length: 0",
-        "cookie: a=b",
-        "host: x",
-        "te: trailers",
-        "x-forwarded-for: 127.0.0.1",
-        "x-forwarded-host: x",
-        "x-forwarded-proto: http",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "GET /a?b=c HTTP/1.1",
+            "connection: te",
+            "content-length: 0",
+            "cookie: a=b",
+            "host: x",
+            "te: trailers",
+            "x-forwarded-for: 127.0.0.1",
+            "x-forwarded-host: x",
+            "x-forwarded-proto: http",
+        ]
+    );
     front.end().await;
 }
 
@@ -129,12 +138,15 @@ async fn forwarded_fields_count_when_their_proxy_is_trusted() {
     let app = App::echo().await;
     let front = Front::start(app.address, &[OFF, ("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
     let client = &mut Client::connect(front.public).await;
-    let headers = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-proto: https\r\nx-forwarded-host: shop.example\r\n";
+    let headers =
+        "x-forwarded-for: 203.0.113.9\r\nx-forwarded-proto: https\r\nx-forwarded-host: shop.example\r\n";
     starts(&client.ask("GET /", headers, "").await, 200);
     let head = app.head();
-    for line in
-        ["x-forwarded-for: 203.0.113.9, 127.0.0.1", "x-forwarded-proto: https", "x-forwarded-host: shop.example"]
-    {
+    for line in [
+        "x-forwarded-for: 203.0.113.9, 127.0.0.1",
+        "x-forwarded-proto: https",
+        "x-forwarded-host: shop.example",
+    ] {
         assert!(head.contains(&format!("{line}\r\n")), "{line}: {head}");
     }
     front.end().await;

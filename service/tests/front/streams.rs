@@ -22,7 +22,8 @@ async fn each_event_arrives_when_the_app_sends_it() {
         let steps = steps.clone();
         async move {
             Connection::default().head(&mut stream).await.unwrap();
-            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            let head =
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
             stream.write_all(head).await.unwrap();
             while steps.lock().await.recv().await.is_some() {
                 stream.write_all(b"9\r\ndata: 1\n\n\r\n").await.unwrap();
