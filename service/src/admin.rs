@@ -44,6 +44,8 @@ impl Admin {
 }
 
 impl Handler for Admin {
+    type Body = Body;
+
     async fn handle(&self, _peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
         match self.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response,

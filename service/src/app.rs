@@ -168,6 +168,8 @@ async fn health(State((app, mongodb)): State<(Arc<App>, Mongodb)>) -> impl IntoR
 }
 
 impl Handler for Public {
+    type Body = Body;
+
     async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
         let series = self.app.metrics.routed(request.method(), request.uri().path());
         let mut counted = Counted::new(&self.app.metrics, series);
