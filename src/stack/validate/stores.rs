@@ -56,13 +56,17 @@ fn address(
             (keys.uri, "must name a host, and a port between 1 and 65535 where it names one".to_owned())
         }
         (StoreMode::Managed, _) if target == TargetKind::Local => {
-            let message =
-                "`managed` requires the target compose or kubernetes; local takes `embedded` and `external`";
+            let message = "`managed` requires the target compose or kubernetes; local takes `embedded`, `container` and `external`";
             (keys.mode, message.to_owned())
         }
         (StoreMode::Embedded, _) if target != TargetKind::Local => {
             let message =
                 "`embedded` runs on the target local only; write `managed`, or `external` with a URI";
+            (keys.mode, message.to_owned())
+        }
+        (StoreMode::Container, _) if target != TargetKind::Local => {
+            let message =
+                "`container` runs on the target local only; write `managed`, which is one in a container too";
             (keys.mode, message.to_owned())
         }
         (mode, Some(_)) if mode != StoreMode::External => {
