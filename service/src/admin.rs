@@ -97,6 +97,6 @@ async fn upstreams(State(app): State<Arc<App>>, Json(body): Json<List>) -> Respo
             upstreams.replace(body.upstreams);
             StatusCode::NO_CONTENT.into_response()
         }
-        Backend::Bundled(_) => Problem::not_found().into_response(),
+        Backend::Bundled(..) => Problem::not_found().into_response(),
     }
 }
