@@ -37,6 +37,8 @@ const LAST_IDLE: Duration = Duration::from_secs(5);
 const STALL_LIMIT: Duration = Duration::from_secs(90);
 /// Longest head of a request, in bytes.
 const MOST_HEAD: usize = 64 * 1024;
+/// The same where answers are long: as much of one is buffered. nginx takes as long ones.
+const MOST_STREAMED: usize = 32 * 1024;
 
 /// Serves one client until it leaves or has to.
 pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, stages: Stages) {
@@ -67,7 +69,7 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
         }
     });
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_buf_size(MOST_HEAD);
+    builder.header_read_timeout(None).max_buf_size(if H::STREAMS { MOST_STREAMED } else { MOST_HEAD });
     if !H::STREAMS {
         // Else hyper looks for the client's end while a request is answered, into a buffer of its own: 8 KiB, per request. A
         // client that has closed its side gets its answer; one that is gone is met when the answer is written. And answers
