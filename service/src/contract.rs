@@ -3,11 +3,13 @@
 
 mod environment;
 mod reader;
+mod redis_url;
 
 use std::time::Duration;
 
 pub use environment::{Environment, LogFormat, OnRedisFailure, Parsed};
 pub use reader::{Given, Problem};
+pub use redis_url::{Finds, REDIS_SCHEMES, RedisHosts, cluster_prefix};
 
 /// Names of environment variables.
 pub mod variable {
@@ -151,5 +153,11 @@ pub mod admin {
 pub const PORT: u16 = 5000;
 /// The port of the admin listener by default.
 pub const ADMIN_PORT: u16 = 9090;
+/// The usual port of Redis.
+pub const REDIS_PORT: u16 = 6379;
+/// The usual port of a sentinel.
+pub const REDIS_SENTINEL_PORT: u16 = 26379;
+/// What keys in Redis begin with by default.
+pub const REDIS_KEY_PREFIX: &str = "appforge:";
 /// The header that names a simulated client.
 pub const PROBE_HEADER: &str = "x-appforge-probe";

@@ -175,7 +175,7 @@ pub struct Pool {
 pub struct Redis {
     /// Who runs it.
     pub mode: StoreMode,
-    /// Where it is, for `external`.
+    /// Where it is, for `external`: `redis://`, `redis+sentinel://HOST,HOST/MASTER` or `redis+cluster://HOST,HOST`; `rediss` for TLS.
     pub url: Option<Secret>,
     /// The image, where a target runs it in a container.
     pub image: ImageRef,

@@ -1,6 +1,6 @@
 //! The rules of MongoDB and Redis. Pure.
 
-use appforge_service::contract::number;
+use appforge_service::contract::{REDIS_SCHEMES, RedisHosts, number};
 
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Stack, StoreMode, TargetKind, Topology};
 use crate::stack::validate::violations::Violations;
@@ -11,21 +11,17 @@ struct Keys {
     mode: &'static str,
     uri: &'static str,
     variable: &'static str,
-    schemes: [&'static str; 2],
+    schemes: &'static [&'static str],
 }
 
 const MONGODB: Keys = Keys {
     mode: "mongodb.mode",
     uri: "mongodb.uri",
     variable: "APPFORGE_MONGODB_URI",
-    schemes: ["mongodb://", "mongodb+srv://"],
+    schemes: &["mongodb://", "mongodb+srv://"],
 };
-const REDIS: Keys = Keys {
-    mode: "redis.mode",
-    uri: "redis.url",
-    variable: "APPFORGE_REDIS_URL",
-    schemes: ["redis://", "rediss://"],
-};
+const REDIS: Keys =
+    Keys { mode: "redis.mode", uri: "redis.url", variable: "APPFORGE_REDIS_URL", schemes: &REDIS_SCHEMES };
 
 pub(super) fn addresses(stack: &Stack, violations: &mut Violations) {
     address(stack.target, &MONGODB, stack.mongodb.mode, stack.mongodb.uri.as_ref(), violations);
@@ -50,10 +46,15 @@ fn address(
             (keys.uri, format!("`${{…}}` is not expanded here; set {} instead", keys.variable))
         }
         (StoreMode::External, Some(uri)) if !starts(uri) => {
-            (keys.uri, format!("must start with `{}`", keys.schemes.join("` or `")))
+            let (last, others) = keys.schemes.split_last().unwrap_or((&"", &[]));
+            (keys.uri, format!("must start with `{}` or `{last}`", others.join("`, `")))
         }
         (StoreMode::External, Some(uri)) if !names_hosts(uri.reveal()) => {
             (keys.uri, "must name a host, and a port between 1 and 65535 where it names one".to_owned())
+        }
+        (StoreMode::External, Some(uri)) if RedisHosts::parse(uri.reveal()).is_err() => {
+            let what = RedisHosts::parse(uri.reveal()).err();
+            (keys.uri, what.unwrap_or_default().to_owned())
         }
         (StoreMode::Managed, _) if target == TargetKind::Local => {
             let message =

@@ -113,6 +113,11 @@ fn address_of_a_store_is_refused_without_a_port_or_a_host() {
         ("mongodb://h:0/", "redis://h:0"),
         ("mongodb://a,b:70000/x", "redis://:p@:6379/0"),
         ("mongodb://[::1]:0", "rediss:///0"),
+        ("mongodb://", "redis+sentinel://a,/main"),
+        ("mongodb://:1", "redis+sentinel://a:0/main"),
+        ("mongodb://,a", "redis+sentinel://:p@a"),
+        ("mongodb:///x", "rediss+cluster://a:70000"),
+        ("mongodb://a,", "redis+cluster://a/1"),
     ] {
         complains("mongodb.uri", |s| {
             (s.mongodb.mode, s.mongodb.uri) = (StoreMode::External, Some(Secret::new(mongodb)));

@@ -1,5 +1,7 @@
 //! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
 
+use appforge_service::contract;
+
 use crate::render::context::compose::STORE_USER;
 use crate::stack::model::{SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ImageRef, Secret};
@@ -35,7 +37,7 @@ pub const MONGODB_PORT: u16 = StoreKind::Mongodb.port();
 /// Where Redis listens.
 pub const REDIS_PORT: u16 = StoreKind::Redis.port();
 /// Where Sentinel listens.
-pub const SENTINEL_PORT: u16 = 26379;
+pub const SENTINEL_PORT: u16 = contract::REDIS_SENTINEL_PORT;
 /// The replica set of a managed MongoDB.
 pub const REPLICA_SET: &str = "rs0";
 

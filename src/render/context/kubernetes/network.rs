@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
+use appforge_service::contract::{Finds, RedisHosts};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -137,7 +138,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let to_redis = if settings.redis {
         Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() }
     } else {
-        elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT))
+        elsewhere(redis_ports_of(stack.redis.url.as_ref()))
     };
     let egress = vec![dns(), to_mongodb, to_redis];
     let app = policy(Component::Service, &service, ingress, egress);
@@ -194,6 +195,21 @@ fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
     }
 }
 
+/// Those of the URL; with Sentinel also the usual one, since only the sentinels know that of the master.
+fn redis_ports_of(url: Option<&Secret>) -> Vec<Port> {
+    let hosts = url.and_then(|url| RedisHosts::parse(url.reveal()).ok().flatten());
+    match hosts.as_ref().map(|hosts| hosts.finds) {
+        Some(Finds::Master { .. }) => {
+            let mut ports = ports(url, names::SENTINEL_PORT);
+            if !ports.iter().any(|port| port.port == REDIS_PORT) {
+                ports.extend(tcp(REDIS_PORT));
+            }
+            ports
+        }
+        Some(Finds::SlotOwner) | None => ports(url, REDIS_PORT),
+    }
+}
+
 /// The ports in a URI of one or more hosts.
 fn ports(uri: Option<&Secret>, default: u16) -> Vec<Port> {
     let uri = uri.map(Secret::reveal).unwrap_or_default();
@@ -231,6 +247,21 @@ mod tests {
             ("::1", "::1/128"),
         ] {
             assert_eq!(network(text).as_deref(), Some(want));
+        }
+    }
+
+    #[test]
+    fn sentinels_lead_to_a_master_at_the_usual_port() {
+        for (url, want) in [
+            ("redis+sentinel://a,b:26380/main", &[26379, 26380, 6379][..]),
+            ("redis+sentinel://a:6379/main", &[6379]),
+            ("redis+cluster://a:7000,b:7001", &[7000, 7001]),
+            ("rediss+cluster://a", &[6379]),
+            ("redis://a", &[6379]),
+        ] {
+            let ports = redis_ports_of(Some(&Secret::new(url)));
+            let got: Vec<u64> = ports.iter().filter_map(|port| port.port.as_u64()).collect();
+            assert_eq!(got, want, "{url}");
         }
     }
 
