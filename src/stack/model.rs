@@ -181,6 +181,8 @@ pub struct Redis {
     pub image: ImageRef,
     /// The limit of the container; `maxmemory` is derived below it.
     pub memory: ByteSize,
+    /// Disk of each server, on Kubernetes; `null` keeps the volume that is there, and makes a new one of twice the memory.
+    pub storage: Option<ByteSize>,
     /// What goes when memory is full.
     pub eviction: Eviction,
     /// How it survives a restart.
@@ -356,6 +358,7 @@ impl Default for Stack {
                 url: None,
                 image: literal("redis:8-alpine"),
                 memory: ByteSize(2 * GIB),
+                storage: None,
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
                 topology: Topology::Single,

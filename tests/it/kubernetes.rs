@@ -14,6 +14,7 @@ mod proxy;
 mod revisions;
 mod store;
 mod texts;
+mod volumes;
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! The forms of a Redis URL that the driver does not have: with Sentinel, and of a cluster. Pure.
 //!
 //! `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/DATABASE` and `redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT`,
-//! as Python's rate limiter `limits` writes them: there is no standard, and this form has host, login and database where
+//! as Python's rate limiter `limits` writes them: no standard exists, and this form has host, login and database where
 //! `redis://` has them. With `rediss+sentinel://` and `rediss+cluster://`, hosts and server are reached over TLS.
 
 /// The start of each form of URL, in the order in which messages list them.

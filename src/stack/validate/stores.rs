@@ -127,5 +127,9 @@ pub(super) fn redis(stack: &Stack, violations: &mut Violations) {
         violations.add("redis.topology", message);
     }
     violations.within("redis.min_replicas", redis.min_replicas, 0, SENTINEL_SERVERS - 1);
+    if let Some(storage) = redis.storage.filter(|storage| *storage < redis.memory) {
+        let message = format!("must be at least redis.memory, which is {}, got {storage}", redis.memory);
+        violations.add("redis.storage", message);
+    }
     violations.at_least("redis.memory", redis.memory, "64Mi", "Redis to rewrite its file");
 }

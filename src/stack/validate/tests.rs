@@ -3,7 +3,7 @@
 use super::*;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
-use crate::stack::values::Secret;
+use crate::stack::values::{ByteSize, Secret};
 
 #[track_caller]
 fn complains(path: &str, change: impl FnOnce(&mut Stack)) {
@@ -40,6 +40,8 @@ fn each_rule_names_its_path() {
         complains("mongodb.mode", |s| (s.target, s.mongodb.mode) = (target, StoreMode::Embedded));
         complains("redis.mode", |s| (s.target, s.redis.mode) = (target, StoreMode::Embedded));
     }
+    complains("redis.storage", |s| s.redis.storage = Some(ByteSize(0)));
+    complains("redis.storage", |s| s.redis.storage = Some(ByteSize((2 << 30) - 1)));
     complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
     complains("redis.memory", |s| s.redis.memory.0 = 1);
     complains("redis.persistence", |s| {

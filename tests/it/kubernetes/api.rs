@@ -283,6 +283,10 @@ fn serve(
             if there["immutable"] == true && there["data"] != body["data"] {
                 inner.violations.push(format!("{seen:?} changes an immutable object"));
             }
+            let claims = |set: &Value| set["spec"]["volumeClaimTemplates"].clone();
+            if key.plural == "statefulsets" && !dry && there.is_object() && claims(&there) != claims(&body) {
+                inner.violations.push(format!("{seen:?} changes the claims of a StatefulSet"));
+            }
             let force = seen.query.get("force").is_some_and(|force| force == "true");
             reply(200, &inner.store.apply(&key, known.unwrap_or_default(), body, dry, force))
         }

@@ -228,6 +228,13 @@ impl Store {
         self.put(key, object);
     }
 
+    /// Puts an object there that a controller made, and that others may change.
+    pub(super) fn made(&mut self, key: &Key, object: Value) -> Value {
+        // A controller's fields come first, so that those of others lie over them.
+        self.applied.insert((key.clone(), format!("{UPDATES}controller")), object.clone());
+        self.put(key, object)
+    }
+
     /// Puts an object there that nobody applied.
     pub(super) fn put(&mut self, key: &Key, mut object: Value) -> Value {
         if key.plural == "deployments" {

@@ -12,6 +12,7 @@ use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::reach::{running_values, template_of};
 use crate::targets::kubernetes::apply::transition::{FROM, Passage, is_policy};
+use crate::targets::kubernetes::apply::volumes::is_claim;
 use crate::targets::kubernetes::client::{MANAGER, Object, apply, is_forbidden, remove, set_replicas};
 use crate::targets::kubernetes::observe::Waiting;
 use crate::targets::kubernetes::scale::replicas::{HANDOVER, Handover};
@@ -164,7 +165,7 @@ impl Session<'_> {
             }
             Handover::None | Handover::Keep(_) => {}
         }
-        apply(cluster, object, MANAGER, force).await.map(drop)
+        apply(cluster, object, MANAGER, force || is_claim(object)).await.map(drop)
     }
 }
 

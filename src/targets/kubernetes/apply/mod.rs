@@ -18,3 +18,4 @@ pub(crate) mod reach;
 pub(crate) mod revisions;
 pub(crate) mod secrets;
 pub(crate) mod transition;
+pub(crate) mod volumes;
