@@ -27,12 +27,12 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
     }
     if mongodb == 1 {
         stack.mongodb.mode = StoreMode::External;
-        stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h:27018,i/x"));
+        stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h:27018,i/x").into());
     }
     match redis {
         1 => {
             stack.redis.mode = StoreMode::External;
-            stack.redis.url = Some(Secret::new("rediss://:hunter2@h:6380"));
+            stack.redis.url = Some(Secret::new("rediss://:hunter2@h:6380").into());
         }
         2 => stack.redis.topology = Topology::Sentinel,
         _ => {}

@@ -15,7 +15,9 @@ pub use appforge_service::contract::OnRedisFailure;
 
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
-use crate::stack::values::{Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Secret, Span, StackId};
+use crate::stack::values::{
+    Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Span, StackId, StoreAddress,
+};
 
 /// A stack: one service with its stores, on one of three targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -137,8 +139,8 @@ pub enum StoreMode {
 pub struct Mongodb {
     /// Who runs it.
     pub mode: StoreMode,
-    /// Where it is, for `external`.
-    pub uri: Option<Secret>,
+    /// Where it is, for `external`: the URI, or on Kubernetes the `secret` and `key` that hold it.
+    pub uri: Option<StoreAddress>,
     /// The database.
     pub database: String,
     /// The image, where a target runs it in a container.
@@ -176,7 +178,8 @@ pub struct Redis {
     /// Who runs it.
     pub mode: StoreMode,
     /// Where it is, for `external`: `redis://`, `redis+sentinel://HOST,HOST/MASTER` or `redis+cluster://HOST,HOST`; `rediss` for TLS.
-    pub url: Option<Secret>,
+    /// On Kubernetes also the `secret` and `key` that hold it.
+    pub url: Option<StoreAddress>,
     /// The image, where a target runs it in a container.
     pub image: ImageRef,
     /// The limit of the container; `maxmemory` is derived below it.

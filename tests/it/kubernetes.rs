@@ -11,6 +11,7 @@ mod kubelet;
 mod namespaces;
 mod ownership;
 mod proxy;
+mod references;
 mod revisions;
 mod store;
 mod texts;

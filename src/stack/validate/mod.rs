@@ -1,7 +1,7 @@
 //! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
 
 mod kubernetes;
-mod stores;
+pub(crate) mod stores;
 mod violations;
 
 use std::net::Ipv4Addr;

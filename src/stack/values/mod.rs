@@ -1,10 +1,12 @@
 //! The typed values of a stack file: behind them there are no bare strings for names, sizes, durations or secrets.
 //! Pure: no IO, no clock.
 
+mod address;
 mod names;
 mod quantities;
 mod secret;
 
+pub use address::{SecretKey, StoreAddress};
 pub use names::{ImageRef, Name, StackId};
 pub use quantities::{Amount, ByteSize, MilliCpu, Percent, Span};
 pub use secret::Secret;

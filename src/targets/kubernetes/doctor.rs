@@ -51,6 +51,7 @@ impl Kubernetes {
             }
         }
         findings.push(self.rights(&cluster).await.unwrap_or_else(|error| Finding::bad("rights", &error)));
+        findings.extend(self.reference_findings(&cluster).await);
         findings.extend(nodes(&cluster).await);
         if self.stack.kubernetes.autoscaling.is_some() {
             findings.push(metrics(&cluster).await.unwrap_or_else(|error| Finding::bad("metrics", &error)));

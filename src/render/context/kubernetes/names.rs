@@ -54,6 +54,14 @@ pub const KEYFILE: &str = "keyfile";
 /// The password of the users `default` and [`STORE_USER`], in the Secret of a managed Redis.
 pub const PASSWORD: &str = "password";
 
+/// The key of a Secret that holds the address of a store, which is also the name of its file.
+pub fn address(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Mongodb => MONGODB_URI,
+        StoreKind::Redis => REDIS_URL,
+    }
+}
+
 /// The Deployment of the service, and its Service, ServiceAccount, Secret, HorizontalPodAutoscaler and so on.
 pub fn service(stack: &Stack) -> String {
     format!("{}-app", stack.name)

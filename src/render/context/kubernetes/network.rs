@@ -12,7 +12,7 @@ use super::{Drafts, Settings, names};
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
 use crate::stack::StoreKind;
 use crate::stack::model::Topology;
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, StoreAddress};
 
 /// The label that each namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -127,7 +127,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let to_mongodb = if settings.mongodb {
         Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) }
     } else {
-        elsewhere(mongodb_ports(stack.mongodb.uri.as_ref()))
+        elsewhere(external_ports(stack.mongodb.uri.as_ref(), mongodb_ports))
     };
     let sentinel = stack.redis.topology == Topology::Sentinel;
     let redis_ports = || {
@@ -138,7 +138,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let to_redis = if settings.redis {
         Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() }
     } else {
-        elsewhere(redis_ports_of(stack.redis.url.as_ref()))
+        elsewhere(external_ports(stack.redis.url.as_ref(), redis_ports_of))
     };
     let egress = vec![dns(), to_mongodb, to_redis];
     let app = policy(Component::Service, &service, ingress, egress);
@@ -183,6 +183,17 @@ fn network(text: &str) -> Option<String> {
             format!("{}/{length}", Ipv6Addr::from_bits(address.to_bits() & mask))
         }
     })
+}
+
+/// The ports of an external store: any, where only a Secret of the cluster has its address.
+fn external_ports(
+    address: Option<&StoreAddress>,
+    of_text: impl Fn(Option<&Secret>) -> Vec<Port>,
+) -> Vec<Port> {
+    match address {
+        Some(StoreAddress::Key(_)) => vec![Port { protocol: "TCP", port: 1.into(), end: Some(u16::MAX) }],
+        address => of_text(address.and_then(StoreAddress::text)),
+    }
 }
 
 /// A name that stands for the members of a cluster says no port; Atlas has 27015 to 27017.

@@ -109,6 +109,7 @@ impl Session<'_> {
         }
         // What may not be seen is not what is not there.
         inventory.require(needed.iter())?;
+        self.check_references().await?;
         let credentials = self.kubernetes.credentials(cluster, &inventory)?;
         let overrides = Overrides { image: image.clone(), ..Overrides::default() };
         let mut objects = self.kubernetes.documents(cluster, overrides).await?;

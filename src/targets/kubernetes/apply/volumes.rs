@@ -169,8 +169,8 @@ fn shrinks(asked: &Asked, claim: &Object, has: ByteSize, wants: ByteSize) -> Fai
     .hint(format!("keep the volume as it is: set `{}: {has}`", asked.path))
 }
 
-/// Whether an object is a claim that grows. The StatefulSet controller made it and never sets its size again, so taking that is no
-/// conflict.
+/// Whether an object is a claim that grows. The StatefulSet controller made it and never sets its size again, so taking that
+/// conflicts with nothing.
 pub(crate) fn is_claim(object: &Object) -> bool {
     object.kind.name() == CLAIM
 }
