@@ -2,14 +2,18 @@
 //! the typed [`Environment`]. Reads and writes nothing.
 
 mod environment;
+mod key;
 mod reader;
 mod redis_url;
+mod upstream;
 
 use std::time::Duration;
 
 pub use environment::{Environment, LogFormat, OnRedisFailure, Parsed};
+pub use key::RateLimitKey;
 pub use reader::{Given, Problem};
 pub use redis_url::{Finds, REDIS_SCHEMES, RedisHosts, cluster_prefix};
+pub use upstream::{Endpoint, UpstreamUrl};
 
 /// Names of environment variables.
 pub mod variable {
@@ -65,7 +69,9 @@ pub mod variable {
     pub const RATE_LIMIT_IPV6_PREFIX: &str = "RATE_LIMIT_IPV6_PREFIX";
     /// Replicas that share the budget while Redis is away.
     pub const RATE_LIMIT_REPLICAS: &str = "RATE_LIMIT_REPLICAS";
-    /// Networks whose `X-Forwarded-For` counts, separated by commas.
+    /// What requests are counted by: `address` or `header:NAME`.
+    pub const RATE_LIMIT_KEY: &str = "RATE_LIMIT_KEY";
+    /// Networks whose `X-Forwarded-For` counts, `file:PATH` with one a line, or `cloudflare`; separated by commas.
     pub const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
     /// The key of simulated clients.
     pub const PROBE_SECRET: &str = "PROBE_SECRET";
@@ -73,6 +79,14 @@ pub mod variable {
     pub const PROBE_SECRET_FILE: &str = "PROBE_SECRET_FILE";
     /// Milliseconds that an answer stays in the cache.
     pub const CACHE_TTL_MS: &str = "CACHE_TTL_MS";
+    /// The app that the front forwards to, such as `http://127.0.0.1:3000`; unset, the bundled service runs.
+    pub const UPSTREAM_URL: &str = "UPSTREAM_URL";
+    /// The path that the front asks for the app's health; a TCP connect where it is unset.
+    pub const UPSTREAM_HEALTH_PATH: &str = "UPSTREAM_HEALTH_PATH";
+    /// The `Host` of health requests.
+    pub const UPSTREAM_HEALTH_HOST: &str = "UPSTREAM_HEALTH_HOST";
+    /// The port of `GET /check`, for other proxies; off where it is unset.
+    pub const CHECK_PORT: &str = "CHECK_PORT";
 }
 
 /// A whole number that a variable carries.
@@ -147,7 +161,15 @@ pub mod admin {
     pub const STATUSZ: &str = "/statusz";
     /// Takes `{"replicas": N}` by PUT.
     pub const REPLICAS: &str = "/replicas";
+    /// Takes `{"upstreams": ["HOST:PORT", ...]}` by PUT, on a front: its own app first, then those of other fronts of the
+    /// machine. Without entries the app is away.
+    pub const UPSTREAMS: &str = "/upstreams";
 }
+
+/// The path of the listener at [`variable::CHECK_PORT`].
+pub const CHECK: &str = "/check";
+/// The `Host` of health requests by default.
+pub const UPSTREAM_HEALTH_HOST: &str = "localhost";
 
 /// The port of the public listener by default.
 pub const PORT: u16 = 5000;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::contract::CHECK;
 use crate::logging;
 
 /// Upper bounds of the duration histogram, in seconds.
@@ -53,9 +54,12 @@ enum Route {
     Items,
     Item,
     Other,
+    App,
+    Check,
 }
 
-const ROUTES: [Route; 5] = [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other];
+const ROUTES: [Route; 7] =
+    [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other, Route::App, Route::Check];
 
 impl Route {
     fn of(path: &str) -> Self {
@@ -63,6 +67,7 @@ impl Route {
             "/health" => Self::Health,
             "/openapi.json" => Self::Openapi,
             "/api/items" => Self::Items,
+            CHECK => Self::Check,
             _ if path.starts_with("/api/items/") => Self::Item,
             _ => Self::Other,
         }
@@ -75,6 +80,8 @@ impl Route {
             Self::Items => "/api/items",
             Self::Item => "/api/items/{id}",
             Self::Other => "other",
+            Self::App => "app",
+            Self::Check => CHECK,
         }
     }
 }
@@ -144,10 +151,19 @@ impl Metrics {
         metrics
     }
 
-    /// A request has come.
-    pub fn began(&self, method: &Method, path: &str) -> Series {
-        self.in_flight.inc();
+    /// What a request of the bundled service is counted as.
+    pub fn routed(&self, method: &Method, path: &str) -> Series {
         Series { method: known_method(method), route: Route::of(path) }
+    }
+
+    /// What a request of a front is counted as: the paths are the app's.
+    pub fn forwarded(&self, method: &Method) -> Series {
+        Series { method: known_method(method), route: Route::App }
+    }
+
+    /// A request has come.
+    pub fn began(&self) {
+        self.in_flight.inc();
     }
 
     /// It was answered, or given up (`None`).

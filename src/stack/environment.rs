@@ -2,7 +2,7 @@
 //!
 //! What depends on where a stack runs (ports, addresses of the stores, secrets, the replica's name) is the target's.
 
-use appforge_service::contract::{Environment, variable};
+use appforge_service::contract::{Environment, RateLimitKey, variable};
 
 use crate::stack::model::Stack;
 
@@ -18,7 +18,12 @@ pub struct Variable {
 }
 
 /// Where the stack file has what a variable of [`typed`] carries.
-const PATHS: [(&str, &str); 11] = [
+const PATHS: [(&str, &str); 16] = [
+    (variable::REDIS_KEY_PREFIX, "name"),
+    (variable::RATE_LIMIT_KEY, "rate_limit.key"),
+    (variable::UPSTREAM_HEALTH_PATH, "service.health"),
+    (variable::UPSTREAM_HEALTH_HOST, "service.health.host"),
+    (variable::RATE_LIMIT_ENABLED, "rate_limit.enabled"),
     (variable::RATE_LIMIT_REQUESTS, "rate_limit.requests"),
     (variable::RATE_LIMIT_WINDOW_MS, "rate_limit.window"),
     (variable::RATE_LIMIT_ON_REDIS_FAILURE, "rate_limit.on_redis_failure"),
@@ -36,10 +41,13 @@ const PATHS: [(&str, &str); 11] = [
 fn typed(stack: &Stack) -> Environment {
     let (limit, pool) = (&stack.rate_limit, &stack.mongodb.pool);
     Environment {
+        // The service counts unless it is set.
+        rate_limit_enabled: (!limit.enabled).then_some(false),
         rate_limit_requests: Some(limit.requests),
         rate_limit_window: Some(limit.window.0),
         rate_limit_on_redis_failure: Some(limit.on_redis_failure),
         rate_limit_ipv6_prefix: Some(limit.ipv6_prefix),
+        rate_limit_key: (limit.key != RateLimitKey::Address).then(|| limit.key.clone()),
         trusted_proxies: Some(limit.trusted_proxies.clone()),
         mongodb_database: Some(stack.mongodb.database.clone()),
         mongodb_max_pool_size: Some(pool.max),
@@ -51,14 +59,41 @@ fn typed(stack: &Stack) -> Environment {
     }
 }
 
-/// The variables of each replica, in the order of the stack file. `service.env` comes last and wins.
+/// What the stack decides about the front of an app, in the terms of the service: no MongoDB, and keys in Redis that carry the
+/// stack's name, since the app may use the same Redis.
+fn of_front(stack: &Stack) -> Environment {
+    let health = stack.service.health.as_ref();
+    Environment {
+        mongodb_database: None,
+        mongodb_max_pool_size: None,
+        mongodb_min_pool_size: None,
+        mongodb_max_idle_time: None,
+        mongodb_server_selection_timeout: None,
+        mongodb_socket_timeout: None,
+        redis_key_prefix: Some(format!("{}:", stack.name)),
+        upstream_health_path: health.map(|health| health.path.clone()),
+        upstream_health_host: health.map(|health| health.host.clone()),
+        ..typed(stack)
+    }
+}
+
+/// The variables of the front of an app, in the order of the stack file. What `service.env` has is the app's.
+pub fn front(stack: &Stack) -> Vec<Variable> {
+    of_front(stack).pairs().into_iter().map(variable).collect()
+}
+
+fn variable((name, value): (&'static str, String)) -> Variable {
+    let path = PATHS.iter().find(|(known, _)| *known == name).map_or("", |(_, path)| path);
+    Variable { name: name.to_owned(), value, path: path.to_owned() }
+}
+
+/// The variables of each replica of the bundled service, in the order of the stack file. `service.env` comes last and wins.
 pub fn environment(stack: &Stack) -> Vec<Variable> {
-    let path = |name: &str| PATHS.iter().find(|(known, _)| *known == name).map_or("", |(_, path)| path);
     let mut variables: Vec<Variable> = typed(stack)
         .pairs()
         .into_iter()
         .filter(|(name, _)| !stack.service.env.contains_key(*name))
-        .map(|(name, value)| Variable { name: name.to_owned(), value, path: path(name).to_owned() })
+        .map(variable)
         .collect();
     for (name, value) in &stack.service.env {
         let path = format!("service.env.{name}");
@@ -84,6 +119,13 @@ mod tests {
         assert_eq!(value(&stack, "MONGODB_MAX_IDLE_TIME_MS").as_deref(), Some("30000"));
         assert_eq!(value(&stack, "RATE_LIMIT_WINDOW_MS").as_deref(), Some("900000"));
         assert!(environment(&stack).iter().all(|variable| !variable.path.is_empty()));
+        let front = front(&stack);
+        assert!(
+            front.iter().any(|variable| variable.name == "REDIS_KEY_PREFIX" && variable.value == "appforge:")
+        );
+        assert!(
+            front.iter().all(|variable| !variable.name.starts_with("MONGODB") && !variable.path.is_empty())
+        );
         stack.service.env.insert("MONGODB_MAX_POOL_SIZE".into(), "7".into());
         assert_eq!(value(&stack, "MONGODB_MAX_POOL_SIZE").as_deref(), Some("7"));
     }

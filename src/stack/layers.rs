@@ -86,8 +86,8 @@ const VARIABLES: &[&str] = &["service", "env"];
 const OTHER_VARIABLES: [&str; 4] =
     ["APPFORGE_CONFIG", "APPFORGE_ENV", "APPFORGE_STATE_FOLDER", "APPFORGE_TRUST"];
 
-/// Variables of a replica are strings, and a number in YAML need not be the one that was written.
-const QUOTE: &str = "expected a string; quote the value";
+/// Variables of a replica are strings; a number or a boolean is the text that was written.
+const SCALAR: &str = "expected a string, a number or a boolean";
 
 struct Leaf {
     path: Vec<String>,
@@ -216,12 +216,16 @@ impl Merge {
                 {
                     for entry in entries {
                         match &entry.value.content {
-                            Content::Scalar(Value::String(_)) | Content::List(_) => {
+                            Content::List(_) if path != VARIABLES => {
+                                let path = path.iter().cloned().chain([entry.key]).collect();
+                                leaves.push(leaf(path, entry.value));
+                            }
+                            Content::Scalar(value) if path == VARIABLES && !value.is_null() => {
                                 let path = path.iter().cloned().chain([entry.key]).collect();
                                 leaves.push(leaf(path, entry.value));
                             }
                             _ if path == VARIABLES => {
-                                self.problems.push(problem(join(&dotted, &entry.key), QUOTE.into()));
+                                self.problems.push(problem(join(&dotted, &entry.key), SCALAR.into()));
                             }
                             _ => {
                                 let message = entry.value.expected_kind("a list");
@@ -285,12 +289,14 @@ impl Walk<'_> {
             path.push(entry.key.clone());
             match (known.get(&entry.key), &entry.value.content) {
                 (Some(known), _) => self.enter(&entry.value, known, path),
-                (None, Content::Scalar(Value::String(_))) if variables => self.leaf(&entry.value, path),
+                (None, Content::Scalar(value)) if variables && !value.is_null() => {
+                    self.leaf(&entry.value, path)
+                }
                 (None, Content::Scalar(Value::Null)) if documents => {
                     self.leaf(&empty_list(&entry.value), path);
                 }
                 (None, _) if documents => self.leaf(&entry.value, path),
-                (None, _) if variables => self.reader.at(entry.value.place, &path.join("."), QUOTE),
+                (None, _) if variables => self.reader.at(entry.value.place, &path.join("."), SCALAR),
                 (None, _) => {
                     let above = &path[..path.len() - 1];
                     self.reader.unknown(entry, &above.join("."), &keys(known));

@@ -3,21 +3,19 @@
 //! The defaults are the single list of known keys: an unknown key is one that the default tree does not have.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use appforge_service::contract::{self, number};
+use appforge_service::contract::number;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use appforge_service::contract::OnRedisFailure;
+pub use appforge_service::contract::{OnRedisFailure, RateLimitKey};
 
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
-use crate::stack::values::{
-    Amount, ByteSize, ImageRef, MilliCpu, Name, Percent, Span, StackId, StoreAddress,
-};
+pub use crate::stack::service::{Runtime, Service};
+use crate::stack::values::{Amount, ByteSize, ImageRef, Name, Percent, Span, StackId, StoreAddress};
 
 /// A stack: one service with its stores, on one of three targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +31,8 @@ pub struct Stack {
     pub target: TargetKind,
     /// The service.
     pub service: Service,
+    /// The front before an app of your own: the program that limits, counts and drains.
+    pub runtime: Runtime,
     /// The global rate limit.
     pub rate_limit: RateLimit,
     /// The document store.
@@ -74,46 +74,23 @@ impl TargetKind {
     }
 }
 
-/// The service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Service {
-    /// `bundled`, or an image of your own.
-    pub image: ImageRef,
-    /// Running instances, 1 to 1000 (local: to 64).
-    pub replicas: u32,
-    /// The published port.
-    pub port: u16,
-    /// The address of this machine that the service is published on, on local and compose; `null` is 127.0.0.1 and ::1 on local,
-    /// 0.0.0.0 on compose.
-    pub address: Option<IpAddr>,
-    /// What one replica may use.
-    pub resources: Resources,
-    /// Further environment variables for each replica.
-    pub env: BTreeMap<String, String>,
-}
-
-/// What one replica may use.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Resources {
-    /// CPU, such as `500m`.
-    pub cpu: MilliCpu,
-    /// Memory, such as `256Mi`.
-    pub memory: ByteSize,
-}
-
 /// The global rate limit: a fixed window per client, exact across replicas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
+    /// Whether requests are counted at all.
+    pub enabled: bool,
+    /// What a client is known by: `address`, or `header:NAME` where a trusted proxy sends it; from others both count.
+    #[serde(with = "crate::stack::values::text")]
+    #[schemars(with = "String")]
+    pub key: RateLimitKey,
     /// Requests that pass per window and client.
     pub requests: u32,
     /// The window; the client's first request opens it.
     pub window: Span,
     /// What replicas do while Redis is away.
     pub on_redis_failure: OnRedisFailure,
-    /// Networks (CIDR) of proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is believed: networks (CIDR), `cloudflare`, or `file:PATH` with a network a line.
     pub trusted_proxies: Vec<String>,
     /// IPv6 clients are counted by this prefix, 32 to 128.
     pub ipv6_prefix: u32,
@@ -129,6 +106,8 @@ pub enum StoreMode {
     Embedded,
     /// A container or StatefulSet of the stack.
     Managed,
+    /// A container, on local: the store of the other targets beside processes.
+    Container,
     /// Yours; needs a URI.
     External,
 }
@@ -156,7 +135,7 @@ pub struct Mongodb {
 }
 
 /// The connection pool of each replica.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// Most connections.
@@ -323,15 +302,11 @@ impl Default for Stack {
             name: name.clone(),
             id: None,
             target: TargetKind::Local,
-            service: Service {
-                image: literal("bundled"),
-                replicas: 1,
-                port: contract::PORT,
-                address: None,
-                resources: Resources { cpu: MilliCpu(500), memory: ByteSize(256 << 20) },
-                env: BTreeMap::new(),
-            },
+            service: Service::default(),
+            runtime: Runtime::default(),
             rate_limit: RateLimit {
+                enabled: true,
+                key: RateLimitKey::default(),
                 requests: number::RATE_LIMIT_REQUESTS.default,
                 window: Span(number::RATE_LIMIT_WINDOW_MS.default_time()),
                 on_redis_failure: OnRedisFailure::default(),

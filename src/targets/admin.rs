@@ -126,8 +126,8 @@ pub(crate) async fn share_limit<L: Link, F: Future<Output = Result<L>>>(
     let (names, links): (Vec<String>, Vec<F>) = replicas.into_iter().unzip();
     let mut puts = stream::iter(links.into_iter().map(|link| put_replicas(link, count))).buffered(AT_ONCE);
     for name in names {
-        if !matches!(puts.next().await, Some(Ok(()))) {
-            lines.push(format!("cannot set the number of replicas at {name}"));
+        if let Some(Err(error)) = puts.next().await {
+            lines.push(format!("cannot set the number of replicas at {name}: {error:#}"));
         }
     }
     lines
@@ -137,6 +137,18 @@ async fn put_replicas<L: Link>(link: impl Future<Output = Result<L>>, count: u32
     let body = Bytes::from(serde_json::json!({"replicas": count}).to_string());
     let answer = ask(link, json(Method::PUT, admin::REPLICAS, body)?).await?;
     ensure!(answer.status.is_success(), "{} answers {}", admin::REPLICAS, answer.status);
+    Ok(())
+}
+
+/// `PUT /upstreams`: where the app of a front listens on this machine, then where those of its siblings do.
+///
+/// # Errors
+/// When the answer is incomplete, or the front refuses.
+pub(crate) async fn upstreams<L: Link>(link: impl Future<Output = Result<L>>, ports: &[u16]) -> Result<()> {
+    let addresses: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let body = Bytes::from(serde_json::json!({"upstreams": addresses}).to_string());
+    let answer = ask(link, json(Method::PUT, admin::UPSTREAMS, body)?).await?;
+    ensure!(answer.status.is_success(), "{} answers {}", admin::UPSTREAMS, answer.status);
     Ok(())
 }
 
@@ -169,10 +181,11 @@ mod tests {
             ("gone", "http://127.0.0.1:1".to_owned()),
         ];
         let links = bases.into_iter().map(|(name, base)| (name.to_owned(), connect(base))).collect();
-        assert_eq!(
-            share_limit(links, 3).await,
-            ["cannot set the number of replicas at refused", "cannot set the number of replicas at gone"]
-        );
+        let lines = share_limit(links, 3).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let begins = |line: &str, words: &str| assert!(line.starts_with(words), "{line}");
+        begins(&lines[0], "cannot set the number of replicas at refused: /replicas answers 400 Bad Request");
+        begins(&lines[1], "cannot set the number of replicas at gone: ");
     }
 
     #[tokio::test]

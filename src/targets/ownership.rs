@@ -67,6 +67,11 @@ impl Claim {
         Self { take_over, ..self }
     }
 
+    /// The folder of the project.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes sure that the stack is this project's, or is still without an owner.
     ///
     /// # Errors
@@ -238,7 +243,7 @@ fn user() -> String {
 }
 
 /// A recorded text for a terminal: others may have written it.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

@@ -5,17 +5,27 @@ mod addresses;
 mod api;
 mod controllers;
 mod credentials;
+mod drift;
 mod errors;
+mod fields;
+mod forward;
 mod kubeconfig;
 mod kubelet;
+mod lease;
 mod namespaces;
 mod ownership;
 mod proxy;
+mod reasons;
 mod references;
 mod revisions;
+mod revisions;
+mod store;
 mod store;
 mod texts;
+mod texts;
+mod tunnels;
 mod volumes;
+mod watches;
 
 use std::collections::BTreeSet;
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::key::RateLimitKey;
 use super::reader::{Given, Problem, Reader};
+use super::upstream::UpstreamUrl;
 use super::{number, variable};
 
 /// The variables of a replica; what is `None` is not set and has the service's default.
@@ -61,12 +63,22 @@ pub struct Environment {
     pub rate_limit_ipv6_prefix: Option<u32>,
     /// Replicas that share the budget while Redis is unreachable.
     pub rate_limit_replicas: Option<u32>,
-    /// Networks of trusted proxies, in CIDR notation. An empty list is an empty variable, which counts as unset.
+    /// What requests are counted by.
+    pub rate_limit_key: Option<RateLimitKey>,
+    /// Networks of trusted proxies: CIDR notation, `file:PATH` or `cloudflare`. An empty list is an empty variable, which counts as unset.
     pub trusted_proxies: Option<Vec<String>>,
     /// The key that signs simulated clients.
     pub probe_secret: Option<Given>,
     /// How long a response stays in the cache.
     pub cache_ttl: Option<Duration>,
+    /// The app behind a front.
+    pub upstream_url: Option<UpstreamUrl>,
+    /// Path of the app's health.
+    pub upstream_health_path: Option<String>,
+    /// `Host` of health requests.
+    pub upstream_health_host: Option<String>,
+    /// Port of `GET /check`.
+    pub check_port: Option<u16>,
 }
 
 impl Environment {
@@ -87,6 +99,7 @@ impl Environment {
         pairs.add(variable::RATE_LIMIT_ON_REDIS_FAILURE, self.rate_limit_on_redis_failure);
         pairs.add(variable::RATE_LIMIT_IPV6_PREFIX, self.rate_limit_ipv6_prefix);
         pairs.add(variable::RATE_LIMIT_REPLICAS, self.rate_limit_replicas);
+        pairs.add(variable::RATE_LIMIT_KEY, self.rate_limit_key.as_ref());
         pairs.add(variable::TRUSTED_PROXIES, self.trusted_proxies.as_ref().map(|all| all.join(",")));
         pairs.add_given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE, self.probe_secret.as_ref());
         pairs.add_given(variable::MONGODB_URI, variable::MONGODB_URI_FILE, self.mongodb_uri.as_ref());
@@ -100,6 +113,10 @@ impl Environment {
         pairs.add_given(variable::REDIS_URL, variable::REDIS_URL_FILE, self.redis_url.as_ref());
         pairs.add(variable::REDIS_KEY_PREFIX, self.redis_key_prefix.as_deref());
         pairs.add_millis(variable::CACHE_TTL_MS, self.cache_ttl);
+        pairs.add(variable::UPSTREAM_URL, self.upstream_url.as_ref());
+        pairs.add(variable::UPSTREAM_HEALTH_PATH, self.upstream_health_path.as_deref());
+        pairs.add(variable::UPSTREAM_HEALTH_HOST, self.upstream_health_host.as_deref());
+        pairs.add(variable::CHECK_PORT, self.check_port);
         pairs.0
     }
 
@@ -130,10 +147,15 @@ impl Environment {
             rate_limit_on_redis_failure: from.choice(variable::RATE_LIMIT_ON_REDIS_FAILURE),
             rate_limit_replicas: from.number(number::RATE_LIMIT_REPLICAS),
             rate_limit_enabled: from.value(variable::RATE_LIMIT_ENABLED, "expected `true` or `false`"),
+            rate_limit_key: from.choice(variable::RATE_LIMIT_KEY),
             trusted_proxies: from.list(variable::TRUSTED_PROXIES),
             rate_limit_ipv6_prefix: from.number(number::RATE_LIMIT_IPV6_PREFIX),
             probe_secret: from.given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE),
             cache_ttl: from.millis(number::CACHE_TTL_MS),
+            upstream_url: from.choice(variable::UPSTREAM_URL),
+            upstream_health_path: from.text(variable::UPSTREAM_HEALTH_PATH),
+            upstream_health_host: from.text(variable::UPSTREAM_HEALTH_HOST),
+            check_port: from.port(variable::CHECK_PORT, 9091),
         };
         Parsed { environment, warnings: from.warnings(), problems: from.problems }
     }
@@ -228,7 +250,10 @@ mod tests {
     prop_compose! {
         fn environments()(
             (bind, port, admin_bind, admin_port) in (any::<Option<IpAddr>>(), any::<Option<u16>>(), any::<Option<IpAddr>>(), any::<Option<u16>>()),
-            texts in proptest::collection::vec(proptest::option::of("[a-z/:.]{1,9}"), 3),
+            texts in proptest::collection::vec(proptest::option::of("[a-z/:.]{1,9}"), 5),
+            url in proptest::option::of(("[a-z][a-z.-]{0,9}", any::<u16>())),
+            key in proptest::option::of(proptest::option::of("[a-z][a-z-]{0,9}")),
+            check_port in any::<Option<u16>>(),
             secrets in proptest::collection::vec(proptest::option::of(("[ -~]{1,20}", any::<bool>())), 3),
             sizes in proptest::collection::vec(proptest::option::of(32_u32..=128), 5),
             times in proptest::collection::vec(proptest::option::of(1_u64..=2_678_400_000), 6),
@@ -252,6 +277,9 @@ mod tests {
                 rate_limit_enabled: enabled, rate_limit_requests: sizes[2], rate_limit_window: time(4),
                 rate_limit_on_redis_failure: failure, rate_limit_ipv6_prefix: sizes[3], rate_limit_replicas: sizes[4],
                 trusted_proxies: proxies, probe_secret: secret(2), cache_ttl: time(5),
+                rate_limit_key: key.map(|name| name.map_or(RateLimitKey::Address, |name| format!("header:{name}").parse().unwrap())),
+                upstream_url: url.map(|(host, port)| format!("http://{host}:{port}").parse().unwrap()),
+                upstream_health_path: texts[3].clone(), upstream_health_host: texts[4].clone(), check_port,
             }
         }
     }

@@ -32,13 +32,14 @@ pub fn mongodb_max_connections(limit: ByteSize) -> u32 {
 /// Whether the stack runs the store itself, in a container.
 ///
 /// # Errors
-/// With the file's path when the store is the embedded one, which is no container.
+/// With the file's path when only the target local runs such a store.
 pub fn runs_here(path: &str, mode: StoreMode) -> Result<bool> {
     match mode {
         StoreMode::Auto | StoreMode::Managed => Ok(true),
         StoreMode::External => Ok(false),
-        StoreMode::Embedded => {
-            Err(Failure::new(ExitStatus::Config, format!("{path}: `embedded` runs on the target local only"))
+        StoreMode::Embedded | StoreMode::Container => {
+            let mode = if mode == StoreMode::Embedded { "embedded" } else { "container" };
+            Err(Failure::new(ExitStatus::Config, format!("{path}: `{mode}` runs on the target local only"))
                 .hint("write `managed`, or `external` with a URI")
                 .into())
         }

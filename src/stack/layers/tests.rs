@@ -50,12 +50,19 @@ fn every_problem_comes_at_once_with_its_place() {
 }
 
 #[test]
-fn environment_values_must_be_text_so_that_nothing_is_changed_on_the_way() {
-    let resolved = resolve(&[file("service:\n  env:\n    MODE: '0755'\n    GREETING: hello\n")]).unwrap();
-    assert_eq!(resolved.stack.service.env["MODE"], "0755");
+fn variable_of_a_replica_is_the_text_that_was_written() {
+    let text = "service:\n  env: {MODE: '0755', LEVEL: 1.10, DEBUG: true, SMALL: 1e3, GREETING: hello}\n";
+    let env = resolve(&[file(text)]).unwrap().stack.service.env;
+    let value = |name: &str| env[name].as_str();
+    assert_eq!((value("MODE"), value("LEVEL"), value("DEBUG")), ("0755", "1.10", "true"));
+    assert_eq!((value("SMALL"), value("GREETING")), ("1e3", "hello"));
     assert_eq!(
-        problems(&[file("service:\n  env:\n    LEVEL: 1.10\n")]),
-        ["appforge.yaml:3:12: service.env.LEVEL: expected a string; quote the value"]
+        problems(&[file("service:\n  env: {A: null, B: [1], C: {D: 1}}\n")]),
+        [
+            "appforge.yaml:2:12: service.env.A: expected a string, a number or a boolean",
+            "appforge.yaml:2:21: service.env.B: expected a string, a number or a boolean",
+            "appforge.yaml:2:29: service.env.C: expected a string, a number or a boolean",
+        ]
     );
 }
 
@@ -123,16 +130,15 @@ fn name_that_is_refused_is_not_read_as_a_number_instead() {
     let layer = Layer::Env(vec![("APPFORGE_NAME".into(), "+5".into())]);
     assert_eq!(problems(&[layer]), [format!("APPFORGE_NAME: name: {name}, got `+5`")]);
     let layer = Layer::Env(vec![("APPFORGE_SERVICE_ENV".into(), "{A: yes, B: 1e3}".into())]);
+    assert_eq!(resolve(&[layer]).unwrap().stack.service.env["B"], "1e3");
+    let layer = Layer::Env(vec![("APPFORGE_SERVICE_ENV".into(), "{A: yes, B: [1]}".into())]);
     assert_eq!(
         problems(&[layer]),
-        ["APPFORGE_SERVICE_ENV: service.env.B: expected a string; quote the value"]
+        ["APPFORGE_SERVICE_ENV: service.env.B: expected a string, a number or a boolean"]
     );
     assert_eq!(
         problems(&[file("service: {replicas: 1e3, env: {A: 007, B: 1e3}}\n")]),
-        [
-            "appforge.yaml:1:21: service.replicas: expected an integer, got `1e3`",
-            "appforge.yaml:1:43: service.env.B: expected a string; quote the value",
-        ]
+        ["appforge.yaml:1:21: service.replicas: expected an integer, got `1e3`"]
     );
 }
 

@@ -1,5 +1,6 @@
 //! What a stack must mean, beyond having the right shape: a list of rules, each with the path it judges. Pure.
 
+mod app;
 mod kubernetes;
 pub(crate) mod stores;
 mod violations;
@@ -7,9 +8,9 @@ mod violations;
 use std::net::Ipv4Addr;
 
 use appforge_service::contract::{number, variable};
-use appforge_service::network::Network;
 use rust_decimal::Decimal;
 
+use crate::stack::app::GIVEN;
 use crate::stack::model::{Stack, TargetKind};
 use crate::stack::validate::violations::Violations;
 use crate::stack::values::{Amount, Span};
@@ -56,6 +57,7 @@ pub(crate) fn validate(stack: &Stack) -> Vec<(String, String)> {
 pub(crate) fn validate_running(stack: &Stack) -> Vec<(String, String)> {
     let mut violations = Violations::default();
     service(stack, &mut violations);
+    app::app(stack, &mut violations);
     rate_limit(stack, &mut violations);
     stores::mongodb(stack, &mut violations);
     stores::redis(stack, &mut violations);
@@ -78,10 +80,6 @@ fn service(stack: &Stack, violations: &mut Violations) {
     }
     violations.within("service.replicas", service.replicas, 1, max_replicas(stack.target));
     violations.within("service.port", service.port, 1, u16::MAX);
-    if stack.target == TargetKind::Local && !service.image.is_bundled() {
-        let message = format!("must be `bundled` on the target local, got `{}`", service.image);
-        violations.add("service.image", message);
-    }
     violations.at_least("service.resources.memory", service.resources.memory, "64Mi", "one replica");
     if let (Some(address), Some(bind)) = (service.address, stack.compose.bind)
         && address != bind
@@ -106,13 +104,14 @@ fn environment(stack: &Stack, violations: &mut Violations) {
         let valid = !name.starts_with(|c: char| c.is_ascii_digit())
             && !name.is_empty()
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let bundled = stack.service.image.is_bundled();
+        let own = stack.service.is_own();
+        let reserved: &[&str] = if own { &GIVEN } else { &RESERVED };
         if !valid {
             violations.expect("service.env", name, valid, "the name of an environment variable");
-        } else if RESERVED.contains(&name.as_str()) || name.starts_with(HAND_OVER) {
+        } else if reserved.contains(&name.as_str()) || name.starts_with(HAND_OVER) {
             let message = format!("`{name}` is set by appforge itself; remove it");
             violations.add(format!("service.env.{name}"), message);
-        } else if bundled && LINKER.iter().any(|prefix| name.starts_with(prefix)) {
+        } else if !own && LINKER.iter().any(|prefix| name.starts_with(prefix)) {
             let message = format!("`{name}` would load other code into the bundled service; remove it");
             violations.add(format!("service.env.{name}"), message);
         }
@@ -131,8 +130,7 @@ fn rate_limit(stack: &Stack, violations: &mut Violations) {
     let number = number::RATE_LIMIT_IPV6_PREFIX;
     violations.within("rate_limit.ipv6_prefix", limit.ipv6_prefix, number.least, number.most);
     for network in &limit.trusted_proxies {
-        let what = "a network such as `10.0.0.0/8` or `fd00::/8`";
-        violations.expect("rate_limit.trusted_proxies", network, network.parse::<Network>().is_ok(), what);
+        app::trusted_proxy(network, violations);
     }
 }
 

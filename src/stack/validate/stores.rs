@@ -55,13 +55,17 @@ fn address(
             None => return,
         },
         (StoreMode::Managed, _) if target == TargetKind::Local => {
-            let message =
-                "`managed` requires the target compose or kubernetes; local takes `embedded` and `external`";
+            let message = "`managed` requires the target compose or kubernetes; local takes `embedded`, `container` and `external`";
             (keys.mode, message.to_owned())
         }
         (StoreMode::Embedded, _) if target != TargetKind::Local => {
             let message =
                 "`embedded` runs on the target local only; write `managed`, or `external` with a URI";
+            (keys.mode, message.to_owned())
+        }
+        (StoreMode::Container, _) if target != TargetKind::Local => {
+            let message =
+                "`container` runs on the target local only; write `managed`, which is one in a container too";
             (keys.mode, message.to_owned())
         }
         (mode, _) if address.is_some() && mode != StoreMode::External => {

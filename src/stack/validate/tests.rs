@@ -3,7 +3,7 @@
 use super::*;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
-use crate::stack::values::{ByteSize, Secret, SecretKey, StoreAddress};
+use crate::stack::values::{ByteSize, CommandLine, Health, Secret, SecretKey, StoreAddress};
 
 #[track_caller]
 fn complains(path: &str, change: impl FnOnce(&mut Stack)) {
@@ -16,6 +16,84 @@ fn complains(path: &str, change: impl FnOnce(&mut Stack)) {
 #[test]
 fn the_defaults_are_valid() {
     assert_eq!(validate(&Stack::default()), []);
+}
+
+fn own(target: TargetKind) -> impl Fn(&mut Stack) {
+    move |stack| {
+        stack.target = target;
+        stack.service.command = Some(CommandLine::Text("node server.js".into()));
+        if target != TargetKind::Local {
+            stack.service.image = "shop/app:1".parse().unwrap();
+        }
+    }
+}
+
+#[test]
+fn app_of_the_users_own_is_valid_on_each_target() {
+    for target in [TargetKind::Local, TargetKind::Compose, TargetKind::Kubernetes] {
+        let mut stack = Stack::default();
+        own(target)(&mut stack);
+        stack.service.env.insert("DATABASE_URL".into(), "${mongodb.uri}".into());
+        stack.service.env.insert("RATE_LIMIT_REQUESTS".into(), "the app's own".into());
+        assert_eq!(validate(&stack), []);
+    }
+}
+
+#[test]
+fn each_rule_of_an_app_names_its_path() {
+    let local = own(TargetKind::Local);
+    let text = |text: &str| Some(CommandLine::Text(text.into()));
+    complains("service.command", |s| s.service.image = "shop/app:1".parse().unwrap());
+    complains("service.image", |s| (s.target, s.service.command) = (TargetKind::Compose, text("node a.js")));
+    complains("service.image", |s| {
+        (s.target, s.service.command) = (TargetKind::Kubernetes, text("node a.js"))
+    });
+    complains("service.build", |s| {
+        own(TargetKind::Compose)(s);
+        s.service.build = Some(".".into());
+    });
+    for command in ["", "  ", "./app ${mongodb.uri}", "./app ${redis.url}/1", "./app ${HOME}", "./app ${port"]
+    {
+        complains("service.command", |s| s.service.command = text(command));
+        complains("service.release", |s| {
+            local(s);
+            s.service.release = text(command);
+        });
+    }
+    for (name, value) in
+        [("PORT", "1"), ("HOST", "x"), ("MONGODB_URI", "x"), ("REDIS_URL_FILE", "x"), ("A", "${b}")]
+    {
+        complains(&format!("service.env.{name}"), |s| {
+            local(s);
+            s.service.env.insert(name.into(), value.into());
+        });
+    }
+    complains("service.health", |s| {
+        local(s);
+        s.service.health = Some(Health { path: "healthz".into(), host: "localhost".into() });
+    });
+    complains("service.app_port", |s| {
+        local(s);
+        s.service.app_port = Some(s.service.port);
+    });
+    complains("service.replicas", |s| {
+        local(s);
+        (s.service.app_port, s.service.replicas) = (Some(3000), 2);
+    });
+    complains("service.processes", |s| {
+        local(s);
+        s.service.processes = 0;
+    });
+    // They say nothing about the bundled service.
+    complains("service.health", |s| {
+        s.service.health = Some(Health { path: "/".into(), host: "localhost".into() });
+    });
+    complains("service.egress", |s| s.service.egress = vec!["internet".parse().unwrap()]);
+    complains("service.env_file", |s| s.service.env_file = Some(".env".into()));
+    complains("service.release", |s| s.service.release = text("./migrate"));
+    for target in [TargetKind::Compose, TargetKind::Kubernetes] {
+        complains("redis.mode", |s| (s.target, s.redis.mode) = (target, StoreMode::Container));
+    }
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! Pure: no IO, no clock.
 
 mod address;
+mod app;
 mod names;
 mod quantities;
 mod secret;
 
 pub use address::{SecretKey, StoreAddress};
+pub use app::{CommandLine, Egress, Health, Writable};
 pub use names::{ImageRef, Name, StackId};
 pub use quantities::{Amount, ByteSize, MilliCpu, Percent, Span};
 pub use secret::Secret;
@@ -31,3 +33,25 @@ macro_rules! scalar {
 }
 
 pub(crate) use scalar;
+
+/// The same for one field, whose type is another crate's: `#[serde(with = "...")]`.
+pub(crate) mod text {
+    use std::borrow::Cow;
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err = String>,
+        D: Deserializer<'de>,
+    {
+        let text: Cow<'de, str> = Deserialize::deserialize(deserializer)?;
+        text.parse().map_err(|reason: String| de::Error::custom(crate::document::refused(&reason, &text)))
+    }
+}

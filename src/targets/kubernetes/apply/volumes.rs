@@ -64,13 +64,13 @@ impl Session<'_> {
                 continue;
             }
             for claim in &claims {
-                let (Some(has), Some(wants)) = (size(claim.at(SIZE)), asked.size) else { continue };
-                if wants < has {
-                    return Err(shrinks(&asked, claim, has, wants).into());
+                let (Some(has), Some(asks)) = (size(claim.at(SIZE)), asked.size) else { continue };
+                if asks < has {
+                    return Err(shrinks(&asked, claim, has, asks).into());
                 }
-                if wants > has {
+                if asks > has {
                     self.refuse_fixed_class(&asked, claim, has).await?;
-                    grown.push(larger(claim, wants)?);
+                    grown.push(larger(claim, asks)?);
                 }
             }
             let kept = live.and_then(|live| live.at(TEMPLATES)?.pointer(&format!("/0{SIZE}")));
@@ -114,7 +114,7 @@ impl Session<'_> {
 fn refuse_other_shape(cluster: &Cluster, set: &Object, live: &Object) -> Result<()> {
     let volumes =
         |set: &Object| set.at(TEMPLATES).and_then(Value::as_array).is_some_and(|all| !all.is_empty());
-    let (path, was, wants, lost) = match ((volumes(live), volumes(set)), (sentinel(live), sentinel(set))) {
+    let (path, was, asks, lost) = match ((volumes(live), volumes(set)), (sentinel(live), sentinel(set))) {
         ((true, false), _) => (
             "redis.persistence",
             "aof",
@@ -141,7 +141,7 @@ fn refuse_other_shape(cluster: &Cluster, set: &Object, live: &Object) -> Result<
     Err(Failure::new(
         ExitStatus::Failed,
         format!(
-            "`{}` runs with `{path}: {was}` and cannot become `{wants}` in place, so nothing was applied",
+            "`{}` runs with `{path}: {was}` and cannot become `{asks}` in place, so nothing was applied",
             set.title()
         ),
     )
@@ -157,11 +157,11 @@ fn sentinel(set: &Object) -> bool {
     containers.is_some_and(|all| all.iter().any(|container| container["name"] == SENTINEL))
 }
 
-fn shrinks(asked: &Asked, claim: &Object, has: ByteSize, wants: ByteSize) -> Failure {
+fn shrinks(asked: &Asked, claim: &Object, has: ByteSize, asks: ByteSize) -> Failure {
     Failure::new(
         ExitStatus::Failed,
         format!(
-            "`{}` has {has} and cannot shrink to {wants} (`{}`), so nothing was applied",
+            "`{}` has {has} and cannot shrink to {asks} (`{}`), so nothing was applied",
             claim.title(),
             asked.path
         ),
