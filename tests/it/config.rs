@@ -106,17 +106,17 @@ fn address_in_a_secret_is_shown_and_requires_kubernetes() {
     assert!(shown.contains("\n  uri:\n    secret: db\n    key: uri\n"), "{shown}");
     let origins = project.done(&["config", "show", "--origin"]).stdout;
     let line = |path: &str| origins.lines().find(|line| line.starts_with(path)).unwrap_or_default();
-    assert!(line("mongodb.uri.key").ends_with("appforge.yaml:2:31"), "{origins}");
+    assert!(line("mongodb.uri.key").ends_with("appforge.yaml:2:32"), "{origins}");
     // Another layer replaces it as a whole.
     project.write("appforge.prod.yaml", "mongodb: {uri: 'mongodb://hunter22@h'}\n");
     let prod = project.done(&["config", "show", "-o", "yaml", "--env", "prod"]).stdout;
-    assert!(prod.contains("  uri: '[redacted]'\n") && !prod.contains("secret:"), "{prod}");
+    assert!(prod.contains("  uri: '[redacted]'\n") && !prod.contains("secret: db"), "{prod}");
     for target in ["local", "compose"] {
         project.write("appforge.yaml", &format!("target: {target}\n{mapping}"));
         let run = project.run(&["config", "validate"]);
         assert_eq!(run.code, Some(3), "{run:#?}");
         let what =
-            "appforge.yaml:2:31: mongodb.uri: a `secret` with its `key` requires the target kubernetes";
+            "appforge.yaml:2:32: mongodb.uri: a `secret` with its `key` requires the target kubernetes";
         assert!(run.stderr.contains(what), "{}", run.stderr);
     }
     project.write(

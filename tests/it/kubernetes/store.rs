@@ -339,6 +339,13 @@ impl Store {
     }
 }
 
+/// Whether an object that is there is immutable, or has claim templates, and would get others.
+pub(super) fn changes_fixed(there: &Value, body: &Value, dry: bool) -> bool {
+    let claims = |set: &Value| set["spec"]["volumeClaimTemplates"].clone();
+    let set = !dry && there["kind"] == "StatefulSet" && claims(there) != claims(body);
+    set || there["immutable"] == true && there["data"] != body["data"]
+}
+
 /// An object without what the server writes.
 fn bare(object: &Value) -> Value {
     let mut object = object.clone();
