@@ -2,6 +2,7 @@
 
 use appforge_testing::peer::{IN_MEMORY, Server};
 use appforge_testing::port;
+use appforge_testing::wait::until;
 use serde_json::Value;
 
 use crate::support::Project;
@@ -31,6 +32,13 @@ async fn verify_finds_the_limit_exact_in_a_cluster() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let slots = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16383).to_owned();
     slots.exec_async(&mut connection).await.unwrap();
+    // Before, replicas would count by themselves, which passes the check too.
+    until("the cluster is whole", async || {
+        let info = redis::cmd("CLUSTER").arg("INFO").to_owned();
+        let info: String = info.query_async(&mut connection).await.unwrap();
+        info.contains("cluster_state:ok")
+    })
+    .await;
     verified(&format!("redis+cluster://:hunter22@127.0.0.1:{}", node.port));
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert!(!keys.is_empty() && keys.iter().all(|key| key.starts_with("{appforge}:")), "{keys:?}");
