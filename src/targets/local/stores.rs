@@ -49,7 +49,7 @@ fn store(
     settings: BTreeMap<String, String>,
     layout: &Layout,
 ) -> Result<Store> {
-    if let Some(uri) = stack.external(kind) {
+    if let Some(uri) = stack.external_text(kind) {
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
         let path = Secrets::of(layout.root()).path(&secret_name(kind));
         return Ok(Store::External { uri: layout.within(&path), fingerprint: fingerprint(uri) });
@@ -106,7 +106,7 @@ pub(super) fn secret_name(kind: StoreKind) -> String {
 /// Writes the addresses of external stores to the files that replicas read when they start.
 pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
     for kind in StoreKind::ALL {
-        if let Some(address) = stack.external(kind) {
+        if let Some(address) = stack.external_text(kind) {
             secrets.keep(&secret_name(kind), address)?;
         }
     }
