@@ -76,7 +76,7 @@ fn variables_of_file(name: Option<&str>, folder: &Path) -> Result<BTreeMap<Strin
 fn shell(stack: &Stack) -> BTreeMap<String, String> {
     let secrets: Vec<&str> = StoreKind::ALL
         .into_iter()
-        .filter_map(|kind| stack.external(kind))
+        .filter_map(|kind| stack.external_text(kind))
         .map(crate::stack::values::Secret::reveal)
         .collect();
     let clean = stack.service.environment == ShellEnvironment::Clean;
