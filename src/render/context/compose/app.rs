@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::render::Overrides;
 use crate::render::context::compose::gateway::Gateway;
 use crate::render::context::compose::{
-    APP_VARIABLES, BUNDLED_IMAGE, CpuQuota, FRONTS, Pair, admin_port, component_key, memory, pairs, placed,
-    reaches_host,
+    APP_VARIABLES, BUNDLED_IMAGE, CounterFiles, CpuQuota, FRONTS, Pair, admin_port, component_key,
+    counter_files, memory, pairs, placed, reaches_host,
 };
 use crate::stack::app::{variables, words};
 use crate::stack::template::Reference;
@@ -33,7 +33,8 @@ pub(super) struct Front {
     cpu: CpuQuota,
     memory: String,
     environment: Vec<Pair>,
-    secrets: Vec<&'static str>,
+    #[serde(flatten)]
+    files: CounterFiles,
     reaches_host: bool,
 }
 
@@ -70,7 +71,7 @@ struct Check {
 }
 
 impl Front {
-    pub(super) fn new(stack: &Stack, gateway: &Gateway) -> Self {
+    pub(super) fn new(stack: &Stack, gateway: &Gateway, overrides: &Overrides) -> Self {
         let own = &stack.runtime.image;
         let variables = placed(stack, gateway.address, environment::front(stack));
         Self {
@@ -83,7 +84,7 @@ impl Front {
             cpu: CpuQuota::of(stack.runtime.resources.cpu),
             memory: memory(stack.runtime.resources.memory),
             environment: pairs(variables),
-            secrets: vec!["probe_secret", "redis_url"],
+            files: counter_files(stack, overrides, vec!["probe_secret", "redis_url"]),
             reaches_host: reaches_host(stack),
         }
     }

@@ -33,6 +33,16 @@ pub const FRONTS: u32 = 2;
 pub const APP_VARIABLES: &str = "app.env";
 /// The same for the gateway.
 pub const GATEWAY_VARIABLES: &str = "gateway.env";
+/// The same for what counts requests: the replicas of the bundled service, else the fronts.
+pub const COUNTER_VARIABLES: &str = "counter.env";
+/// The secret files of HTTPS.
+pub const TLS_CERT: &str = "tls_cert";
+/// See [`TLS_CERT`].
+pub const TLS_KEY: &str = "tls_key";
+/// The secret file of the networks of trusted proxies that files of the project list.
+pub const PROXIES: &str = "trusted_proxies";
+/// What an entry of trusted proxies begins with that is a file.
+const FILE: &str = "file:";
 
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
@@ -74,10 +84,18 @@ struct Service {
     cpu: CpuQuota,
     memory: String,
     environment: Vec<Pair>,
-    secrets: Vec<&'static str>,
+    #[serde(flatten)]
+    files: CounterFiles,
     stores: Vec<&'static str>,
     /// An external store may run on this very machine.
     reaches_host: bool,
+}
+
+/// The files of what counts requests.
+#[derive(Serialize)]
+struct CounterFiles {
+    secrets: Vec<&'static str>,
+    variables_file: Option<String>,
 }
 
 /// A share of the CPU, in microseconds of each period (CFS bandwidth control of Linux).
@@ -176,9 +194,9 @@ impl Context {
         let (service, front, app) = if stack.service.is_own() {
             secrets.extend(["app_mongodb_uri", "app_redis_url"]);
             secrets.retain(|name| *name != "mongodb_uri");
-            (None, Some(Front::new(stack, &gateway)), Some(App::new(stack, stores, overrides)))
+            (None, Some(Front::new(stack, &gateway, overrides)), Some(App::new(stack, stores, overrides)))
         } else {
-            (Some(Service::new(stack, address, stores.clone())?), None, None)
+            (Some(Service::new(stack, address, stores, overrides)?), None, None)
         };
         secrets.extend(gateway.secrets());
         secrets.sort_unstable();
@@ -215,7 +233,12 @@ impl Context {
 }
 
 impl Service {
-    fn new(stack: &Stack, gateway: Ipv4Addr, stores: Vec<&'static str>) -> Result<Self> {
+    fn new(
+        stack: &Stack,
+        gateway: Ipv4Addr,
+        stores: Vec<&'static str>,
+        overrides: &Overrides,
+    ) -> Result<Self> {
         Ok(Self {
             key: component_key(stack).to_owned(),
             image: BUNDLED_IMAGE.to_owned(),
@@ -225,10 +248,25 @@ impl Service {
             cpu: CpuQuota::of(stack.service.resources.cpu),
             memory: memory(stack.service.resources.memory),
             environment: environment(stack, gateway)?,
-            secrets: vec!["mongodb_uri", "probe_secret", "redis_url"],
+            files: counter_files(stack, overrides, vec!["mongodb_uri", "probe_secret", "redis_url"]),
             stores,
             reaches_host: reaches_host(stack),
         })
+    }
+}
+
+/// Whether files of the project list trusted proxies.
+fn lists_proxies(stack: &Stack) -> bool {
+    stack.rate_limit.trusted_proxies.iter().any(|entry| entry.starts_with(FILE))
+}
+
+/// The secret files of what counts requests, and its file of variables, if it has one.
+fn counter_files(stack: &Stack, overrides: &Overrides, mut secrets: Vec<&'static str>) -> CounterFiles {
+    let listed = lists_proxies(stack);
+    secrets.extend(listed.then_some(PROXIES));
+    CounterFiles {
+        secrets,
+        variables_file: listed.then(|| format!("{}/{COUNTER_VARIABLES}", overrides.secrets)),
     }
 }
 
@@ -254,8 +292,9 @@ fn environment(stack: &Stack, gateway: Ipv4Addr) -> Result<Vec<Pair>> {
 
 /// `shared`, and what the containers of this target need: addresses, ports, files.
 fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<String, String> {
-    let mut proxies = vec![format!("{gateway}/32")];
-    proxies.extend(stack.rate_limit.trusted_proxies.iter().cloned());
+    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
+    let mut proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
+    proxies.extend(lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}")));
     let own = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
         (variable::ADMIN_PORT, admin_port(stack).to_string()),
