@@ -9,6 +9,7 @@ pub(crate) mod compose;
 mod connector;
 pub(crate) mod env_file;
 pub mod finding;
+mod hold;
 pub(crate) mod image;
 pub(crate) mod interrupt;
 pub(crate) mod kubernetes;
