@@ -271,7 +271,7 @@ fn https(port: u16, authority: &str) -> std::process::Output {
 }
 
 #[test]
-#[ignore = "needs docker"]
+#[ignore = "needs curl and docker"]
 fn own_app_is_served_over_https_with_a_redirect() {
     let stack = Stack::new("owntls");
     let http = port::reserve();
