@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stack::Stack;
 use crate::stack::model::StoreMode;
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, SecretKey, StoreAddress};
 
 /// What a component is, in the order in which `status` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,12 +16,14 @@ pub enum ComponentKind {
     Redis,
     /// What owns the published port.
     Gateway,
+    /// What counts requests before an app of the user's own.
+    Front,
     /// A replica of the service.
     Service,
 }
 
 impl ComponentKind {
-    const ALL: [Self; 4] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Service];
+    const ALL: [Self; 5] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Front, Self::Service];
 
     /// The kind of this name; `None` for what only the user's own documents have.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -34,6 +36,7 @@ impl ComponentKind {
             Self::Mongodb => StoreKind::Mongodb.as_str(),
             Self::Redis => StoreKind::Redis.as_str(),
             Self::Gateway => "gateway",
+            Self::Front => "front",
             Self::Service => "service",
         }
     }
@@ -88,11 +91,21 @@ impl Stack {
     }
 
     /// The address of a store that the stack does not run.
-    pub(crate) fn external(&self, kind: StoreKind) -> Option<&Secret> {
+    pub(crate) fn external(&self, kind: StoreKind) -> Option<&StoreAddress> {
         let address = match kind {
             StoreKind::Mongodb => &self.mongodb.uri,
             StoreKind::Redis => &self.redis.url,
         };
         address.as_ref().filter(|_| self.store_mode(kind) == StoreMode::External)
+    }
+
+    /// The same where the configuration has it as a text, as on all targets but Kubernetes.
+    pub(crate) fn external_text(&self, kind: StoreKind) -> Option<&Secret> {
+        self.external(kind).and_then(StoreAddress::text)
+    }
+
+    /// The stores whose address a Secret of the cluster holds.
+    pub(crate) fn referenced(&self) -> impl Iterator<Item = (StoreKind, &SecretKey)> {
+        StoreKind::ALL.into_iter().filter_map(|kind| Some((kind, self.external(kind)?.key()?)))
     }
 }
