@@ -63,7 +63,7 @@ impl Question {
         Self { path: stack.service.health_path().to_owned(), is_own: stack.service.is_own() }
     }
 
-    /// Asks over a connection of its own, as the client of the header.
+    /// Asks over a new connection, as the client of the header.
     pub(super) async fn ask(&self, base: &str, client: &str) -> Result<(Outcome, Answer)> {
         let answer = get(base, &self.path, Some(client)).await?;
         Ok((self.outcome(answer.status), answer))
