@@ -28,7 +28,7 @@ fn queue(stack: &Stack) -> Option<Finding> {
 
 /// An app reads the settings of its pool from the address, where what the user wrote wins.
 fn pool_options(stack: &Stack) -> Option<Finding> {
-    let (uri, mongodb) = (stack.external(StoreKind::Mongodb)?, &stack.mongodb);
+    let (uri, mongodb) = (stack.external(StoreKind::Mongodb)?.text()?, &stack.mongodb);
     let mut kept = for_app(uri.reveal(), &mongodb.database, &mongodb.pool, stack.name.as_str()).kept;
     // A name is no setting of the pool.
     kept.retain(|name| *name != "appName");
@@ -74,7 +74,7 @@ mod tests {
         let mut stack = stack("node server.js");
         stack.mongodb.mode = StoreMode::External;
         let uri = "mongodb://u:secret@h/?maxPoolSize=7&appName=mine&minPoolSize=10";
-        stack.mongodb.uri = Some(Secret::new(uri));
+        stack.mongodb.uri = Some(Secret::new(uri).into());
         let found = texts(&stack);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("mongodb.uri: sets maxPoolSize itself,"), "{found:?}");
