@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub mod change;
 pub(crate) mod compose;
 mod connector;
+pub(crate) mod env_file;
 pub mod finding;
 mod hold;
 pub(crate) mod image;
@@ -26,5 +27,6 @@ pub(crate) mod scaled;
 pub mod status;
 pub mod subject;
 mod target;
+pub(crate) mod upstream;
 
 pub use target::{Place, Target};

@@ -10,15 +10,17 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::STORE_USER;
+use crate::render::context::compose::{APP_VARIABLES, STORE_USER};
 use crate::secrets::Secrets;
 use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 
-const MONGODB: &str = "mongodb_password";
-const REDIS: &str = "redis_password";
+pub(super) const MONGODB: &str = "mongodb_password";
+pub(super) const REDIS: &str = "redis_password";
+/// With it the members of a replica set of MongoDB know each other; there is one.
+const KEYFILE: &str = "mongodb_keyfile";
 const PROBE: &str = "probe_secret";
 
 /// What the stack is reached with.
@@ -71,12 +73,16 @@ impl Compose {
             }
             Store::External(url) => url.clone(),
         };
+        if self.stack.external(StoreKind::Mongodb).is_none() {
+            self.secrets().get_or_make(KEYFILE)?;
+            self.open_to_containers(KEYFILE)?;
+        }
         self.keep("mongodb_uri", &mongodb)?;
         self.keep("redis_url", &redis)?;
         for name in [MONGODB, PROBE] {
             self.open_to_containers(name)?;
         }
-        Ok(())
+        self.write_unrendered(&credentials)
     }
 
     /// The secrets; those that are missing are made.
@@ -97,7 +103,16 @@ impl Compose {
 
     /// The password of a store goes with its data.
     pub(crate) fn forget_store_credentials(&self) -> Result<()> {
-        for name in [MONGODB, REDIS, "mongodb_uri", "redis_url", "redis_acl"] {
+        let addresses = [
+            KEYFILE,
+            "mongodb_uri",
+            "redis_url",
+            "redis_acl",
+            "app_mongodb_uri",
+            "app_redis_url",
+            APP_VARIABLES,
+        ];
+        for name in [MONGODB, REDIS].into_iter().chain(addresses) {
             files::remove_private(&self.secret_file(name))?;
         }
         Ok(())
@@ -129,7 +144,7 @@ impl Compose {
     }
 
     /// Writes in place: a running container has the file itself mounted, not its name.
-    fn keep(&self, name: &str, secret: &Secret) -> Result<()> {
+    pub(super) fn keep(&self, name: &str, secret: &Secret) -> Result<()> {
         let path = self.secret_file(name);
         match files::read_private(&path)? {
             Some(old) if old == secret.reveal() => {}
