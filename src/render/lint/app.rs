@@ -30,7 +30,7 @@ fn queue(stack: &Stack) -> Option<Finding> {
 fn pool_options(stack: &Stack) -> Option<Finding> {
     let (uri, mongodb) = (stack.external(StoreKind::Mongodb)?.text()?, &stack.mongodb);
     let mut kept = for_app(uri.reveal(), &mongodb.database, &mongodb.pool, stack.name.as_str()).kept;
-    // A name is no setting of the pool.
+    // The name belongs to no pool.
     kept.retain(|name| *name != "appName");
     let message = format!(
         "sets {} itself, which replaces the value of `mongodb.pool` for the app; remove it from the URI or from the stack file",
