@@ -106,7 +106,9 @@ fn own_app_has_an_exact_limit_at_any_number_of_replicas() {
         "{head}"
     );
     let client = headers["x-forwarded-for"].as_str().unwrap();
-    assert!(!client.contains("6.6.6.6") && client.ends_with(&stack.trusted()), "{headers}");
+    let edge = format!("{{{{(index .NetworkSettings.Networks \"{}_edge\").IPAddress}}}}", stack.name);
+    let gateway = docker(&["inspect", "-f", &edge, &format!("{}-gateway", stack.name)]);
+    assert!(!client.contains("6.6.6.6") && client.ends_with(gateway.trim()), "{headers}");
     assert_eq!(headers["x-forwarded-proto"], "http");
     assert_eq!(headers["x-forwarded-host"], "shop.test");
     assert_eq!(headers["host"], "shop.test");
