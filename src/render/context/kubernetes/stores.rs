@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, quantity};
-use super::service::{Budget, Port, Service};
+use super::service::{Budget, Port, PortRef, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
@@ -67,6 +67,16 @@ struct MongodbConfig {
     max_connections: u32,
     password: &'static str,
     keyfile: &'static str,
+    /// The user of an app of the user's own.
+    app: Option<AppUser>,
+}
+
+/// A user that reads and writes one database.
+#[derive(Serialize)]
+struct AppUser {
+    user: &'static str,
+    password: &'static str,
+    database: String,
 }
 
 #[derive(Serialize)]
@@ -117,6 +127,11 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             max_connections: mongodb.max_connections.unwrap_or(derived),
             password: names::ROOT_PASSWORD,
             keyfile: names::KEYFILE,
+            app: stack.service.is_own().then(|| AppUser {
+                user: names::APP_USER,
+                password: names::APP_PASSWORD,
+                database: mongodb.database.clone(),
+            }),
         };
         store.add(drafts, settings, config)?;
     }
@@ -180,7 +195,7 @@ impl Store<'_> {
         // The version label changes with the image, which restarts the store anyway.
         let config_hash = hex::encode(&Sha256::digest(&config)[..8]);
         drafts.drafts.push(crate::render::Draft { path: template, text: config });
-        let port = |name: &'static str, port| Port { name, port, target: name.to_owned() };
+        let port = |name: &'static str, port| Port { name, port, target: PortRef::Name(name) };
         let mut ports = vec![port(self.kind.as_str(), self.port)];
         if let Some(sentinel) = &self.sentinel {
             ports.push(port("sentinel", sentinel.port));
