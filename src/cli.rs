@@ -177,7 +177,7 @@ pub enum Verb {
     /// Print the version
     #[command(hide = true)]
     Version,
-    /// Run the bundled service, as replicas and images do
+    /// Run the bundled service, or a rate-limiting proxy in front of an app
     Serve(ServeArgs),
     /// Exit 0 if the replica on this host is ready; images have no curl
     Healthcheck {
@@ -245,6 +245,10 @@ pub struct UpArgs {
     /// Continue with less embedded data than was acknowledged (local)
     #[arg(long)]
     pub accept_loss: bool,
+    /// Stay, and replace the replicas whenever a file of the project changes
+    /// that .gitignore does not name (local)
+    #[arg(short, long, conflicts_with = "dry_run")]
+    pub watch: bool,
     /// Accepted for users of Docker Compose: `up` always runs in the background.
     #[arg(short, long, hide = true)]
     pub detach: bool,
@@ -324,9 +328,13 @@ fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// The sockets that a supervisor hands to a replica; without them the service opens its own.
+/// Options of `serve`. Without the sockets of a supervisor the service opens its own.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
+    /// Forward what passes the rate limit to the app at URL, instead of running
+    /// the bundled service; HTTP/1.1 only [env: UPSTREAM_URL]
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
     /// The address of a public socket; may be repeated
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
     pub public: Vec<SocketAddr>,

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,14 +10,13 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use tower::Service;
 
-use crate::app::App;
-use crate::contract::admin;
+use crate::app::{App, Backend};
+use crate::contract::{Endpoint, admin};
 use crate::problem::Problem;
-use crate::server::Handler;
+use crate::server::{Handler, RequestBody};
 use crate::status::Statusz;
 
 /// The type of the text that Prometheus reads.
@@ -38,6 +36,7 @@ impl Admin {
             .route(admin::METRICS, get(metrics))
             .route(admin::STATUSZ, get(statusz))
             .route(admin::REPLICAS, put(replicas))
+            .route(admin::UPSTREAMS, put(upstreams))
             .fallback(async || Problem::not_found())
             .with_state(app);
         Self { router }
@@ -45,7 +44,7 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, _peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, _peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
         match self.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -53,12 +52,11 @@ impl Handler for Admin {
     }
 }
 
-/// Whether this replica accepts work. A store that is away changes nothing: without this replica it would be away too.
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    if app.draining.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else {
-        (StatusCode::OK, "ok\n")
+    match (app.is_ready(), app.is_draining()) {
+        (true, _) => (StatusCode::OK, "ok\n"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "the app does not answer\n"),
     }
 }
 
@@ -82,4 +80,21 @@ async fn replicas(State(app): State<Arc<App>>, Json(body): Json<Replicas>) -> St
         limiter.set_replicas(body.replicas);
     }
     StatusCode::NO_CONTENT
+}
+
+/// The apps of a front: its own first.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    upstreams: Vec<Endpoint>,
+}
+
+async fn upstreams(State(app): State<Arc<App>>, Json(body): Json<List>) -> Response<Body> {
+    match &app.backend {
+        Backend::Front(upstreams) => {
+            upstreams.replace(body.upstreams);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Backend::Bundled(_) => Problem::not_found().into_response(),
+    }
 }

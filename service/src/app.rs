@@ -1,6 +1,6 @@
-//! The public side: every request is counted by the limiter, then routed.
+//! What both listeners work on, and the public side of the bundled service: every request is counted by the limiter, then routed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,19 +10,19 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, Request, Response, StatusCode};
 use prometheus_client::registry::Registry;
 use tower::Service;
 
 use crate::cache::Cache;
+use crate::front::upstreams::Upstreams;
 use crate::identity::Identities;
-use crate::limiter::{Limiter, Outcome};
+use crate::limiter::{Decision, Limiter, Outcome};
 use crate::metrics::{Metrics, Series};
 use crate::mongodb::Mongodb;
 use crate::problem::{Problem, TooMany};
 use crate::redis::Redis;
-use crate::server::{Connections, Handler};
+use crate::server::{Connections, Handler, RequestBody};
 use crate::status::{Health, HealthState, RateLimitStatus, RedisStatus, Statusz, StoreState};
 use crate::{items, openapi};
 
@@ -30,12 +30,14 @@ use crate::{items, openapi};
 pub struct App {
     /// Names this replica.
     pub replica: String,
-    /// The document store.
-    pub mongodb: Mongodb,
+    /// What answers the requests that pass.
+    pub backend: Backend,
     /// The counter and cache store.
     pub redis: Redis,
     /// The rate limiter, unless it is off.
     pub limiter: Option<Limiter>,
+    /// What a client over its limit gets.
+    pub too_many: TooMany,
     /// Who a request comes from.
     pub identities: Identities,
     /// What is measured.
@@ -50,31 +52,69 @@ pub struct App {
     pub started: Instant,
 }
 
+/// What answers the requests that pass.
+pub enum Backend {
+    /// The bundled service, on this document store.
+    Bundled(Mongodb),
+    /// The apps behind a front.
+    Front(Arc<Upstreams>),
+}
+
 impl App {
-    /// The answer of `/health`.
-    pub fn health(&self) -> Health {
-        let (mongodb, redis) = (self.mongodb.status(), self.redis_status());
-        let all = mongodb.status == StoreState::Up && redis.status == StoreState::Up;
-        Health {
-            status: if all { HealthState::Ok } else { HealthState::Degraded },
-            version: env!("CARGO_PKG_VERSION").into(),
-            replica: self.replica.clone(),
-            mongodb,
-            redis,
+    /// Counts a request, unless the limit is off.
+    pub async fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Decision> {
+        let limiter = self.limiter.as_ref()?;
+        let (client, key) = self.identities.of(peer, headers);
+        let decision = limiter.check(&client).await;
+        match key {
+            Some(key) if decision.outcome == Outcome::Passed => {
+                Some(decision.stricter(limiter.check(&key).await))
+            }
+            _ => Some(decision),
         }
+    }
+
+    /// The answer to a request that may not pass; of its headers only the room is used.
+    pub fn refusal(&self, decision: &Decision, headers: &mut HeaderMap) -> Option<Response<Body>> {
+        match decision.outcome {
+            Outcome::Passed => None,
+            Outcome::Limited => Some(self.too_many.respond(decision.retry_after(), std::mem::take(headers))),
+            Outcome::Unavailable => {
+                Some(Problem::unavailable("the rate limit cannot be counted now", 1).into_response())
+            }
+        }
+    }
+
+    /// Whether this replica accepts work. A store that is away changes nothing: without this replica it would be away too.
+    pub fn is_ready(&self) -> bool {
+        let answers = match &self.backend {
+            Backend::Bundled(_) => true,
+            Backend::Front(upstreams) => upstreams.is_ready(),
+        };
+        answers && !self.is_draining()
+    }
+
+    /// Whether this replica is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// The answer of `/statusz`.
     pub fn statusz(&self) -> Statusz {
+        let (mongodb, upstream) = match &self.backend {
+            Backend::Bundled(mongodb) => (Some(mongodb.status()), None),
+            Backend::Front(upstreams) => (None, Some(upstreams.status())),
+        };
         Statusz {
             version: env!("CARGO_PKG_VERSION").into(),
             replica: self.replica.clone(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            draining: self.draining.load(Ordering::Relaxed),
+            draining: self.is_draining(),
             connections: self.connections.open(),
             requests_total: self.metrics.total(),
-            mongodb: self.mongodb.status(),
+            mongodb,
+            upstream,
             redis: self.redis_status(),
             rate_limit: self.rate_limit_status(),
         }
@@ -85,57 +125,55 @@ impl App {
         RedisStatus { status, error, mode: self.rate_limit_status().mode }
     }
 
+    /// How the rate limit is counted now.
     fn rate_limit_status(&self) -> RateLimitStatus {
         self.limiter.as_ref().map_or(RateLimitStatus::OFF, Limiter::status)
     }
 }
 
-/// Answers public requests.
+/// Answers public requests of the bundled service.
 pub struct Public {
     app: Arc<App>,
     router: Router,
-    too_many: TooMany,
 }
 
 impl Public {
-    /// The public routes of `app`.
-    pub fn new(app: Arc<App>, cache: Cache) -> Self {
+    /// The public routes of `app`, on this store.
+    pub fn new(app: Arc<App>, mongodb: &Mongodb, cache: Cache) -> Self {
         let router = Router::new()
             .route("/health", get(health))
-            .with_state(app.clone())
-            .merge(items::router(app.mongodb.clone(), cache))
+            .with_state((app.clone(), mongodb.clone()))
+            .merge(items::router(mongodb.clone(), cache))
             .merge(openapi::router())
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method does not work here; see Allow")
             });
-        let too_many = TooMany::new(app.rate_limit_status().requests);
-        Self { app, router, too_many }
+        Self { app, router }
     }
 }
 
-async fn health(State(app): State<Arc<App>>) -> Json<Health> {
-    Json(app.health())
+async fn health(State((app, mongodb)): State<(Arc<App>, Mongodb)>) -> Json<Health> {
+    let (mongodb, redis) = (mongodb.status(), app.redis_status());
+    let all = mongodb.status == StoreState::Up && redis.status == StoreState::Up;
+    Json(Health {
+        status: if all { HealthState::Ok } else { HealthState::Degraded },
+        version: env!("CARGO_PKG_VERSION").into(),
+        replica: app.replica.clone(),
+        mongodb,
+        redis,
+    })
 }
 
 impl Handler for Public {
-    async fn handle(&self, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
-        let mut counted = Counted::new(&self.app.metrics, &request);
-        let decision = match &self.app.limiter {
-            Some(limiter) => {
-                let identity = self.app.identities.of(peer.ip(), request.headers());
-                Some(limiter.check(&identity).await)
-            }
-            None => None,
-        };
-        let mut response = match &decision {
-            Some(decision) if decision.outcome == Outcome::Limited => {
-                self.too_many.respond(decision.retry_after(), std::mem::take(request.headers_mut()))
-            }
-            Some(decision) if decision.outcome == Outcome::Unavailable => {
-                Problem::unavailable("the rate limit cannot be counted now", 1).into_response()
-            }
-            _ => match self.router.clone().call(request.map(Body::new)).await {
+    async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
+        let series = self.app.metrics.routed(request.method(), request.uri().path());
+        let mut counted = Counted::new(&self.app.metrics, series);
+        let decision = self.app.admit(peer.ip(), request.headers()).await;
+        let refusal = decision.as_ref().and_then(|it| self.app.refusal(it, request.headers_mut()));
+        let mut response = match refusal {
+            Some(refusal) => refusal,
+            None => match self.router.clone().call(request.map(Body::new)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             },
@@ -149,16 +187,16 @@ impl Handler for Public {
 }
 
 /// Counts a request also when it is given up before the answer.
-struct Counted<'a> {
+pub(crate) struct Counted<'a> {
     metrics: &'a Metrics,
     series: Series,
     began: Instant,
-    status: Option<StatusCode>,
+    pub(crate) status: Option<StatusCode>,
 }
 
 impl<'a> Counted<'a> {
-    fn new(metrics: &'a Metrics, request: &Request<Incoming>) -> Self {
-        let series = metrics.began(request.method(), request.uri().path());
+    pub(crate) fn new(metrics: &'a Metrics, series: Series) -> Self {
+        metrics.began();
         Self { metrics, series, began: Instant::now(), status: None }
     }
 }

@@ -3,11 +3,16 @@
 //! The socket's peer, unless that is a trusted proxy: then the right-most entry of `X-Forwarded-For` that is none. Entries
 //! are read one by one from the right, as bytes: what a client wrote to the left of a proxy's entry changes nothing. A
 //! malformed header never panics and never gives a fresh identity.
+//!
+//! Where requests are counted by a header, a trusted proxy's counts alone; anyone else's counts besides the address.
+
+mod keys;
+mod proxies;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -15,9 +20,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::contract::PROBE_HEADER;
+use crate::contract::{PROBE_HEADER, RateLimitKey};
 use crate::network::{Network, canonical, masked};
 use crate::probe;
+use keys::{FreshKeys, digest};
+
+pub use proxies::networks;
 
 /// Read once, not for each request.
 const PROBE: HeaderName = HeaderName::from_static(PROBE_HEADER);
@@ -26,7 +34,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// No chain of proxies is longer, and a request may carry tens of thousands of entries.
 const MOST_ENTRIES: usize = 64;
 
-/// Whom the limiter counts. As text, which is its key in Redis: `203.0.113.9`, `2001:db8:1:2::/64` or `sim:NAME`.
+/// Whom the limiter counts. As text, which is its key in Redis: `203.0.113.9`, `2001:db8:1:2::/64`, `sim:NAME` or
+/// `key:DIGEST`.
 ///
 /// It is compared as it is, and written only for Redis: a client that is refused costs no text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +46,8 @@ pub enum Identity {
     V6(Ipv6Addr, u8),
     /// A simulated client.
     Simulated(Arc<str>),
+    /// The value of a header, which may be a secret: half of its SHA-256.
+    Key([u8; 16]),
 }
 
 impl Identity {
@@ -67,6 +78,7 @@ impl fmt::Display for Identity {
             }
             Self::V6(address, prefix) => write!(f, "{address}/{prefix}"),
             Self::Simulated(client) => write!(f, "sim:{client}"),
+            Self::Key(digest) => write!(f, "key:{}", hex::encode(digest)),
         }
     }
 }
@@ -80,6 +92,10 @@ pub struct Settings {
     pub ipv6_prefix: u8,
     /// Signs simulated clients; without one there are none.
     pub probe_secret: Option<Vec<u8>>,
+    /// What requests are counted by.
+    pub key: RateLimitKey,
+    /// The window of the limit, in which an address may bring only so many new keys.
+    pub window: Duration,
 }
 
 /// Finds out who a request comes from.
@@ -88,6 +104,7 @@ pub struct Identities {
     /// By [`Source`]: looked up once, for this is counted for each request.
     sources: [Counter; SOURCES.len()],
     rejected: Counter,
+    fresh: FreshKeys,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,9 +120,11 @@ enum Source {
     bad,
     short,
     probe,
+    header,
 }
 
-const SOURCES: [Source; 5] = [Source::peer, Source::xff, Source::bad, Source::short, Source::probe];
+const SOURCES: [Source; 6] =
+    [Source::peer, Source::xff, Source::bad, Source::short, Source::probe, Source::header];
 
 impl Identities {
     /// Begins to count.
@@ -114,22 +133,41 @@ impl Identities {
         let counters = SOURCES.map(|source| sources.get_or_create_owned(&SourceLabels { source }));
         registry.register("ratelimit_client_ip_source", "Where the client's identity came from", sources);
         registry.register("probe_rejected", "Signed client headers that were not ours", rejected.clone());
-        Self { settings, sources: counters, rejected }
+        let fresh = FreshKeys::new(settings.window);
+        Self { settings, sources: counters, rejected, fresh }
     }
 
-    /// Whom a request with these headers over a connection from `peer` comes from.
-    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Identity {
-        let (identity, source) = match self.simulated(headers) {
-            Some(identity) => (identity, Source::probe),
-            None => {
-                let (address, source) = self.address(peer, headers);
-                (Identity::of_address(address, self.settings.ipv6_prefix), source)
-            }
+    /// Whom a request with these headers over a connection from `peer` counts for, and whom besides.
+    pub fn of(&self, peer: IpAddr, headers: &HeaderMap) -> (Identity, Option<Identity>) {
+        let (identity, key, source) = match self.simulated(headers) {
+            Some(identity) => (identity, None, Source::probe),
+            None => self.real(peer, headers),
         };
         if let Some(counter) = self.sources.get(source as usize) {
             counter.inc();
         }
-        identity
+        (identity, key)
+    }
+
+    /// Whether what this peer says of others is believed.
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    fn real(&self, peer: IpAddr, headers: &HeaderMap) -> (Identity, Option<Identity>, Source) {
+        let key = match &self.settings.key {
+            RateLimitKey::Address => None,
+            RateLimitKey::Header(name) => digest(headers, name),
+        };
+        if let Some(key) = key
+            && self.is_trusted(peer)
+        {
+            return (Identity::Key(key), None, Source::header);
+        }
+        let (address, source) = self.address(peer, headers);
+        let address = Identity::of_address(address, self.settings.ipv6_prefix);
+        let key = key.filter(|key| self.fresh.allow(&address, *key)).map(Identity::Key);
+        (address, key, source)
     }
 
     fn simulated(&self, headers: &HeaderMap) -> Option<Identity> {
@@ -146,8 +184,7 @@ impl Identities {
     }
 
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Source) {
-        let trusted =
-            |address: IpAddr| self.settings.trusted_proxies.iter().any(|network| network.contains(address));
+        let trusted = |address: IpAddr| self.is_trusted(address);
         if !trusted(peer) {
             return (peer, Source::peer);
         }
@@ -194,13 +231,16 @@ mod tests {
             trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
             ipv6_prefix: 64,
             probe_secret: Some(b"secret".to_vec()),
+            ..Settings::default()
         };
         let mut headers = HeaderMap::new();
         for value in forwarded {
             headers.append(FORWARDED_FOR, http::HeaderValue::from_bytes(value).unwrap());
         }
         let identities = Identities::new(settings, &mut Registry::default());
-        identities.of(peer.parse().unwrap(), &headers).to_string()
+        let (identity, key) = identities.of(peer.parse().unwrap(), &headers);
+        assert_eq!(key, None);
+        identity.to_string()
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The bundled service: pooled MongoDB, cached reads, and a rate limit that is global and exact.
+//! The bundled service: pooled MongoDB, cached reads, and a rate limit that is global and exact; and the front, which puts that
+//! limit before any other app.
 
 pub mod admin;
 pub mod app;
 pub mod cache;
 pub mod contract;
+pub mod front;
 pub mod identity;
 pub mod items;
 pub mod limiter;

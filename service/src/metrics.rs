@@ -53,9 +53,11 @@ enum Route {
     Items,
     Item,
     Other,
+    App,
 }
 
-const ROUTES: [Route; 5] = [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other];
+const ROUTES: [Route; 6] =
+    [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other, Route::App];
 
 impl Route {
     fn of(path: &str) -> Self {
@@ -75,6 +77,7 @@ impl Route {
             Self::Items => "/api/items",
             Self::Item => "/api/items/{id}",
             Self::Other => "other",
+            Self::App => "app",
         }
     }
 }
@@ -144,10 +147,19 @@ impl Metrics {
         metrics
     }
 
-    /// A request has come.
-    pub fn began(&self, method: &Method, path: &str) -> Series {
-        self.in_flight.inc();
+    /// What a request of the bundled service is counted as.
+    pub fn routed(&self, method: &Method, path: &str) -> Series {
         Series { method: known_method(method), route: Route::of(path) }
+    }
+
+    /// What a request of a front is counted as: the paths are the app's.
+    pub fn forwarded(&self, method: &Method) -> Series {
+        Series { method: known_method(method), route: Route::App }
+    }
+
+    /// A request has come.
+    pub fn began(&self) {
+        self.in_flight.inc();
     }
 
     /// It was answered, or given up (`None`).

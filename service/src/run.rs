@@ -11,9 +11,10 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::Admin;
-use crate::app::{App, Public};
+use crate::app::{App, Backend, Public};
 use crate::cache::Cache;
-use crate::contract::Problem;
+use crate::contract::{Problem, variable};
+use crate::front::{self, Front};
 use crate::identity::Identities;
 use crate::limiter::Limiter;
 use crate::listen::{HandOver, Listeners};
@@ -21,6 +22,7 @@ use crate::logging;
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
 use crate::open_files;
+use crate::problem::TooMany;
 use crate::redis::Redis;
 use crate::server::Connections;
 use crate::settings::{self, Settings};
@@ -30,7 +32,7 @@ const SETTINGS_WRONG: u8 = 3;
 
 /// The whole program: settings from the environment, TLS, a runtime, the service.
 pub fn main() -> ExitCode {
-    let settings = match self::settings() {
+    let settings = match self::settings(None) {
         Ok(settings) => settings,
         Err(problems) => {
             say(&format!("error: {}", settings::report(&problems)));
@@ -46,16 +48,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The settings of this process.
+/// The settings of this process. An `upstream` wins over its variable.
 ///
 /// # Errors
 /// All that is wrong.
-pub fn settings() -> Result<Settings, Vec<Problem>> {
+pub fn settings(upstream: Option<String>) -> Result<Settings, Vec<Problem>> {
     // A variable that is no text cannot be one of ours.
     let variables = std::env::vars_os();
     let variables =
         variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Settings::from_env(variables, |path| std::fs::read_to_string(path))
+    let upstream = upstream.map(|url| (variable::UPSTREAM_URL.to_owned(), url));
+    Settings::from_env(variables.chain(upstream), |path| std::fs::read_to_string(path))
 }
 
 fn say(line: &str) {
@@ -111,16 +114,27 @@ pub async fn serve_on(
 ) -> Result<()> {
     let mut registry = Registry::default();
     let redis = Redis::start(settings.redis, &mut registry)?;
-    let mongodb = Mongodb::start(settings.mongodb, &mut registry)?;
     let limiter =
         settings.rate_limit.as_ref().map(|limit| Limiter::start(limit, redis.clone(), &mut registry));
     if limiter.is_none() {
         tracing::warn!("the rate limit is off: RATE_LIMIT_ENABLED=false");
     }
-    let cache = Cache::new(redis.clone(), settings.cache_ttl, &mut registry);
+    let (backend, cache, _watched) = match settings.backend {
+        settings::Backend::Bundled { mongodb, cache_ttl } => {
+            let mongodb = Mongodb::start(mongodb, &mut registry)?;
+            let cache = Cache::new(redis.clone(), cache_ttl, &mut registry);
+            (Backend::Bundled(mongodb), Some(cache), None)
+        }
+        settings::Backend::Front(front) => {
+            tracing::info!("requests that pass go to {}", front.url);
+            let (upstreams, watched) = front::start(front, &mut registry);
+            (Backend::Front(upstreams), None, Some(watched))
+        }
+    };
     let app = Arc::new(App {
         replica: settings.replica,
-        mongodb,
+        backend,
+        too_many: TooMany::new(settings.rate_limit.as_ref().map_or(0, |limit| limit.requests)),
         redis,
         limiter,
         identities: Identities::new(settings.identity, &mut registry),
@@ -136,9 +150,19 @@ pub async fn serve_on(
     let addresses = listeners.public.iter().map(|listener| Ok(listener.local_addr()?.to_string()));
     let (addresses, admin_address) =
         (addresses.collect::<Result<Vec<_>>>()?.join(" and "), listeners.admin.local_addr()?);
-    let public = Arc::new(Public::new(app.clone(), cache));
+    let connections = app.connections.clone();
+    match (&app.backend, cache) {
+        (Backend::Bundled(mongodb), Some(cache)) => {
+            let public = Arc::new(Public::new(app.clone(), mongodb, cache));
+            tokio::spawn(connections.accept(listeners.public, public));
+        }
+        (Backend::Front(upstreams), _) => {
+            let front = Arc::new(Front::new(app.clone(), upstreams.clone()));
+            tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
+        }
+        (Backend::Bundled(_), None) => {}
+    }
     let admin = Arc::new(Admin::new(app.clone()));
-    tokio::spawn(app.connections.clone().accept(listeners.public, public));
     tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));
     tracing::info!("{} listens on {addresses}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
@@ -152,7 +176,9 @@ pub async fn serve_on(
         limiter.close().await;
     }
     app.redis.close().await;
-    app.mongodb.close().await;
+    if let Backend::Bundled(mongodb) = &app.backend {
+        mongodb.close().await;
+    }
     tracing::info!("done");
     Ok(())
 }

@@ -3,8 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::contract::{ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, number, variable};
-use crate::{identity, limiter, logging, mongodb, redis};
+use http::{HeaderValue, Uri};
+
+use crate::contract::{
+    ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, UPSTREAM_HEALTH_HOST, UpstreamUrl, number,
+    variable,
+};
+use crate::{front, identity, limiter, logging, mongodb, redis};
 
 /// Shortest probe secret that is accepted, in bytes.
 const SHORTEST_SECRET: usize = 16;
@@ -21,18 +26,31 @@ pub struct Settings {
     pub log: logging::Settings,
     /// How long requests may take to finish once the service is told to end.
     pub shutdown_timeout: Duration,
-    /// The document store.
-    pub mongodb: mongodb::Settings,
+    /// Where other proxies ask whether a request may pass; nowhere by default.
+    pub check: Option<SocketAddr>,
+    /// What answers the requests that pass.
+    pub backend: Backend,
     /// The counter and cache store.
     pub redis: redis::Settings,
     /// The rate limit; none where something in front of the service limits already.
     pub rate_limit: Option<limiter::Settings>,
     /// Whom to believe about where a request comes from.
     pub identity: identity::Settings,
-    /// How long an answer is kept in the cache.
-    pub cache_ttl: Duration,
     /// Variables that look like one of ours but are none. They may well be another program's.
     pub warnings: Vec<String>,
+}
+
+/// What answers the requests that pass.
+pub enum Backend {
+    /// The bundled service.
+    Bundled {
+        /// The document store.
+        mongodb: mongodb::Settings,
+        /// How long an answer is kept in the cache.
+        cache_ttl: Duration,
+    },
+    /// An app behind the front.
+    Front(front::Settings),
 }
 
 /// All problems in one text, one a line.
@@ -63,7 +81,14 @@ impl Settings {
                 level: environment.log_level.unwrap_or(tracing::Level::INFO),
             },
             shutdown_timeout: time(environment.shutdown_timeout, number::SHUTDOWN_TIMEOUT_MS),
-            mongodb: mongodb(&environment, &replica, read, &mut problems),
+            check: environment.check_port.map(|port| address(environment.bind, port)),
+            backend: match environment.upstream_url.clone() {
+                Some(url) => Backend::Front(front(url, &environment, &mut problems)),
+                None => Backend::Bundled {
+                    mongodb: mongodb(&environment, &replica, read, &mut problems),
+                    cache_ttl: time(environment.cache_ttl, number::CACHE_TTL_MS),
+                },
+            },
             redis: redis::Settings {
                 url: secret(environment.redis_url.as_ref(), variable::REDIS_URL_FILE, read, &mut problems)
                     .unwrap_or_else(|| "redis://localhost:6379".into()),
@@ -71,13 +96,19 @@ impl Settings {
             },
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),
-            cache_ttl: time(environment.cache_ttl, number::CACHE_TTL_MS),
             replica,
             warnings,
         };
         if settings.public == settings.admin && settings.public.port() != 0 {
             let message = "must differ from the public address (PORT)";
             problems.push(Problem::new(variable::ADMIN_PORT, message));
+        }
+        if settings
+            .check
+            .is_some_and(|check| check.port() != 0 && [settings.public, settings.admin].contains(&check))
+        {
+            let message = "must differ from the other ports (PORT and ADMIN_PORT)";
+            problems.push(Problem::new(variable::CHECK_PORT, message));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
@@ -123,6 +154,23 @@ fn mongodb(
     }
 }
 
+fn front(url: UpstreamUrl, environment: &Environment, problems: &mut Vec<Problem>) -> front::Settings {
+    let path = environment.upstream_health_path.as_deref().and_then(|text| {
+        let path = text.parse::<Uri>().ok().filter(|_| text.starts_with('/'));
+        if path.is_none() {
+            problems
+                .push(Problem::new(variable::UPSTREAM_HEALTH_PATH, "expected a path, such as `/healthz`"));
+        }
+        path
+    });
+    let host = environment.upstream_health_host.as_deref().unwrap_or(UPSTREAM_HEALTH_HOST);
+    let host = HeaderValue::from_str(host).unwrap_or_else(|_| {
+        problems.push(Problem::new(variable::UPSTREAM_HEALTH_HOST, "expected a host, such as `localhost`"));
+        HeaderValue::from_static(UPSTREAM_HEALTH_HOST)
+    });
+    front::Settings { url, health: front::health::Settings { path, host } }
+}
+
 fn rate_limit(environment: &Environment) -> limiter::Settings {
     limiter::Settings {
         requests: environment.rate_limit_requests.unwrap_or(number::RATE_LIMIT_REQUESTS.default),
@@ -135,8 +183,8 @@ fn rate_limit(environment: &Environment) -> limiter::Settings {
 fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Problem>) -> identity::Settings {
     let mut trusted_proxies = Vec::new();
     for entry in environment.trusted_proxies.iter().flatten() {
-        match entry.parse() {
-            Ok(network) => trusted_proxies.push(network),
+        match identity::networks(entry, read) {
+            Ok(networks) => trusted_proxies.extend(networks),
             Err(message) => problems.push(Problem::new(variable::TRUSTED_PROXIES, message)),
         }
     }
@@ -150,6 +198,8 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
         trusted_proxies,
         ipv6_prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
         probe_secret: probe_secret.map(String::into_bytes),
+        key: environment.rate_limit_key.clone().unwrap_or_default(),
+        window: time(environment.rate_limit_window, number::RATE_LIMIT_WINDOW_MS),
     }
 }
 

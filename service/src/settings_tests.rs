@@ -8,11 +8,19 @@ fn of(variables: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
     })
 }
 
+fn bundled(backend: Backend) -> mongodb::Settings {
+    match backend {
+        Backend::Bundled { mongodb, .. } => mongodb,
+        Backend::Front(_) => panic!("no app is named"),
+    }
+}
+
 #[test]
 fn the_defaults_are_those_of_the_brief() {
     let settings = of(&[]).unwrap_or_else(|_| panic!("valid"));
-    assert_eq!((settings.mongodb.max_pool_size, settings.mongodb.min_pool_size), (50, 10));
-    assert_eq!(settings.mongodb.socket_timeout, Duration::from_secs(45));
+    let mongodb = bundled(settings.backend);
+    assert_eq!((mongodb.max_pool_size, mongodb.min_pool_size), (50, 10));
+    assert_eq!(mongodb.socket_timeout, Duration::from_secs(45));
     let limit = settings.rate_limit.unwrap();
     assert_eq!((limit.requests, limit.window), (100, Duration::from_secs(900)));
     assert_eq!(settings.public.port(), 5000);
@@ -49,7 +57,7 @@ fn a_replica_is_named_by_its_variable_else_by_its_host() {
 #[test]
 fn a_secret_may_come_from_a_file() {
     let settings = of(&[("MONGODB_URI_FILE", "/secret")]).unwrap_or_else(|_| panic!("valid"));
-    assert_eq!(settings.mongodb.uri, "mongodb://u:hunter2@h/");
+    assert_eq!(bundled(settings.backend).uri, "mongodb://u:hunter2@h/");
 }
 
 #[test]
@@ -84,4 +92,34 @@ fn misspelt_name_is_a_warning_and_a_foreign_one_is_not() {
     );
     let both = of(&[("REDIS_URI", "x"), ("REDIS_URL", "redis://h")]).unwrap_or_else(|_| panic!("valid"));
     assert!(both.warnings.is_empty(), "it is someone else's");
+}
+
+#[test]
+fn front_needs_no_mongodb_and_asks_its_app_as_localhost() {
+    let settings = of(&[("UPSTREAM_URL", "http://127.0.0.1:3000"), ("MONGODB_URI_FILE", "/missing")]);
+    let settings = settings.unwrap_or_else(|problems| panic!("{problems:?}"));
+    let Backend::Front(front) = settings.backend else { panic!("an app is named") };
+    assert_eq!(front.url.to_string(), "http://127.0.0.1:3000");
+    assert!(front.health.path.is_none() && front.health.host == "localhost");
+    assert!(settings.check.is_none());
+}
+
+#[test]
+fn problems_of_a_front_come_at_once() {
+    let problems = of(&[
+        ("UPSTREAM_URL", "http://127.0.0.1:3000"),
+        ("UPSTREAM_HEALTH_PATH", "healthz"),
+        ("UPSTREAM_HEALTH_HOST", "a\nb"),
+        ("RATE_LIMIT_KEY", "cookie"),
+        ("CHECK_PORT", "5000"),
+        ("TRUSTED_PROXIES", "cloudflare, file:/missing"),
+    ]);
+    let problems = problems.err().unwrap_or_default();
+    let names: Vec<_> = problems.iter().map(|problem| problem.variable.as_str()).collect();
+    assert_eq!(
+        names,
+        ["RATE_LIMIT_KEY", "UPSTREAM_HEALTH_PATH", "UPSTREAM_HEALTH_HOST", "TRUSTED_PROXIES", "CHECK_PORT"]
+    );
+    let wrong = of(&[("UPSTREAM_URL", "https://app")]).err().unwrap_or_default();
+    assert_eq!(wrong[0].to_string(), "UPSTREAM_URL: expected `http://HOST:PORT`, without a path");
 }

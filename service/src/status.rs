@@ -49,6 +49,26 @@ pub struct RedisStatus {
     pub mode: LimitMode,
 }
 
+/// The app behind a front.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// Where it is; absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether it was healthy once and answers.
+    pub ready: bool,
+    /// Whether it accepts connections.
+    pub accepting: bool,
+    /// The last status of its health.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_status: Option<u16>,
+    /// Why it is not healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Apps of other fronts that step in for it.
+    pub siblings: u64,
+}
+
 /// How the rate limit is counted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -128,8 +148,12 @@ pub struct Statusz {
     pub connections: u64,
     /// Public requests answered.
     pub requests_total: u64,
-    /// MongoDB as it sees it.
-    pub mongodb: MongodbStatus,
+    /// MongoDB as it sees it; absent for a front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mongodb: Option<MongodbStatus>,
+    /// The app behind a front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamStatus>,
     /// Redis as it sees it.
     pub redis: RedisStatus,
     /// Its rate limiter.

@@ -1,4 +1,4 @@
-//! `serve` and `healthcheck`: the bundled service, and the question whether it is ready.
+//! `serve` and `healthcheck`: the bundled service or the front of an app, and the question whether it is ready.
 
 use std::net::Ipv4Addr;
 
@@ -33,9 +33,9 @@ pub(crate) fn log_to_file() {
     let _ = format.with_target(false).try_init();
 }
 
-/// Runs the bundled service until SIGTERM.
+/// Runs the bundled service, or the front of an app, until SIGTERM.
 pub(crate) async fn serve(args: ServeArgs) -> Result<ExitStatus> {
-    let settings = appforge_service::run::settings().map_err(|problems| {
+    let settings = appforge_service::run::settings(args.upstream).map_err(|problems| {
         Failure::new(ExitStatus::Config, appforge_service::settings::report(&problems))
     })?;
     let sockets = args.admin.map(|admin| HandOver { public: args.public, admin });

@@ -7,51 +7,104 @@ use crate::commands::Context;
 use crate::commands::outcome::{cautions, print_outcome};
 use crate::commands::plan::{print, refuse_unfit};
 use crate::commands::target::{open_fit, open_with};
-use crate::error::{ExitStatus, Failure};
-use crate::stack::TargetKind;
+use crate::error::{ExitStatus, Failure, status_of};
+use crate::stack::{Resolved, TargetKind};
+use crate::targets::Target;
 use crate::targets::change::{Change, Judge, Outcome, only_on};
+use crate::targets::interrupt::Interrupts;
+use crate::targets::local::Watch;
 
 /// Brings the stack to what the file says.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
     let resolved = context.stack(&[])?;
-    if args.force_conflicts {
-        only_on(TargetKind::Kubernetes, &resolved.stack, "`--force-conflicts`")?;
-    }
-    if args.message.is_some() {
-        only_on(TargetKind::Kubernetes, &resolved.stack, "`--message`")?;
-    }
-    if args.accept_loss {
-        only_on(TargetKind::Local, &resolved.stack, "`--accept-loss`")?;
-    }
-    let (patience, take_over) = (args.timeout.0, args.take_over);
-    let target = match args.replicas {
-        Some(replicas) => {
-            let (target, _) = open_with(context, resolved, replicas, patience, take_over).await?;
-            refuse_unfit(context, &target)?;
-            target
+    for (given, target, flag) in [
+        (args.force_conflicts, TargetKind::Kubernetes, "`--force-conflicts`"),
+        (args.message.is_some(), TargetKind::Kubernetes, "`--message`"),
+        (args.accept_loss, TargetKind::Local, "`--accept-loss`"),
+        (args.watch, TargetKind::Local, "`--watch`"),
+    ] {
+        if given {
+            only_on(target, &resolved.stack, flag)?;
         }
-        None => open_fit(context, resolved, patience, take_over).await?,
-    };
-    let change = Change {
-        timeout: args.timeout.0,
-        force: args.force_conflicts,
-        explicit: args.replicas.is_some(),
-        max: None,
-        message: args.message,
-        strict: args.strict,
-        accept_loss: args.accept_loss,
-    };
+    }
+    let target = open(context, resolved, &args).await?;
+    let change = change(&args);
     if let Some(by) = args.dry_run {
         let judge = if by == DryRun::Server { Judge::Server } else { Judge::Client };
         print(context, &target.plan(&change, judge).await?)?;
         return Ok(ExitStatus::Done);
     }
-    let outcome = target.up(&change).await?;
+    // Begun before the stack starts from these files, so that no change falls between.
+    let files = args.watch.then(|| Watch::new(&context.project.folder)).transpose()?;
+    let outcome = bring_up(context, &target, &args).await?;
+    match files {
+        Some(files) => follow(context, &args, files).await,
+        None if args.strict => refuse_unreachable(&outcome),
+        None => Ok(ExitStatus::Done),
+    }
+}
+
+async fn open(context: &Context, resolved: Resolved, args: &UpArgs) -> Result<Target> {
+    let (patience, take_over) = (args.timeout.0, args.take_over);
+    match args.replicas {
+        Some(replicas) => {
+            let (target, _) = open_with(context, resolved, replicas, patience, take_over).await?;
+            refuse_unfit(context, &target)?;
+            Ok(target)
+        }
+        None => open_fit(context, resolved, patience, take_over).await,
+    }
+}
+
+fn change(args: &UpArgs) -> Change {
+    Change {
+        timeout: args.timeout.0,
+        force: args.force_conflicts,
+        explicit: args.replicas.is_some(),
+        max: None,
+        message: args.message.clone(),
+        strict: args.strict,
+        accept_loss: args.accept_loss,
+    }
+}
+
+async fn bring_up(context: &Context, target: &Target, args: &UpArgs) -> Result<Outcome> {
+    let outcome = target.up(&change(args)).await?;
     for caution in cautions(target.stack()) {
         context.out.warn(caution);
     }
     print_outcome(context, &outcome, args.strict)?;
-    if args.strict { refuse_unreachable(&outcome) } else { Ok(ExitStatus::Done) }
+    Ok(outcome)
+}
+
+/// Replaces the replicas after each burst of changes, until interrupted; the stack stays up. A change of the stack file counts
+/// as `up` does.
+async fn follow(context: &Context, args: &UpArgs, mut files: Watch) -> Result<ExitStatus> {
+    let mut interrupts = Interrupts::listen()?;
+    context.out.say("watching the files of the project; Ctrl-C ends this, the stack stays up");
+    loop {
+        let changed = tokio::select! {
+            changed = files.changed() => changed?,
+            () = interrupts.next() => return Ok(ExitStatus::Done),
+        };
+        context.out.say(format!("{} changed", changed.display()));
+        // What the user just typed may be wrong; the stack runs on as it was until it is right.
+        if let Err(error) = replace(context, args).await {
+            if status_of(&error) == ExitStatus::Interrupted {
+                return Err(error);
+            }
+            context.out.error(&error);
+        }
+    }
+}
+
+async fn replace(context: &Context, args: &UpArgs) -> Result<()> {
+    let target = open(context, context.stack(&[])?, args).await?;
+    let outcome = bring_up(context, &target, args).await?;
+    if outcome.plan.is_empty() {
+        print_outcome(context, &target.restart(&change(args)).await?, args.strict)?;
+    }
+    Ok(())
 }
 
 fn refuse_unreachable(outcome: &Outcome) -> Result<ExitStatus> {

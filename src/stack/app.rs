@@ -1,6 +1,6 @@
 //! What an app of the user's own is given: its command and its variables, with references that each target fills in. Pure.
 
-use appforge_service::contract::variable;
+use appforge_service::contract::{self, variable};
 
 use crate::stack::Stack;
 use crate::stack::template::{Reference, Template};
@@ -17,6 +17,19 @@ pub(crate) const GIVEN: [&str; 6] = [
 ];
 /// The address that an app should listen on.
 pub(crate) const HOST: &str = "HOST";
+
+/// Where an app of the user's own listens in its container or pod, unless the file says otherwise.
+const APP_PORT: u16 = 8080;
+
+impl Stack {
+    /// Where an app of the user's own listens in its container or pod: none of the ports of its front.
+    pub fn app_port(&self) -> u16 {
+        let free = |port: &u16| {
+            *port != self.service.port && ![contract::ADMIN_PORT, contract::ADMIN_PORT + 1].contains(port)
+        };
+        self.service.app_port.unwrap_or_else(|| (APP_PORT..).find(free).unwrap_or(APP_PORT))
+    }
+}
 
 /// One variable of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 /// The variables, in the order of the file.
 ///
 /// # Errors
-/// The first line that is no variable, as `(line, message)`. It does not quote the line, which may hold a secret.
+/// The first line that is not a variable, as `(line, message)`. It does not quote the line, which may hold a secret.
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)> {
     let mut variables = Vec::new();
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_no_variable_is_named_and_not_shown() {
+    fn malformed_line_is_named_and_not_shown() {
         assert_eq!(parse("A=1\nhunter2\n"), Err((2, "expected `NAME=value`")));
         assert_eq!(parse("1A=x").unwrap_err().0, 1);
         assert_eq!(parse("A='x").unwrap_err(), (1, "the quoted value has no end"));

@@ -8,11 +8,7 @@ use appforge_service::contract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::stack::Stack;
 use crate::stack::values::{ByteSize, CommandLine, Egress, Health, ImageRef, MilliCpu, Writable};
-
-/// Where an app of the user's own listens in its container or pod, unless the file says otherwise.
-const APP_PORT: u16 = 8080;
 
 /// The service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -132,15 +128,5 @@ impl Service {
     /// Most processes and threads of one replica in a container.
     pub fn most_pids(&self) -> u32 {
         self.pids.unwrap_or(if self.is_own() { 1024 } else { 128 })
-    }
-}
-
-impl Stack {
-    /// Where an app of the user's own listens in its container or pod: none of the ports of its front.
-    pub fn app_port(&self) -> u16 {
-        let free = |port: &u16| {
-            *port != self.service.port && ![contract::ADMIN_PORT, contract::ADMIN_PORT + 1].contains(port)
-        };
-        self.service.app_port.unwrap_or_else(|| (APP_PORT..).find(free).unwrap_or(APP_PORT))
     }
 }

@@ -1,9 +1,13 @@
 //! A text of the stack file with references that each target fills in, such as `${mongodb.uri}`. `$$` is a dollar. Pure.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::document::nearest;
 
 /// What a text may refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reference {
     /// Where the app listens.
     Port,
@@ -25,14 +29,14 @@ impl Reference {
         }
     }
 
-    /// Whether what it stands for may hold a password.
+    /// Whether its value may hold a password.
     pub fn is_secret(self) -> bool {
         self != Self::Port
     }
 }
 
 /// A piece of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// As it is.
     Text(String),
@@ -41,7 +45,7 @@ pub enum Part {
 }
 
 /// A text, taken apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template(Vec<Part>);
 
 impl Template {
@@ -83,7 +87,7 @@ impl Template {
         Self(vec![Part::Text(text.into())])
     }
 
-    /// One that is what a reference stands for.
+    /// One that is the value of a reference.
     pub fn of(reference: Reference) -> Self {
         Self(vec![Part::Reference(reference)])
     }
@@ -93,7 +97,7 @@ impl Template {
         &self.0
     }
 
-    /// Whether what it stands for may hold a password.
+    /// Whether its value may hold a password.
     pub fn is_secret(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Reference(reference) if reference.is_secret()))
     }
@@ -105,6 +109,16 @@ impl Template {
             Part::Reference(reference) => value(*reference),
         };
         self.0.iter().map(text).collect()
+    }
+}
+
+/// As the stack file has it.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(&text.replace('$', "$$")),
+            Part::Reference(reference) => write!(f, "${{{}}}", reference.name()),
+        })
     }
 }
 
@@ -132,6 +146,7 @@ mod tests {
         assert_eq!(filled("$HOME costs 5$"), "$HOME costs 5$");
         assert_eq!(filled("$${port} $$$${x}"), "${port} $${x}");
         assert_eq!(filled(""), "");
+        assert_eq!(Template::parse("$x ${port}").unwrap().to_string(), "$$x ${port}");
     }
 
     #[test]

@@ -140,6 +140,18 @@ async fn put_replicas<L: Link>(link: impl Future<Output = Result<L>>, count: u32
     Ok(())
 }
 
+/// `PUT /upstreams`: where the app of a front listens on this machine, then where those of its siblings do.
+///
+/// # Errors
+/// When the answer is incomplete, or the front refuses.
+pub(crate) async fn upstreams<L: Link>(link: impl Future<Output = Result<L>>, ports: &[u16]) -> Result<()> {
+    let addresses: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let body = Bytes::from(serde_json::json!({"upstreams": addresses}).to_string());
+    let answer = ask(link, json(Method::PUT, admin::UPSTREAMS, body)?).await?;
+    ensure!(answer.status.is_success(), "{} answers {}", admin::UPSTREAMS, answer.status);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -67,6 +67,11 @@ impl Claim {
         Self { take_over, ..self }
     }
 
+    /// The folder of the project.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes sure that the stack is this project's, or is still without an owner.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
 async fn filled(admin: &str, min: u32) -> Result<PoolStatus> {
     let until = Instant::now() + FILLED;
     loop {
-        let pool = statusz(admin).await?.mongodb.pool;
+        let pool = statusz(admin).await?.mongodb.context("the replica has no pool: it is a front")?.pool;
         if pool.open >= min || Instant::now() > until {
             return Ok(pool);
         }

@@ -73,6 +73,17 @@ impl Decision {
         seconds(self.reset).max(1)
     }
 
+    /// Of two decisions on one request, the one that leaves its client less.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        let passes = |decision: &Self| decision.outcome == Outcome::Passed;
+        match (passes(&self), passes(&other)) {
+            (true, false) => other,
+            (true, true) if other.remaining < self.remaining => other,
+            _ => self,
+        }
+    }
+
     /// Adds the rate-limit headers, and on a refusal `Retry-After`: whole seconds, rounded up, at least one.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
         // At once, instead of one doubling after the other.

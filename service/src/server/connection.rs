@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::stream::{Pulse, Stream};
-use super::{Handler, Stages};
+use super::{Handler, RequestBody, Stages};
 use crate::problem::Problem;
 
 /// How often a connection looks at its limits.
@@ -42,15 +43,20 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
         return; // The client is gone already.
     }
     let pulse = Arc::new(Pulse::default());
-    let (busy, drain) = (pulse.clone(), Arc::new(stages.drain.clone()));
-    let service = service_fn(move |request| {
-        let (handler, busy, drain) = (handler.clone(), busy.busy(), drain.clone());
+    let (of_requests, drain) = (pulse.clone(), Arc::new(stages.drain.clone()));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (handler, pulse, drain) = (handler.clone(), of_requests.clone(), drain.clone());
+        let (busy, doubtful) = (pulse.busy(), pulse.begin_request());
         async move {
+            let request = request.map(|body| RequestBody::new(body, &pulse));
             let mut response = match host_fault(&request) {
+                _ if doubtful => refuse("the request has both Content-Length and Transfer-Encoding"),
                 Some(fault) => refuse(fault),
                 None => handler.handle(peer, request).await,
             };
-            if drain.is_cancelled() {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                pulse.tunnel();
+            } else if drain.is_cancelled() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             drop(busy);
@@ -64,7 +70,7 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
     // short: to copy one behind its head costs less than to write both in parts.
     builder.half_close(true).writev(false);
     let stream = TokioIo::new(Stream::new(stream, pulse.clone()));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut limits = Limits::new(Instant::now());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,9 +1,11 @@
 //! Accepts connections and serves HTTP/1 on them; lets clients go in order when told to.
 //!
 //! While draining, every answer carries `Connection: close`, so that a keep-alive client leaves by itself. A connection
-//! that stays idle for a while after that is closed.
+//! that stays idle for a while after that is closed. What speaks another protocol by then stays until the end.
 
+mod body;
 mod connection;
+mod framing;
 mod stream;
 
 use std::future::Future;
@@ -15,10 +17,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+pub use body::{RequestBody, Upload};
 
 /// How long to wait after the listener failed (too many open files) before it is asked again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,7 +35,7 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         &self,
         peer: SocketAddr,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Body>> + Send;
 }
 
@@ -80,12 +84,25 @@ impl Connections {
 
     /// Accepts connections until [`Self::drain`], then closes the listeners. Connections live on in their tasks.
     pub async fn accept<H: Handler>(self, listeners: Vec<TcpListener>, handler: Arc<H>) {
+        // Its sender lives as long as this does.
+        let (_open, gate) = watch::channel(true);
+        self.accept_while(gate, listeners, handler).await;
+    }
+
+    /// As [`Self::accept`], but only while the gate is open: meanwhile connections wait in the kernel, where another process
+    /// may take them.
+    pub async fn accept_while<H: Handler>(
+        self,
+        mut gate: watch::Receiver<bool>,
+        listeners: Vec<TcpListener>,
+        handler: Arc<H>,
+    ) {
         let mut failing = false;
         let mut turn = 0;
         loop {
             let accepted = tokio::select! {
                 () = self.stages.drain.cancelled() => break,
-                accepted = any(&listeners, turn) => accepted,
+                accepted = next(&mut gate, &listeners, turn) => accepted,
             };
             turn = usize::wrapping_add(turn, 1);
             match accepted {
@@ -104,10 +121,22 @@ impl Connections {
                 }
             }
         }
-        for listener in listeners {
-            self.serve_waiting(listener, &handler);
+        if *gate.borrow() {
+            for listener in listeners {
+                self.serve_waiting(listener, &handler);
+            }
         }
         self.tasks.close();
+    }
+
+    /// Runs a task that is a connection without HTTP, until it ends or all connections have to.
+    pub fn spawn(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
+        let (open, end) = (Open::new(&self.open), self.stages.end.clone());
+        self.tasks.spawn(async move {
+            // How it ends is its own business.
+            let _ = end.run_until_cancelled(tunnel).await;
+            drop(open);
+        });
     }
 
     fn serve<H: Handler>(&self, stream: TcpStream, peer: SocketAddr, handler: &Arc<H>) {
@@ -130,6 +159,29 @@ impl Connections {
             }
         }
     }
+}
+
+/// The next connection, while the gate is open.
+async fn next(
+    gate: &mut watch::Receiver<bool>,
+    listeners: &[TcpListener],
+    turn: usize,
+) -> std::io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        if !wait_for(gate, true).await {
+            return std::future::pending().await;
+        }
+        let mut closing = gate.clone();
+        tokio::select! {
+            accepted = any(listeners, turn) => return accepted,
+            true = wait_for(&mut closing, false) => {}
+        }
+    }
+}
+
+/// Whether the gate came to be so. Who keeps it has ended otherwise.
+async fn wait_for(gate: &mut watch::Receiver<bool>, open: bool) -> bool {
+    gate.wait_for(|is_open| *is_open == open).await.is_ok()
 }
 
 /// The next connection of any of these; `turn` says which is asked first, so that a busy one does not shut out the others.

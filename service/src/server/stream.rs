@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,19 +11,35 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::framing::Framing;
+
 /// How long what the client still sends is read after the last answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// Room to read into what is thrown away.
 const WASTE: usize = 4096;
 
-/// What moves on a connection. All in one task: the order of the atomics does not matter.
-#[derive(Default)]
+/// What moves on a connection. All on one thread: the order of the atomics does not matter.
 pub(super) struct Pulse {
     moved: AtomicBool,
-    busy: AtomicBool,
+    /// Requests that are answered and bodies that are coming.
+    busy: AtomicU32,
     partial: AtomicBool,
     blocked: AtomicBool,
     leaving: AtomicBool,
+    uploading: AtomicBool,
+    uploaded: AtomicBool,
+    tunnel: AtomicBool,
+    requests: AtomicU32,
+    doubtful: AtomicU32,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        let [moved, partial, blocked, leaving, uploading, uploaded, tunnel] = Default::default();
+        let [busy, requests] = Default::default();
+        let doubtful = AtomicU32::new(u32::MAX);
+        Self { moved, busy, partial, blocked, leaving, uploading, uploaded, tunnel, requests, doubtful }
+    }
 }
 
 impl Pulse {
@@ -34,7 +50,7 @@ impl Pulse {
 
     /// Whether a request is being answered.
     pub(super) fn is_busy(&self) -> bool {
-        self.busy.load(Relaxed)
+        self.busy.load(Relaxed) > 0
     }
 
     /// Whether the head of a request has come in part.
@@ -49,9 +65,35 @@ impl Pulse {
 
     /// A request is being answered until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.busy.store(true, Relaxed);
+        self.busy.fetch_add(1, Relaxed);
         self.partial.store(false, Relaxed);
         Busy(self.clone())
+    }
+
+    /// Counts a request; whether its head says twice where it ends.
+    pub(super) fn begin_request(&self) -> bool {
+        self.requests.fetch_add(1, Relaxed) == self.doubtful.load(Relaxed)
+    }
+
+    /// The body of a request is coming until the guard is dropped.
+    pub(super) fn uploading(self: &Arc<Self>) -> Uploading {
+        self.uploading.store(true, Relaxed);
+        Uploading(self.busy())
+    }
+
+    /// Whether the body of a request is coming.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploading.load(Relaxed)
+    }
+
+    /// Whether some of the body was taken since this was asked last.
+    pub(super) fn take_uploaded(&self) -> bool {
+        self.uploaded.swap(false, Relaxed)
+    }
+
+    /// What follows is of another protocol.
+    pub(super) fn tunnel(&self) {
+        self.tunnel.store(true, Relaxed);
     }
 
     /// Ends the stream for its reader as soon as there is nothing to read.
@@ -69,12 +111,32 @@ impl Pulse {
     }
 }
 
-/// A request is being answered.
+/// A request is being answered, or its body is coming.
 pub(super) struct Busy(Arc<Pulse>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.store(false, Relaxed);
+        self.0.busy.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of a request is coming.
+pub(super) struct Uploading(Busy);
+
+impl Uploading {
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        self.0.0.clone()
+    }
+
+    /// Some of the body was taken.
+    pub(super) fn uploaded(&self) {
+        self.0.0.uploaded.store(true, Relaxed);
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.0.uploading.store(false, Relaxed);
     }
 }
 
@@ -82,13 +144,14 @@ impl Drop for Busy {
 pub(super) struct Stream {
     tcp: TcpStream,
     pulse: Arc<Pulse>,
+    framing: Framing,
     /// Once our side is closed: how long to wait for the client's.
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { tcp, pulse, linger: None }
+        Self { tcp, pulse, framing: Framing::default(), linger: None }
     }
 
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -108,8 +171,16 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.tcp).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
             self.pulse.heard();
+            if !self.pulse.tunnel.load(Relaxed)
+                && let Some(request) = self.framing.read(read)
+            {
+                // The first one counts: the connection ends with it.
+                let none = u32::MAX;
+                let _ = self.pulse.doubtful.compare_exchange(none, request, Relaxed, Relaxed);
+            }
         } else if outcome.is_pending() && self.pulse.leaving.load(Relaxed) {
             // Reads as the client's own end, which closes an idle connection in order. A request that came in time
             // was read above.
@@ -142,11 +213,14 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
-    /// Closes our side, then reads what the client still sends: closing with bytes unread would reset the connection, and
+    /// Closes our side, then, of a client that speaks HTTP, reads what the client still sends: closing with bytes unread would reset the connection, and
     /// the last answer could be lost on its way.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+            if self.pulse.tunnel.load(Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
             self.linger = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
         let mut waste = [0; WASTE];

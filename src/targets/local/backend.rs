@@ -49,7 +49,7 @@ impl Backend for Local {
     }
 
     async fn up(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
-        let desired = self.desired()?;
+        let (desired, surroundings) = self.desired_now()?;
         let found = self.addresses(&desired).await?;
         if found.iter().any(|address| address.changed) {
             let tried = self.try_addresses().await;
@@ -58,7 +58,7 @@ impl Backend for Local {
             }
         }
         self.keep_addresses()?;
-        let (plan, status) = self.apply(&desired, change.timeout, say).await?;
+        let (plan, status) = self.apply(&desired, &surroundings, change.timeout, say).await?;
         let mut outcome = Outcome::new(plan, status);
         if !found.is_empty() {
             outcome.unreachable = self.try_addresses().await.warnings(&found, addresses::FROM);

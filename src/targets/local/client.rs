@@ -16,7 +16,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::targets::admin;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::protocol::{Answer, Apply, Desired, Event};
+use crate::targets::local::protocol::{Answer, Apply, Desired, Event, Surroundings};
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
@@ -83,12 +83,18 @@ impl Client {
     /// What the supervisor says, or that it went away in the midst of it.
     pub(crate) async fn apply(
         &self,
-        desired: Desired,
+        desired: &Desired,
+        surroundings: &Surroundings,
         owner: &Owner,
         timeout: Duration,
         progress: impl FnMut(&str),
     ) -> Result<Option<(Plan, Status)>> {
-        let apply = Apply { desired, owner: Some(owner.clone()), timeout_ms: millis(timeout) };
+        let apply = Apply {
+            desired: desired.clone(),
+            owner: Some(owner.clone()),
+            surroundings: surroundings.clone(),
+            timeout_ms: millis(timeout),
+        };
         self.change("/apply", &apply, timeout, progress).await
     }
 

@@ -15,7 +15,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::ComponentKind;
 use crate::targets::local::Local;
-use crate::targets::local::supervisor::numbered;
+use crate::targets::local::supervisor::{component_of, file_name, numbered};
 use crate::targets::logs::{Line, LogsRequest, Sink};
 
 /// The most times that a name of a log is looked for which was put aside.
@@ -59,7 +59,10 @@ fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
     let service = ComponentKind::Service.as_str();
     let mut wanted = Vec::new();
     for name in asked {
-        let meant = |known: &&String| *known == name || (name == service && known.starts_with("service-"));
+        let meant = |known: &&String| {
+            let below = known.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            below || (name == service && known.starts_with("service-"))
+        };
         let found: Vec<String> = known.iter().filter(meant).cloned().collect();
         if found.is_empty() {
             let failure = Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"));
@@ -81,8 +84,8 @@ fn wanted(asked: &[String], known: &[String]) -> Result<Vec<String>> {
 /// When the folder cannot be read; one that is not there has none.
 fn components(folder: &Path) -> Result<Vec<String>> {
     let names = files::list_private(folder)?;
-    let logs = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".log"));
-    Ok(logs.map(str::to_owned).collect())
+    let logs = names.iter().filter_map(|name| component_of(name.to_str()?));
+    Ok(logs.collect())
 }
 
 /// Follows the logs of some components from their beginning on.
@@ -121,7 +124,7 @@ impl Reader {
     }
 
     fn read(&mut self, name: &str, lines: &mut Vec<Line>) -> Result<()> {
-        let path = self.folder.join(format!("{name}.log"));
+        let path = self.folder.join(file_name(name));
         let reading = |error: std::io::Error| files::failure(&path, error, "cannot read");
         let mut before = self.open.remove(name);
         if let Some(open) = &mut before {

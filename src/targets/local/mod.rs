@@ -1,6 +1,7 @@
 //! The local target: a detached supervisor runs the stores and the replicas as processes of this machine. No Docker.
 
 mod addresses;
+mod app;
 mod backend;
 mod client;
 mod doctor;
@@ -14,6 +15,7 @@ pub(crate) mod parent_death;
 pub(crate) mod protocol;
 mod stores;
 pub(crate) mod supervisor;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,16 +24,17 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub(crate) use client::Client;
+pub(crate) use watch::Watch;
 
 use crate::files;
 use crate::secrets::Secrets;
-use crate::stack::environment::environment;
+use crate::stack::environment::{environment, front};
 use crate::stack::{Stack, StoreKind};
 use crate::targets::change::not_up;
 use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
 use crate::targets::local::leftovers::{Process, Record};
-use crate::targets::local::protocol::{Answer, Desired, Setting, build};
+use crate::targets::local::protocol::{Answer, Desired, Setting, Surroundings, build};
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
@@ -56,15 +59,22 @@ impl Local {
         Self { layout: Layout::new(state_folder), stack, claim }
     }
 
-    /// What the stack means here. Makes the probe secret when there is none yet.
+    /// What the stack means here.
     fn desired(&self) -> Result<Desired> {
+        self.desired_now().map(|(desired, _)| desired)
+    }
+
+    /// The same, and what an app of the user's own sees besides. Makes the probe secret when there is none yet.
+    fn desired_now(&self) -> Result<(Desired, Surroundings)> {
         let stack = &self.stack;
         let secrets = Secrets::of(self.layout.root());
         secrets.get_or_make("probe")?;
-        let settings = environment(stack)
+        let (app, surroundings) = app::of(stack, self.claim.folder())?.unzip();
+        let variables = if app.is_some() { front(stack) } else { environment(stack) };
+        let settings = variables
             .into_iter()
             .map(|variable| (variable.name, Setting { value: variable.value, path: variable.path }));
-        Ok(Desired {
+        let desired = Desired {
             name: stack.name.to_string(),
             port: stack.service.port,
             address: stack.service.address,
@@ -73,7 +83,9 @@ impl Local {
             probe_secret: self.layout.within(&secrets.path("probe")),
             mongodb: stores::mongodb(stack, &self.layout)?,
             redis: stores::redis(stack, &self.layout)?,
-        })
+            app,
+        };
+        Ok((desired, surroundings.unwrap_or_default()))
     }
 
     /// The supervisor, when the stack is up.
@@ -120,6 +132,7 @@ impl Local {
     async fn apply(
         &self,
         desired: &Desired,
+        surroundings: &Surroundings,
         timeout: Duration,
         mut progress: impl FnMut(&str),
     ) -> Result<(Plan, Status)> {
@@ -127,7 +140,7 @@ impl Local {
         let owner = self.claim.settle(recorded.as_ref())?;
         loop {
             let client = self.started(&mut progress).await?;
-            match client.apply(desired.clone(), &owner, timeout, &mut progress).await? {
+            match client.apply(desired, surroundings, &owner, timeout, &mut progress).await? {
                 Some(done) => {
                     self.forget_addresses(|kind| desired.store(kind).is_external())?;
                     return Ok(done);

@@ -1,6 +1,7 @@
 //! What the command line and the supervisor say to each other over the control socket: JSON over HTTP, events as lines.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Report;
 use crate::stack::StoreKind;
+use crate::stack::model::Pool;
+use crate::stack::template::Template;
+use crate::stack::values::CommandLine;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
 use crate::targets::status::Status;
@@ -28,6 +32,9 @@ pub(crate) struct Desired {
     pub(crate) environment: BTreeMap<String, Setting>,
     /// The file of the probe secret, seen from the state folder.
     pub(crate) probe_secret: PathBuf,
+    /// The app of the user's own behind each replica; without one the replicas are the bundled service.
+    #[serde(default)]
+    pub(crate) app: Option<App>,
     /// The document store.
     pub(crate) mongodb: Store,
     /// The counter and cache store.
@@ -51,6 +58,55 @@ pub(crate) struct Setting {
     pub(crate) value: String,
     /// The path in the stack file.
     pub(crate) path: String,
+}
+
+/// An app of the user's own. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct App {
+    /// What runs.
+    pub(crate) command: CommandLine,
+    /// What runs once before the first new replica.
+    pub(crate) release: Option<CommandLine>,
+    /// Where it runs, absolute.
+    pub(crate) folder: PathBuf,
+    /// Where it listens, when it does not read `PORT`.
+    pub(crate) port: Option<u16>,
+    /// Its variables.
+    pub(crate) variables: Vec<Variable>,
+    /// Variables of the shell of which a change counts.
+    pub(crate) decisive: BTreeMap<String, Setting>,
+    /// Distinguishes contents of the file of variables without showing them.
+    pub(crate) file: Option<String>,
+    /// The pool that its driver reads from the address of MongoDB.
+    pub(crate) pool: Pool,
+    /// The database of that address.
+    pub(crate) database: String,
+}
+
+/// One variable of an app, its references not yet filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: Template,
+    /// The path in the stack file.
+    pub(crate) path: String,
+}
+
+/// What an app sees besides the stack file: it may hold secrets, so it stays in memory and is never compared or shown.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Surroundings {
+    /// The environment of the command that started it.
+    pub(crate) shell: BTreeMap<String, String>,
+    /// The variables of the file.
+    pub(crate) file: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Surroundings")
+    }
 }
 
 /// Who runs a store, and how.
@@ -121,6 +177,9 @@ pub(crate) struct Apply {
     /// Whose stack it is from now on.
     #[serde(default)]
     pub(crate) owner: Option<Owner>,
+    /// What an app of the user's own sees besides.
+    #[serde(default)]
+    pub(crate) surroundings: Surroundings,
     /// How long a component may take to become ready, in milliseconds.
     pub(crate) timeout_ms: u64,
 }

@@ -29,6 +29,12 @@ pub(crate) struct View {
     pub(crate) version: Option<String>,
     /// Why it ended, while it is down.
     pub(crate) trouble: Option<String>,
+    /// Where an app of the user's own accepts connections, while it does.
+    pub(crate) port: Option<u16>,
+    /// What is odd about it though it works, such as that it listens beyond the loopback interface.
+    pub(crate) notice: Option<String>,
+    /// The ports on which it listens instead of the one that it was given.
+    pub(crate) misplaced: Vec<u16>,
     /// What it printed before that.
     pub(crate) last_lines: Vec<String>,
 }
@@ -41,6 +47,9 @@ impl Default for View {
             restarts: 0,
             version: None,
             trouble: None,
+            port: None,
+            notice: None,
+            misplaced: Vec::new(),
             last_lines: Vec::new(),
         }
     }
@@ -57,6 +66,8 @@ pub(crate) struct Entry {
     pub(crate) program: String,
     /// What it reports; `None` for what others run.
     pub(crate) view: Option<watch::Receiver<View>>,
+    /// What the app behind a front reports.
+    pub(super) app: Option<watch::Receiver<View>>,
     /// How to ask whether it still answers.
     pub(crate) probe: Option<Probe>,
     /// Its data, when it has any of ours.
@@ -159,15 +170,35 @@ impl Components {
     }
 }
 
+/// A front and its app, as one: it works when both do, and its process is the app's.
+fn together(front: View, app: &View) -> View {
+    let works = app.state == ComponentState::Ready;
+    let misplaced =
+        app.misplaced.first().map(|port| format!("listens on port {port} and does not read PORT"));
+    View {
+        state: if works { front.state } else { app.state },
+        pid: app.pid.or(front.pid),
+        restarts: front.restarts + app.restarts,
+        version: None,
+        trouble: app.trouble.clone().or(misplaced).or(front.trouble),
+        notice: app.notice.clone(),
+        ..front
+    }
+}
+
 fn component(name: &str, entry: &Entry) -> Component {
     let external = View { state: ComponentState::External, ..View::default() };
-    let view = entry.view.as_ref().map_or(external, |view| view.borrow().clone());
+    let mut view = entry.view.as_ref().map_or(external, |view| view.borrow().clone());
+    if let Some(app) = &entry.app {
+        view = together(view, &app.borrow());
+    }
     let mut detail = entry.program.clone();
     // A removed folder is not seen by the store that has its files open.
     let lost = entry.data.as_ref().and_then(|data| data.path().err());
     for trouble in view
         .trouble
         .into_iter()
+        .chain(view.notice)
         .chain(lost.map(|error| format!("{error}; `appforge up` starts the store empty")))
     {
         detail.push_str("; ");

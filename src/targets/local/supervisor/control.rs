@@ -76,7 +76,9 @@ async fn apply(State(control): State<Control>, Json(apply): Json<Apply>) -> Resp
     }
     control.owner.send_replace(apply.owner);
     change(control, move |control: Control, events: Events| async move {
-        let outcome = running.apply(apply.desired, Duration::from_millis(apply.timeout_ms), &events).await;
+        let outcome = running
+            .apply(apply.desired, apply.surroundings, Duration::from_millis(apply.timeout_ms), &events)
+            .await;
         if running.is_down() {
             control.finished.cancel();
         }

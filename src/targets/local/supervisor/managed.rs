@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::process::{ExitStatus as ProcessStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use command_fds::{CommandFdExt, FdMapping};
 use futures_util::future::join_all;
-use rustix::process::{Pid, Signal};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -19,12 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::local::guard;
-use crate::targets::local::leftovers::{MARK, Process, Record};
+use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::parent_death::{SELF, inherited};
+use crate::targets::local::supervisor::app::AppProgram;
 use crate::targets::local::supervisor::components::View;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::local::supervisor::readiness::until_ready;
+use crate::targets::local::supervisor::start::{Start, kill_group, outcome, signal_process};
 use crate::targets::status::ComponentState;
 
 /// The pause before a crashed process is started again: it doubles from the first to the last.
@@ -43,25 +45,48 @@ const ALL_GONE: Duration = Duration::from_secs(5);
 pub(crate) struct Recipe {
     /// The name of the component.
     pub(crate) name: String,
-    /// The program and its arguments.
-    pub(crate) program: Vec<String>,
-    /// Its environment, beyond the little that every child sees.
-    pub(crate) environment: BTreeMap<String, String>,
+    /// What runs.
+    pub(super) run: Run,
     /// Sockets it inherits as descriptors 3, 4 and so on, by name (systemd's `LISTEN_FDS`). While no process accepts their
     /// connections, these wait.
     pub(crate) sockets: Vec<(&'static str, Arc<TcpListener>)>,
     /// The folder of its data, and the flag that names it: one process uses it at a time.
     pub(super) data: Option<(&'static str, Arc<DataFolder>)>,
-    /// How to know that it is ready.
-    pub(crate) probe: Probe,
     /// How long it may take to end after SIGTERM.
     pub(crate) grace: Duration,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug)]
+pub(super) enum Run {
+    /// The same at each start.
+    Same {
+        /// The program and its arguments.
+        program: Vec<String>,
+        /// Its environment, beyond the little that every child sees.
+        environment: BTreeMap<String, String>,
+        /// How to know that it is ready.
+        probe: Probe,
+    },
+    /// An app of the user's own, on another port at each start.
+    App(Arc<AppProgram>),
 }
 
 impl Recipe {
     /// A program of another maker may start others and end before them.
     fn is_guarded(&self) -> bool {
-        self.program.first().is_some_and(|program| program != SELF)
+        match &self.run {
+            Run::Same { program, .. } => program.first().is_some_and(|program| program != SELF),
+            Run::App(_) => true,
+        }
+    }
+
+    /// How to ask whether it still answers; for an app that is the business of its front.
+    pub(super) fn probe(&self) -> Option<&Probe> {
+        match &self.run {
+            Run::Same { probe, .. } => Some(probe),
+            Run::App(_) => None,
+        }
     }
 }
 
@@ -105,7 +130,10 @@ impl ManagedProcess {
         let name = &self.recipe.name;
         let hint = format!("appforge logs {name}");
         let mut view = self.view.clone();
-        let wait = view.wait_for(|view| view.state == ComponentState::Ready || view.restarts >= MOST_ENDS);
+        let is_settled = |view: &View| {
+            view.state == ComponentState::Ready || view.restarts >= MOST_ENDS || !view.misplaced.is_empty()
+        };
+        let wait = view.wait_for(is_settled);
         let view = match timeout(limit, wait).await {
             Err(_) => {
                 let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
@@ -115,6 +143,12 @@ impl ManagedProcess {
         };
         if view.state == ComponentState::Ready {
             return Ok(());
+        }
+        if let Some(port) = view.misplaced.first() {
+            let message = format!("`{name}` listens on port {port} and not on the one that `PORT` gives it");
+            return Err(Failure::new(ExitStatus::Failed, message)
+                .hint(format!("let the app read `PORT`, or write `service.app_port: {port}`"))
+                .into());
         }
         let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
         let message = format!("`{name}` does not stay up: {trouble}");
@@ -148,7 +182,7 @@ impl Task {
         while !self.stop.is_cancelled() {
             let trouble = match self.spawn().await {
                 Err(error) => format!("{error:#}"),
-                Ok(child) => match self.watch(child).await {
+                Ok((child, port)) => match self.watch(child, port).await {
                     Some(trouble) => trouble,
                     None => break,
                 },
@@ -157,6 +191,7 @@ impl Task {
             self.view.send_modify(|view| {
                 view.state = ComponentState::Crashed;
                 view.pid = None;
+                view.port = None;
                 view.restarts += 1;
                 view.trouble = Some(trouble);
                 view.last_lines = self.log.last_lines();
@@ -169,12 +204,13 @@ impl Task {
         self.recorded(None);
         self.view.send_modify(|view| {
             view.state = ComponentState::Stopped;
+            view.port = None;
             view.pid = None;
         });
     }
 
     /// Waits for the end of one process; how it ended by itself, or `None` when it was stopped.
-    async fn watch(&mut self, mut child: Child) -> Option<String> {
+    async fn watch(&mut self, mut child: Child, port: Option<u16>) -> Option<String> {
         let pid = child.id();
         let captures = self.capture(&mut child);
         self.recorded(pid.and_then(Process::of));
@@ -183,8 +219,9 @@ impl Task {
             view.pid = pid;
         });
         let mut ready_at = None;
-        let probe = self.recipe.probe.clone().until_ready();
-        tokio::pin!(probe);
+        let ready = until_ready(self.recipe.probe().cloned(), pid.zip(port));
+        tokio::pin!(ready);
+        let mut waiting = true;
         let ended = loop {
             tokio::select! {
                 ended = child.wait() => break ended,
@@ -192,13 +229,10 @@ impl Task {
                     self.end(child).await;
                     return None;
                 }
-                version = &mut probe, if ready_at.is_none() => {
-                    ready_at = Some(Instant::now());
-                    self.view.send_modify(|view| {
-                        view.state = ComponentState::Ready;
-                        view.version = Some(version);
-                        view.trouble = None;
-                    });
+                found = &mut ready, if waiting => {
+                    waiting = false;
+                    ready_at = found.is_ready().then(Instant::now);
+                    self.view.send_modify(|view| found.show(view));
                 }
             }
         };
@@ -233,17 +267,21 @@ impl Task {
         let _ = child.kill().await;
     }
 
-    async fn spawn(&self) -> Result<Child> {
+    /// The child and, for an app, the port that it was given.
+    async fn spawn(&self) -> Result<(Child, Option<u16>)> {
         let recipe = &self.recipe;
-        let mut command = Command::new(SELF);
-        command.arg0("appforge").args(["supervised", "--parent", &std::process::id().to_string()]);
-        if recipe.is_guarded() {
-            command.args(["--guard", &recipe.grace.as_millis().to_string()]);
-        }
-        command.arg("--").args(&recipe.program).env_clear().envs(inherited()).envs(&recipe.environment);
-        command.env(MARK, self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        let start = match &recipe.run {
+            Run::Same { program, environment, .. } => {
+                let inherited = inherited()
+                    .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+                let environment = inherited.chain(environment.clone()).collect();
+                Start { program: program.clone(), environment, place: None }
+            }
+            Run::App(app) => app.next()?,
+        };
+        let guard = recipe.is_guarded().then_some(recipe.grace);
+        let mut command =
+            start.command(guard, &self.record.lock().unwrap_or_else(PoisonError::into_inner).mark());
         let mut descriptors = Vec::new();
         if !recipe.sockets.is_empty() {
             let names: Vec<&str> = recipe.sockets.iter().map(|(name, _)| *name).collect();
@@ -258,7 +296,8 @@ impl Task {
         }
         let mappings = (3..).zip(descriptors).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).context("two files for one descriptor")?;
-        command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", recipe.name))?;
+        Ok((child, start.place.map(|(_, port)| port)))
     }
 
     /// Writes what the child prints to the log, until its streams end.
@@ -283,31 +322,5 @@ impl Task {
             // The record serves only the day after a crash of the supervisor, and children end with that anyway.
             tracing::warn!(error = format!("{error:#}"), "the record of processes was not written");
         }
-    }
-}
-
-fn kill_group(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // A group that is gone already is what we want.
-        let _ = rustix::process::kill_process_group(pid, signal);
-    }
-}
-
-fn signal_process(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-        // A child that is gone already is what we want; until it is reaped its id is its own.
-        let _ = rustix::process::kill_process(pid, signal);
-    }
-}
-
-fn outcome(status: ProcessStatus, guarded: bool) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) if guarded && code > guard::ENDED_BY_SIGNAL => {
-            format!("was ended by signal {}", code - guard::ENDED_BY_SIGNAL)
-        }
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended".into(),
     }
 }

@@ -2,18 +2,26 @@
 //!
 //! It ends when the stack is down, or when its folder was removed or moved out of the project. Whatever ends it ends its children too.
 
+mod app;
 mod components;
 mod control;
 mod data;
 mod events;
+mod listening;
 mod managed;
 mod output;
+mod pairs;
 mod place;
 mod plan;
 mod probe;
+mod readiness;
 mod recipes;
+mod release;
+mod replica;
+mod replicas;
 pub(super) mod sockets;
 mod stack;
+mod start;
 mod stores;
 
 use std::future::IntoFuture;
@@ -29,7 +37,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use output::numbered;
+pub(crate) use output::{component_of, file_name, numbered};
 
 use crate::error::{ExitStatus, Failure, Report};
 use crate::files;

@@ -35,10 +35,20 @@ struct Inner {
     last: VecDeque<String>,
 }
 
+/// The file of the log of a component: `service-1.app.log` of `service-1/app`. No component has a dot in its name.
+pub(crate) fn file_name(component: &str) -> String {
+    format!("{}.log", component.replace('/', "."))
+}
+
+/// The component whose log a file is.
+pub(crate) fn component_of(file: &str) -> Option<String> {
+    file.strip_suffix(".log").map(|name| name.replace('.', "/"))
+}
+
 impl Log {
-    /// The log `NAME.log` in `folder`. Opens it with the first line.
+    /// The log of a component in `folder`. Opens it with the first line.
     pub(crate) fn new(folder: &Path, name: &str) -> Self {
-        let path = folder.join(format!("{name}.log"));
+        let path = folder.join(file_name(name));
         let last = VecDeque::new();
         Self { inner: Arc::new(Mutex::new(Inner { path, file: None, size: 0, lost: 0, last })) }
     }

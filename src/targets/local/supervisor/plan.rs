@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::stack::StoreKind;
-use crate::targets::local::protocol::{Desired, Setting, Store};
-use crate::targets::local::supervisor::stack::{Replica, Running, RunningStore};
+use crate::targets::local::protocol::{Desired, Store};
+use crate::targets::local::supervisor::replica::{Form, Replica};
+use crate::targets::local::supervisor::stack::{Running, RunningStore};
 use crate::targets::local::supervisor::{recipes, sockets};
 use crate::targets::plan::{Action, Plan};
 
@@ -24,7 +25,7 @@ impl Running {
                 plan.push(Action::Restart, name, causes);
             }
         }
-        let environment = self.environment(desired);
+        let form = self.form(desired);
         let published = self.public.as_ref().map(|public| (public.address, public.port));
         for number in 1..=desired.replicas {
             let name = format!("service-{number}");
@@ -32,7 +33,7 @@ impl Running {
                 plan.push(Action::Create, name, Vec::new());
                 continue;
             };
-            let mut causes = replica.differences(&environment);
+            let mut causes = replica.differences(&form);
             if let Some((address, port)) = published {
                 if port != desired.port {
                     causes.push(format!("service.port: {port} -> {}", desired.port));
@@ -64,9 +65,9 @@ impl RunningStore {
 }
 
 impl Replica {
-    /// Why it is not a replica with this environment, in the folder where the project is now.
-    pub(super) fn differences(&self, environment: &BTreeMap<String, Setting>) -> Vec<String> {
-        let mut causes = recipes::differences(&self.environment, environment);
+    /// Why it is not a replica of this form, in the folder where the project is now.
+    pub(super) fn differences(&self, form: &Form) -> Vec<String> {
+        let mut causes = recipes::differences(&self.form.settings(), &form.settings());
         if let Ok(now) = std::env::current_dir()
             && now != self.folder
         {

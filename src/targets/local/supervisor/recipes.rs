@@ -14,8 +14,9 @@ use crate::stack::values::Secret;
 use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::stores::REDIS_URL;
+use crate::targets::local::supervisor::app::AppProgram;
 use crate::targets::local::supervisor::data::DataFolder;
-use crate::targets::local::supervisor::managed::Recipe;
+use crate::targets::local::supervisor::managed::{Recipe, Run};
 use crate::targets::local::supervisor::probe::Probe;
 
 /// How long a replica may take to finish its requests, a little more than its own deadline of 10 s.
@@ -79,11 +80,9 @@ pub(super) fn store(
     };
     Some(Recipe {
         name: name.into(),
-        program,
-        environment: BTreeMap::new(),
+        run: Run::Same { program, environment: BTreeMap::new(), probe },
         sockets,
         data: Some((data_flag, data)),
-        probe,
         grace: STORE_GRACE,
     })
 }
@@ -111,6 +110,8 @@ pub(crate) fn environment(
     };
     set(variable::PROBE_SECRET_FILE, desired.probe_secret.display().to_string(), "the probe secret");
     match (&desired.mongodb, mongodb) {
+        // A front asks no MongoDB.
+        _ if desired.app.is_some() => {}
         (Store::External { uri, fingerprint }, _) => {
             set(variable::MONGODB_URI_FILE, uri.display().to_string(), "mongodb.mode");
             set("APPFORGE_MONGODB_FINGERPRINT", fingerprint.clone(), "mongodb.uri");
@@ -135,7 +136,8 @@ pub(crate) fn environment(
     all
 }
 
-/// How to run a replica on the public sockets and its admin socket.
+/// How to run a replica on the public sockets and its admin socket: the bundled service or, with `upstream`, the front of the
+/// app that listens there.
 ///
 /// # Errors
 /// When a socket has no address.
@@ -145,6 +147,7 @@ pub(super) fn replica(
     environment: &BTreeMap<String, Setting>,
     public: &[Arc<TcpListener>],
     admin: Arc<TcpListener>,
+    upstream: Option<u16>,
 ) -> std::io::Result<Recipe> {
     let name = format!("service-{number}");
     let admin_address = admin.local_addr()?;
@@ -156,6 +159,9 @@ pub(super) fn replica(
     }
     program.extend(["--admin".to_owned(), admin_address.to_string()]);
     sockets.push(("admin", admin));
+    if let Some(port) = upstream {
+        program.extend(["--upstream".to_owned(), format!("http://127.0.0.1:{port}")]);
+    }
     let mut variables: BTreeMap<String, String> =
         environment.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     variables.insert(variable::REPLICA_ID.into(), name.clone());
@@ -164,13 +170,22 @@ pub(super) fn replica(
     variables.insert(variable::RATE_LIMIT_REPLICAS.into(), replicas.to_string());
     Ok(Recipe {
         name,
-        program,
-        environment: variables,
+        run: Run::Same { program, environment: variables, probe: Probe::Service(admin_address) },
         sockets,
         data: None,
-        probe: Probe::Service(admin_address),
         grace: SERVICE_GRACE,
     })
+}
+
+/// How to run the app behind a replica.
+pub(super) fn app(number: u32, app: Arc<AppProgram>) -> Recipe {
+    Recipe {
+        name: format!("service-{number}/app"),
+        run: Run::App(app),
+        sockets: Vec::new(),
+        data: None,
+        grace: SERVICE_GRACE,
+    }
 }
 
 /// The values that differ, as `path: old -> new`. Values that are files or fingerprints are not shown.

@@ -3,25 +3,27 @@
 //! One change at a time: the caller holds the stack exclusively. Stores come first, replicas are replaced without a gap.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::future::{join_all, try_join_all};
 
 use crate::error::{ExitStatus, Failure};
+use crate::stack::values::CommandLine;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
 use crate::targets::local::layout::Layout;
-use crate::targets::local::protocol::{Desired, Setting, Store};
-use crate::targets::local::supervisor::components::{Components, Entry};
+use crate::targets::local::protocol::{Desired, Setting, Store, Surroundings};
+use crate::targets::local::supervisor::components::Components;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::managed::{ManagedProcess, Recipe, SharedRecord};
 use crate::targets::local::supervisor::output::Log;
-use crate::targets::local::supervisor::{recipes, sockets};
+use crate::targets::local::supervisor::pairs::Pairs;
+use crate::targets::local::supervisor::replica::{Form, Replica};
+use crate::targets::local::supervisor::sockets;
 use crate::targets::plan::{Action, Plan};
 
 /// The running stack.
@@ -34,6 +36,11 @@ pub(crate) struct Running {
     pub(super) public: Option<Public>,
     pub(super) stores: BTreeMap<StoreKind, RunningStore>,
     pub(super) replicas: BTreeMap<u32, Replica>,
+    pub(super) pairs: Pairs,
+    /// What an app of the user's own sees besides the stack file, since the last `up`.
+    pub(super) surroundings: Arc<Surroundings>,
+    /// The release command that ran last, and for which form.
+    pub(super) released: Option<(CommandLine, BTreeMap<String, Setting>)>,
 }
 
 /// The published sockets.
@@ -41,7 +48,7 @@ pub(crate) struct Running {
 pub(super) struct Public {
     pub(super) address: Option<IpAddr>,
     pub(super) port: u16,
-    sockets: Vec<Arc<TcpListener>>,
+    pub(super) sockets: Vec<Arc<TcpListener>>,
 }
 
 impl Public {
@@ -64,20 +71,11 @@ pub(super) struct RunningStore {
     pub(super) data: Option<Arc<DataFolder>>,
 }
 
-#[derive(Debug)]
-pub(super) struct Replica {
-    process: ManagedProcess,
-    admin: SocketAddr,
-    pub(super) environment: BTreeMap<String, Setting>,
-    /// Where the state folder was when it started.
-    pub(super) folder: PathBuf,
-}
-
 /// How a change starts replicas.
 #[derive(Clone, Copy)]
 struct Start<'a> {
     desired: &'a Desired,
-    environment: &'a BTreeMap<String, Setting>,
+    form: &'a Form,
     /// How long each may take to become ready.
     limit: Duration,
     events: &'a Events,
@@ -87,7 +85,19 @@ impl Running {
     /// A stack in which nothing runs yet.
     pub(crate) fn new(layout: Layout, record: SharedRecord, components: Components) -> Self {
         let (stores, replicas) = (BTreeMap::new(), BTreeMap::new());
-        Self { layout, record, components, desired: None, public: None, stores, replicas }
+        let (pairs, surroundings) = (Pairs::default(), Arc::default());
+        Self {
+            layout,
+            record,
+            components,
+            desired: None,
+            public: None,
+            stores,
+            replicas,
+            pairs,
+            surroundings,
+            released: None,
+        }
     }
 
     /// Whether nothing was ever started, or all is stopped.
@@ -100,7 +110,14 @@ impl Running {
     /// # Errors
     /// When the port is taken (nothing has changed then) or a component does not become ready; a stack that was down is
     /// down again then, and a replica that runs goes on in its old form.
-    pub(crate) async fn apply(&mut self, desired: Desired, limit: Duration, events: &Events) -> Result<Plan> {
+    pub(crate) async fn apply(
+        &mut self,
+        desired: Desired,
+        surroundings: Surroundings,
+        limit: Duration,
+        events: &Events,
+    ) -> Result<Plan> {
+        self.surroundings = Arc::new(surroundings);
         let plan = self.plan(&desired);
         let was_down = self.is_down();
         match &self.public {
@@ -143,15 +160,14 @@ impl Running {
         let processes = self.stores.values().filter_map(RunningStore::process);
         try_join_all(processes.map(|process| process.ready(limit))).await?;
 
-        let environment = self.environment(&desired);
-        let start = Start { desired: &desired, environment: &environment, limit, events };
+        let form = self.form(&desired);
+        self.release(&desired, &form, limit, events).await?;
+        let start = Start { desired: &desired, form: &form, limit, events };
         self.add_replicas(&start).await?;
         let stale: Vec<u32> = self
             .replicas
             .iter()
-            .filter(|(number, replica)| {
-                **number <= desired.replicas && !self.is_current(replica, &environment)
-            })
+            .filter(|(number, replica)| **number <= desired.replicas && !self.is_current(replica, &form))
             .map(|(number, _)| *number)
             .collect();
         self.replace(&stale, &start).await?;
@@ -162,26 +178,26 @@ impl Running {
         Ok(())
     }
 
-    fn is_current(&self, replica: &Replica, environment: &BTreeMap<String, Setting>) -> bool {
+    fn is_current(&self, replica: &Replica, form: &Form) -> bool {
         let public = self.public.as_ref().and_then(|public| public.sockets.first());
         let sockets = &replica.process.recipe().sockets;
         let same_socket =
             sockets.iter().any(|(_, socket)| public.is_some_and(|public| Arc::ptr_eq(socket, public)));
-        same_socket && replica.differences(environment).is_empty()
+        same_socket && replica.differences(form).is_empty()
     }
 
     async fn add_replicas(&mut self, start: &Start<'_>) -> Result<()> {
-        let Start { desired, environment, limit, events } = *start;
+        let Start { desired, form, limit, events } = *start;
         let fresh: Vec<u32> =
             (1..=desired.replicas).filter(|number| !self.replicas.contains_key(number)).collect();
         for number in &fresh {
             events.progress(format!("starting service-{number}"));
-            let replica = self.start_replica(*number, desired.replicas, environment)?;
+            let replica = self.start_replica(*number, desired, form)?;
             self.show(*number, &replica);
             self.replicas.insert(*number, replica);
         }
         let started = fresh.iter().filter_map(|number| self.replicas.get(number));
-        let outcome = try_join_all(started.map(|replica| replica.process.ready(limit))).await;
+        let outcome = try_join_all(started.map(|replica| replica.ready(limit))).await;
         if outcome.is_err() && !self.replicas.keys().all(|number| fresh.contains(number)) {
             // Those that served before go on; the new ones that cannot are taken away again.
             self.remove_replicas(&fresh, events).await;
@@ -191,21 +207,21 @@ impl Running {
 
     /// Replaces replicas one after the other: the new one is ready before the old one has to finish.
     async fn replace(&mut self, numbers: &[u32], start: &Start<'_>) -> Result<()> {
-        let Start { desired, environment, limit, events } = *start;
+        let Start { desired, form, limit, events } = *start;
         let mut leaving = Vec::new();
         let mut outcome = Ok(());
         for number in numbers {
             events.progress(format!("replacing service-{number}"));
-            let replica = self.start_replica(*number, desired.replicas, environment)?;
-            outcome = replica.process.ready(limit).await;
+            let replica = self.start_replica(*number, desired, form)?;
+            outcome = replica.ready(limit).await;
             if outcome.is_err() {
-                replica.process.stop().await;
+                replica.stop().await;
                 break;
             }
             self.show(*number, &replica);
             if let Some(old) = self.replicas.insert(*number, replica) {
                 // It lets its clients go in its own time; the next one need not wait for that.
-                leaving.push(tokio::spawn(old.process.stop()));
+                leaving.push(tokio::spawn(old.stop()));
             }
         }
         join_all(leaving).await;
@@ -221,7 +237,7 @@ impl Running {
             }
         }
         let numbers: Vec<u32> = leaving.iter().map(|(number, _)| *number).collect();
-        join_all(leaving.into_iter().map(|(_, replica)| replica.process.stop())).await;
+        join_all(leaving.into_iter().map(|(_, replica)| replica.stop())).await;
         for number in numbers {
             self.components.remove(ComponentKind::Service, number);
         }
@@ -233,9 +249,9 @@ impl Running {
     /// When a new one does not become ready; the old one goes on then.
     pub(crate) async fn restart(&mut self, limit: Duration, events: &Events) -> Result<Plan> {
         let desired = self.desired.clone().ok_or_else(down)?;
-        let environment = self.environment(&desired);
+        let form = self.form(&desired);
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
-        let start = Start { desired: &desired, environment: &environment, limit, events };
+        let start = Start { desired: &desired, form: &form, limit, events };
         self.replace(&numbers, &start).await?;
         let mut plan = Plan::default();
         for number in numbers {
@@ -266,27 +282,8 @@ impl Running {
         }
         join_all(leaving.into_iter().map(ManagedProcess::stop)).await;
         self.desired = None;
+        self.released = None;
         plan
-    }
-
-    /// The environment of each replica.
-    pub(super) fn environment(&self, desired: &Desired) -> BTreeMap<String, Setting> {
-        let (mongodb, redis) = (self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
-        recipes::environment(self.layout.root(), desired, mongodb, redis)
-    }
-
-    fn start_replica(
-        &self,
-        number: u32,
-        replicas: u32,
-        environment: &BTreeMap<String, Setting>,
-    ) -> Result<Replica> {
-        let public = self.public.as_ref().ok_or_else(down)?;
-        let listener = Arc::new(sockets::any()?);
-        let admin = listener.local_addr()?;
-        let recipe = recipes::replica(number, replicas, environment, &public.sockets, listener)?;
-        let folder = std::env::current_dir().context("cannot find the state folder")?;
-        Ok(Replica { process: self.keep(recipe), admin, environment: environment.clone(), folder })
     }
 
     /// Sets over how many replicas the limit is shared while Redis is away.
@@ -301,20 +298,17 @@ impl Running {
     }
 
     fn show(&self, number: u32, replica: &Replica) {
-        let entry = Entry {
-            kind: ComponentKind::Service,
-            endpoint: Some(format!("http://{}", replica.admin)),
-            program: "bundled".into(),
-            view: Some(replica.process.view()),
-            probe: Some(replica.process.recipe().probe.clone()),
-            data: None,
-        };
-        self.components.set(number, format!("service-{number}"), entry);
+        self.components.set(number, format!("service-{number}"), replica.entry());
     }
 
     pub(super) fn keep(&self, recipe: Recipe) -> ManagedProcess {
         let log = Log::new(&self.layout.logs(), &recipe.name);
         ManagedProcess::start(recipe, log, self.record.clone())
+    }
+
+    /// What sets the processes of this stack apart from others.
+    pub(super) fn mark(&self) -> String {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).mark()
     }
 
     pub(super) fn port(&self, kind: StoreKind) -> Option<u16> {

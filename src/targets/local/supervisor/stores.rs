@@ -44,15 +44,22 @@ impl Running {
             process.stop().await;
         }
         let program = store.described();
-        let mut entry =
-            Entry { kind: kind.into(), endpoint: None, program, view: None, probe: None, data: None };
+        let mut entry = Entry {
+            kind: kind.into(),
+            endpoint: None,
+            program,
+            view: None,
+            app: None,
+            probe: None,
+            data: None,
+        };
         let mut running = RunningStore { store: store.clone(), kept: None, data: None };
         if !store.is_external() {
             events.progress(format!("starting {name} ({})", store.described()));
             running = self.start_store(kind, store, old_port).await?;
             entry.endpoint = running.kept.as_ref().map(|(port, _)| format!("127.0.0.1:{port}"));
             entry.view = running.process().map(ManagedProcess::view);
-            entry.probe = running.process().map(|process| process.recipe().probe.clone());
+            entry.probe = running.process().and_then(|process| process.recipe().probe().cloned());
             entry.data = running.data.clone();
         } else if kind == StoreKind::Redis {
             self.secrets().remove(REDIS_URL)?;
@@ -80,7 +87,7 @@ impl Running {
                 let fresh = self.start_store(StoreKind::Redis, &store, Some(port)).await?;
                 let endpoint = Some(format!("127.0.0.1:{port}"));
                 let view = fresh.process().map(ManagedProcess::view);
-                let probe = fresh.process().map(|process| process.recipe().probe.clone());
+                let probe = fresh.process().and_then(|process| process.recipe().probe().cloned());
                 self.components.set(
                     0,
                     StoreKind::Redis.as_str(),
@@ -89,6 +96,7 @@ impl Running {
                         endpoint,
                         program: store.described(),
                         view,
+                        app: None,
                         probe,
                         data: fresh.data.clone(),
                     },

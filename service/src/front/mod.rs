@@ -1,0 +1,132 @@
+//! The front: a reverse proxy with the limiter, the identities, the metrics and the drain of the bundled service, for any app
+//! that speaks HTTP/1.1. HTTP/2 is not spoken, on either side.
+//!
+//! It changes nothing of a body and buffers none. What the rate limit refuses is refused before its body is read.
+
+mod forward;
+mod headers;
+pub mod health;
+mod metrics;
+mod pool;
+mod upgrade;
+pub mod upstreams;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::app::{App, Counted};
+use crate::contract::UpstreamUrl;
+use crate::problem::Problem;
+use crate::server::{Handler, RequestBody};
+use forward::Failure;
+use headers::{Hop, Refused};
+use upstreams::Upstreams;
+
+/// For a client whose app is away.
+const RETRY_AFTER: u64 = 1;
+
+/// The app, and how its health is asked.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the app is.
+    pub url: UpstreamUrl,
+    /// Its health.
+    pub health: health::Settings,
+}
+
+/// Starts to look at the app until the guard is dropped. Must be called on a tokio runtime.
+pub fn start(settings: Settings, registry: &mut Registry) -> (Arc<Upstreams>, DropGuard) {
+    let upstreams = Arc::new(Upstreams::new(settings.url.0, registry));
+    let stop = CancellationToken::new();
+    let (gate, ended) = (upstreams.clone(), stop.clone());
+    tokio::spawn(async move { ended.run_until_cancelled(gate.keep_gate()).await });
+    let (watched, ended) = (upstreams.clone(), stop.clone());
+    tokio::spawn(async move { ended.run_until_cancelled(health::watch(watched, settings.health)).await });
+    (upstreams, stop.drop_guard())
+}
+
+/// Answers public requests with the app's answers.
+pub struct Front {
+    app: Arc<App>,
+    upstreams: Arc<Upstreams>,
+    host: HeaderValue,
+}
+
+impl Front {
+    /// In front of these apps.
+    pub fn new(app: Arc<App>, upstreams: Arc<Upstreams>) -> Self {
+        let host = upstreams.own().map_or(HeaderValue::from_static("localhost"), |own| own.host.clone());
+        Self { app, upstreams, host }
+    }
+
+    async fn forward(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
+        let upload = request.body().upload();
+        let hop = Hop { peer: peer.ip(), trusted: self.app.identities.is_trusted(peer.ip()) };
+        let asks = match headers::to_app(&mut request, hop, &self.host) {
+            Ok(asks) => asks,
+            Err(Refused(status, detail)) => return last(Problem::new(status, detail).into_response()),
+        };
+        let client = asks.then(|| hyper::upgrade::on(&mut request));
+        let method = request.method().clone();
+        let mut response = match forward::exchange(&self.upstreams, request).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let response = problem(failure).into_response();
+                return if upload.is_over() { response } else { last(response) };
+            }
+        };
+        headers::to_client(&mut response, &method);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(client) = client else {
+                // The app speaks another protocol without having been asked to.
+                self.upstreams.metrics.broken.inc();
+                return last(problem(Failure::Broken).into_response());
+            };
+            self.upstreams.metrics.tunnels.inc();
+            let app = hyper::upgrade::on(&mut response);
+            self.app.connections.spawn(upgrade::tunnel(client, app));
+        }
+        response.map(Body::new)
+    }
+}
+
+impl Handler for Front {
+    async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
+        let mut counted = Counted::new(&self.app.metrics, self.app.metrics.forwarded(request.method()));
+        let decision = self.app.admit(peer.ip(), request.headers()).await;
+        let refusal = decision.as_ref().and_then(|it| self.app.refusal(it, request.headers_mut()));
+        let mut response = match refusal {
+            Some(refusal) if request.body().upload().is_over() => refusal,
+            Some(refusal) => last(refusal),
+            None => self.forward(peer, request).await,
+        };
+        if let Some(decision) = decision {
+            decision.write_headers(response.headers_mut());
+        }
+        counted.status = Some(response.status());
+        response
+    }
+}
+
+/// The rest of the body is not read, so no other request can follow.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn problem(failure: Failure) -> Problem {
+    match failure {
+        Failure::Unavailable => Problem::unavailable("the app does not accept connections", RETRY_AFTER),
+        Failure::Broken => {
+            Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer")
+        }
+        Failure::Late => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
+    }
+}

@@ -1,0 +1,91 @@
+//! One replica: the bundled service, or an app of the user's own behind its front. Both are one to the rest of the supervisor.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+use crate::stack::ComponentKind;
+use crate::targets::local::protocol::{App, Setting, Surroundings};
+use crate::targets::local::supervisor::app;
+use crate::targets::local::supervisor::components::Entry;
+use crate::targets::local::supervisor::managed::ManagedProcess;
+use crate::targets::local::supervisor::pairs::Link;
+
+/// What makes two replicas equal.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// The environment of the service, or of the front.
+    pub(super) environment: BTreeMap<String, Setting>,
+    /// The app behind it.
+    pub(super) app: Option<App>,
+    /// What the app sees besides; not compared.
+    pub(super) surroundings: Arc<Surroundings>,
+}
+
+impl Form {
+    /// The values by which forms differ.
+    pub(super) fn settings(&self) -> BTreeMap<String, Setting> {
+        let app = self.app.as_ref().map(app::settings).unwrap_or_default();
+        // No variable has a space in its name.
+        let app = app.into_iter().map(|(name, setting)| (format!("app {name}"), setting));
+        self.environment.clone().into_iter().chain(app).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Replica {
+    /// The bundled service, or the front.
+    pub(super) process: ManagedProcess,
+    pub(super) app: Option<(ManagedProcess, Link)>,
+    pub(super) admin: SocketAddr,
+    pub(super) form: Form,
+    /// Where the state folder was when it started.
+    pub(super) folder: PathBuf,
+}
+
+impl Replica {
+    /// Waits until it takes requests.
+    ///
+    /// # Errors
+    /// When a process of it ends again and again, or `limit` passes (exit 9).
+    pub(super) async fn ready(&self, limit: Duration) -> Result<()> {
+        let until = Instant::now() + limit;
+        // Without its app a front is not ready, so why the app is not says more.
+        if let Some((app, _)) = &self.app {
+            app.ready(limit).await?;
+        }
+        self.process.ready(until.saturating_duration_since(Instant::now())).await
+    }
+
+    /// Ends it in order: what clients reach first, then the app.
+    pub(super) async fn stop(self) {
+        self.process.stop().await;
+        if let Some((app, link)) = self.app {
+            drop(link);
+            app.stop().await;
+        }
+    }
+
+    /// What `status` shows of it.
+    pub(super) fn entry(&self) -> Entry {
+        let app = self.app.as_ref().map(|(app, _)| app.view());
+        let program = match &self.form.app {
+            Some(app) => app.command.texts().join(" "),
+            None => "bundled".to_owned(),
+        };
+        Entry {
+            kind: ComponentKind::Service,
+            endpoint: Some(format!("http://{}", self.admin)),
+            program,
+            view: Some(self.process.view()),
+            app,
+            probe: self.process.recipe().probe().cloned(),
+            data: None,
+        }
+    }
+}

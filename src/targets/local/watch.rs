@@ -1,0 +1,154 @@
+//! Notices changes of the files of a project, without those that `.gitignore` names. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use ignore::WalkBuilder;
+use rustix::fs::inotify;
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+/// Folders that tools fill by themselves, also where no `.gitignore` says so.
+const TOOLS: [&str; 4] = [".git", ".appforge", "node_modules", "__pycache__"];
+/// A burst of changes has ended after so long without another.
+const QUIET: Duration = Duration::from_millis(150);
+/// Deeper folders are not looked at.
+const DEEPEST: usize = 64;
+
+/// The files of a project as they were last.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    folder: PathBuf,
+    events: AsyncFd<rustix::fd::OwnedFd>,
+    files: BTreeMap<PathBuf, (SystemTime, u64)>,
+}
+
+impl Watch {
+    /// Begins to watch `folder` and all below it.
+    ///
+    /// # Errors
+    /// When the machine has no watch left.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
+        let events = AsyncFd::new(events)?;
+        let mut watch = Self { folder: folder.to_owned(), events, files: BTreeMap::new() };
+        watch.files = watch.look()?;
+        Ok(watch)
+    }
+
+    /// Waits for the end of the next burst of changes; a file that changed, seen from the folder.
+    ///
+    /// # Errors
+    /// When the machine has no watch left.
+    pub(crate) async fn changed(&mut self) -> Result<PathBuf> {
+        loop {
+            self.event().await?;
+            while let Ok(more) = timeout(QUIET, self.event()).await {
+                more?;
+            }
+            // New folders are watched from here on, and what was written into them before is seen.
+            let files = self.look()?;
+            let before = std::mem::replace(&mut self.files, files);
+            let changed = self.files.iter().find(|(path, state)| before.get(*path) != Some(state));
+            let removed = before.keys().find(|path| !self.files.contains_key(*path));
+            if let Some(path) = changed.map(|(path, _)| path).or(removed) {
+                return Ok(path.strip_prefix(&self.folder).unwrap_or(path).to_owned());
+            }
+        }
+    }
+
+    async fn event(&self) -> Result<()> {
+        let mut ready = self.events.readable().await?;
+        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
+        let mut reader = inotify::Reader::new(&self.events, &mut buffer);
+        loop {
+            match reader.next() {
+                Ok(_) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => break,
+                Err(error) => return Err(error).context("cannot watch the files of the project"),
+            }
+        }
+        ready.clear_ready();
+        Ok(())
+    }
+
+    /// The files now; each folder among them is watched.
+    fn look(&self) -> Result<BTreeMap<PathBuf, (SystemTime, u64)>> {
+        let flags = inotify::WatchFlags::CLOSE_WRITE
+            | inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::DELETE
+            | inotify::WatchFlags::MOVED_FROM
+            | inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::ATTRIB
+            | inotify::WatchFlags::ONLYDIR;
+        let mut walk = WalkBuilder::new(&self.folder);
+        walk.hidden(false).require_git(false).follow_links(false).max_depth(Some(DEEPEST));
+        walk.filter_entry(|entry| !TOOLS.iter().any(|tool| entry.file_name() == *tool));
+        let mut files = BTreeMap::new();
+        // What is removed during the walk is an event of its own.
+        for entry in walk.build().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                match inotify::add_watch(&self.events, entry.path(), flags) {
+                    Ok(_)
+                    | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS) =>
+                        {}
+                    Err(error) => {
+                        return Err(error).with_context(|| {
+                            format!(
+                                "cannot watch `{}`; fs.inotify.max_user_watches limits it",
+                                entry.path().display()
+                            )
+                        });
+                    }
+                }
+            } else {
+                let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                files.insert(entry.into_path(), (changed, meta.len()));
+            }
+        }
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_git_ignores_are_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(".gitignore", "*.log\nbuild/\n");
+        write("src/app.py", "1");
+        let mut watch = Watch::new(folder.path()).unwrap();
+        for ignored in
+            ["app.log", "build/out.js", "node_modules/x.js", "src/__pycache__/app.pyc", ".git/index"]
+        {
+            write(ignored, "1");
+        }
+        let quiet = timeout(Duration::from_millis(600), watch.changed()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        write("src/app.py", "22");
+        let limit = Duration::from_secs(10);
+        assert_eq!(timeout(limit, watch.changed()).await.unwrap().unwrap(), Path::new("src/app.py"));
+        // A folder that came later is watched too, and removing is a change.
+        write("src/new/deep/util.py", "1");
+        assert_eq!(
+            timeout(limit, watch.changed()).await.unwrap().unwrap(),
+            Path::new("src/new/deep/util.py")
+        );
+        std::fs::remove_file(folder.path().join("src/new/deep/util.py")).unwrap();
+        assert_eq!(
+            timeout(limit, watch.changed()).await.unwrap().unwrap(),
+            Path::new("src/new/deep/util.py")
+        );
+    }
+}
