@@ -88,6 +88,9 @@ fn cluster_text(cluster: &ClusterStatus) -> String {
         let message = condition.message.lines().next().unwrap_or_default();
         text.push_str(&if message.is_empty() { "\n".to_owned() } else { format!(": {message}\n") });
     }
+    if cluster.autoscaler.as_ref().is_some_and(|scaler| scaler.inactive().is_some()) {
+        text.push_str("hint: `appforge doctor` checks the metrics of the autoscaler\n");
+    }
     text
 }
 

@@ -126,8 +126,8 @@ pub(crate) async fn share_limit<L: Link, F: Future<Output = Result<L>>>(
     let (names, links): (Vec<String>, Vec<F>) = replicas.into_iter().unzip();
     let mut puts = stream::iter(links.into_iter().map(|link| put_replicas(link, count))).buffered(AT_ONCE);
     for name in names {
-        if !matches!(puts.next().await, Some(Ok(()))) {
-            lines.push(format!("cannot set the number of replicas at {name}"));
+        if let Some(Err(error)) = puts.next().await {
+            lines.push(format!("cannot set the number of replicas at {name}: {error:#}"));
         }
     }
     lines
@@ -181,10 +181,11 @@ mod tests {
             ("gone", "http://127.0.0.1:1".to_owned()),
         ];
         let links = bases.into_iter().map(|(name, base)| (name.to_owned(), connect(base))).collect();
-        assert_eq!(
-            share_limit(links, 3).await,
-            ["cannot set the number of replicas at refused", "cannot set the number of replicas at gone"]
-        );
+        let lines = share_limit(links, 3).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let begins = |line: &str, words: &str| assert!(line.starts_with(words), "{line}");
+        begins(&lines[0], "cannot set the number of replicas at refused: /replicas answers 400 Bad Request");
+        begins(&lines[1], "cannot set the number of replicas at gone: ");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use crate::render::lint;
 use crate::stack::{Stack, TargetKind};
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb, elsewhere};
 use crate::targets::finding::Finding;
+use crate::targets::hold::Hold;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
@@ -40,6 +41,11 @@ pub(crate) trait Backend {
 
     /// The file whose lock is the right to change the stack, in a folder that is there and private.
     fn lock_file(&self) -> Result<PathBuf>;
+
+    /// The right to change the stack, among all machines that reach it; waits for another machine up to `patience`.
+    async fn hold(&self, _verb: Verb, _patience: Duration, _say: Say<'_>) -> Result<Hold> {
+        Ok(Hold::none())
+    }
 
     /// What an interrupted change leads to, and the next command.
     fn when_interrupted(&self, verb: Verb) -> &'static str;

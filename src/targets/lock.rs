@@ -12,7 +12,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 
 /// How long a command waits for another one that changes the same stack.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ pub mod change;
 pub(crate) mod compose;
 mod connector;
 pub mod finding;
+mod hold;
 pub(crate) mod image;
 pub(crate) mod interrupt;
 pub(crate) mod kubernetes;

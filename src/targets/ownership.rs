@@ -243,7 +243,7 @@ fn user() -> String {
 }
 
 /// A recorded text for a terminal: others may have written it.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

@@ -55,6 +55,13 @@ pub struct Autoscaler {
     pub conditions: Vec<Condition>,
 }
 
+impl Autoscaler {
+    /// The condition that says why it does not scale.
+    pub(crate) fn inactive(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.name == "ScalingActive" && !condition.holds)
+    }
+}
+
 /// What an autoscaler goes by, in percent of what the pods request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {

@@ -18,7 +18,7 @@ use crate::targets::finding::Finding;
 use crate::targets::interrupt::interruptible;
 use crate::targets::kubernetes::Kubernetes;
 use crate::targets::local::Local;
-use crate::targets::lock::Lock;
+use crate::targets::lock::{Lock, PATIENCE};
 use crate::targets::logs::{Line, LogsRequest};
 use crate::targets::ownership::Claim;
 use crate::targets::plan::Plan;
@@ -180,7 +180,7 @@ impl Target {
                 }
                 Ok(outcome)
             };
-            self.timed(verb, &**backend, work).await
+            self.timed(verb, &**backend, change, work).await
         })
     }
 
@@ -200,7 +200,8 @@ impl Target {
     pub async fn restart(&self, change: &Change) -> Result<Outcome> {
         with!(self, backend => {
             backend.require_up().await?;
-            self.timed(Verb::Restart, &**backend, async |say| backend.restart(change, say).await).await
+            let work = async |say: Say<'_>| backend.restart(change, say).await;
+            self.timed(Verb::Restart, &**backend, change, work).await
         })
     }
 
@@ -213,7 +214,7 @@ impl Target {
     pub async fn rollback(&self, revision: Option<u64>, change: &Change) -> Result<Outcome> {
         with!(self, backend => {
             let work = async |say: Say<'_>| backend.rollback(revision, change, say).await;
-            self.timed(Verb::Rollback, &**backend, work).await
+            self.timed(Verb::Rollback, &**backend, change, work).await
         })
     }
 
@@ -238,7 +239,7 @@ impl Target {
                 }
                 Ok(stopped)
             };
-            self.change(Verb::Down, &**backend, work).await.map(Some)
+            self.change(Verb::Down, &**backend, PATIENCE, work).await.map(Some)
         })
     }
 
@@ -286,24 +287,29 @@ impl Target {
         &self,
         verb: Verb,
         backend: &B,
+        change: &Change,
         work: impl AsyncFnOnce(Say<'_>) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let since = Instant::now();
-        let outcome = self.change(verb, backend, work).await?;
+        let outcome = self.change(verb, backend, change.timeout, work).await?;
         Ok(Outcome { took: since.elapsed(), ..outcome })
     }
 
-    /// Runs one change: no other command changes the stack meanwhile, a signal ends the wait, and progress is shown.
+    /// Runs one change: no other command, here or on another machine, changes the stack meanwhile, a signal ends the wait, and progress is shown.
     async fn change<B: Backend, T>(
         &self,
         verb: Verb,
         backend: &B,
+        patience: Duration,
         work: impl AsyncFnOnce(Say<'_>) -> Result<T>,
     ) -> Result<T> {
         let progress = Progress::new(self.out);
         let say = |message: &str| progress.show(message);
         let lock = async { Lock::of_command(backend.lock_file()?, verb.as_str(), say).await };
         let _lock = interruptible(lock, "nothing was changed").await?;
-        interruptible(work(&say), backend.when_interrupted(verb)).await
+        let mut hold = interruptible(backend.hold(verb, patience, &say), "nothing was changed").await?;
+        let outcome = interruptible(hold.during(work(&say)), backend.when_interrupted(verb)).await;
+        hold.release().await;
+        outcome
     }
 }

@@ -39,10 +39,11 @@ fn troubles(autoscaler: &Autoscaler, min: u32, max: u32) -> Vec<String> {
         troubles.push(format!("scales from {} to {}", autoscaler.min, autoscaler.max));
     }
     for name in ["AbleToScale", "ScalingActive"] {
+        let next = if name == "ScalingActive" { "; `appforge doctor` checks the metrics" } else { "" };
         match autoscaler.conditions.iter().find(|condition| condition.name == name) {
             Some(condition) if condition.holds => {}
             Some(condition) => {
-                troubles.push(format!("not {name}: {}: {}", condition.reason, condition.message));
+                troubles.push(format!("not {name}: {}: {}{next}", condition.reason, condition.message));
             }
             None => troubles.push(format!("no condition {name} yet")),
         }
@@ -83,7 +84,7 @@ mod tests {
             [
                 "scales from 3 to 10",
                 "no condition AbleToScale yet",
-                "not ScalingActive: Why: because",
+                "not ScalingActive: Why: because; `appforge doctor` checks the metrics",
                 "no metrics for cpu; is metrics-server installed?",
             ]
         );

@@ -5,15 +5,22 @@ mod addresses;
 mod api;
 mod controllers;
 mod credentials;
+mod drift;
 mod errors;
+mod fields;
+mod forward;
 mod kubeconfig;
 mod kubelet;
+mod lease;
 mod namespaces;
 mod ownership;
 mod proxy;
+mod reasons;
 mod revisions;
 mod store;
 mod texts;
+mod tunnels;
+mod watches;
 
 use std::collections::BTreeSet;
 

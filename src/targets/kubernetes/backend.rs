@@ -10,6 +10,7 @@ use crate::stack::Stack;
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, LOOK, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
+use crate::targets::hold::Hold;
 use crate::targets::kubernetes::apply::down::Remains;
 use crate::targets::kubernetes::observe::Snapshot;
 use crate::targets::kubernetes::session::Kubernetes;
@@ -46,6 +47,10 @@ impl Backend for Kubernetes {
 
     fn lock_file(&self) -> Result<PathBuf> {
         Lock::file_in(&self.folder)
+    }
+
+    async fn hold(&self, verb: Verb, patience: Duration, say: Say<'_>) -> Result<Hold> {
+        self.take_lease(verb, patience, say).await
     }
 
     fn when_interrupted(&self, verb: Verb) -> &'static str {

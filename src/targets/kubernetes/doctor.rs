@@ -1,36 +1,39 @@
 //! What `doctor` says of a cluster: whether it can be reached, what we may do there, and what the stack needs of it.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 
+use crate::render::Overrides;
 use crate::stack::StoreKind;
 use crate::targets::change::LOOK;
 use crate::targets::finding::{Finding, Verdict};
-use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing};
+use crate::targets::kubernetes::apply::documents::known_kind;
+use crate::targets::kubernetes::client::{AT_ONCE, Cluster, Doing, Kind, object};
 use crate::targets::kubernetes::session::Kubernetes;
 
 /// The oldest version whose API has all that documents say.
 const OLDEST: u32 = 30;
-/// Verb, group and resource of what `up` cannot do without.
-const NEEDED: [(&str, &str, &str); 8] = [
-    ("list", "", "pods"),
-    ("create", "", "pods/portforward"),
-    ("patch", "apps", "deployments"),
-    ("patch", "apps", "statefulsets"),
-    ("patch", "", "secrets"),
-    ("patch", "", "services"),
-    ("patch", "autoscaling", "horizontalpodautoscalers"),
-    ("patch", "networking.k8s.io", "networkpolicies"),
-];
+/// What `up` cannot do without, besides applying the documents.
+const NEEDED: [Right; 2] = [Right::new("list", "", "pods"), Right::new("create", "", "pods/portforward")];
 /// What it cannot do without besides, when a store is external: its address is tried from a pod.
-const NEEDED_TO_TRY: [(&str, &str, &str); 2] = [("create", "", "pods"), ("delete", "", "pods")];
+const NEEDED_TO_TRY: [Right; 2] = [Right::new("create", "", "pods"), Right::new("delete", "", "pods")];
+/// What keeps two machines from changing the stack at once; without it `up` works, with a warning.
+const LEASES: [Right; 4] = [
+    Right::new("get", LEASE_GROUP, "leases"),
+    Right::new("create", LEASE_GROUP, "leases"),
+    Right::new("patch", LEASE_GROUP, "leases"),
+    Right::new("delete", LEASE_GROUP, "leases"),
+];
+const LEASE_GROUP: &str = "coordination.k8s.io";
 /// What marks the storage class of volumes that name none.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
@@ -50,7 +53,8 @@ impl Kubernetes {
                 return findings;
             }
         }
-        findings.push(self.rights(&cluster).await.unwrap_or_else(|error| Finding::bad("rights", &error)));
+        let rights = self.rights(&cluster).await;
+        findings.extend(rights.unwrap_or_else(|error| vec![Finding::bad("rights", &error)]));
         findings.extend(nodes(&cluster).await);
         if self.stack.kubernetes.autoscaling.is_some() {
             findings.push(metrics(&cluster).await.unwrap_or_else(|error| Finding::bad("metrics", &error)));
@@ -61,26 +65,51 @@ impl Kubernetes {
         findings
     }
 
-    async fn rights(&self, cluster: &Cluster) -> Result<Finding> {
+    /// Whether `up` may apply what the documents of this stack need. An apply that creates needs `create` beside `patch`.
+    async fn rights(&self, cluster: &Cluster) -> Result<Vec<Finding>> {
         let tries = StoreKind::ALL.into_iter().any(|kind| self.stack.external(kind).is_some());
-        let more = NEEDED_TO_TRY.into_iter().filter(|_| tries);
-        let asked = NEEDED.into_iter().chain(more).map(|needed| may(cluster, needed));
-        let answers: Vec<Result<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
-        let mut missing = Vec::new();
-        for answer in answers {
-            missing.extend(answer?);
+        let mut needed: Vec<Right> = NEEDED.to_vec();
+        needed.extend(NEEDED_TO_TRY.into_iter().filter(|_| tries));
+        let mut kinds: Vec<Kind> = object::parse(&self.rendered(Overrides::default())?)?
+            .iter()
+            .filter_map(known_kind)
+            .filter(|kind| kind.name() != "Namespace")
+            .chain(Kind::find("v1", "Secret"))
+            .collect();
+        let api: Api<Namespace> = Api::all(cluster.client.clone());
+        let doing = Doing::one("get", "namespaces", &cluster.namespace, None);
+        // Who may not look at it may use it all the same.
+        if matches!(cluster.find(doing, || api.get(&cluster.namespace)).await, Ok(None)) {
+            kinds.extend(Kind::find("v1", "Namespace"));
         }
+        kinds.sort_by_key(|kind| kind.rank);
+        kinds.dedup();
+        for kind in &kinds {
+            for verb in ["list", "create", "patch"] {
+                // One Namespace is read by its name.
+                if verb != "list" || kind.name() != "Namespace" {
+                    needed.push(Right::of(verb, kind));
+                }
+            }
+        }
+        let refused = missing(cluster, needed).await?;
+        let without_lease = missing(cluster, LEASES.to_vec()).await?;
         let namespace = &cluster.namespace;
-        Ok(if missing.is_empty() {
+        let hint = format!("kubectl --context {} auth can-i --list -n {namespace}", cluster.place.context);
+        let mut findings = vec![if refused.is_empty() {
             Finding::good("rights", format!("complete for `up` in the namespace {namespace}"))
         } else {
-            Finding::not_good(
-                "rights",
-                Verdict::Bad,
-                format!("not allowed in the namespace {namespace}: {}", missing.join(", ")),
-                format!("kubectl --context {} auth can-i --list -n {namespace}", cluster.place.context),
-            )
-        })
+            let message = format!("not allowed in the namespace {namespace}: {}", refused.join(", "));
+            Finding::not_good("rights", Verdict::Bad, message, hint.clone())
+        }];
+        if !without_lease.is_empty() {
+            let message = format!(
+                "not allowed: {}; another machine could change the stack at the same time",
+                without_lease.join(", ")
+            );
+            findings.push(Finding::not_good("lease", Verdict::Warning, message, hint));
+        }
+        Ok(findings)
     }
 
     /// Volumes of the stores need a class that makes them. Reports nothing without the right to look.
@@ -132,15 +161,56 @@ async fn version(cluster: &Cluster) -> Result<Finding> {
     })
 }
 
-/// What is not allowed, as `verb resource`.
-async fn may(cluster: &Cluster, (verb, group, resource): (&str, &str, &str)) -> Result<Option<String>> {
-    let (resource, sub) = resource.split_once('/').map_or((resource, None), |(one, sub)| (one, Some(sub)));
+/// A verb on a resource.
+#[derive(Clone, Debug)]
+struct Right {
+    verb: &'static str,
+    group: Cow<'static, str>,
+    /// With its subresource, after a slash.
+    resource: Cow<'static, str>,
+    namespaced: bool,
+}
+
+impl Right {
+    const fn new(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        Self { verb, group: Cow::Borrowed(group), resource: Cow::Borrowed(resource), namespaced: true }
+    }
+
+    fn of(verb: &'static str, kind: &Kind) -> Self {
+        let (group, resource) = (kind.resource.group.clone(), kind.resource.plural.clone());
+        Self { verb, group: group.into(), resource: resource.into(), namespaced: kind.namespaced }
+    }
+
+    /// As errors name it, such as `patch deployments.apps`.
+    fn text(&self) -> String {
+        let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
+        format!("{} {}{group}", self.verb, self.resource)
+    }
+}
+
+/// Those that the user does not have.
+async fn missing(cluster: &Cluster, rights: Vec<Right>) -> Result<Vec<String>> {
+    let asked = rights.into_iter().map(|right| may(cluster, right));
+    let answers: Vec<Result<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let mut missing = Vec::new();
+    for answer in answers {
+        missing.extend(answer?);
+    }
+    Ok(missing)
+}
+
+/// What is not allowed.
+async fn may(cluster: &Cluster, right: Right) -> Result<Option<String>> {
+    let (resource, sub) = match right.resource.split_once('/') {
+        Some((resource, sub)) => (resource, Some(sub)),
+        None => (right.resource.as_ref(), None),
+    };
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                namespace: Some(cluster.namespace.clone()),
-                verb: Some(verb.to_owned()),
-                group: Some(group.to_owned()),
+                namespace: right.namespaced.then(|| cluster.namespace.clone()),
+                verb: Some(right.verb.to_owned()),
+                group: Some(right.group.to_string()),
                 resource: Some(resource.to_owned()),
                 subresource: sub.map(str::to_owned),
                 ..ResourceAttributes::default()
@@ -154,8 +224,7 @@ async fn may(cluster: &Cluster, (verb, group, resource): (&str, &str, &str)) -> 
     let parameters = PostParams::default();
     let answer = cluster.call(doing, || api.create(&parameters, &review)).await?;
     let allowed = answer.status.is_some_and(|status| status.allowed);
-    let full = sub.map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}"));
-    Ok((!allowed).then(|| format!("{verb} {full}")))
+    Ok((!allowed).then(|| right.text()))
 }
 
 /// An autoscaler requires metrics.

@@ -7,6 +7,7 @@ mod apply;
 mod backend;
 mod client;
 mod doctor;
+mod lease;
 mod observe;
 mod scale;
 mod session;

@@ -91,6 +91,11 @@ impl Kubernetes {
         Ok(cluster)
     }
 
+    /// Prints a warning, beside the progress.
+    pub(crate) fn warn(&self, line: &str) {
+        self.once.another().print(&format!("warning: {line}"));
+    }
+
     /// Begins work on `cluster`.
     pub(crate) fn session<'a>(&'a self, cluster: Cluster, say: Say<'a>) -> Session<'a> {
         Session { kubernetes: self, stack: &self.stack, cluster, say }

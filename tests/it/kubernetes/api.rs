@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
+use super::forward;
 use super::store::{Key, Store};
+use super::watches;
 
 /// What a request looked like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ impl Seen {
         self.method != "GET"
             && !self.query.contains_key("dryRun")
             && !self.path.contains("selfsubjectaccessreviews")
+            && !self.path.ends_with("/portforward")
+            && !self.path.contains("/leases")
     }
 }
 
@@ -85,6 +88,7 @@ impl Api {
                     let service = service_fn(move |request| answer(shared.clone(), changes.clone(), request));
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
                         .await;
                 });
             }
@@ -156,7 +160,7 @@ impl Drop for Api {
     }
 }
 
-type Body = BoxBody<Bytes, std::convert::Infallible>;
+pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 fn reply(status: u16, value: &Value) -> Response<Body> {
     text(status, "application/json", value.to_string())
@@ -178,11 +182,17 @@ fn not_found(what: &str) -> Response<Body> {
     reply(404, &status)
 }
 
+fn changed() -> Response<Body> {
+    let status = json!({"kind": "Status", "status": "Failure", "code": 409, "message": "changed", "reason": "Conflict"});
+    reply(409, &status)
+}
+
 async fn answer(
     inner: Arc<Mutex<Inner>>,
     changes: broadcast::Sender<(Key, Value)>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let header =
@@ -217,6 +227,15 @@ async fn answer(
     if let Some(fault) = fault {
         fault.left -= 1;
         return Ok(text(fault.status, "application/json", fault.body.clone()));
+    }
+    if let Some((pod, "portforward")) = seen.path.rsplit_once('/') {
+        let pod = pod.rsplit('/').next().unwrap_or_default();
+        return Ok(match inner.store.find("pods", pod) {
+            Some(_) => {
+                forward::open(upgrade, &head.headers, &seen.query, inner.store.backends.get(pod).copied())
+            }
+            None => not_found(pod),
+        });
     }
     Ok(serve(&shared, &mut inner, &changes, &seen, dry, &bytes))
 }
@@ -253,7 +272,11 @@ fn serve(
     }
     if seen.path.ends_with("/selfsubjectaccessreviews") {
         let mut review: Value = serde_json::from_slice(bytes).unwrap();
-        review["status"] = json!({"allowed": true});
+        let about = &review["spec"]["resourceAttributes"];
+        let denied =
+            |(verb, resource): &(&str, &str)| about["verb"] == *verb && about["resource"] == *resource;
+        let allowed = !inner.store.denied.iter().any(denied);
+        review["status"] = json!({"allowed": allowed});
         return reply(201, &review);
     }
     let Some((key, sub)) = Key::parse(&seen.path) else { return not_found(&seen.path) };
@@ -263,7 +286,7 @@ fn serve(
         ("GET", None) if seen.query.get("watch").is_some_and(|watch| watch == "true") => {
             let version = seen.query.get("resourceVersion").and_then(|version| version.parse().ok());
             let missed = version.map_or_else(Vec::new, |version| inner.store.since(version));
-            watch(missed, changes.subscribe(), key, selector)
+            watches::watch(missed, changes.subscribe(), key, selector)
         }
         ("GET", None) if key.name.is_empty() => match inner.store.list(&key, &selector, &seen.query) {
             Some(list) => reply(200, &list),
@@ -284,7 +307,21 @@ fn serve(
                 inner.violations.push(format!("{seen:?} changes an immutable object"));
             }
             let force = seen.query.get("force").is_some_and(|force| force == "true");
-            reply(200, &inner.store.apply(&key, known.unwrap_or_default(), body, dry, force))
+            match inner.store.apply(&key, known.unwrap_or_default(), body, dry, force) {
+                Ok(object) => reply(200, &object),
+                Err(status) => reply(409, &status),
+            }
+        }
+        ("POST", None) if key.plural == "leases" => {
+            let lease: Value = serde_json::from_slice(bytes).unwrap();
+            let key = Key { name: lease["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
+            if inner.store.find("namespaces", &key.namespace).is_none() {
+                return not_found(&key.namespace);
+            }
+            match inner.store.get(&key) {
+                Some(_) => changed(),
+                None => reply(201, &inner.store.put(&key, lease)),
+            }
         }
         ("POST", None) if key.plural == "pods" => {
             let mut pod: Value = serde_json::from_slice(bytes).unwrap();
@@ -305,6 +342,11 @@ fn serve(
                 inner.violations.push(format!("{seen:?} patches without our manager"));
             }
             let body: Value = serde_json::from_slice(bytes).unwrap();
+            let version = body.pointer("/metadata/resourceVersion");
+            let there = inner.store.get(&key).unwrap_or_default();
+            if version.is_some_and(|version| there["metadata"]["resourceVersion"] != *version) {
+                return changed();
+            }
             match inner.store.merge(&key, known.unwrap_or_default(), &body) {
                 Some(object) if sub.is_some() => reply(
                     200,
@@ -319,8 +361,14 @@ fn serve(
         }
         ("DELETE", None) => {
             let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            if body["propagationPolicy"] != "Foreground" && key.plural != "pods" {
+            if body["propagationPolicy"] != "Foreground" && !["pods", "leases"].contains(&key.plural.as_str())
+            {
                 inner.violations.push(format!("{seen:?} does not wait for what hangs on it"));
+            }
+            let version = body.pointer("/preconditions/resourceVersion");
+            let there = inner.store.get(&key).unwrap_or_default();
+            if version.is_some_and(|version| there["metadata"]["resourceVersion"] != *version) {
+                return changed();
             }
             if inner.store.delete(&key) {
                 reply(200, &json!({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 200}))
@@ -349,42 +397,4 @@ fn restricted(pod: &Value) -> bool {
     profile["runAsNonRoot"] == true
         && profile["seccompProfile"]["type"] == "RuntimeDefault"
         && spec["containers"].as_array().is_some_and(|containers| containers.iter().all(contained))
-}
-
-/// What changed since the version that the other side has, and what changes from now on, as long as the other side listens.
-fn watch(
-    missed: Vec<(Key, Value)>,
-    changes: broadcast::Receiver<(Key, Value)>,
-    key: Key,
-    selector: String,
-) -> Response<Body> {
-    let events = futures_util::stream::unfold(changes, |mut changes| async move {
-        changes.recv().await.ok().map(|change| (change, changes))
-    });
-    let lines = futures_util::stream::iter(missed).chain(events).filter_map(move |(of, event)| {
-        let fits = of.plural == key.plural && super::store::selected(&event["object"], &selector);
-        async move { fits.then(|| Ok(Frame::data(Bytes::from(format!("{event}\n"))))) }
-    });
-    Response::builder()
-        .header("content-type", "application/json")
-        .body(BodyExt::boxed(StreamBody::new(SyncStream(Box::pin(lines)))))
-        .unwrap()
-}
-
-/// A stream that only one task polls.
-struct SyncStream(
-    std::pin::Pin<
-        Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, std::convert::Infallible>> + Send + Sync>,
-    >,
-);
-
-impl futures_util::Stream for SyncStream {
-    type Item = Result<Frame<Bytes>, std::convert::Infallible>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context)
-    }
 }

@@ -102,7 +102,7 @@ fn stack_of_the_first_build_converges_and_can_go_back() {
                 plural: text(&entry["plural"]),
                 name: text(&object["metadata"]["name"]),
             };
-            store.apply(&key, &text(&entry["manager"]), object.clone(), false, false);
+            store.apply(&key, &text(&entry["manager"]), object.clone(), false, false).unwrap();
         }
     });
     let data = |name: &str| place.api.object("secrets", name).unwrap()["data"].clone();

@@ -166,12 +166,12 @@ fn namespace_that_is_being_deleted_is_waited_for() {
     let place = Place::new(STACK);
     let leaving = |times| place.api.fail(Method::GET, "/namespaces/shop", None, 200, ENDING_NAMESPACE, times);
     let waits = "waiting for the deletion of the namespace `shop`\n";
-    leaving(3);
+    leaving(6);
     let up = place.exits(0, &["up"]);
     assert!(up.stderr.contains(waits), "{}", up.stderr);
     // `diff` and `down` wait too; for `down` that is all there is to do.
     for (verb, code) in [("diff", 0), ("down", 0)] {
-        leaving(3);
+        leaving(6);
         let run = place.exits(code, &[verb]);
         assert!(run.stderr.contains(waits), "{verb}: {}", run.stderr);
     }

@@ -119,7 +119,7 @@ fn damaged_record_of_scale_is_an_error_that_scale_repairs() {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "shop-owner", "annotations": {"appforge.dev/scaled": text}},
         });
-        place.api.store(|store| store.apply(&key, "appforge-scale", record, false, false));
+        place.api.store(|store| store.apply(&key, "appforge-scale", record, false, false)).unwrap();
         for verb in ["up", "diff", "status"] {
             let refused = place.exits(3, &[verb]);
             assert!(refused.stderr.contains(why), "{verb}: {}", refused.stderr);
@@ -146,7 +146,7 @@ fn stack_of_an_earlier_build_is_adopted_once_with_its_data() {
         let namespace = if global { String::new() } else { "shop".to_owned() };
         let name = value["metadata"]["name"].as_str().unwrap().to_owned();
         let key = Key { api, namespace, plural, name };
-        place.api.store(|store| store.apply(&key, "appforge", value, false, false));
+        place.api.store(|store| store.apply(&key, "appforge", value, false, false)).unwrap();
     };
     let text = include_str!("../fixtures/earlier/kubernetes.yaml");
     for part in serde_yaml::Deserializer::from_str(text) {

@@ -1,10 +1,12 @@
 //! The objects of the test's API server, with what its controllers would make of them at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
+use super::fields::{conflicts, fields, overlay, restricted, yielding};
 use super::kubelet::{Trials, ports};
 
 /// What the Deployment controller numbers revisions with.
@@ -72,6 +74,10 @@ pub(super) struct Store {
     /// The ports outside that policies opened for the service at each rollout.
     pub rollouts: Vec<BTreeSet<u16>>,
     pub events: Value,
+    /// Verbs on resources that the user has no right to, when asked.
+    pub denied: Vec<(&'static str, &'static str)>,
+    /// What takes the connections to a pod.
+    pub backends: BTreeMap<String, SocketAddr>,
 }
 
 impl Store {
@@ -86,6 +92,8 @@ impl Store {
             trials: Trials::Run,
             rollouts: Vec::new(),
             events: json!([]),
+            denied: Vec::new(),
+            backends: BTreeMap::new(),
         }
     }
 
@@ -142,12 +150,39 @@ impl Store {
         }))
     }
 
-    /// Server-side apply: the object is what all managers applied, one over the other.
-    pub(super) fn apply(&mut self, key: &Key, manager: &str, body: Value, dry: bool, force: bool) -> Value {
+    /// Server-side apply: the object is what all managers applied, one over the other. A value that another manager has set
+    /// otherwise is an error, or taken over by force.
+    pub(super) fn apply(
+        &mut self,
+        key: &Key,
+        manager: &str,
+        body: Value,
+        dry: bool,
+        force: bool,
+    ) -> Result<Value, Value> {
+        let before = self.applied.clone();
+        let others = before.iter().filter(|((of, other), _)| of == key && other != manager);
+        let mut causes = Vec::new();
+        for (place, theirs) in others {
+            let name = place.1.trim_end_matches(UPDATES);
+            let found = conflicts("", theirs, &body);
+            causes.extend(found.into_iter().map(|field| {
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{name}\""), "field": field})
+            }));
+            if force {
+                self.applied.insert(place.clone(), yielding(theirs, &body));
+            }
+        }
+        if !force && !causes.is_empty() {
+            return Err(
+                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409,
+                "message": "Apply failed with conflicts", "details": {"causes": causes}}),
+            );
+        }
         if force && !dry && body.pointer("/spec/replicas").is_some() {
             self.take_replicas(key);
         }
-        let before = self.applied.insert((key.clone(), manager.to_owned()), body);
+        self.applied.insert((key.clone(), manager.to_owned()), body);
         let mut object = self.composed(key);
         let old = self.objects.get(key).cloned();
         if let Some(old) = &old {
@@ -159,22 +194,43 @@ impl Store {
             }
         }
         if dry {
-            match before {
-                Some(before) => self.applied.insert((key.clone(), manager.to_owned()), before),
-                None => self.applied.remove(&(key.clone(), manager.to_owned())),
-            };
-            return object;
+            self.applied = before;
+            return Ok(object);
         }
         if old.as_ref().map(bare) == Some(bare(&object)) {
             self.objects.insert(key.clone(), object.clone());
-            return object;
+            return Ok(object);
         }
+        Ok(self.put(key, object))
+    }
+
+    /// Gives fields to other managers: each keeps what the new list says. The object itself stays as it is.
+    fn own(&mut self, key: &Key, managed: &Value) -> Value {
+        let entries = managed.as_array().unwrap();
+        for ((of, manager), applied) in &mut self.applied {
+            let operation = if manager.ends_with(UPDATES) { "Update" } else { "Apply" };
+            let manager = manager.trim_end_matches(UPDATES);
+            let entry = entries.iter().find(|one| one["manager"] == manager && one["operation"] == operation);
+            if of == key {
+                *applied = entry.map_or_else(|| json!({}), |entry| restricted(applied, &entry["fieldsV1"]));
+            }
+        }
+        let mut object = self.objects[key].clone();
+        object["metadata"]["managedFields"] = managed.clone();
         self.put(key, object)
     }
 
     /// A merge patch, as `kubectl scale` or somebody else sends it.
     pub(super) fn merge(&mut self, key: &Key, manager: &str, body: &Value) -> Option<Value> {
         self.objects.get(key)?;
+        if let Some(managed) = body.pointer("/metadata/managedFields") {
+            return Some(self.own(key, managed));
+        }
+        if key.plural == "leases" {
+            let mut object = self.objects[key].clone();
+            overlay(&mut object, body);
+            return Some(self.put(key, object));
+        }
         if body.pointer("/spec/replicas").is_some() {
             self.take_replicas(key);
         }
@@ -193,7 +249,7 @@ impl Store {
     fn take_replicas(&mut self, key: &Key) {
         for ((of, _), applied) in &mut self.applied {
             if of == key
-                && let Some(spec) = applied["spec"].as_object_mut()
+                && let Some(spec) = applied.get_mut("spec").and_then(Value::as_object_mut)
             {
                 spec.remove("replicas");
             }
@@ -313,24 +369,4 @@ fn named(event: &Value, fields: &str) -> bool {
         "involvedObject.name" => event["involvedObject"]["name"] == value,
         _ => true,
     })
-}
-
-fn fields(value: &Value) -> Value {
-    match value.as_object() {
-        Some(map) => {
-            map.iter().map(|(name, value)| (format!("f:{name}"), fields(value))).collect::<Map<_, _>>().into()
-        }
-        None => json!({}),
-    }
-}
-
-fn overlay(value: &mut Value, over: &Value) {
-    match (value, over) {
-        (Value::Object(value), Value::Object(over)) => {
-            for (name, part) in over {
-                overlay(value.entry(name.clone()).or_insert(Value::Null), part);
-            }
-        }
-        (value, over) => *value = over.clone(),
-    }
 }

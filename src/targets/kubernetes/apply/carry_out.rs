@@ -9,6 +9,7 @@ use crate::render::context::kubernetes::names;
 use crate::targets::address::Tried;
 use crate::targets::kubernetes::apply::changes::ObjectChange;
 use crate::targets::kubernetes::apply::documents::is_service;
+use crate::targets::kubernetes::apply::drift::claim;
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::reach::{running_values, template_of};
 use crate::targets::kubernetes::apply::transition::{FROM, Passage, is_policy};
@@ -110,7 +111,7 @@ impl Session<'_> {
         if let Some(beside) = &prepared.beside {
             for change in prepared.changes.changes.iter().filter(|change| is_policy(&change.object, &name)) {
                 say(&format!("applying {}", change.object.title()));
-                apply(cluster, &change.object, MANAGER, force).await?;
+                self.apply_change(change, Handover::None, force).await?;
             }
             remove(cluster, beside).await?;
         }
@@ -139,6 +140,9 @@ impl Session<'_> {
     async fn apply_change(&self, change: &ObjectChange, handover: Handover, force: bool) -> Result<()> {
         let cluster = &self.cluster;
         let object = &change.object;
+        if force && !change.additions.is_empty() {
+            claim(cluster, object).await?;
+        }
         match handover {
             Handover::Give(count) => {
                 let mut held = object.clone();

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::kubernetes::apply::compare::{differences, missing};
+use crate::targets::kubernetes::apply::drift::{Addition, additions};
 use crate::targets::kubernetes::apply::immutable;
 use crate::targets::kubernetes::apply::leftovers::{claims, described};
 use crate::targets::kubernetes::client::{
@@ -59,6 +60,8 @@ pub(crate) struct ObjectChange {
     pub(crate) action: Option<Action>,
     /// Why.
     pub(crate) causes: Vec<String>,
+    /// What other managers have added to the object.
+    pub(crate) additions: Vec<Addition>,
 }
 
 /// All that `up` would change.
@@ -72,6 +75,32 @@ pub(crate) struct Changes {
     pub(crate) claims: BTreeMap<String, Vec<Object>>,
     /// Titles of documents that are applied without being a change of the stack.
     pub(crate) quiet: BTreeSet<String>,
+}
+
+impl ObjectChange {
+    fn new(object: Object, action: Option<Action>, causes: Vec<String>) -> Self {
+        Self { object, action, causes, additions: Vec::new() }
+    }
+
+    /// What others have added and an apply leaves, one sentence each.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = String> {
+        self.additions.iter().map(|Addition { manager, path, .. }| {
+            format!(
+                "{} keeps `{path}`, which `{manager}` added; `appforge up --force-conflicts` removes it",
+                self.object.title()
+            )
+        })
+    }
+
+    /// Lets what others have added be a reason to change the object.
+    fn count_additions(&mut self, removed: bool) {
+        self.causes.extend(self.additions.iter().map(|addition| addition.cause(removed)));
+        if self.additions.iter().any(Addition::is_of_pods) {
+            self.action = Some(Action::Restart);
+        } else if !self.additions.is_empty() {
+            self.action = self.action.or(Some(Action::Change));
+        }
+    }
 }
 
 impl Changes {
@@ -133,7 +162,7 @@ impl Asked<'_> {
         let asked = objects.into_iter().map(|object| async move {
             if !there {
                 // The server judges only what goes into a namespace that exists.
-                return Ok(ObjectChange { object, action: Some(Action::Create), causes: Vec::new() });
+                return Ok(ObjectChange::new(object, Some(Action::Create), Vec::new()));
             }
             self.change(object).await
         });
@@ -143,7 +172,15 @@ impl Asked<'_> {
 
     /// Asks what one object would become.
     pub(crate) async fn change(&self, object: Object) -> Result<ObjectChange> {
-        if self.asking.server { self.dry_run(object).await } else { Ok(guess(self.inventory, object)) }
+        let mut change =
+            if self.asking.server { self.dry_run(object).await? } else { guess(self.inventory, object) };
+        if let Some(live) = self.inventory.find(&change.object.kind, &change.object.name) {
+            change.additions = additions(live, &change.object);
+            if self.asking.conflicts != Conflicts::Refuse {
+                change.count_additions(self.asking.conflicts == Conflicts::Take);
+            }
+        }
+        Ok(change)
     }
 
     async fn dry_run(&self, object: Object) -> Result<ObjectChange> {
@@ -176,7 +213,7 @@ impl Asked<'_> {
             Some(live) => live,
             // What a dry run would make has no version in the store yet.
             None if result.at("/metadata/resourceVersion").is_none() => {
-                return Ok(ObjectChange { object, action: Some(Action::Create), causes: Vec::new() });
+                return Ok(ObjectChange::new(object, Some(Action::Create), Vec::new()));
             }
             None => {
                 let live = cluster.call(object.doing("get", cluster), || api.get(&object.name)).await?;
@@ -194,20 +231,20 @@ impl Asked<'_> {
             false if live.at("/spec/template") != result.at("/spec/template") => Some(Action::Restart),
             false => Some(Action::Change),
         };
-        Ok(ObjectChange { object, action, causes })
+        Ok(ObjectChange::new(object, action, causes))
     }
 }
 
 /// What applying an object changes, as far as that is known without the server: values that are not there yet.
 fn guess(inventory: &Inventory, object: Object) -> ObjectChange {
     let Some(live) = inventory.find(&object.kind, &object.name) else {
-        return ObjectChange { object, action: Some(Action::Create), causes: Vec::new() };
+        return ObjectChange::new(object, Some(Action::Create), Vec::new());
     };
     let causes = missing(object.kind.name(), &live.value, &object.value);
     let template = causes.iter().any(|cause| cause.starts_with("spec.template."));
     let action =
         if template { Some(Action::Restart) } else { (!causes.is_empty()).then_some(Action::Change) };
-    ObjectChange { object, action, causes }
+    ObjectChange::new(object, action, causes)
 }
 
 /// An object that another stack made is not ours to change.

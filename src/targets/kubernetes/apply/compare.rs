@@ -137,11 +137,13 @@ fn list(path: &str, old: &[Value], new: &[Value], found: &mut Vec<String>) {
     }
 }
 
-fn below(path: &str, name: &str) -> String {
+/// The path of a field below another.
+pub(crate) fn below(path: &str, name: &str) -> String {
     if name.contains(['.', '/']) { format!("{path}[\"{name}\"]") } else { format!("{path}.{name}") }
 }
 
-fn shown(value: Option<&Value>) -> String {
+/// A value in one short line.
+pub(crate) fn shown(value: Option<&Value>) -> String {
     let text = match value {
         None => return "(none)".to_owned(),
         Some(Value::String(text)) => text.clone(),

@@ -15,6 +15,7 @@ use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::secrets::{digest, service_values};
 use crate::targets::kubernetes::apply::transition::{beside, is_policy};
 use crate::targets::kubernetes::client::{Cluster, Kind, MANAGER, Object, apply, object, wait_until_deleted};
+use crate::targets::kubernetes::observe::troubles::{refuse_lost_claim, troubles};
 use crate::targets::kubernetes::observe::{Inventory, NamespaceState, Waiting};
 use crate::targets::kubernetes::scale::replicas::{self, Handover, Request};
 use crate::targets::kubernetes::session::Session;
@@ -85,6 +86,10 @@ impl Session<'_> {
             plan.steps.insert(0, new_namespace(&self.cluster));
         }
         prepared.notes.iter().for_each(|note| (self.say)(note));
+        if !missing {
+            let troubles = troubles(&self.cluster, self.name(), &wanted.inventory).await?;
+            troubles.iter().for_each(|trouble| (self.say)(&format!("warning: {trouble}")));
+        }
         Ok(plan)
     }
 
@@ -101,8 +106,10 @@ impl Session<'_> {
         let leaving: Vec<Object> =
             inventory.objects.iter().filter(|object| object.is_leaving()).cloned().collect();
         if wait && !leaving.is_empty() {
+            refuse_lost_claim(cluster, &inventory)?;
             // An object that is being deleted takes a change, and is gone all the same.
             for object in &leaving {
+                (self.say)(&format!("waiting for the deletion of {}", object.title()));
                 wait_until_deleted(cluster, object).await?;
             }
             inventory = Inventory::look(cluster, self.name(), self.say).await?;
@@ -172,6 +179,9 @@ impl Session<'_> {
         }
         let asked = Asked { cluster, stack: self.name(), inventory, asking };
         let mut changes = asked.changes(objects).await?;
+        if asking.conflicts == Conflicts::Refuse {
+            notes.extend(changes.changes.iter().flat_map(ObjectChange::kept));
+        }
         if let Some(change) = changes.changes.iter_mut().find(|change| is_service(&change.object, &name))
             && wanted.alike
         {

@@ -7,6 +7,7 @@ pub(crate) mod converge;
 pub(crate) mod deployed;
 pub(crate) mod documents;
 pub(crate) mod down;
+pub(crate) mod drift;
 pub(crate) mod image;
 pub(crate) mod immutable;
 pub(crate) mod leftovers;

@@ -128,6 +128,11 @@ impl Cluster {
         Self { deadline, ..self.clone() }
     }
 
+    /// A line to print once, beside the command's progress.
+    pub(crate) fn another_line(&self) -> Once {
+        self.slow.another()
+    }
+
     /// Objects of a kind in the stack's namespace.
     pub(crate) fn api<K>(&self) -> Api<K>
     where

@@ -44,6 +44,14 @@ impl Doing {
         Self { verb, resource: resource.to_owned(), name: None, namespace: namespace.map(str::to_owned) }
     }
 
+    /// The resource as `kubectl auth can-i` takes it.
+    fn right(&self) -> String {
+        match self.resource.split_once('/') {
+            Some((resource, sub)) => format!("{resource} --subresource={sub}"),
+            None => self.resource.clone(),
+        }
+    }
+
     fn object(&self) -> String {
         match &self.name {
             Some(name) => format!("{}/{name}", self.resource),
@@ -88,6 +96,15 @@ pub(crate) fn is_transient(error: &Error, reached: bool) -> bool {
 /// Whether the server said that there is no such object.
 pub(crate) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
+}
+
+/// Whether the server refuses because the namespace is being deleted.
+pub(crate) fn is_terminating(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if has_cause(status, TERMINATING))
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
 }
 
 /// The fields that other managers own, with these, when that is why the server refuses.
@@ -193,13 +210,10 @@ fn credentials(place: &Place, why: String) -> Failure {
 fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
     let namespace = doing.namespace.clone().unwrap_or_default();
     let within = if namespace.is_empty() { String::new() } else { format!(" -n {namespace}") };
-    let has_cause = |reason: &str| {
-        status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
-    };
     let object = doing.object();
     match status.code {
         401 => credentials(place, status.message.clone()),
-        _ if has_cause(TERMINATING) => {
+        _ if has_cause(&status, TERMINATING) => {
             Failure::new(ExitStatus::Failed, format!("the namespace `{namespace}` is being deleted"))
                 .hint(place.kubectl(&format!("wait --for=delete namespace/{namespace} --timeout=120s")))
                 .hint("then run the same command again, or set another `kubernetes.namespace`")
@@ -212,7 +226,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
                     place.context, doing.verb
                 ),
             )
-            .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.resource)));
+            .hint(place.kubectl(&format!("auth can-i {} {}{within}", doing.verb, doing.right())));
             let failure = match doing.verb {
                 "patch" | "create" => failure.hint(format!(
                     "if the answer is yes, a policy or a quota forbids it: {}",
@@ -227,7 +241,7 @@ fn refused(status: Box<Status>, doing: &Doing, place: &Place) -> Failure {
             };
             failure.caused_by(Refused(status))
         }
-        409 if has_cause(FIELD_CONFLICT) => {
+        409 if has_cause(&status, FIELD_CONFLICT) => {
             let lines: Vec<String> = described_causes(&status).map(|cause| format!("\n  {cause}")).collect();
             Failure::new(
                 ExitStatus::Failed,

@@ -18,6 +18,15 @@ const PERMANENT: [&str; 7] = [
     "ImageInspectError",
     "RunContainerError",
 ];
+/// Those that are about the image; a pull is tried again for a while.
+const IMAGE: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+];
 /// A container that ended this often will not come by waiting.
 const MANY_RESTARTS: i32 = 3;
 /// Lines of a log that a stuck pod is shown with.
@@ -43,6 +52,11 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
+    /// Whether the image is to blame.
+    pub(crate) fn is_about_image(&self) -> bool {
+        IMAGE.contains(&self.reason.as_str())
+    }
+
     /// In one line.
     pub(crate) fn line(&self) -> String {
         if self.message.is_empty() {

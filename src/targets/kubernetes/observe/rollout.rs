@@ -19,9 +19,10 @@ use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::client::{Cluster, Doing, Object, STACK_LABEL, explain, is_transient};
+use crate::targets::kubernetes::client::{Cluster, Doing, STACK_LABEL, explain, is_transient};
+use crate::targets::kubernetes::observe::observed::{Observed, Seen, Standing, Waiting, owner};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
-use crate::targets::kubernetes::observe::workload::{self, Progress};
+use crate::targets::kubernetes::observe::workload::Progress;
 use crate::targets::kubernetes::session::Session;
 
 /// A refusal to make pods has to last this long before it counts: a quota may be about to be freed.
@@ -35,90 +36,8 @@ const DIAGNOSIS: Duration = Duration::from_secs(15);
 /// So many pods are shown with their last words.
 const SHOWN: usize = 3;
 
-/// Which workloads are waited for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Waiting<'a> {
-    /// At least so many replicas of the service, which an autoscaler may not have made yet.
-    pub(crate) floor: u32,
-    /// Objects that are about to be removed: nothing is waited for that they do.
-    pub(crate) leaving: &'a [Object],
-    /// Only these; without a list all of the stack.
-    pub(crate) only: Option<&'a [&'a Object]>,
-}
-
-impl Waiting<'_> {
-    fn is_for(&self, kind: &str, name: &str) -> bool {
-        let same = |object: &Object| object.kind.name() == kind && object.name == name;
-        !self.leaving.iter().any(same) && self.only.is_none_or(|only| only.iter().any(|object| same(object)))
-    }
-}
-
 /// The annotation that numbers the revisions of a Deployment.
 pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
-
-/// What the watches have reported so far.
-#[derive(Default)]
-pub(crate) struct Observed {
-    deployments: BTreeMap<String, Deployment>,
-    sets: BTreeMap<String, StatefulSet>,
-    pods: BTreeMap<String, Pod>,
-    complete: [bool; 3],
-    troubled_since: BTreeMap<String, Instant>,
-}
-
-enum Seen {
-    Deployment(Event<Deployment>),
-    Set(Event<StatefulSet>),
-    Pod(Event<Pod>),
-}
-
-impl Observed {
-    fn take(&mut self, seen: Seen) {
-        let done = match seen {
-            Seen::Deployment(event) => (0, keep(&mut self.deployments, event)),
-            Seen::Set(event) => (1, keep(&mut self.sets, event)),
-            Seen::Pod(event) => (2, keep(&mut self.pods, event)),
-        };
-        if let (place, Some(complete)) = done
-            && let Some(slot) = self.complete.get_mut(place)
-        {
-            *slot = complete;
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete.iter().all(|complete| *complete)
-    }
-
-    fn progress(&self, waiting: Waiting<'_>, service: &str) -> Vec<Progress> {
-        let sets = self.sets.values().map(workload::of_set);
-        let deployments = self.deployments.values().map(|deployment| {
-            let least = if deployment.metadata.name.as_deref() == Some(service) { waiting.floor } else { 0 };
-            workload::of_deployment(deployment, least)
-        });
-        sets.chain(deployments).filter(|progress| waiting.is_for(progress.kind, &progress.name)).collect()
-    }
-}
-
-/// Keeps what an event reports; whether the first list is complete, if it reports that.
-fn keep<K: Resource>(objects: &mut BTreeMap<String, K>, event: Event<K>) -> Option<bool> {
-    let name = |object: &K| object.meta().name.clone().unwrap_or_default();
-    match event {
-        Event::Init => {
-            objects.clear();
-            Some(false)
-        }
-        Event::InitDone => Some(true),
-        Event::InitApply(object) | Event::Apply(object) => {
-            objects.insert(name(&object), object);
-            None
-        }
-        Event::Delete(object) => {
-            objects.remove(&name(&object));
-            None
-        }
-    }
-}
 
 impl Session<'_> {
     /// Waits until each workload that is meant runs its newest revision with all its replicas.
@@ -133,6 +52,14 @@ impl Session<'_> {
         let (mut shown, mut refused_since) = (String::new(), None);
         loop {
             if observed.is_complete() {
+                if let Some(title) = observed.vanished(meant, &names::service(self.stack)) {
+                    return Err(Failure::new(
+                        ExitStatus::Failed,
+                        format!("{title} is gone: it was deleted while this command was running"),
+                    )
+                    .hint("appforge up")
+                    .into());
+                }
                 let progress = observed.progress(meant, &names::service(self.stack));
                 let waiting: Vec<&Progress> = progress.iter().filter(|progress| !progress.done).collect();
                 if waiting.is_empty() {
@@ -208,48 +135,6 @@ impl Session<'_> {
         let newest = newest_replica_sets(cluster, self.name(), observed).await?;
         Ok(permanent.iter().any(|set| newest.contains(set)))
     }
-}
-
-/// What a pod is to the rollout.
-enum Standing {
-    /// Of the newest revision of a StatefulSet.
-    Newest,
-    /// Of an older one.
-    Older,
-    /// Of a ReplicaSet, which may be of any revision.
-    Replica,
-    /// The cluster has not looked at the newest revision yet.
-    Unknown,
-}
-
-impl Observed {
-    /// Whether a pod is of a workload that is waited for. A ReplicaSet's is, unless only StatefulSets are meant.
-    fn is_meant(&self, pod: &Pod, meant: Waiting<'_>) -> bool {
-        let owner = owner(pod);
-        if self.sets.contains_key(&owner) {
-            meant.is_for("StatefulSet", &owner)
-        } else {
-            meant.only.is_none()
-        }
-    }
-
-    fn standing(&self, pod: &Pod) -> Standing {
-        let Some(set) = self.sets.get(&owner(pod)) else { return Standing::Replica };
-        let status = set.status.as_ref();
-        let seen = status.and_then(|status| status.observed_generation) >= set.metadata.generation;
-        let newest = status.and_then(|status| status.update_revision.as_deref());
-        match pods::label(pod, "controller-revision-hash") {
-            Some(own) if seen && Some(own) == newest => Standing::Newest,
-            Some(_) if seen && newest.is_some() => Standing::Older,
-            _ => Standing::Unknown,
-        }
-    }
-}
-
-/// The name of what made a pod.
-fn owner(pod: &Pod) -> String {
-    let owner = pod.metadata.owner_references.iter().flatten().next();
-    owner.map(|owner| owner.name.clone()).unwrap_or_default()
 }
 
 /// The ReplicaSets that Deployments are rolling out.

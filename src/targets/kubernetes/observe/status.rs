@@ -3,14 +3,15 @@
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::render::context::compose::admin_port;
 use crate::render::context::kubernetes::names;
 use crate::stack::ComponentKind;
 use crate::targets::admin;
-use crate::targets::kubernetes::client::{Cluster, list, tunnel};
+use crate::targets::kubernetes::client::link::Link;
+use crate::targets::kubernetes::client::{Cluster, is_forbidden, list};
 use crate::targets::kubernetes::observe::pods::{self, trouble};
 use crate::targets::kubernetes::observe::workload;
 use crate::targets::kubernetes::scale::autoscaler;
@@ -27,20 +28,23 @@ pub(crate) struct Snapshot {
     pub(crate) pods: Vec<Pod>,
     pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
     pub(crate) budgets: Vec<PodDisruptionBudget>,
+    /// None without the right to see them.
+    claims: Vec<PersistentVolumeClaim>,
 }
 
 impl Snapshot {
     /// Looks, one list a kind.
     pub(crate) async fn take(cluster: &Cluster, stack: &str) -> Result<Self> {
-        let (deployments, sets, mut pods, autoscalers, budgets) = futures_util::try_join!(
+        let (deployments, sets, mut pods, autoscalers, budgets, claims) = futures_util::try_join!(
             list(cluster, stack, "deployments.apps"),
             list(cluster, stack, "statefulsets.apps"),
             list::<Pod>(cluster, stack, "pods"),
             list(cluster, stack, "horizontalpodautoscalers.autoscaling"),
             list(cluster, stack, "poddisruptionbudgets.policy"),
+            claims(cluster, stack),
         )?;
         pods.retain(|pod| !pods::is_trial(pod));
-        Ok(Self { deployments, sets, pods, autoscalers, budgets })
+        Ok(Self { deployments, sets, pods, autoscalers, budgets, claims })
     }
 
     /// The pods of a component, those that leave left out.
@@ -107,8 +111,10 @@ impl Session<'_> {
                 snapshot.pods_of(ComponentKind::Service).filter(|pod| pods::is_ready(pod)).collect();
             let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
             let links = ready.into_iter().map(|pod| {
-                let name = pods::name(pod).to_owned();
-                (name.clone(), tunnel::connect(self.cluster.api(), name, admin_port(self.stack)))
+                let (name, port) = (pods::name(pod).to_owned(), admin_port(self.stack));
+                let pod = name.clone();
+                let link = async move { Ok(Link::open(&self.cluster, &pod, port).await?.stream) };
+                (name, link)
             });
             let links = links.collect();
             admin::share_limit(links, count).await.iter().for_each(|line| (self.say)(line));
@@ -158,6 +164,13 @@ fn cut(message: &str) -> String {
     }
 }
 
+async fn claims(cluster: &Cluster, stack: &str) -> Result<Vec<PersistentVolumeClaim>> {
+    match list(cluster, stack, "persistentvolumeclaims").await {
+        Err(error) if is_forbidden(&error) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 fn budget(budget: &PodDisruptionBudget) -> Budget {
     let status = budget.status.clone().unwrap_or_default();
     let count = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
@@ -169,7 +182,7 @@ fn budget(budget: &PodDisruptionBudget) -> Budget {
     }
 }
 
-/// What workloads say against themselves, and each condition of the Deployments.
+/// What workloads say against themselves, each condition of the Deployments, and claims that are being deleted.
 fn conditions(snapshot: &Snapshot) -> Vec<Condition> {
     let mut all = Vec::new();
     for deployment in &snapshot.deployments {
@@ -193,6 +206,15 @@ fn conditions(snapshot: &Snapshot) -> Vec<Condition> {
             holds: progress.done,
             reason: format!("{} of {}", progress.ready, progress.wanted),
             message: String::new(),
+        });
+    }
+    for claim in snapshot.claims.iter().filter(|claim| claim.metadata.deletion_timestamp.is_some()) {
+        all.push(Condition {
+            object: format!("persistentvolumeclaim/{}", claim.metadata.name.as_deref().unwrap_or_default()),
+            name: "Available".to_owned(),
+            holds: false,
+            reason: "Terminating".to_owned(),
+            message: "it is being deleted, and its data is lost once its pod ends".to_owned(),
         });
     }
     all

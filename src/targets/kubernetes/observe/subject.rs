@@ -16,16 +16,18 @@ use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::LOOK;
 use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::value_of;
-use crate::targets::kubernetes::client::tunnel::{self, Destination, Tunnel};
+use crate::targets::kubernetes::client::link::Link;
 use crate::targets::kubernetes::client::{Cluster, Doing, MANAGER, Object, apply};
+use crate::targets::kubernetes::observe::exits::Destination;
+use crate::targets::kubernetes::observe::observed::Waiting;
 use crate::targets::kubernetes::observe::pods::{self, is_ready};
-use crate::targets::kubernetes::observe::rollout::Waiting;
 use crate::targets::kubernetes::observe::status::Snapshot;
+use crate::targets::kubernetes::observe::tunnel::{self, Content, Tunnel};
 use crate::targets::kubernetes::scale::autoscaler;
 use crate::targets::kubernetes::session::{Kubernetes, not_up};
 use crate::targets::subject::{Replica, Subject, Ways};
 
-/// How long a subject may be looked at; the tunnels' own look-ups stop after that.
+/// How long a subject may be looked at; the tunnels' own requests stop after that.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Once Redis takes connections, replicas reach it again within this; they may remember the address of its old pod.
 const REDIS_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -61,16 +63,17 @@ impl Kubernetes {
         let secret = self.secret(&cluster, &mounted).await?;
         let probe_secret = self.required(&secret, &mounted, names::PROBE_SECRET)?;
         let mut ways = Vec::new();
-        let public = Destination {
-            component: Some(ComponentKind::Service),
-            pods: replicas.clone(),
-            port: names::container_port(stack),
-        };
-        let url = tunnel::open(&cluster, self.name(), public).await?;
+        let port = names::container_port(stack);
+        if let Some(first) = replicas.first() {
+            // That nothing can be reached this way is said before anything is measured.
+            Link::open(&cluster, first, port).await?;
+        }
+        let public = Destination { component: Some(ComponentKind::Service), pods: replicas.clone(), port };
+        let url = tunnel::open(&cluster, self.name(), Content::Requests, public).await?;
         let mut admins = Vec::new();
         for name in replicas {
             let admin = Destination { component: None, pods: vec![name.clone()], port: admin_port(stack) };
-            let way = tunnel::open(&cluster, self.name(), admin).await?;
+            let way = tunnel::open(&cluster, self.name(), Content::Bytes, admin).await?;
             admins.push(Replica { name, admin: format!("http://{}", way.address) });
             ways.push(way.task);
         }
@@ -128,6 +131,7 @@ impl Kubernetes {
         tunnel::open(
             cluster,
             self.name(),
+            Content::Bytes,
             Destination { component: Some(kind.into()), pods, port: kind.port() },
         )
         .await
