@@ -1,0 +1,163 @@
+//! What containers are given that no document contains: variables that may hold a password, and the files of HTTPS. Compose reads
+//! the variables from files among the secrets, so that a changed value replaces the containers that have it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::error::{ExitStatus, Failure};
+use crate::files;
+use crate::render::context::compose::{APP_VARIABLES, GATEWAY_VARIABLES};
+use crate::stack::app::variables;
+use crate::stack::template::Reference;
+use crate::stack::uri::for_app;
+use crate::stack::values::Secret;
+use crate::stack::{StoreKind, env_file};
+use crate::targets::compose::apply::credentials::{Credentials, Store, mongodb_uri, redis_url};
+use crate::targets::compose::session::Compose;
+use crate::trust;
+
+/// The gateway's variable that changes with its certificate.
+const TLS_DIGEST: &str = "TLS_DIGEST";
+
+/// What is written for the containers, and never into a document.
+pub(crate) struct Unrendered {
+    /// The files of variables, by name.
+    pub(crate) variables: Vec<(&'static str, Vec<(String, String)>)>,
+    /// Other files, by name.
+    pub(crate) files: Vec<(&'static str, Secret)>,
+}
+
+impl Unrendered {
+    /// The variables of the file that a document calls `path`.
+    pub(crate) fn of(&self, path: &str) -> Option<&[(String, String)]> {
+        let name = path.rsplit('/').next()?;
+        let found = self.variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, variables)| variables.as_slice())
+    }
+}
+
+impl Compose {
+    /// What the containers of this stack are given.
+    ///
+    /// # Errors
+    /// Exit 3 when a file that the stack file names is missing or cannot be read.
+    pub(crate) fn unrendered(&self, credentials: &Credentials) -> Result<Unrendered> {
+        let (mut all, mut files) = (Vec::new(), Vec::new());
+        if self.stack.service.is_own() {
+            let (mongodb, redis) = self.app_addresses(credentials);
+            all.push((APP_VARIABLES, self.app_variables(&mongodb, &redis)?));
+            files.extend([("app_mongodb_uri", mongodb), ("app_redis_url", redis)]);
+        }
+        if let Some(tls) = &self.stack.compose.tls {
+            let cert = self.named("compose.tls.cert", &tls.cert)?;
+            let key = self.named("compose.tls.key", &tls.key)?;
+            let digest = Sha256::new_with_prefix(&cert).chain_update("\0").chain_update(&key).finalize();
+            all.push((GATEWAY_VARIABLES, vec![(TLS_DIGEST.to_owned(), hex::encode(&digest[..8]))]));
+            files.extend([("tls_cert", Secret::new(cert)), ("tls_key", Secret::new(key))]);
+        }
+        Ok(Unrendered { variables: all, files })
+    }
+
+    /// The addresses of the stores as the app gets them.
+    fn app_addresses(&self, credentials: &Credentials) -> (Secret, Secret) {
+        let mongodb = match &credentials.mongodb {
+            Store::Managed(password) => mongodb_uri("mongodb:27017", password, "&directConnection=true"),
+            Store::External(uri) => uri.clone(),
+        };
+        let store = &self.stack.mongodb;
+        let uri = for_app(mongodb.reveal(), &store.database, &store.pool, self.project()).uri;
+        let redis = match &credentials.redis {
+            Store::Managed(password) => redis_url("redis:6379", password),
+            Store::External(url) => url.clone(),
+        };
+        (Secret::new(uri), redis)
+    }
+
+    /// The file's own variables first: what the stack file says wins.
+    fn app_variables(&self, mongodb: &Secret, redis: &Secret) -> Result<Vec<(String, String)>> {
+        let service = &self.stack.service;
+        let mut all: Vec<(String, String)> = Vec::new();
+        if let Some(name) = &service.env_file {
+            let text = self.named("service.env_file", name)?;
+            all = env_file::parse(&text).map_err(|(line, message)| {
+                Failure::new(ExitStatus::Config, format!("`{name}:{line}` cannot be read: {message}"))
+            })?;
+        }
+        let port = self.stack.app_port().to_string();
+        let value = |reference| match reference {
+            Reference::Port => port.clone(),
+            Reference::MongodbUri => mongodb.reveal().to_owned(),
+            Reference::RedisUrl => redis.reveal().to_owned(),
+        };
+        for variable in variables(&self.stack, "") {
+            all.retain(|(name, _)| *name != variable.name);
+            if variable.value.is_secret() {
+                all.push((variable.name, variable.value.fill(value)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The text of a file that the stack file names.
+    fn named(&self, path: &'static str, name: &str) -> Result<String> {
+        let file = self.project_folder.join(name);
+        let text = trust::read(&file).with_context(|| format!("{path}: cannot read `{name}`"))?;
+        text.ok_or_else(|| {
+            let folder = self.project_folder.display();
+            Failure::new(ExitStatus::Config, format!("{path}: no file `{name}` in `{folder}`")).into()
+        })
+    }
+
+    /// Writes what containers are given. Compose itself reads the variables, so they stay the owner's alone.
+    pub(crate) fn write_unrendered(&self, credentials: &Credentials) -> Result<()> {
+        let Unrendered { variables, files } = self.unrendered(credentials)?;
+        for (name, secret) in &files {
+            self.keep(name, secret)?;
+        }
+        for (name, variables) in variables {
+            let text: String =
+                variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+            let path: PathBuf = self.secrets().path(name);
+            if files::read_private(&path)?.as_deref() != Some(&text) {
+                files::write_private(&path, text.as_bytes(), 0o600)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Credentials {
+    /// Those that are there, without making what is missing: enough to see what would change.
+    pub(crate) fn of(compose: &Compose) -> Result<Self> {
+        let secrets = compose.secrets();
+        let known = |name| anyhow::Ok(secrets.get(name)?.unwrap_or_else(|| Secret::new("")));
+        let store = |kind, name| match compose.stack.external(kind) {
+            Some(uri) => anyhow::Ok(Store::External(uri.clone())),
+            None => Ok(Store::Managed(known(name)?)),
+        };
+        Ok(Self {
+            probe: Secret::new(""),
+            mongodb: store(StoreKind::Mongodb, super::credentials::MONGODB)?,
+            redis: store(StoreKind::Redis, super::credentials::REDIS)?,
+        })
+    }
+}
+
+/// A value as Compose reads it from a file of variables: bare within single quotes, where that cannot be within double quotes.
+fn quoted(value: &str) -> String {
+    if !value.contains(['\'', '\\', '\r']) {
+        return format!("'{value}'");
+    }
+    let escaped = value.chars().fold(String::new(), |mut text, c| {
+        match c {
+            '\\' | '"' | '$' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            c => text.push(c),
+        }
+        text
+    });
+    format!("\"{escaped}\"")
+}
