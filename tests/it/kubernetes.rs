@@ -3,12 +3,14 @@
 
 mod addresses;
 mod api;
+mod app;
 mod controllers;
 mod credentials;
 mod drift;
 mod errors;
 mod fields;
 mod forward;
+mod jobs;
 mod kubeconfig;
 mod kubelet;
 mod lease;
@@ -31,10 +33,18 @@ use crate::support::{Project, Run};
 use api::{Api, Seen};
 use store::{Key, Pods};
 
-/// A stack that brings its own image: nothing has to be loaded into nodes.
+/// The bundled service, whose image is in a registry: nothing has to be loaded into nodes.
 const STACK: &str = "target: kubernetes
 name: shop
-kubernetes: {namespace: shop, probes: {liveness: /livez, readiness: /readyz}}
+kubernetes: {namespace: shop}
+runtime: {image: 'registry.example/shop:1'}
+";
+
+/// An app of the user's own, behind a front.
+const OWN: &str = "target: kubernetes
+name: shop
+kubernetes: {namespace: shop}
+runtime: {image: 'registry.example/appforge:1'}
 service: {image: 'registry.example/shop:1'}
 ";
 
