@@ -200,7 +200,7 @@ fn a_fixed_number_takes_over_from_the_autoscaler_and_back_without_a_dip() {
         "appforge.yaml",
         &STACK
             .replace("namespace: shop", "namespace: shop, autoscaling: null")
-            .replace("shop:1'", "shop:1', replicas: 4"),
+            .replace("shop:1'}", "shop:1'}\nservice: {replicas: 4}"),
     );
     let diff = place.exits(5, &["diff"]);
     assert!(diff.stdout.contains("    spec.replicas: 7 -> 4\n"), "{}", diff.stdout);

@@ -110,6 +110,8 @@ pub(super) fn app(settings: &Settings<'_>, exemptions: &mut Exemptions) -> Resul
     let user = service.run_as.unwrap_or(USER);
     exemptions
         .checkov("CKV_K8S_35", "apps read their addresses from variables; the same Secret is mounted too");
+    exemptions.checkov("CKV_K8S_9", "the readiness of a replica is that of its front, which asks the app");
+    exemptions.polaris("readinessProbeMissing");
     if root.is_some() {
         exemptions.checkov("CKV_K8S_22", "service.writable names all of the container");
         exemptions.polaris("notReadOnlyRootFilesystem");
