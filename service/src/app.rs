@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, Request, Response, StatusCode};
 use prometheus_client::registry::Registry;
 use tower::Service;
@@ -153,16 +154,17 @@ impl Public {
     }
 }
 
-async fn health(State((app, mongodb)): State<(Arc<App>, Mongodb)>) -> Json<Health> {
+async fn health(State((app, mongodb)): State<(Arc<App>, Mongodb)>) -> impl IntoResponse {
     let (mongodb, redis) = (mongodb.status(), app.redis_status());
     let all = mongodb.status == StoreState::Up && redis.status == StoreState::Up;
-    Json(Health {
+    let health = Health {
         status: if all { HealthState::Ok } else { HealthState::Degraded },
         version: env!("CARGO_PKG_VERSION").into(),
         replica: app.replica.clone(),
         mongodb,
         redis,
-    })
+    };
+    ([(CACHE_CONTROL, "no-store")], Json(health))
 }
 
 impl Handler for Public {

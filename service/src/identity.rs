@@ -149,7 +149,7 @@ impl Identities {
         (identity, key)
     }
 
-    /// Whether what this peer says of others is believed.
+    /// Whether what this peer says of others is trusted.
     pub fn is_trusted(&self, peer: IpAddr) -> bool {
         self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
     }

@@ -98,7 +98,11 @@ fn take(handed: &mut ListenFd, index: usize) -> Result<tokio::net::TcpListener> 
     Ok(tokio::net::TcpListener::from_std(listener)?)
 }
 
-fn open(address: SocketAddr) -> Result<tokio::net::TcpListener> {
+/// Opens a listener.
+///
+/// # Errors
+/// When the port is taken or may not be used.
+pub fn open(address: SocketAddr) -> Result<tokio::net::TcpListener> {
     let attempt = || -> std::io::Result<tokio::net::TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;

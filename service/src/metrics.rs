@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::contract::CHECK;
 use crate::logging;
 
 /// Upper bounds of the duration histogram, in seconds.
@@ -54,10 +55,11 @@ enum Route {
     Item,
     Other,
     App,
+    Check,
 }
 
-const ROUTES: [Route; 6] =
-    [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other, Route::App];
+const ROUTES: [Route; 7] =
+    [Route::Health, Route::Openapi, Route::Items, Route::Item, Route::Other, Route::App, Route::Check];
 
 impl Route {
     fn of(path: &str) -> Self {
@@ -65,6 +67,7 @@ impl Route {
             "/health" => Self::Health,
             "/openapi.json" => Self::Openapi,
             "/api/items" => Self::Items,
+            CHECK => Self::Check,
             _ if path.starts_with("/api/items/") => Self::Item,
             _ => Self::Other,
         }
@@ -78,6 +81,7 @@ impl Route {
             Self::Item => "/api/items/{id}",
             Self::Other => "other",
             Self::App => "app",
+            Self::Check => CHECK,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
+use http::header::CACHE_CONTROL;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -9,10 +10,14 @@ use crate::items::{LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_TAG, MOST_TAGS, Pa
 use crate::problem::Problem;
 use crate::status::Health;
 
+/// The description changes with the version of the service only.
+const KEEP: &str = "public, max-age=3600";
+
 /// The route of the description.
 pub fn router() -> Router {
     let document = document();
-    Router::new().route("/openapi.json", get(async move || Json(document.clone())))
+    let route = get(async move || ([(CACHE_CONTROL, KEEP)], Json(document.clone())));
+    Router::new().route("/openapi.json", route)
 }
 
 /// What follows the list's summary: its order is part of the contract.

@@ -13,11 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::Admin;
 use crate::app::{App, Backend, Public};
 use crate::cache::Cache;
+use crate::check::Check;
 use crate::contract::{Problem, variable};
 use crate::front::{self, Front};
 use crate::identity::Identities;
 use crate::limiter::Limiter;
-use crate::listen::{HandOver, Listeners};
+use crate::listen::{self, HandOver, Listeners};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
@@ -106,12 +107,13 @@ async fn serve_here(settings: Settings, supervisor: Option<HandOver>) -> Result<
 /// Serves on these listeners until `shutdown` ends, then lets the clients go.
 ///
 /// # Errors
-/// When a URI is malformed.
+/// When a URI is malformed, or a port is taken.
 pub async fn serve_on(
     listeners: Listeners,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
+    let check = settings.check.map(listen::open).transpose()?;
     let mut registry = Registry::default();
     let redis = Redis::start(settings.redis, &mut registry)?;
     let limiter =
@@ -161,6 +163,10 @@ pub async fn serve_on(
             tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
         }
         (Backend::Bundled(_), None) => {}
+    }
+    if let Some(listener) = check {
+        tracing::info!("other proxies ask on {}", listener.local_addr()?);
+        tokio::spawn(app.connections.clone().accept(vec![listener], Arc::new(Check::new(app.clone()))));
     }
     let admin = Arc::new(Admin::new(app.clone()));
     tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));

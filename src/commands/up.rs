@@ -100,11 +100,11 @@ async fn follow(context: &Context, args: &UpArgs, mut files: Watch) -> Result<Ex
 
 async fn replace(context: &Context, args: &UpArgs) -> Result<()> {
     let target = open(context, context.stack(&[])?, args).await?;
-    let outcome = bring_up(context, &target, args).await?;
-    if outcome.plan.is_empty() {
-        print_outcome(context, &target.restart(&change(args)).await?, args.strict)?;
-    }
-    Ok(())
+    let change = change(args);
+    let outcome = target.up(&change).await?;
+    // The stack file says the same, so it is the code that changed.
+    let outcome = if outcome.plan.is_empty() { target.restart(&change).await? } else { outcome };
+    print_outcome(context, &outcome, args.strict)
 }
 
 fn refuse_unreachable(outcome: &Outcome) -> Result<ExitStatus> {

@@ -13,6 +13,7 @@ mod environment;
 mod folder;
 mod open_files;
 mod orphans;
+mod own;
 mod sockets;
 mod stopped;
 mod stores;

@@ -28,6 +28,23 @@ impl Up {
         Run::of(self.project.command(args).env("PATH", &self.path))
     }
 
+    /// The same with more variables.
+    pub(crate) fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Run {
+        Run::of(self.project.command(args).env("PATH", &self.path).envs(variables.iter().copied()))
+    }
+
+    /// The process of the front of a replica, which has its admin listener.
+    pub(crate) fn front(&self, number: u32) -> u64 {
+        let status = self.json(&["status"]);
+        let name = format!("service-{number}");
+        let components = status["components"].as_array().unwrap();
+        let endpoint =
+            components.iter().find(|found| found["name"] == name.as_str()).unwrap()["endpoint"].clone();
+        let address = endpoint.as_str().unwrap().trim_start_matches("http://").to_owned();
+        let (_, body) = self.at(&address, "GET /statusz");
+        serde_json::from_str::<Value>(&body).unwrap()["pid"].as_u64().unwrap()
+    }
+
     /// The process of the supervisor.
     pub(crate) fn supervisor(&self) -> u64 {
         let owner = self.project.read(".appforge/run/supervisor.lock");

@@ -23,7 +23,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Connections that are tried for one request, when each ends before any of it is sent.
 const ATTEMPTS: usize = 4;
 
-/// Why there is no answer of an app.
+/// Why an app did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// No app takes connections.

@@ -37,7 +37,7 @@ type Names = SmallVec<[HeaderName; 8]>;
 pub(super) struct Hop {
     /// The other end of the connection.
     pub(super) peer: IpAddr,
-    /// Whether what it says of others is believed.
+    /// Whether what it says of others is trusted.
     pub(super) trusted: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Hop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str);
 
-/// Makes the head of a request what the app is to see; `host` stands in for a `Host` that HTTP/1.0 may lack. Whether it asks
+/// Makes the head of a request what the app is to see; `host` replaces a `Host` that HTTP/1.0 may lack. Whether it asks
 /// for another protocol.
 ///
 /// # Errors

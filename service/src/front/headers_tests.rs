@@ -72,7 +72,7 @@ fn client_neither_takes_out_nor_writes_fields_of_ours() {
 }
 
 #[test]
-fn trusted_proxy_is_believed_and_added_to() {
+fn fields_of_a_trusted_proxy_stay_and_are_added_to() {
     assert_eq!(
         seen(
             true,
@@ -184,7 +184,7 @@ fn answer_has_one_length_and_no_fields_of_a_hop() {
 }
 
 #[test]
-fn announced_time_is_read_whatever_stands_beside_it() {
+fn announced_time_is_read_whatever_is_beside_it() {
     let of = |value: &'static str| {
         keep_alive(&HeaderMap::from_iter([(KEEP_ALIVE, HeaderValue::from_static(value))]))
     };

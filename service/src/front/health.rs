@@ -3,22 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-
-use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Request, StatusCode, Uri};
-use tokio::time::{sleep, timeout};
 
 use super::pool::Peer;
-use super::upstreams::Upstreams;
 use crate::server::RequestBody;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Request, StatusCode, Uri};
 
-/// Between two looks, once the app was healthy.
-const EVERY: Duration = Duration::from_secs(1);
-/// Before, so that an app which has started is soon served.
-const EVERY_AT_FIRST: Duration = Duration::from_millis(200);
-/// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(2);
 /// So many looks in a row without an answer make the front unready.
 const MISSES: u32 = 3;
 
@@ -44,7 +34,7 @@ pub(super) struct Health {
 }
 
 /// What one look found.
-enum Look {
+pub(super) enum Look {
     /// It accepts connections, and nothing else is asked.
     Connected,
     Answered(StatusCode),
@@ -56,7 +46,7 @@ impl Health {
         self.was_healthy && self.misses < MISSES
     }
 
-    fn note(&mut self, look: &Look) {
+    pub(super) fn note(&mut self, look: &Look) {
         match look {
             Look::Connected => (self.was_healthy, self.misses, self.error) = (true, 0, None),
             Look::Answered(status) => {
@@ -73,43 +63,8 @@ impl Health {
     }
 }
 
-/// Looks at the own app, each second once it is ready; runs until it is dropped.
-pub(super) async fn watch(upstreams: Arc<Upstreams>, settings: Settings) {
-    let mut changes = upstreams.changes();
-    loop {
-        let own = changes.borrow_and_update().first().cloned();
-        if let Some(own) = own {
-            let look = timeout(LIMIT, look(&own, &settings)).await;
-            let look = look.unwrap_or_else(|_| Look::Failed(io::ErrorKind::TimedOut.into()));
-            // Another one may have taken its place meanwhile.
-            if upstreams.own().is_some_and(|now| Arc::ptr_eq(&now, &own)) {
-                note(&upstreams, &own, &look);
-            }
-        }
-        upstreams.sweep();
-        let pause = if upstreams.is_ready() { EVERY } else { EVERY_AT_FIRST };
-        tokio::select! { () = sleep(pause) => {}, _ = changes.changed() => {} }
-    }
-}
-
-fn note(upstreams: &Upstreams, own: &Peer, look: &Look) {
-    if let Look::Failed(error) = look
-        && error.kind() == io::ErrorKind::ConnectionRefused
-    {
-        upstreams.refused(own, error);
-    }
-    upstreams.update_health(|health| {
-        let (ready, error) = (health.is_ready(), health.error.clone());
-        health.note(look);
-        match &health.error {
-            Some(why) if error.as_ref() != Some(why) => tracing::warn!("{why}"),
-            None if !ready => tracing::info!("the app at {} is ready", own.endpoint),
-            _ => {}
-        }
-    });
-}
-
-async fn look(own: &Arc<Peer>, settings: &Settings) -> Look {
+/// Looks at an app once, without a limit of time.
+pub(super) async fn look(own: &Arc<Peer>, settings: &Settings) -> Look {
     let Some(path) = &settings.path else {
         return own.connect().await.map_or_else(Look::Failed, |_| Look::Connected);
     };

@@ -10,6 +10,7 @@ mod metrics;
 mod pool;
 mod upgrade;
 pub mod upstreams;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub fn start(settings: Settings, registry: &mut Registry) -> (Arc<Upstreams>, Dr
     let (gate, ended) = (upstreams.clone(), stop.clone());
     tokio::spawn(async move { ended.run_until_cancelled(gate.keep_gate()).await });
     let (watched, ended) = (upstreams.clone(), stop.clone());
-    tokio::spawn(async move { ended.run_until_cancelled(health::watch(watched, settings.health)).await });
+    tokio::spawn(async move { ended.run_until_cancelled(watch::watch(watched, settings.health)).await });
     (upstreams, stop.drop_guard())
 }
 

@@ -7,6 +7,8 @@ mod heads;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod support;

@@ -38,7 +38,8 @@ impl Front {
         let mut variables = vec![
             ("UPSTREAM_URL".to_owned(), format!("http://{app}")),
             ("REDIS_URL".to_owned(), format!("redis://{}/", port::closed())),
-            ("REPLICA_ID".to_owned(), "front-under-test".to_owned()),
+            // Clients of a test may still be connected at its end.
+            ("SHUTDOWN_TIMEOUT_MS".to_owned(), "300".to_owned()),
         ];
         variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let settings = Settings::from_env(variables, |path| std::fs::read_to_string(path));

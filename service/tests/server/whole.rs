@@ -130,3 +130,16 @@ async fn client_gets_its_response_when_it_closed_its_side() {
     starts(&client.answer().await, 503);
     service.end().await;
 }
+
+#[tokio::test]
+async fn answer_says_how_long_a_cache_may_keep_it() {
+    let service = Service::start().await;
+    let client = &mut Client::connect(service.public).await;
+    for (path, kept) in
+        [("/openapi.json", "public, max-age=3600"), ("/health", "no-store"), ("/api/items", "no-store")]
+    {
+        let answer = client.get(path).await;
+        assert!(answer.contains(&format!("cache-control: {kept}\r\n")), "{path}: {answer}");
+    }
+    service.end().await;
+}

@@ -43,10 +43,10 @@ pub(super) fn app(stack: &Stack, violations: &mut Violations) {
         }
         if stack.target == TargetKind::Local && service.replicas > 1 {
             let message = format!(
-                "allows one replica on the target local, got {}: two apps cannot listen on one port; let the app read PORT",
+                "must be 1 on the target local with service.app_port, got {}: two apps cannot listen on one port; let the app read PORT",
                 service.replicas
             );
-            violations.add("service.app_port", message);
+            violations.add("service.replicas", message);
         }
     }
     violations.within("service.processes", service.processes, 1, 1024);

@@ -76,7 +76,7 @@ fn each_rule_of_an_app_names_its_path() {
         local(s);
         s.service.app_port = Some(s.service.port);
     });
-    complains("service.app_port", |s| {
+    complains("service.replicas", |s| {
         local(s);
         (s.service.app_port, s.service.replicas) = (Some(3000), 2);
     });

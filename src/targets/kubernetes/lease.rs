@@ -42,7 +42,7 @@ enum Attempt {
     Busy,
     /// The role has no right to use leases.
     Forbidden,
-    /// There is no namespace yet, or it is being deleted.
+    /// The namespace does not exist yet, or is being deleted.
     Nowhere,
 }
 

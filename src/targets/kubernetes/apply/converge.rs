@@ -76,19 +76,19 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::up`], as far as it can be known beforehand.
     pub(crate) async fn diff(&self, change: &Change, judge: Judge) -> Result<Plan> {
-        let mut wanted = self.wanted(false).await?;
-        let missing = wanted.inventory.namespace == NamespaceState::Missing;
+        let mut expected = self.wanted(false).await?;
+        let missing = expected.inventory.namespace == NamespaceState::Missing;
         let server = judge == Judge::Server;
         let conflicts = if change.force { Conflicts::Take } else { Conflicts::Show };
         let asking = Asking { server, explicit: change.explicit, conflicts };
-        let prepared = self.prepare(&mut wanted, asking).await?;
+        let prepared = self.prepare(&mut expected, asking).await?;
         let mut plan = prepared.changes.plan();
         if missing {
             plan.steps.insert(0, new_namespace(&self.cluster));
         }
         prepared.notes.iter().for_each(|note| (self.say)(note));
         if !missing {
-            let troubles = troubles(&self.cluster, self.name(), &wanted.inventory).await?;
+            let troubles = troubles(&self.cluster, self.name(), &expected.inventory).await?;
             troubles.iter().for_each(|trouble| (self.say)(&format!("warning: {trouble}")));
         }
         Ok(plan)

@@ -55,8 +55,8 @@ impl Addition {
     }
 }
 
-/// What other managers have added to `live` and `wanted` does not have.
-pub(crate) fn additions(live: &Object, wanted: &Object) -> Vec<Addition> {
+/// What other managers have added to `live` and `desired` does not have.
+pub(crate) fn additions(live: &Object, desired: &Object) -> Vec<Addition> {
     let entries = live.at("/metadata/managedFields").and_then(Value::as_array);
     let mut found: Vec<Addition> = Vec::new();
     for (entry, managed) in entries.into_iter().flatten().enumerate() {
@@ -66,7 +66,7 @@ pub(crate) fn additions(live: &Object, wanted: &Object) -> Vec<Addition> {
         if others || managed["subresource"].as_str().is_some_and(|name| !name.is_empty()) {
             continue;
         }
-        let mut stack = vec![(Vec::new(), &managed["fieldsV1"], Some(&live.value), Some(&wanted.value))];
+        let mut stack = vec![(Vec::new(), &managed["fieldsV1"], Some(&live.value), Some(&desired.value))];
         while let Some((steps, fields, there, meant)) = stack.pop() {
             for (step, inner) in fields.as_object().into_iter().flatten().filter(|(step, _)| *step != ".") {
                 let steps: Vec<String> = [&steps[..], std::slice::from_ref(step)].concat();
@@ -115,13 +115,14 @@ fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
         "k" => {
             let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
             // A key that a document leaves out has the server's default.
-            let fits =
-                |item: &&Value| keys.iter().all(|(key, wanted)| item.get(key).is_none_or(|is| is == wanted));
+            let fits = |item: &&Value| {
+                keys.iter().all(|(key, desired)| item.get(key).is_none_or(|is| is == desired))
+            };
             value.as_array()?.iter().find(fits)
         }
         "v" => {
-            let wanted: Value = serde_json::from_str(rest).ok()?;
-            value.as_array()?.iter().find(|item| **item == wanted)
+            let desired: Value = serde_json::from_str(rest).ok()?;
+            value.as_array()?.iter().find(|item| **item == desired)
         }
         "i" => value.get(rest.parse::<usize>().ok()?),
         _ => None,
@@ -153,16 +154,16 @@ fn path(steps: &[String]) -> String {
     path
 }
 
-/// Makes fields that other managers have added ours, so that the next apply of `wanted`, which does not have them, removes them.
+/// Makes fields that other managers have added ours, so that the next apply of `desired`, which does not have them, removes them.
 /// Nothing else of the object changes: pods stay as they are until that apply.
 ///
 /// # Errors
 /// When the object changes meanwhile, or may not be patched.
-pub(crate) async fn claim(cluster: &Cluster, wanted: &Object) -> Result<()> {
-    let api = wanted.api(cluster);
-    let live = cluster.call(wanted.doing("get", cluster), || api.get(&wanted.name)).await?;
-    let live = received(&wanted.kind, live)?;
-    let additions = additions(&live, wanted);
+pub(crate) async fn claim(cluster: &Cluster, desired: &Object) -> Result<()> {
+    let api = desired.api(cluster);
+    let live = cluster.call(desired.doing("get", cluster), || api.get(&desired.name)).await?;
+    let live = received(&desired.kind, live)?;
+    let additions = additions(&live, desired);
     if additions.is_empty() {
         return Ok(());
     }
@@ -227,7 +228,7 @@ mod tests {
         Object::new(Kind::find("apps/v1", "Deployment").unwrap(), value).unwrap()
     }
 
-    fn wanted() -> Object {
+    fn desired() -> Object {
         object(json!({"metadata": {"name": "a"}, "spec": {"template": {"spec": {"containers": [
             {"name": "app", "image": "a:1", "ports": [{"containerPort": 80}], "env": [{"name": "PORT", "value": "80"}]},
         ]}}}}))
@@ -263,7 +264,7 @@ mod tests {
     fn added_fields_are_named_with_their_manager() {
         let side = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"side\"}": {".": {}, "f:image": {}}}}}}});
         let live = live(&json!([entry("kubectl-set", &env()), entry("injector", &side)]));
-        let found = additions(&live, &wanted());
+        let found = additions(&live, &desired());
         let names: Vec<_> = found.iter().map(|one| (one.manager.as_str(), one.path.as_str())).collect();
         assert_eq!(
             names,
@@ -291,8 +292,8 @@ mod tests {
             entry("kubectl-annotate", &json!({"f:metadata": {"f:annotations": {"f:note": {}}}})),
             scaled,
         ]);
-        assert_eq!(additions(&live(&entries), &wanted()), []);
-        let added = additions(&live(&json!([entry("kubectl-edit", &annotations("f:extra"))])), &wanted());
+        assert_eq!(additions(&live(&entries), &desired()), []);
+        let added = additions(&live(&json!([entry("kubectl-edit", &annotations("f:extra"))])), &desired());
         assert_eq!(added.len(), 1);
     }
 
@@ -301,7 +302,7 @@ mod tests {
         let own =
             json!({"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:template": {}}}});
         let live = live(&json!([own, entry("kubectl-set", &env())]));
-        let found = additions(&live, &wanted());
+        let found = additions(&live, &desired());
         let claimed = claimed(&live, &found);
         let container = "/fieldsV1/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"app\"}";
         assert!(claimed[0].pointer(&format!("{container}/f:env/k:{{\"name\":\"NEW\"}}/f:value")).is_some());

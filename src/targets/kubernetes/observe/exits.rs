@@ -26,7 +26,7 @@ const NEWS: Duration = Duration::from_millis(500);
 pub(crate) struct Destination {
     /// With a component, its pods are watched.
     pub(crate) component: Option<ComponentKind>,
-    /// Taken in turns, until the watch knows more.
+    /// Taken in turns, until the watch has reported.
     pub(crate) pods: Vec<String>,
     pub(crate) port: u16,
 }
@@ -168,8 +168,8 @@ fn leaves(pods: &Pods, pod: &str) -> bool {
 
 /// The pods that are ready; when none is, those that stay: what a request meets there is the service's answer.
 fn candidates(pods: &Pods) -> Vec<String> {
-    let of = |wanted: Standing| -> Vec<String> {
-        pods.iter().filter(|(_, standing)| **standing == wanted).map(|(name, _)| name.clone()).collect()
+    let of = |expected: Standing| -> Vec<String> {
+        pods.iter().filter(|(_, standing)| **standing == expected).map(|(name, _)| name.clone()).collect()
     };
     let ready = of(Standing::Ready);
     if ready.is_empty() { of(Standing::Unready) } else { ready }

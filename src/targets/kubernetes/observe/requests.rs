@@ -16,7 +16,7 @@ const KEPT: usize = 256 << 10;
 /// How long a connection stays open after its pod has left. The end of the connection may be the end of an answer, so it is
 /// passed on; a caller that uses the connection before is not cut off.
 const LINGER: Duration = Duration::from_secs(1);
-/// More headers are no reason not to see a request.
+/// A request with more headers is not recognised as one.
 const HEADERS: usize = 128;
 
 /// The request that is under way.
@@ -100,10 +100,11 @@ pub(crate) async fn carry(exits: &Exits, mut way: Way, mut near: TcpStream) {
 /// After the way has ended: another one, with the request that is under way sent to it, or `None` when the caller's connection
 /// ends too.
 async fn follow(exits: &Exits, way: Way, request: &mut Request, near: &mut TcpStream) -> Option<Way> {
-    let follows = match request.answered {
+    let follows = if request.answered {
         // The end of an answer, perhaps, which the caller waits for.
-        true => exits.is_leaving(&way.pod),
-        false => request.is_repeatable() && exits.leaves(&way.pod).await,
+        exits.is_leaving(&way.pod)
+    } else {
+        request.is_repeatable() && exits.leaves(&way.pod).await
     };
     if !follows {
         if !request.answered || request.bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! What is wrong with a stack that a change of it does not mend by itself: an image that cannot be pulled, a volume claim that is
+//! What is wrong with a stack that `up` does not fix: an image that cannot be pulled, a volume claim that is
 //! being deleted, an autoscaler without metrics. For people, one sentence each.
 
 use anyhow::Result;

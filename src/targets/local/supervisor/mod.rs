@@ -18,6 +18,7 @@ mod readiness;
 mod recipes;
 mod release;
 mod replica;
+mod replica_set;
 mod replicas;
 pub(super) mod sockets;
 mod stack;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::stack::values::Secret;
 use crate::targets::admin;
+use crate::targets::local::supervisor::replica_set;
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -22,6 +23,8 @@ pub(crate) enum Probe {
     Redis(Secret),
     /// `buildInfo`.
     Mongodb(SocketAddr),
+    /// The same of the primary of a set of one, which the question makes it.
+    MongodbSet(SocketAddr),
 }
 
 impl Probe {
@@ -50,6 +53,7 @@ impl Probe {
             }
             Self::Redis(url) => redis_version(&url).await,
             Self::Mongodb(address) => mongodb_version(address).await,
+            Self::MongodbSet(address) => replica_set::primary(address).await,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::targets::local::supervisor::app::AppProgram;
 use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::managed::{Recipe, Run};
 use crate::targets::local::supervisor::probe::Probe;
+use crate::targets::local::supervisor::replica_set;
 
 /// How long a replica may take to finish its requests, a little more than its own deadline of 10 s.
 const SERVICE_GRACE: Duration = Duration::from_secs(12);
@@ -32,12 +33,13 @@ pub(super) struct Protected {
     pub(super) url: Secret,
 }
 
-/// How to run a store on the address of `listener`; `None` when someone else does. A server of someone else takes no
+/// How to run a store on the address of `listener`, MongoDB as a replica `set` of one; `None` when someone else does. A server of someone else takes no
 /// socket: the address is set free for it.
 pub(super) fn store(
     kind: StoreKind,
     store: &Store,
     protected: Option<Protected>,
+    set: bool,
     data: Arc<DataFolder>,
     listener: TcpListener,
 ) -> Option<Recipe> {
@@ -57,7 +59,9 @@ pub(super) fn store(
             let port = port.to_string();
             let mut words: Vec<String> = match kind {
                 StoreKind::Mongodb => {
-                    [&*program, "--port", &port, "--bind_ip", "127.0.0.1"].map(Into::into).into()
+                    let set = ["--replSet", replica_set::NAME].into_iter().filter(|_| set);
+                    let fixed = [&*program, "--port", &port, "--bind_ip", "127.0.0.1"];
+                    fixed.into_iter().chain(set).map(Into::into).collect()
                 }
                 StoreKind::Redis => {
                     let fixed = ["--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""];
@@ -74,6 +78,7 @@ pub(super) fn store(
         }
     };
     let probe = match (kind, protected) {
+        (StoreKind::Mongodb, _) if set => Probe::MongodbSet(address),
         (StoreKind::Mongodb, _) => Probe::Mongodb(address),
         (StoreKind::Redis, Some(files)) => Probe::Redis(files.url),
         (StoreKind::Redis, None) => Probe::Redis(Secret::new(format!("redis://{address}/"))),

@@ -9,7 +9,10 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
+use crate::error::{ExitStatus, Failure};
 use crate::stack::ComponentKind;
+use crate::stack::values::Span;
+use crate::targets::admin;
 use crate::targets::local::protocol::{App, Setting, Surroundings};
 use crate::targets::local::supervisor::app;
 use crate::targets::local::supervisor::components::Entry;
@@ -28,6 +31,11 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// Whether the app always listens on the same port.
+    pub(super) fn has_own_port(&self) -> bool {
+        self.app.as_ref().is_some_and(|app| app.port.is_some())
+    }
+
     /// The values by which forms differ.
     pub(super) fn settings(&self) -> BTreeMap<String, Setting> {
         let app = self.app.as_ref().map(app::settings).unwrap_or_default();
@@ -59,7 +67,29 @@ impl Replica {
         if let Some((app, _)) = &self.app {
             app.ready(limit).await?;
         }
-        self.process.ready(until.saturating_duration_since(Instant::now())).await
+        let rest = until.saturating_duration_since(Instant::now());
+        match self.process.ready(rest).await {
+            Err(error) if self.app.is_some() => Err(self.explained(error, limit).await),
+            outcome => outcome,
+        }
+    }
+
+    /// Why a front is not ready, as far as it can say it.
+    async fn explained(&self, error: anyhow::Error, limit: Duration) -> anyhow::Error {
+        let admin = admin::connect(format!("http://{}", self.admin));
+        let upstream = admin::statusz(admin).await.ok().and_then(|statusz| statusz.upstream);
+        let Some(upstream) = upstream.filter(|upstream| !upstream.ready) else { return error };
+        let name = &self.process.recipe().name;
+        let message = format!("`{name}` is not ready after {}", Span(limit));
+        let cause = match (upstream.last_status, upstream.error) {
+            (Some(status), _) => format!("`service.health` of the app answers {status}"),
+            (None, Some(error)) => format!("the app does not answer: {error}"),
+            (None, None) => return error,
+        };
+        Failure::new(ExitStatus::TimedOut, message)
+            .caused_by(anyhow::anyhow!(cause))
+            .hint(format!("appforge logs {name}/app"))
+            .into()
     }
 
     /// Ends it in order: what clients reach first, then the app.

@@ -212,6 +212,12 @@ impl Running {
         let mut outcome = Ok(());
         for number in numbers {
             events.progress(format!("replacing service-{number}"));
+            if form.has_own_port()
+                && let Some(old) = self.replicas.remove(number)
+            {
+                // Two apps cannot listen on one port, so this is the one change with a gap; connections wait.
+                old.stop().await;
+            }
             let replica = self.start_replica(*number, desired, form)?;
             outcome = replica.ready(limit).await;
             if outcome.is_err() {

@@ -18,7 +18,7 @@ use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::managed::ManagedProcess;
 use crate::targets::local::supervisor::recipes::Protected;
 use crate::targets::local::supervisor::stack::{Running, RunningStore, down};
-use crate::targets::local::supervisor::{recipes, sockets};
+use crate::targets::local::supervisor::{recipes, replica_set, sockets};
 
 impl Running {
     /// Starts or restarts a store where that is needed; does not wait until it is ready.
@@ -123,7 +123,10 @@ impl Running {
         let listener = sockets::store(&self.record, kind, port)?;
         let port = listener.local_addr()?.port();
         let protected = if kind == StoreKind::Redis { self.protect_redis(store, port)? } else { None };
-        let recipe = recipes::store(kind, store, protected, data.clone(), listener);
+        let set = kind == StoreKind::Mongodb
+            && matches!(store, Store::Found { .. })
+            && replica_set::is_set(&data.path()?)?;
+        let recipe = recipes::store(kind, store, protected, set, data.clone(), listener);
         let kept = Some((port, recipe.map(|recipe| self.keep(recipe))));
         Ok(RunningStore { store: store.clone(), kept, data: Some(data) })
     }
