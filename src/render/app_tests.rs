@@ -226,10 +226,12 @@ fn app_reaches_what_the_file_names_and_is_reached_through_its_front() {
 #[test]
 fn app_has_a_user_of_its_own_in_a_managed_mongodb() {
     let mut stack = own();
-    stack.mongodb.database = "orders".into();
-    let script = parsed(&stack, "mongodb-configmap.yaml")["data"]["init.js"].as_str().unwrap().to_owned();
-    assert!(script.contains("roles: [{ role: 'readWrite', db: \"orders\" }]"), "{script}");
-    assert!(!parsed(&Stack::default(), "mongodb-configmap.yaml").to_string().contains("readWrite"));
+    stack.mongodb.database = "it's`x`".into();
+    let script = parsed(&stack, "mongodb-configmap.yaml")["data"]["init.sh"].as_str().unwrap().to_owned();
+    let exported = r"export APP_USER='app' APP_PASSWORD_FILE=/run/secrets/mongodb/'app_password' APP_DATABASE='it'\''s`x`'";
+    assert!(script.replace('"', "'").contains(exported), "{script}");
+    let bundled = parsed(&Stack::default(), "mongodb-configmap.yaml")["data"]["init.sh"].to_string();
+    assert!(!bundled.contains("APP_USER"), "{bundled}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::stack::values::{CommandLine, Secret};
 fn stack(choice: [usize; 5], more: usize) -> Stack {
     let [scaling, mongodb, redis, way, image] = choice;
     let mut stack = Stack { target: TargetKind::Kubernetes, ..Stack::default() };
-    stack.service.env.insert("GREETING".into(), "a: b #c ${X} $(Y)".into());
+    stack.service.env.insert("GREETING".into(), "a: b #c $${X} $(Y)".into());
     if scaling == 1 {
         stack.kubernetes.autoscaling = None;
         stack.service.replicas = [1, 2, 3][more % 3];

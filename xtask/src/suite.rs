@@ -83,8 +83,10 @@ fn look(root: &Path) -> Result<Machine> {
         path.insert(0, peers.compose);
         needs.insert("docker", images::run(root).err().map(|error| format!("{error:#}").trim().to_owned()));
     }
-    let redis_cli = path.iter().any(|folder| folder.join("redis-cli").is_file());
-    needs.insert("redis-cli", (!redis_cli).then(|| "not on PATH".to_owned()));
+    for name in ["curl", "node", "redis-cli"] {
+        let found = path.iter().any(|folder| folder.join(name).is_file());
+        needs.insert(name, (!found).then(|| "not on PATH".to_owned()));
+    }
     let uid = std::fs::metadata("/proc/self").context("while looking who runs the tests")?.uid();
     needs.insert("root", (uid != 0).then(|| format!("the tests run as uid {uid}")));
     variables.push(("PATH", std::env::join_paths(path)?));

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::render::Overrides;
 use crate::render::context::compose::gateway::Gateway;
 use crate::render::context::compose::{
-    APP_VARIABLES, BUNDLED_IMAGE, CpuQuota, FRONTS, Pair, admin_port, component_key, memory, pairs, placed,
-    reaches_host,
+    APP_VARIABLES, BUNDLED_IMAGE, CounterFiles, CpuQuota, FRONTS, Pair, admin_port, component_key,
+    counter_files, memory, pairs, placed, reaches_host,
 };
 use crate::stack::app::{variables, words};
 use crate::stack::template::Reference;
@@ -30,10 +30,12 @@ pub(super) struct Front {
     port: u16,
     admin_port: u16,
     upstream: String,
-    cpu: CpuQuota,
+    /// Relative to other containers, 1024 a core.
+    cpu_shares: u32,
     memory: String,
     environment: Vec<Pair>,
-    secrets: Vec<&'static str>,
+    #[serde(flatten)]
+    files: CounterFiles,
     reaches_host: bool,
 }
 
@@ -70,7 +72,7 @@ struct Check {
 }
 
 impl Front {
-    pub(super) fn new(stack: &Stack, gateway: &Gateway) -> Self {
+    pub(super) fn new(stack: &Stack, gateway: &Gateway, overrides: &Overrides) -> Self {
         let own = &stack.runtime.image;
         let variables = placed(stack, gateway.address, environment::front(stack));
         Self {
@@ -80,10 +82,10 @@ impl Front {
             port: stack.service.port,
             admin_port: admin_port(stack),
             upstream: gateway.inner_url(),
-            cpu: CpuQuota::of(stack.runtime.resources.cpu),
+            cpu_shares: (stack.runtime.resources.cpu.0.saturating_mul(1024) / 1000).max(2),
             memory: memory(stack.runtime.resources.memory),
             environment: pairs(variables),
-            secrets: vec!["probe_secret", "redis_url"],
+            files: counter_files(stack, overrides, vec!["probe_secret", "redis_url"]),
             reaches_host: reaches_host(stack),
         }
     }

@@ -12,11 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 use appforge_service::contract::{ADMIN_PORT, variable};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
+use crate::render::templates::MONGODB_INIT;
 use crate::render::{Draft, Overrides};
 use crate::stack::environment::{self, Variable};
 use crate::stack::model::Persistence;
@@ -25,7 +27,7 @@ use crate::stack::{ComponentKind, Stack, StoreKind};
 use app::{App, Front};
 use gateway::Gateway;
 
-/// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
+/// The image of `service.image: bundled`, and of fronts; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
 /// The fronts of an app: while one is replaced, the other counts.
 pub const FRONTS: u32 = 2;
@@ -33,6 +35,16 @@ pub const FRONTS: u32 = 2;
 pub const APP_VARIABLES: &str = "app.env";
 /// The same for the gateway.
 pub const GATEWAY_VARIABLES: &str = "gateway.env";
+/// The same for what counts requests: the replicas of the bundled service, else the fronts.
+pub const COUNTER_VARIABLES: &str = "counter.env";
+/// The secret files of HTTPS.
+pub const TLS_CERT: &str = "tls_cert";
+/// See [`TLS_CERT`].
+pub const TLS_KEY: &str = "tls_key";
+/// The secret file of the networks of trusted proxies that files of the project list.
+pub const PROXIES: &str = "trusted_proxies";
+/// What an entry of trusted proxies begins with that is a file.
+const FILE: &str = "file:";
 
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
@@ -75,10 +87,18 @@ struct Service {
     cpu: CpuQuota,
     memory: String,
     environment: Vec<Pair>,
-    secrets: Vec<&'static str>,
+    #[serde(flatten)]
+    files: CounterFiles,
     stores: Vec<&'static str>,
     /// An external store may run on this very machine.
     reaches_host: bool,
+}
+
+/// The files of what counts requests.
+#[derive(Serialize)]
+struct CounterFiles {
+    secrets: Vec<&'static str>,
+    variables_file: Option<String>,
 }
 
 /// A share of the CPU, in microseconds of each period (CFS bandwidth control of Linux).
@@ -110,6 +130,8 @@ struct Mongodb {
     memory: String,
     cache_gb: f64,
     user: &'static str,
+    replica_set: &'static str,
+    config_hash: String,
 }
 
 #[derive(Serialize)]
@@ -127,6 +149,10 @@ struct SecretFile {
     file: String,
 }
 
+/// The replica set of the managed MongoDB.
+const REPLICA_SET: &str = "rs0";
+/// What starts MongoDB.
+const MONGODB_START: &str = "mongodb-start.sh";
 /// The name that the service and its stores know each other by.
 pub const STORE_USER: &str = "appforge";
 
@@ -137,6 +163,14 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let gateway = engine.fill("haproxy.cfg", &context)?;
     // Compose does not look into mounted files; with the hash in a label a changed one replaces the gateway.
     context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
+    let mut scripts = Vec::new();
+    if let Some(mongodb) = &mut context.mongodb {
+        let start = engine.fill(MONGODB_START, &json!({"mongodb": &*mongodb}))?;
+        let hash = Sha256::new_with_prefix(&start).chain_update(MONGODB_INIT).finalize();
+        mongodb.config_hash = hex::encode(&hash[..8]);
+        scripts.push(Draft { path: MONGODB_START.to_owned(), text: start });
+        scripts.push(Draft { path: "mongodb-init.js".to_owned(), text: MONGODB_INIT.to_owned() });
+    }
     let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
         // It packs the bundled service; another image has its own entry point.
@@ -146,6 +180,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
     }
     drafts.push(Draft { path: "haproxy.cfg".to_owned(), text: gateway });
+    drafts.extend(scripts);
     Ok(drafts)
 }
 
@@ -166,7 +201,7 @@ impl Context {
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
         let mut stores = Vec::new();
         if mongodb {
-            secrets.push("mongodb_password");
+            secrets.extend(["mongodb_keyfile", "mongodb_password"]);
             stores.push(StoreKind::Mongodb.as_str());
         }
         if redis {
@@ -177,9 +212,9 @@ impl Context {
         let (service, front, app) = if stack.service.is_own() {
             secrets.extend(["app_mongodb_uri", "app_redis_url"]);
             secrets.retain(|name| *name != "mongodb_uri");
-            (None, Some(Front::new(stack, &gateway)), Some(App::new(stack, stores, overrides)))
+            (None, Some(Front::new(stack, &gateway, overrides)), Some(App::new(stack, stores, overrides)))
         } else {
-            (Some(Service::new(stack, address, stores.clone())?), None, None)
+            (Some(Service::new(stack, address, stores, overrides)?), None, None)
         };
         secrets.extend(gateway.secrets());
         secrets.sort_unstable();
@@ -194,6 +229,8 @@ impl Context {
                 memory: memory(stack.mongodb.memory),
                 cache_gb: mongodb_cache_gb(stack.mongodb.memory),
                 user: STORE_USER,
+                replica_set: REPLICA_SET,
+                config_hash: String::new(),
             }),
             redis: redis.then(|| Redis {
                 image: stack.redis.image.to_string(),
@@ -216,7 +253,12 @@ impl Context {
 }
 
 impl Service {
-    fn new(stack: &Stack, gateway: Ipv4Addr, stores: Vec<&'static str>) -> Result<Self> {
+    fn new(
+        stack: &Stack,
+        gateway: Ipv4Addr,
+        stores: Vec<&'static str>,
+        overrides: &Overrides,
+    ) -> Result<Self> {
         Ok(Self {
             key: component_key(stack).to_owned(),
             image: BUNDLED_IMAGE.to_owned(),
@@ -226,10 +268,25 @@ impl Service {
             cpu: CpuQuota::of(stack.service.resources.cpu),
             memory: memory(stack.service.resources.memory),
             environment: environment(stack, gateway)?,
-            secrets: vec!["mongodb_uri", "probe_secret", "redis_url"],
+            files: counter_files(stack, overrides, vec!["mongodb_uri", "probe_secret", "redis_url"]),
             stores,
             reaches_host: reaches_host(stack),
         })
+    }
+}
+
+/// Whether files of the project list trusted proxies.
+fn lists_proxies(stack: &Stack) -> bool {
+    stack.rate_limit.trusted_proxies.iter().any(|entry| entry.starts_with(FILE))
+}
+
+/// The secret files of what counts requests, and its file of variables, if it has one.
+fn counter_files(stack: &Stack, overrides: &Overrides, mut secrets: Vec<&'static str>) -> CounterFiles {
+    let listed = lists_proxies(stack);
+    secrets.extend(listed.then_some(PROXIES));
+    CounterFiles {
+        secrets,
+        variables_file: listed.then(|| format!("{}/{COUNTER_VARIABLES}", overrides.secrets)),
     }
 }
 
@@ -255,8 +312,9 @@ fn environment(stack: &Stack, gateway: Ipv4Addr) -> Result<Vec<Pair>> {
 
 /// `shared`, and what the containers of this target need: addresses, ports, files.
 fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<String, String> {
-    let mut proxies = vec![format!("{gateway}/32")];
-    proxies.extend(stack.rate_limit.trusted_proxies.iter().cloned());
+    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
+    let mut proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
+    proxies.extend(lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}")));
     let own = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
         (variable::ADMIN_PORT, admin_port(stack).to_string()),

@@ -8,6 +8,7 @@ use super::service::{Budget, Port, PortRef, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
+use crate::render::templates::MONGODB_INIT;
 use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
 use crate::stack::pods;
@@ -67,6 +68,8 @@ struct MongodbConfig {
     max_connections: u32,
     password: &'static str,
     keyfile: &'static str,
+    /// The script, as part of a block scalar.
+    init: String,
     /// The user of an app of the user's own.
     app: Option<AppUser>,
 }
@@ -76,6 +79,7 @@ struct MongodbConfig {
 struct AppUser {
     user: &'static str,
     password: &'static str,
+    /// As a word of a shell.
     database: String,
 }
 
@@ -127,10 +131,11 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             max_connections: mongodb.max_connections.unwrap_or(derived),
             password: names::ROOT_PASSWORD,
             keyfile: names::KEYFILE,
+            init: MONGODB_INIT.lines().map(|line| format!("    {line}\n")).collect(),
             app: stack.service.is_own().then(|| AppUser {
                 user: names::APP_USER,
                 password: names::APP_PASSWORD,
-                database: mongodb.database.clone(),
+                database: shell_word(&mongodb.database),
             }),
         };
         store.add(drafts, settings, config)?;
@@ -163,6 +168,10 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         store.add(drafts, settings, config)?;
     }
     Ok(())
+}
+
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {

@@ -21,6 +21,9 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// What the gateway may take to see that a replica is gone.
 const VACATED: Duration = Duration::from_secs(5);
 
+/// What `mongodb-start.sh` leaves beside the data of a replica set.
+const REPLICA_SET: &str = "/data/db/appforge-replica-set";
+
 impl Session<'_> {
     /// Brings the stack up with its replicas and waits until it is ready. Replicas whose configuration or image changed are
     /// replaced one by one.
@@ -41,24 +44,24 @@ impl Session<'_> {
         compose.write_credentials(engine, compose.is_owner(engine).await?).await?;
         compose.record_owner(engine, self.say).await?;
         self.provide_images(documents).await?;
-        let wanted = self.wanted(documents).await?;
-        self.check_gateway(&wanted, &before, documents).await?;
+        let desired = self.wanted(documents).await?;
+        self.check_gateway(&desired, &before, documents).await?;
         self.write(documents)?;
-        let plan = compose.plan_of(&wanted, &before);
+        let plan = compose.plan_of(&desired, &before);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
         let before = discard(engine, before, |state| state == State::Created).await?;
-        self.release(&wanted).await?;
+        self.release(&desired).await?;
         let mut rollouts = Vec::new();
         for (kind, count) in compose.counts(compose.stack.service.replicas) {
-            let outdated = of_kind(&before, kind).filter(|container| !wanted.is_current(container));
+            let outdated = of_kind(&before, kind).filter(|container| !desired.is_current(container));
             // Replicas that do no work, such as the first of a version that does not start, need no replacing.
             let old = discard(engine, outdated.cloned().collect(), |state| state != State::Healthy).await?;
             rollouts.push(Rollout { kind, old, count });
         }
         let moved = before.iter().any(|container| {
             !rollouts.iter().any(|rollout| container.is(rollout.kind))
-                && wanted.left_folder(container).is_some()
+                && desired.left_folder(container).is_some()
         });
         if moved || rollouts.iter().any(|rollout| !rollout.old.is_empty()) {
             let mut arguments = vec!["--no-deps", ComponentKind::Gateway.as_str()];
@@ -108,7 +111,23 @@ impl Session<'_> {
     async fn finish(&self, plan: Plan, replicas: u32) -> Result<Outcome> {
         let containers = self.wait_until_ready(&self.compose.counts(replicas)).await?;
         self.share_limit(&containers).await;
+        self.note_mongodb(&containers).await?;
         Ok(Outcome::new(plan, self.compose.status_of(&self.engine, &containers, replicas)))
+    }
+
+    /// What the user should know of the MongoDB that runs: a replica set is made with the data only.
+    async fn note_mongodb(&self, containers: &[Container]) -> Result<()> {
+        if let Some(kept) = self.compose.kept_options().filter(|kept| !kept.is_empty()) {
+            (self.say)(&format!("mongodb.uri sets {} itself, so mongodb.pool does not", kept.join(", ")));
+        }
+        let Some(mongodb) = of_kind(containers, ComponentKind::Mongodb).next() else { return Ok(()) };
+        if !self.engine.succeeds(&mongodb.id, &["test", "-e", REPLICA_SET]).await? {
+            (self.say)(
+                "mongodb has no replica set, because its data was made without one; transactions and change streams need \
+                 one: copy the data, then `appforge down --volumes` and `appforge up`",
+            );
+        }
+        Ok(())
     }
 
     fn write(&self, documents: &[Document]) -> Result<()> {

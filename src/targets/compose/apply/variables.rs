@@ -1,25 +1,33 @@
-//! What containers are given that no document contains: variables that may hold a password, and the files of HTTPS. Compose reads
-//! the variables from files among the secrets, so that a changed value replaces the containers that have it.
+//! What containers are given that no document contains: variables that may hold a password, the files of HTTPS, networks of
+//! trusted proxies that a file lists. Compose reads the variables from files among the secrets, so that a changed value
+//! replaces the containers that have it.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use appforge_service::identity::networks;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::{APP_VARIABLES, GATEWAY_VARIABLES};
+use crate::render::context::compose::{
+    APP_VARIABLES, COUNTER_VARIABLES, GATEWAY_VARIABLES, PROXIES, TLS_CERT, TLS_KEY,
+};
+use crate::stack::StoreKind;
 use crate::stack::app::variables;
 use crate::stack::template::Reference;
 use crate::stack::uri::for_app;
 use crate::stack::values::Secret;
-use crate::stack::{StoreKind, env_file};
 use crate::targets::compose::apply::credentials::{Credentials, Store, mongodb_uri, redis_url};
 use crate::targets::compose::session::Compose;
+use crate::targets::env_file;
 use crate::trust;
 
-/// The gateway's variable that changes with its certificate.
-const TLS_DIGEST: &str = "TLS_DIGEST";
+/// The variable that changes with the files that a container reads once, as it starts.
+const FILES_DIGEST: &str = "FILES_DIGEST";
+
+/// What an entry of trusted proxies begins with that is a file.
+const FILE: &str = "file:";
 
 /// What is written for the containers, and never into a document.
 pub(crate) struct Unrendered {
@@ -50,14 +58,30 @@ impl Compose {
             all.push((APP_VARIABLES, self.app_variables(&mongodb, &redis)?));
             files.extend([("app_mongodb_uri", mongodb), ("app_redis_url", redis)]);
         }
+        let mut read_once = Vec::new();
         if let Some(tls) = &self.stack.compose.tls {
-            let cert = self.named("compose.tls.cert", &tls.cert)?;
-            let key = self.named("compose.tls.key", &tls.key)?;
-            let digest = Sha256::new_with_prefix(&cert).chain_update("\0").chain_update(&key).finalize();
-            all.push((GATEWAY_VARIABLES, vec![(TLS_DIGEST.to_owned(), hex::encode(&digest[..8]))]));
-            files.extend([("tls_cert", Secret::new(cert)), ("tls_key", Secret::new(key))]);
+            read_once.push((TLS_CERT, Secret::new(self.named("compose.tls.cert", &tls.cert)?)));
+            read_once.push((TLS_KEY, Secret::new(self.named("compose.tls.key", &tls.key)?)));
         }
+        if let Some(networks) = self.proxies()? {
+            read_once.push((PROXIES, Secret::new(networks)));
+            all.push((
+                COUNTER_VARIABLES,
+                vec![digest(read_once.iter().filter(|(name, _)| *name == PROXIES))],
+            ));
+        }
+        if !read_once.is_empty() {
+            all.push((GATEWAY_VARIABLES, vec![digest(read_once.iter())]));
+        }
+        files.extend(read_once);
         Ok(Unrendered { variables: all, files })
+    }
+
+    /// The options that the user's own address of MongoDB has and the pool of the stack would set.
+    pub(crate) fn kept_options(&self) -> Option<Vec<&'static str>> {
+        let uri = self.stack.external(StoreKind::Mongodb).filter(|_| self.stack.service.is_own())?;
+        let store = &self.stack.mongodb;
+        Some(for_app(uri.reveal(), &store.database, &store.pool, self.project()).kept)
     }
 
     /// The addresses of the stores as the app gets them.
@@ -80,10 +104,7 @@ impl Compose {
         let service = &self.stack.service;
         let mut all: Vec<(String, String)> = Vec::new();
         if let Some(name) = &service.env_file {
-            let text = self.named("service.env_file", name)?;
-            all = env_file::parse(&text).map_err(|(line, message)| {
-                Failure::new(ExitStatus::Config, format!("`{name}:{line}` cannot be read: {message}"))
-            })?;
+            all = env_file::read(name, &self.project_folder)?;
         }
         let port = self.stack.app_port().to_string();
         let value = |reference| match reference {
@@ -98,6 +119,27 @@ impl Compose {
             }
         }
         Ok(all)
+    }
+
+    /// The networks of the trusted proxies that files list, one a line.
+    fn proxies(&self) -> Result<Option<String>> {
+        let path = "rate_limit.trusted_proxies";
+        let files: Vec<&str> = self
+            .stack
+            .rate_limit
+            .trusted_proxies
+            .iter()
+            .filter_map(|entry| entry.strip_prefix(FILE))
+            .collect();
+        let mut text = String::new();
+        for name in &files {
+            let listed = self.named(path, name)?;
+            let networks = networks(&format!("{FILE}{name}"), &|_| Ok(listed.clone()));
+            let networks =
+                networks.map_err(|error| Failure::new(ExitStatus::Config, format!("{path}: {error}")))?;
+            networks.iter().for_each(|network| text.push_str(&format!("{network}\n")));
+        }
+        Ok((!files.is_empty()).then_some(text))
     }
 
     /// The text of a file that the stack file names.
@@ -143,6 +185,14 @@ impl Credentials {
             redis: store(StoreKind::Redis, super::credentials::REDIS)?,
         })
     }
+}
+
+fn digest<'f>(files: impl Iterator<Item = &'f (&'static str, Secret)>) -> (String, String) {
+    let mut digest = Sha256::new();
+    for (name, secret) in files {
+        digest.update(format!("{name}\0{}\0", secret.reveal()));
+    }
+    (FILES_DIGEST.to_owned(), hex::encode(&digest.finalize()[..8]))
 }
 
 /// A value as Compose reads it from a file of variables: bare within single quotes, where that cannot be within double quotes.

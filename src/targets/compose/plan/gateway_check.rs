@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
+use crate::render::context::compose::{PROXIES, TLS_CERT, TLS_KEY};
 use crate::stack::ComponentKind;
 use crate::targets::compose::apply::credentials::Credentials;
 use crate::targets::compose::apply::variables::Unrendered;
@@ -18,9 +19,12 @@ use crate::targets::compose::session::Session;
 const PROGRAM: &str = "haproxy";
 /// Where it reads its configuration, as `docker-compose.yml` mounts it.
 const FILE: &str = "usr/local/etc/haproxy/haproxy.cfg";
-/// The files of HTTPS, and where it reads them.
-const SECRETS: [(&str, &str); 2] =
-    [("tls_cert", "run/secrets/tls.pem"), ("tls_key", "run/secrets/tls.pem.key")];
+/// The files that its configuration names, and where it reads them.
+const SECRETS: [(&str, &str); 3] = [
+    (TLS_CERT, "run/secrets/tls.pem"),
+    (TLS_KEY, "run/secrets/tls.pem.key"),
+    (PROXIES, "run/secrets/trusted_proxies"),
+];
 /// Its user and group.
 const USER: u64 = 99;
 /// How long the check may take.
