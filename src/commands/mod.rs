@@ -15,6 +15,8 @@ mod load;
 mod logs;
 mod outcome;
 mod plan;
+mod proposal;
+mod proxies;
 mod reach;
 mod render;
 mod restart;
@@ -68,6 +70,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Drain { after } => drain::run(after).await,
         Verb::Store(args) => store::run(args).await,
+        Verb::StoreContainer(args) => store::run_container(args).await,
         Verb::Supervise { state } => {
             serve::log_to_file();
             supervisor::run(&state).await

@@ -31,7 +31,7 @@ fn env<'p>(pod: &'p Value, name: &str) -> &'p Value {
 }
 
 /// What the kubelet makes of a value (`k8s.io/kubernetes/third_party/forked/golang/expansion`): `$$` is `$`, `$(NAME)` the value
-/// of a variable that stands before.
+/// of a variable before it.
 fn expanded(pod: &Value, of: &str) -> String {
     let text = env(pod, of)["value"].as_str().unwrap();
     let (mut plain, mut rest) = (String::new(), text);
@@ -44,7 +44,7 @@ fn expanded(pod: &Value, of: &str) -> String {
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
             let variables = pod["containers"][0]["env"].as_array().unwrap();
             let place = |name: &str| variables.iter().position(|variable| variable["name"] == name);
-            assert!(place(name) < place(of), "{name} stands after {of}");
+            assert!(place(name) < place(of), "{name} comes after {of}");
             plain.push_str(&format!("<{name}>"));
             rest = after;
         } else {
@@ -77,7 +77,7 @@ proptest! {
 fn addresses_of_stores_are_never_rendered() {
     let mut stack = own();
     stack.mongodb.mode = crate::stack::model::StoreMode::External;
-    stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h/x"));
+    stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h/x").into());
     for (name, value) in [("URL", "${mongodb.uri}"), ("PRICE", "5$$ $(HOME)"), ("AT", ":${port}")] {
         stack.service.env.insert(name.into(), value.into());
     }

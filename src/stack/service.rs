@@ -80,8 +80,8 @@ pub enum ShellEnvironment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
-    /// The image of this program on Kubernetes, as `appforge image push` makes it: for fronts and for the bundled service; `null`
-    /// is packed and loaded into a local cluster.
+    /// The image of this program on compose and kubernetes, as `appforge image push` makes it: for fronts and for the bundled service;
+    /// `null` is packed from this program and loaded into the engine or a local cluster.
     pub image: Option<ImageRef>,
     /// What one front may use.
     pub resources: Resources,
@@ -123,6 +123,15 @@ impl Service {
     /// Whether the replicas are an app of the user's own, which runs behind a front, and not the bundled service.
     pub fn is_own(&self) -> bool {
         !self.image.is_bundled() || self.command.is_some() || self.build.is_some()
+    }
+
+    /// What answers while the service works, as a request of a client has it: the health of an app, or `/` without one.
+    pub fn health_path(&self) -> &str {
+        match &self.health {
+            Some(health) => &health.path,
+            None if self.is_own() => "/",
+            None => "/health",
+        }
     }
 
     /// Most processes and threads of one replica in a container.

@@ -19,6 +19,8 @@ mod embedded_redis;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
+mod external_redis;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod image;
@@ -48,6 +50,8 @@ mod registry;
 mod render;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod serve;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]

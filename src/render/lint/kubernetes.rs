@@ -9,10 +9,9 @@ use crate::float;
 use crate::render::Document;
 use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
+use crate::stack::Stack;
 use crate::stack::model::{StoreMode, Topology};
-use crate::stack::uri::for_app;
-use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
-use crate::stack::{Stack, StoreKind};
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu, StoreAddress};
 
 /// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
 const MONITORING: u64 = 2;
@@ -53,7 +52,6 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     mongodb_memory(stack, &mut findings);
     proxies(stack, &mut findings);
     images(stack, &mut findings);
-    pool_options(stack, &mut findings);
     sentinel(stack, &mut findings);
     plain_secrets(stack, &mut findings);
     findings.0
@@ -68,7 +66,11 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
     let total = (u64::from(most) + 1) * processes * (pool + MONITORING);
     let here = runs_here("mongodb.mode", mongodb.mode).unwrap_or(false);
     let atlas = mongodb.mode == StoreMode::External
-        && mongodb.uri.as_ref().is_some_and(|uri| uri.reveal().contains(".mongodb.net"));
+        && mongodb
+            .uri
+            .as_ref()
+            .and_then(StoreAddress::text)
+            .is_some_and(|uri| uri.reveal().contains(".mongodb.net"));
     let (limit, whose) = match (mongodb.max_connections, here) {
         (Some(limit), _) => (u64::from(limit), "mongodb.max_connections allows"),
         (None, true) => {
@@ -106,7 +108,7 @@ fn ending(deployment: &Value, findings: &mut Findings) {
             && wait + MARGIN >= grace
         {
             let message = format!(
-                "the app is told to end after {wait} s (pre_stop and the drain of its front), but killed after {grace} s"
+                "the app gets SIGTERM after {wait} s (pre_stop and the drain of its front), but killed after {grace} s"
             );
             findings.error("kubernetes.shutdown.grace", message);
         }
@@ -247,21 +249,6 @@ fn images(stack: &Stack, findings: &mut Findings) {
             let message = format!("the image of `{reference}` changes over time; set a version tag");
             findings.warn(path, message);
         }
-    }
-}
-
-/// An app reads the settings of its pool from the address, where what the user wrote wins.
-fn pool_options(stack: &Stack, findings: &mut Findings) {
-    let external = stack.external(StoreKind::Mongodb).filter(|_| stack.service.is_own());
-    let Some(uri) = external else { return };
-    let mongodb = &stack.mongodb;
-    let kept = for_app(uri.reveal(), &mongodb.database, &mongodb.pool, stack.name.as_str()).kept;
-    if !kept.is_empty() {
-        let message = format!(
-            "sets {} itself, which replaces the value of the stack file; `mongodb.pool` is not what the app has",
-            kept.join(", ")
-        );
-        findings.warn("mongodb.uri", message);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use appforge_service::contract::admin;
 use serde_json::Value;
 
 use super::{Scan, exempt, items, name, selects, text};
@@ -156,8 +157,12 @@ impl Scan<'_> {
             workload,
             "a native sidecar",
         );
-        self.hold(front["startupProbe"]["httpGet"]["path"] == "/livez", workload, "starts before the app");
-        self.hold(front["readinessProbe"]["httpGet"]["path"] == "/readyz", workload, "waits for the app");
+        self.hold(
+            front["startupProbe"]["httpGet"]["path"] == admin::LIVEZ,
+            workload,
+            "starts before the app",
+        );
+        self.hold(front["readinessProbe"]["httpGet"]["path"] == admin::READYZ, workload, "waits for the app");
         self.hold(app["ports"].is_null(), workload, "nothing but the front is reached");
         let named = |name: &str| items(&app["env"]).position(|variable| variable["name"] == name);
         let value = |name: &str| text(&app["env"][named(name).unwrap_or(usize::MAX)]["value"]);
@@ -166,7 +171,7 @@ impl Scan<'_> {
         self.hold(items(&front["args"]).any(|word| *word == upstream.as_str()), workload, "its address");
         let ports: Vec<String> =
             items(&front["ports"]).map(|port| port["containerPort"].to_string()).collect();
-        self.hold(!ports.contains(&value("PORT").to_owned()), workload, "the app has a port of its own");
+        self.hold(!ports.contains(&value("PORT").to_owned()), workload, "the app has another port");
         // What refers to a variable comes after it.
         self.hold(named("MONGODB_URI") < named("DATABASE_URL"), workload, "order");
         self.hold(named("REDIS_URL") < named("CACHE"), workload, "order");

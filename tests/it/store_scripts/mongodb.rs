@@ -20,9 +20,11 @@ fn scripts() -> Project {
     }
     let root = project.path().display().to_string();
     let text = project.read("deploy/mongodb-start.sh");
+    // In two steps: the project itself may be below `/tmp`.
     let text = ["/data/db", "/tmp", "/run/secrets"]
         .iter()
-        .fold(text, |text, path| text.replace(path, &(root.clone() + path)));
+        .fold(text, |text, path| text.replace(path, &format!("@{path}")))
+        .replace('@', &root);
     project.write("etc/start.sh", &text);
     project.write("run/secrets/mongodb_keyfile", "key");
     project.write("run/secrets/mongodb_password", "secret\n");
@@ -38,9 +40,9 @@ fn program(project: &Project, name: &str, script: &str) {
 /// What the script gives to `mongod`, which stays for as long as the shell of the script works.
 fn started(project: &Project, mongosh: &str) -> String {
     let root = project.path().display().to_string();
-    program(project, "mongod", &format!("echo \"$*\" > {root}/words; sleep 3"));
+    program(project, "mongod", &format!("echo \"$*\" > {root}/words; /bin/sleep 0.5"));
     program(project, "mongosh", mongosh);
-    program(project, "sleep", "exec /bin/sleep 0.2");
+    program(project, "sleep", "exec /bin/sleep 0.01");
     let path = format!("{root}/bin:{}", std::env::var("PATH").unwrap());
     let status =
         Command::new("sh").arg(project.path().join("etc/start.sh")).env("PATH", path).status().unwrap();

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,12 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Refusal};
 use super::chatter::{self, Counts};
+use super::connections::Connections;
 use super::cursors::Cursors;
 use super::data::{Data, Undo};
 use super::disk::{self, Change};
 use super::wire::{self, Request};
 use super::{Options, aggregate, place, read, write};
 use crate::accept::accept;
+use crate::beyond;
 use crate::file::DataFile;
 
 /// Room to read into at a time.
@@ -82,8 +84,15 @@ pub async fn serve(
     let read = |database: &redb::Database, number| Ok((Data::load(disk::read(database)?)?, number));
     let (disk, data, number) = DataFile::open(place(&options.data, false), read).await?;
     let started = Instant::now();
-    let counts =
-        Counts { started, open: 0, created: 0, inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
+    let counts = Counts {
+        started,
+        connections: Connections::default(),
+        inserts: 0,
+        queries: 0,
+        updates: 0,
+        deletes: 0,
+        commands: 0,
+    };
     let shared = Arc::new(Shared {
         store: Mutex::new(Store {
             data,
@@ -111,19 +120,14 @@ pub async fn serve(
 
 /// Sees one connection from its first to its last byte.
 async fn visit(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: CancellationToken) {
-    let id = {
-        let counts = &mut shared.lock().counts;
-        counts.open += 1;
-        counts.created += 1;
-        counts.created
-    };
+    let id = shared.lock().counts.connections.open(peer);
     if let Some(Err(error)) = stop.run_until_cancelled(connection(stream, id, &shared)).await
         && error.kind() == std::io::ErrorKind::InvalidData
     {
         tracing::warn!(%peer, %error, "a client of the embedded MongoDB speaks something else");
     }
     let mut store = shared.lock();
-    store.counts.open -= 1;
+    store.counts.connections.close(id);
     store.cursors.end_of_connection(id);
 }
 
@@ -181,11 +185,14 @@ fn disk_full() -> Refusal {
     Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written; nothing was changed")
 }
 
+static SAID: Once = Once::new();
+
 fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
     let Some((name, _)) = command.iter().next() else {
         return Err(Refusal::new(59, "CommandNotFound", "no such command: ''"));
     };
     if command.contains_key("startTransaction") || command.contains_key("txnNumber") {
+        beyond::once(&SAID, "a transaction", "MongoDB", "mongodb.mode");
         let message = "Transaction numbers are only allowed on a replica set member or mongos";
         return Err(Refusal::new(20, "IllegalOperation", message));
     }
@@ -194,7 +201,10 @@ fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
     counts.commands += 1;
     cursors.connection = connection;
     match name.as_str() {
-        "hello" | "isMaster" | "ismaster" => Ok(chatter::hello(connection)),
+        "hello" | "isMaster" | "ismaster" => {
+            counts.connections.note_hello(connection, command);
+            Ok(chatter::hello(connection))
+        }
         "ping" | "endSessions" | "refreshSessions" | "logout" | "killAllSessions" => Ok(doc! {"ok": 1.0}),
         "buildInfo" | "buildinfo" => Ok(chatter::build_info()),
         "serverStatus" => Ok(chatter::server_status(counts)),
@@ -236,8 +246,11 @@ fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
         "killCursors" => cursors.kill(command),
         "count" => read::count(data, database, command),
         "distinct" => read::distinct(data, database, command),
-        "aggregate" => aggregate::aggregate(data, cursors, database, command),
-        _ => Err(Refusal::new(59, "CommandNotFound", format!("no such command: '{name}'"))),
+        "aggregate" => aggregate::aggregate(data, cursors, &counts.connections, database, command),
+        _ => {
+            beyond::once(&SAID, name, "MongoDB", "mongodb.mode");
+            Err(Refusal::new(59, "CommandNotFound", format!("no such command: '{name}'")))
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The embedded stores as processes that are fed too much, killed, starved of disk and given damaged files.
 
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod cursors;
 #[cfg(test)]
 mod damaged;

@@ -10,10 +10,10 @@ use super::object::{Exemptions, Image, Resources, quantity};
 use super::service::{Handler, MARGIN, PortRef};
 use super::{Settings, names};
 use crate::error::{ExitStatus, Failure};
-use crate::stack::Stack;
 use crate::stack::app::{HOST, variables, words};
 use crate::stack::template::{Part, Reference, Template};
-use crate::stack::values::{ByteSize, CommandLine};
+use crate::stack::values::{ByteSize, CommandLine, SecretKey};
+use crate::stack::{Stack, StoreKind};
 
 /// The address that an app listens on: its front, in the same pod, is all that reaches it.
 const LOOPBACK: &str = "127.0.0.1";
@@ -46,16 +46,25 @@ pub(super) struct App {
     live: Option<Handler>,
     pre_stop_seconds: u64,
     stores: &'static str,
-    store_keys: [&'static str; 2],
+    sources: Vec<Source>,
     folders: Vec<Folder>,
 }
 
-/// A variable: its value, or the key of the service's Secret that holds it.
+/// A variable: its value, or the key of the Secret that holds it.
 #[derive(Serialize)]
 struct Variable {
     name: String,
     value: Option<String>,
-    key: Option<&'static str>,
+    secret: Option<String>,
+    key: Option<String>,
+}
+
+/// The address of a store: the key of a Secret, and the file that it becomes.
+#[derive(Serialize)]
+struct Source {
+    secret: String,
+    key: String,
+    path: &'static str,
 }
 
 /// A folder that the app may write to.
@@ -70,7 +79,7 @@ struct Folder {
 pub(super) struct Ending {
     /// The drain of the front.
     pub(super) drain: u64,
-    /// When the app is told to end.
+    /// When the app gets its SIGTERM.
     pub(super) app_after: u64,
 }
 
@@ -137,7 +146,7 @@ pub(super) fn app(settings: &Settings<'_>, exemptions: &mut Exemptions) -> Resul
         live: live.map(|(path, port)| Handler { path: Some(path), port: PortRef::Number(port) }),
         pre_stop_seconds: Ending::of(stack).app_after,
         stores: STORES,
-        store_keys: [names::MONGODB_URI, names::REDIS_URL],
+        sources: StoreKind::ALL.into_iter().map(|kind| source(stack, kind)).collect(),
         folders: sizes.into_iter().enumerate().map(folder).collect(),
     })
 }
@@ -151,19 +160,22 @@ pub(crate) fn arguments(stack: &Stack, command: &CommandLine) -> Vec<String> {
 fn environment(stack: &Stack) -> Result<Vec<Variable>> {
     let mut all = Vec::new();
     for variable in variables(stack, LOOPBACK) {
-        let secret = [Reference::MongodbUri, Reference::RedisUrl].into_iter().find(|reference| {
-            variable.value == Template::of(*reference) && variable.name == name(*reference)
-        });
+        let of = |kind: &StoreKind| reference(*kind);
+        let given =
+            |kind: &StoreKind| variable.value == Template::of(of(kind)) && variable.name == name(of(kind));
+        let secret = StoreKind::ALL.into_iter().find(given).map(|kind| source(stack, kind));
         let value = secret.is_none().then(|| filled(stack, &variable.value));
         if value.as_ref().is_some_and(|value| value.contains('\0')) {
             let message = format!("{}: must not contain a NUL character", variable.path);
             return Err(Failure::new(ExitStatus::Config, message).into());
         }
-        all.push(Variable { name: variable.name, value, key: secret.map(key) });
+        let (secret, key) = secret.map(|source| (source.secret, source.key)).unzip();
+        all.push(Variable { name: variable.name, value, secret, key });
     }
     let file = |name: &str, key: &str| Variable {
         name: name.to_owned(),
         value: Some(format!("{STORES}/{key}")),
+        secret: None,
         key: None,
     };
     let files = [
@@ -192,7 +204,7 @@ fn escaped(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// The variable that holds what a reference stands for.
+/// The variable that holds the value of a reference.
 fn name(reference: Reference) -> &'static str {
     match reference {
         Reference::Port => variable::PORT,
@@ -201,7 +213,20 @@ fn name(reference: Reference) -> &'static str {
     }
 }
 
-/// The key of the service's Secret that holds what a reference stands for.
-fn key(reference: Reference) -> &'static str {
-    if reference == Reference::MongodbUri { names::MONGODB_URI } else { names::REDIS_URL }
+fn reference(kind: StoreKind) -> Reference {
+    match kind {
+        StoreKind::Mongodb => Reference::MongodbUri,
+        StoreKind::Redis => Reference::RedisUrl,
+    }
+}
+
+/// Where the address of a store is: in the service's Secret, or in one of the user's own.
+fn source(stack: &Stack, kind: StoreKind) -> Source {
+    let path = names::address(kind);
+    let own = stack.referenced().find(|(known, _)| *known == kind);
+    let (secret, key) = match own {
+        Some((_, SecretKey { secret, key })) => (secret.clone(), key.clone()),
+        None => (names::service(stack), path.to_owned()),
+    };
+    Source { secret, key, path }
 }

@@ -6,7 +6,7 @@
 mod app;
 pub mod names;
 mod network;
-mod object;
+pub(crate) mod object;
 mod route;
 mod service;
 mod stores;

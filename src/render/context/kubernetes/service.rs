@@ -13,8 +13,9 @@ use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::float;
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
-use crate::stack::Stack;
 use crate::stack::environment::{environment, front};
+use crate::stack::values::SecretKey;
+use crate::stack::{Stack, StoreKind};
 
 /// What must remain between the drain of a replica and its being killed, in seconds.
 pub(crate) const MARGIN: u64 = 5;
@@ -41,10 +42,20 @@ struct Deployment {
     credentials: &'static str,
     secret: String,
     secret_keys: Vec<&'static str>,
+    /// Addresses of stores in Secrets of the user's own.
+    references: Vec<Reference>,
     container: &'static str,
     /// With an app of the user's own, the container is its front.
     app: Option<App>,
     args: Vec<String>,
+}
+
+/// A key of a Secret of the user's own, and the file that it becomes.
+#[derive(Serialize)]
+struct Reference {
+    secret: String,
+    key: String,
+    path: &'static str,
 }
 
 /// How the kubelet watches a replica.
@@ -164,6 +175,19 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
         exemptions.checkov("CKV_K8S_8", "kubernetes.probes names no path that says whether the app works");
         exemptions.polaris("livenessProbeMissing");
     }
+    let references: Vec<Reference> = stack
+        .referenced()
+        // The front counts requests; it has no business with the data.
+        .filter(|(kind, _)| !own || *kind == StoreKind::Redis)
+        .map(|(kind, SecretKey { secret, key })| Reference {
+            secret: secret.clone(),
+            key: key.clone(),
+            path: names::address(kind),
+        })
+        .collect();
+    let mut secret_keys = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
+    secret_keys.retain(|key| references.iter().all(|reference| reference.path != *key));
+    secret_keys.retain(|key| !own || *key != names::MONGODB_URI);
     let mut object = labels.object(&name);
     object.annotations = exemptions.annotations();
     Ok(Deployment {
@@ -183,11 +207,8 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
         probes,
         credentials: CREDENTIALS,
         secret: name,
-        secret_keys: if own {
-            vec![names::PROBE_SECRET, names::REDIS_URL]
-        } else {
-            vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL]
-        },
+        secret_keys,
+        references,
         container: if own { names::FRONT_CONTAINER } else { names::SERVICE_CONTAINER },
         args: vec!["serve".to_owned(), "--upstream".to_owned(), upstream(stack)],
         app,

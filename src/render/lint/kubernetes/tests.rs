@@ -55,7 +55,7 @@ fn connections_are_counted_over_all_replicas() {
 fn an_external_server_is_judged_by_its_own_number_or_that_of_atlas() {
     let external = |stack: &mut Stack, uri: &str, max| {
         stack.mongodb.mode = StoreMode::External;
-        stack.mongodb.uri = Some(Secret::new(uri));
+        stack.mongodb.uri = Some(Secret::new(uri).into());
         stack.kubernetes.autoscaling.as_mut().unwrap().max = max;
     };
     assert_eq!(findings(|stack| external(stack, "mongodb://h", 500)), []);
@@ -173,15 +173,6 @@ fn each_process_of_an_app_has_a_pool() {
     finds(Level::Error, "mongodb.pool.max", &sum, |stack| {
         own(stack);
         stack.service.processes = 4;
-    });
-}
-
-#[test]
-fn pool_options_of_the_address_are_reported() {
-    finds(Level::Warning, "mongodb.uri", &["sets maxPoolSize itself"], |stack| {
-        own(stack);
-        stack.mongodb.mode = StoreMode::External;
-        stack.mongodb.uri = Some(Secret::new("mongodb://h/?maxPoolSize=7"));
     });
 }
 

@@ -141,7 +141,7 @@ fn is(pod: &Pod, name: &str) -> bool {
         || (name == names::FRONT_CONTAINER && front(pod).is_some())
 }
 
-/// The containers whose logs are meant: those of a pod, but the front of an app, which is a component of its own.
+/// The containers whose logs are meant: those of a pod, but the front of an app, which is a component itself.
 fn containers<'p>(pod: &'p Pod, components: &[String]) -> Vec<&'p ContainerStatus> {
     let is_front = |name: &String| name == names::FRONT_CONTAINER;
     let front = front(pod).filter(|_| components.iter().any(is_front));
