@@ -13,6 +13,7 @@ mod markup;
 pub mod output;
 pub mod owner;
 pub mod prompt;
+mod relative;
 pub mod render;
 pub mod secrets;
 pub mod stack;

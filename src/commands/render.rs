@@ -1,6 +1,6 @@
 //! `render`: the documents of a target, written, printed or compared. The reading and writing around the pure `render`.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::load::k6;
+use crate::relative::{clean, relative};
 use crate::render::lint::{self, Finding};
 use crate::render::{self, Document, Draft, Overrides, compare};
 use crate::stack::{Stack, TargetKind};
@@ -87,8 +88,12 @@ impl Folder {
         let path = clean(&here.join(&name));
         let secrets =
             relative(&path, &clean(&context.project.state_folder()?.join(target.as_str()).join("secrets")));
-        let overrides =
-            Overrides { templates: own_templates(&context.project.folder)?, secrets, ..Overrides::default() };
+        let overrides = Overrides {
+            templates: own_templates(&context.project.folder)?,
+            secrets,
+            project: relative(&path, &clean(&context.project.folder)),
+            ..Overrides::default()
+        };
         let mut documents = render::render(stack, target, &overrides)?;
         let findings = lint::lint(stack, target, &documents);
         let script = Draft { path: "load-test.js".to_owned(), text: k6::script(stack) };
@@ -219,41 +224,4 @@ fn eject(context: &Context, name: &str, force: bool) -> Result<ExitStatus> {
     files::write(&path, text.as_bytes())?;
     context.out.data(&json!({"template": name, "path": path}), || shown + "\n")?;
     Ok(ExitStatus::Done)
-}
-
-/// Without `.` and `..`; the disk is not asked, so that the same input gives the same documents everywhere.
-fn clean(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut clean, component| {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(clean.pop()),
-            other => clean.push(other),
-        }
-        clean
-    })
-}
-
-/// `to` as seen from the folder `from`; both absolute.
-fn relative(from: &Path, to: &Path) -> String {
-    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
-    let mut path: PathBuf = from.components().skip(shared).map(|_| Component::ParentDir).collect();
-    path.extend(to.components().skip(shared));
-    let path = path.display().to_string();
-    // Compose takes a path for one only when it starts like one.
-    if path.starts_with("..") { path } else { format!("./{path}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_secrets_are_found_from_any_folder() {
-        let from = |folder: &str| relative(&clean(Path::new(folder)), Path::new("/p/.appforge/secrets"));
-        assert_eq!(from("/p/deploy"), "../.appforge/secrets");
-        assert_eq!(from("/p/a/../deploy/./x"), "../../.appforge/secrets");
-        assert_eq!(from("/p/.appforge/compose"), "../secrets");
-        assert_eq!(from("/p"), "./.appforge/secrets");
-        assert_eq!(from("/tmp/out"), "../../p/.appforge/secrets");
-    }
 }

@@ -52,13 +52,20 @@ pub struct Overrides {
     pub templates: BTreeMap<String, String>,
     /// The folder of the secret files, as seen from the folder of the documents.
     pub secrets: String,
+    /// The project's folder, as seen from the folder of the documents.
+    pub project: String,
     /// What `service.image: bundled` is called where the documents go; Kubernetes only. Without it, a name by version.
     pub image: Option<String>,
 }
 
 impl Default for Overrides {
     fn default() -> Self {
-        Self { templates: BTreeMap::new(), secrets: "./secrets".to_owned(), image: None }
+        Self {
+            templates: BTreeMap::new(),
+            secrets: "./secrets".to_owned(),
+            project: "../..".to_owned(),
+            image: None,
+        }
     }
 }
 

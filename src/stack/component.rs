@@ -16,12 +16,14 @@ pub enum ComponentKind {
     Redis,
     /// What owns the published port.
     Gateway,
+    /// What counts requests before an app of the user's own.
+    Front,
     /// A replica of the service.
     Service,
 }
 
 impl ComponentKind {
-    const ALL: [Self; 4] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Service];
+    const ALL: [Self; 5] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Front, Self::Service];
 
     /// The kind of this name; `None` for what only the user's own documents have.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -34,6 +36,7 @@ impl ComponentKind {
             Self::Mongodb => StoreKind::Mongodb.as_str(),
             Self::Redis => StoreKind::Redis.as_str(),
             Self::Gateway => "gateway",
+            Self::Front => "front",
             Self::Service => "service",
         }
     }

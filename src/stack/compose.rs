@@ -19,6 +19,21 @@ pub struct Compose {
     pub gateway_image: ImageRef,
     /// Publish the stores too, on 127.0.0.1 only.
     pub publish_stores: bool,
+    /// Serve HTTPS on `service.port`; `null` serves HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// The certificate with which the gateway serves HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The file of the certificate and those that signed it, as PEM; seen from the stack file.
+    pub cert: String,
+    /// The file of its private key, as PEM; seen from the stack file.
+    pub key: String,
+    /// A port where HTTP is redirected to HTTPS; `null` has none.
+    #[serde(default)]
+    pub http_port: Option<u16>,
 }
 
 impl Default for Compose {
@@ -29,6 +44,7 @@ impl Default for Compose {
             subnet: None,
             gateway_image: gateway.unwrap_or_else(|_| unreachable!("a literal of this file")),
             publish_stores: false,
+            tls: None,
         }
     }
 }

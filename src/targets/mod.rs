@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub mod change;
 pub(crate) mod compose;
 mod connector;
+pub(crate) mod env_file;
 pub mod finding;
 mod hold;
 pub(crate) mod image;

@@ -97,7 +97,8 @@ impl Target {
         let backend = match stack.target {
             TargetKind::Local => AnyBackend::Local(Box::new(Local::new(state_folder, stack, claim))),
             TargetKind::Compose => {
-                AnyBackend::Compose(Box::new(Compose::new(state_folder, stack, templates()?, claim)))
+                let folders = (place.folder.as_path(), state_folder.as_path());
+                AnyBackend::Compose(Box::new(Compose::new(folders, stack, templates()?, claim)))
             }
             TargetKind::Kubernetes => {
                 let say = move |line: &str| out.say(line);

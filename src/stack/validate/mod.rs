@@ -144,6 +144,17 @@ fn compose(stack: &Stack, violations: &mut Violations) {
         let what = "an IPv4 network of /16 to /28 such as `10.200.4.0/22`";
         violations.expect("compose.subnet", subnet, fits, what);
     }
+    if let Some(tls) = &stack.compose.tls {
+        for (path, file) in [("compose.tls.cert", &tls.cert), ("compose.tls.key", &tls.key)] {
+            violations.expect(path, file, !file.is_empty() && !file.contains('\0'), "a path");
+        }
+        if let Some(port) = tls.http_port {
+            violations.within("compose.tls.http_port", port, 1, u16::MAX);
+            if port == stack.service.port {
+                violations.add("compose.tls.http_port", "must differ from service.port, which serves HTTPS");
+            }
+        }
+    }
     for document in stack.patches.keys() {
         let fits = ["compose/", "kubernetes/"].iter().any(|target| document.starts_with(target));
         let path = format!("patches.{document}");

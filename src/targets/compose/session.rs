@@ -8,6 +8,7 @@ use anyhow::Result;
 use tokio::time::Instant;
 
 use crate::error::Failure;
+use crate::relative::{clean, relative};
 use crate::render::context::compose::component_key;
 use crate::render::{self, Document, Overrides};
 use crate::stack::{Stack, TargetKind};
@@ -23,6 +24,8 @@ pub(crate) struct Compose {
     pub(crate) stack: Stack,
     /// Where the documents lie that run.
     pub(crate) folder: PathBuf,
+    /// Where the paths of the stack file start.
+    pub(crate) project_folder: PathBuf,
     templates: BTreeMap<String, String>,
     pub(crate) claim: Claim,
 }
@@ -38,14 +41,15 @@ pub(crate) struct Session<'a> {
 }
 
 impl Compose {
-    /// The stack of the project with this state folder; `templates` are those that the project puts in place of ours.
+    /// The stack of the project in this folder; `templates` are those that the project puts in place of ours.
     pub(crate) fn new(
-        state_folder: &Path,
+        (project_folder, state_folder): (&Path, &Path),
         stack: Stack,
         templates: BTreeMap<String, String>,
         claim: Claim,
     ) -> Self {
-        Self { stack, folder: state_folder.join("compose"), templates, claim }
+        let project_folder = project_folder.to_owned();
+        Self { stack, folder: state_folder.join("compose"), project_folder, templates, claim }
     }
 
     /// The name of the Compose project, which is the stack's.
@@ -64,7 +68,8 @@ impl Compose {
     }
 
     pub(crate) fn documents(&self) -> Result<Vec<Document>> {
-        let overrides = Overrides { templates: self.templates.clone(), ..Overrides::default() };
+        let project = relative(&clean(&self.folder), &clean(&self.project_folder));
+        let overrides = Overrides { templates: self.templates.clone(), project, ..Overrides::default() };
         render::render(&self.stack, TargetKind::Compose, &overrides)
     }
 

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::app::{self, AppVariable};
 use crate::stack::service::ShellEnvironment;
-use crate::stack::{Stack, StoreKind, env_file};
+use crate::stack::{Stack, StoreKind};
+use crate::targets::env_file;
 use crate::targets::local::protocol::{App, Setting, Surroundings, Variable};
-use crate::trust;
 
 /// Where an app listens: its front, on the same machine, is all that reaches it.
 const HOST: &str = "127.0.0.1";
@@ -38,7 +38,10 @@ pub(super) fn of(stack: &Stack, folder: &Path) -> Result<Option<(App, Surroundin
         let message = format!("{path}: no folder `{}`", place.display());
         return Err(Failure::new(ExitStatus::Config, message).into());
     }
-    let file = variables_of_file(service.env_file.as_deref(), folder)?;
+    let file: BTreeMap<String, String> = match &service.env_file {
+        Some(name) => env_file::read(name, folder)?.into_iter().collect(),
+        None => BTreeMap::new(),
+    };
     let shell = shell(stack);
     let decisive = DECISIVE.iter().filter_map(|name| {
         let setting = Setting { value: shell.get(*name)?.clone(), path: format!("{name} of this shell") };
@@ -60,16 +63,6 @@ pub(super) fn of(stack: &Stack, folder: &Path) -> Result<Option<(App, Surroundin
         database: stack.mongodb.database.clone(),
     };
     Ok(Some((app, Surroundings { shell, file })))
-}
-
-fn variables_of_file(name: Option<&str>, folder: &Path) -> Result<BTreeMap<String, String>> {
-    let Some(name) = name else { return Ok(BTreeMap::new()) };
-    let refused = |message: String| Failure::new(ExitStatus::Config, message);
-    let text = trust::read(&folder.join(name))?
-        .ok_or_else(|| refused(format!("service.env_file: no file `{name}` in `{}`", folder.display())))?;
-    let variables =
-        env_file::parse(&text).map_err(|(line, message)| refused(format!("{name}:{line}: {message}")))?;
-    Ok(variables.into_iter().collect())
 }
 
 /// The environment of this command, without what is ours and what holds a secret of the stack file.

@@ -48,14 +48,19 @@ impl Session<'_> {
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
         let before = discard(engine, before, |state| state == State::Created).await?;
-        let outdated: Vec<Container> =
-            replicas_of(&before).filter(|container| !wanted.is_current(container)).cloned().collect();
-        // Replicas that do no work, such as the first of a version that does not start, need no replacing.
-        let old = discard(engine, outdated, |state| state != State::Healthy).await?;
+        self.release(&wanted).await?;
+        let mut rollouts = Vec::new();
+        for (kind, count) in compose.counts(compose.stack.service.replicas) {
+            let outdated = of_kind(&before, kind).filter(|container| !wanted.is_current(container));
+            // Replicas that do no work, such as the first of a version that does not start, need no replacing.
+            let old = discard(engine, outdated.cloned().collect(), |state| state != State::Healthy).await?;
+            rollouts.push(Rollout { kind, old, count });
+        }
         let moved = before.iter().any(|container| {
-            !container.is(ComponentKind::Service) && wanted.left_folder(container).is_some()
+            !rollouts.iter().any(|rollout| container.is(rollout.kind))
+                && wanted.left_folder(container).is_some()
         });
-        if moved || !old.is_empty() {
+        if moved || rollouts.iter().any(|rollout| !rollout.old.is_empty()) {
             let mut arguments = vec!["--no-deps", ComponentKind::Gateway.as_str()];
             arguments.extend(compose.stores().into_iter().map(StoreKind::as_str));
             if moved {
@@ -63,41 +68,46 @@ impl Session<'_> {
             }
             self.compose_up(&arguments).await?;
         }
-        let replicas = compose.stack.service.replicas;
-        if old.is_empty() {
-            self.retire(&before, replicas).await?;
-        } else {
-            self.replace(&old, replicas).await?;
+        for rollout in &rollouts {
+            if rollout.old.is_empty() {
+                self.retire(&before, rollout).await?;
+            } else {
+                self.replace(rollout).await?;
+            }
         }
         self.compose_up(&["--remove-orphans"]).await?;
-        self.finish(plan, replicas).await
+        self.finish(plan, compose.stack.service.replicas).await
     }
 
-    /// Replaces every replica, one by one: starts one, waits until the gateway sends it work, drains and stops one.
+    /// Replaces every replica, and every front of an app, one by one: starts one, waits until the gateway sends it work, drains
+    /// and stops one.
     ///
     /// # Errors
     /// As [`Session::up`]; exit 4 when the stack is not up.
     pub(crate) async fn restart(&self) -> Result<Outcome> {
         let compose = self.compose;
         let before = self.engine.containers(compose.project()).await?;
-        let running = replicas_of(&before).filter(|container| container.is_up()).count();
+        let running = running(&before, ComponentKind::Service);
         if running == 0 || !compose.folder.join("docker-compose.yml").is_file() {
             return Err(not_up(compose.project()).into());
         }
-        let replicas = u32::try_from(running).unwrap_or(u32::MAX);
-        let mut plan = Plan::default();
-        for container in replicas_of(&before) {
-            plan.push(Action::Restart, container.short_name(), Vec::new());
+        let (mut plan, counts) = (Plan::default(), compose.counts(running));
+        for (kind, _) in &counts {
+            for container in of_kind(&before, *kind) {
+                plan.push(Action::Restart, container.short_name(), Vec::new());
+            }
         }
-        let all = replicas_of(&before).cloned().collect();
-        let old = discard(&self.engine, all, |state| state != State::Healthy).await?;
-        self.replace(&old, replicas).await?;
-        self.finish(plan, replicas).await
+        for (kind, count) in counts {
+            let all = of_kind(&before, kind).cloned().collect();
+            let old = discard(&self.engine, all, |state| state != State::Healthy).await?;
+            self.replace(&Rollout { kind, old, count }).await?;
+        }
+        self.finish(plan, running).await
     }
 
     async fn finish(&self, plan: Plan, replicas: u32) -> Result<Outcome> {
-        let containers = self.wait_until_ready(replicas).await?;
-        self.share_limit(&containers, replicas).await;
+        let containers = self.wait_until_ready(&self.compose.counts(replicas)).await?;
+        self.share_limit(&containers).await;
         Ok(Outcome::new(plan, self.compose.status_of(&self.engine, &containers, replicas)))
     }
 
@@ -113,23 +123,23 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Replaces `old` one by one and ends with `replicas`.
-    async fn replace(&self, old: &[Container], replicas: u32) -> Result<()> {
+    async fn replace(&self, rollout: &Rollout) -> Result<()> {
+        let Rollout { kind, old, count } = rollout;
         for (index, leaving) in old.iter().enumerate() {
             let now = self.engine.containers(self.compose.project()).await?;
-            let running = replicas_of(&now).filter(|container| container.is_up()).count();
+            let more = running(&now, *kind) + 1;
             (self.say)(&format!("replacing {} ({} of {})", leaving.name, index + 1, old.len()));
-            self.compose_scale(running + 1).await?;
-            self.wait_until_ready(u32::try_from(running + 1).unwrap_or(u32::MAX)).await?;
+            self.compose_scale(*kind, more).await?;
+            self.wait_until_ready(&[(*kind, more)]).await?;
             self.leave(leaving).await?;
         }
-        self.compose_scale(usize::try_from(replicas).unwrap_or(usize::MAX)).await
+        self.compose_scale(*kind, *count).await
     }
 
-    /// Takes away the replicas above `replicas`, the youngest first, each drained before.
-    async fn retire(&self, containers: &[Container], replicas: u32) -> Result<()> {
-        let running: Vec<&Container> = replicas_of(containers).collect();
-        for leaving in running.iter().skip(usize::try_from(replicas).unwrap_or(usize::MAX)).rev() {
+    /// Takes away what is too many, the youngest first, each drained before.
+    async fn retire(&self, containers: &[Container], rollout: &Rollout) -> Result<()> {
+        let running: Vec<&Container> = of_kind(containers, rollout.kind).collect();
+        for leaving in running.iter().skip(usize::try_from(rollout.count).unwrap_or(usize::MAX)).rev() {
             (self.say)(&format!("stopping {}", leaving.name));
             self.leave(leaving).await?;
         }
@@ -147,28 +157,40 @@ impl Session<'_> {
             None => None,
         };
         engine.stop_and_remove(&leaving.id, GRACE).await?;
-        if let (Some((gateway, address)), Some(place)) = (way, place) {
-            gateway.reopen(&place, address, VACATED).await?;
+        if let (Some((gateway, _)), Some(place)) = (way, place) {
+            gateway.reopen(&place, VACATED).await?;
         }
         Ok(())
     }
 
-    async fn compose_scale(&self, count: usize) -> Result<()> {
-        let service = self.compose.service();
-        let scale = format!("{service}={count}");
-        self.compose_up(&["--no-deps", "--no-recreate", "--scale", &scale, service]).await
+    async fn compose_scale(&self, kind: ComponentKind, count: u32) -> Result<()> {
+        let key = if kind == ComponentKind::Front { kind.as_str() } else { self.compose.service() };
+        let scale = format!("{key}={count}");
+        self.compose_up(&["--no-deps", "--no-recreate", "--scale", &scale, key]).await
     }
 
     /// `docker compose up`; when it fails, the components say why better than it does.
-    async fn compose_up(&self, arguments: &[&str]) -> Result<()> {
+    pub(crate) async fn compose_up(&self, arguments: &[&str]) -> Result<()> {
         let all = [&["up", "--detach", "--no-build"], arguments].concat();
         let Err(error) = self.cli.run(&all, self.deadline, self.say).await else { return Ok(()) };
         Err(self.explain(error).await)
     }
 }
 
-pub(crate) fn replicas_of(containers: &[Container]) -> impl Iterator<Item = &Container> {
-    containers.iter().filter(|container| container.is(ComponentKind::Service))
+/// What is replaced one by one until there are `count`.
+struct Rollout {
+    kind: ComponentKind,
+    old: Vec<Container>,
+    count: u32,
+}
+
+pub(crate) fn of_kind(containers: &[Container], kind: ComponentKind) -> impl Iterator<Item = &Container> {
+    containers.iter().filter(move |container| container.is(kind))
+}
+
+fn running(containers: &[Container], kind: ComponentKind) -> u32 {
+    let running = of_kind(containers, kind).filter(|container| container.is_up()).count();
+    u32::try_from(running).unwrap_or(u32::MAX)
 }
 
 /// Removes the containers that are of no use, and returns the others.

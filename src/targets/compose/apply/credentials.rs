@@ -10,15 +10,15 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::STORE_USER;
+use crate::render::context::compose::{APP_VARIABLES, STORE_USER};
 use crate::secrets::Secrets;
 use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 
-const MONGODB: &str = "mongodb_password";
-const REDIS: &str = "redis_password";
+pub(super) const MONGODB: &str = "mongodb_password";
+pub(super) const REDIS: &str = "redis_password";
 const PROBE: &str = "probe_secret";
 
 /// What the stack is reached with.
@@ -76,7 +76,7 @@ impl Compose {
         for name in [MONGODB, PROBE] {
             self.open_to_containers(name)?;
         }
-        Ok(())
+        self.write_unrendered(&credentials)
     }
 
     /// The secrets; those that are missing are made.
@@ -97,7 +97,9 @@ impl Compose {
 
     /// The password of a store goes with its data.
     pub(crate) fn forget_store_credentials(&self) -> Result<()> {
-        for name in [MONGODB, REDIS, "mongodb_uri", "redis_url", "redis_acl"] {
+        let addresses =
+            ["mongodb_uri", "redis_url", "redis_acl", "app_mongodb_uri", "app_redis_url", APP_VARIABLES];
+        for name in [MONGODB, REDIS].into_iter().chain(addresses) {
             files::remove_private(&self.secret_file(name))?;
         }
         Ok(())
@@ -129,7 +131,7 @@ impl Compose {
     }
 
     /// Writes in place: a running container has the file itself mounted, not its name.
-    fn keep(&self, name: &str, secret: &Secret) -> Result<()> {
+    pub(super) fn keep(&self, name: &str, secret: &Secret) -> Result<()> {
         let path = self.secret_file(name);
         match files::read_private(&path)? {
             Some(old) if old == secret.reveal() => {}

@@ -30,6 +30,7 @@ impl Session<'_> {
             }
             compose.forget_store_credentials()?;
             compose.record_scale(engine, None).await?;
+            compose.forget_release(engine).await?;
             compose.forget_owner(engine).await?;
         }
         Ok(there)

@@ -1,4 +1,4 @@
-//! Changes: the Compose command line, images, credentials, the records of the owner and of `scale`.
+//! Changes: the Compose command line, images, credentials, the records of the owner, of `scale` and of releases.
 
 pub(crate) mod cli;
 pub(crate) mod converge;
@@ -6,4 +6,6 @@ pub(crate) mod credentials;
 pub(crate) mod down;
 pub(crate) mod image;
 pub(crate) mod owner;
+mod release;
 mod scale;
+pub(crate) mod variables;

@@ -30,7 +30,7 @@ pub(crate) struct Container {
     pub(crate) restarts: u32,
     /// The last answer of its health check.
     pub(crate) health_answer: Option<String>,
-    /// Its address in the edge network, else in the data network.
+    /// Its address in the network of the gateway, else in that of the stores.
     pub(crate) address: Option<String>,
     /// The image as the documents name it.
     pub(crate) image: String,
@@ -128,7 +128,7 @@ impl Container {
                 .and_then(|health| health.log?.pop()?.output)
                 .map(|output| output.trim().to_owned())
                 .filter(|output| !output.is_empty()),
-            address: address("edge").or_else(|| address("data")),
+            address: ["edge", "app", "data"].into_iter().find_map(address),
             image: config.image.unwrap_or_default(),
             image_id: inspected.image.unwrap_or_default(),
             documents: label("com.docker.compose.project.working_dir"),
@@ -167,7 +167,7 @@ impl Container {
 
     /// Its name among the components: `redis`, `service-2`.
     pub(crate) fn short_name(&self) -> String {
-        if self.is(ComponentKind::Service) {
+        if self.is(ComponentKind::Service) || self.is(ComponentKind::Front) {
             format!("{}-{}", self.component, self.number)
         } else {
             self.component.clone()

@@ -79,9 +79,12 @@ impl Engine {
         self.host.starts_with("unix://")
     }
 
-    /// All containers of a Compose project, by component and number.
+    /// All containers of a Compose project but those of `docker compose run`, by component and number.
     pub(crate) async fn containers(&self, project: &str) -> Result<Vec<Container>> {
-        let labels = vec![format!("com.docker.compose.project={project}")];
+        let labels = vec![
+            format!("com.docker.compose.project={project}"),
+            "com.docker.compose.oneoff=False".to_owned(),
+        ];
         let filters = HashMap::from([("label", labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let mut containers = Vec::new();

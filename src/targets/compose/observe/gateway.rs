@@ -1,4 +1,4 @@
-//! The gateway's own view of the replicas, and the one order we give it: to send a replica no more work.
+//! The gateway's own view of the replicas and fronts, and the one order we give it: to send one of them no more work.
 //!
 //! HAProxy's statistics page listens inside the edge network; it takes orders from inside its own container only, so it is
 //! asked there.
@@ -28,9 +28,10 @@ pub(crate) struct Gateway<'a> {
     id: String,
 }
 
-/// A place for a replica.
+/// A place for a replica or a front.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
+    pub(crate) kind: ComponentKind,
     name: String,
     /// The replica's address, without its port.
     pub(crate) address: String,
@@ -60,24 +61,25 @@ impl<'a> Gateway<'a> {
 
     /// Sends the replica at `address` no more requests and waits until those under way have ended, or `limit` passed.
     /// Returns its place, for [`Gateway::reopen`].
-    pub(crate) async fn drain(&self, address: &str, limit: Duration) -> Result<Option<String>> {
+    pub(crate) async fn drain(&self, address: &str, limit: Duration) -> Result<Option<Slot>> {
         let deadline = Instant::now() + limit;
-        let Some(Slot { name, .. }) = self.at(address).await? else { return Ok(None) };
-        self.order(&name, "drain").await?;
+        let Some(place) = self.at(address).await? else { return Ok(None) };
+        self.order(&place, "drain").await?;
         while let Some(slot) = self.at(address).await?
             && slot.sessions > 0
             && Instant::now() < deadline
         {
             tokio::time::sleep(LOOK).await;
         }
-        Ok(Some(name))
+        Ok(Some(place))
     }
 
     /// Opens the place of a replica that was drained and is gone, for the one that comes next. Not before HAProxy knows that
     /// the address is gone, or it would send work there; nor later than `limit`.
-    pub(crate) async fn reopen(&self, place: &str, address: &str, limit: Duration) -> Result<()> {
+    pub(crate) async fn reopen(&self, place: &Slot, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
-        while self.at(address).await?.is_some_and(|slot| slot.name == place) && Instant::now() < deadline {
+        let is_there = |slot: Slot| (slot.kind, slot.name) == (place.kind, place.name.clone());
+        while self.at(&place.address).await?.is_some_and(is_there) && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
         }
         self.order(place, "ready").await
@@ -89,7 +91,7 @@ impl<'a> Gateway<'a> {
             slot.drained && replicas.iter().any(|replica| replica.address.as_ref() == Some(&slot.address))
         };
         for slot in slots.iter().filter(at_work) {
-            self.order(&slot.name, "ready").await?;
+            self.order(slot, "ready").await?;
         }
         Ok(())
     }
@@ -98,8 +100,9 @@ impl<'a> Gateway<'a> {
         Ok(self.slots().await?.into_iter().find(|slot| slot.address == address))
     }
 
-    async fn order(&self, server: &str, action: &str) -> Result<()> {
-        self.ask(STATS, Some(&format!("s={server}&action={action}&b=replicas"))).await.map(drop)
+    async fn order(&self, place: &Slot, action: &str) -> Result<()> {
+        let order = format!("s={}&action={action}&b={}", place.name, backend(place.kind));
+        self.ask(STATS, Some(&order)).await.map(drop)
     }
 
     async fn ask(&self, url: &str, post: Option<&str>) -> Result<String> {
@@ -133,6 +136,11 @@ impl<'a> Gateway<'a> {
     }
 }
 
+/// What `haproxy.cfg` calls the places of a kind.
+fn backend(kind: ComponentKind) -> &'static str {
+    if kind == ComponentKind::Front { "fronts" } else { "replicas" }
+}
+
 /// HAProxy's CSV: the first line names the columns (management guide, section 9.1).
 fn parse(csv: &str) -> Vec<Slot> {
     let mut lines = csv.lines();
@@ -143,9 +151,11 @@ fn parse(csv: &str) -> Vec<Slot> {
             let cells: Vec<&str> = line.split(',').collect();
             let cell =
                 |name: &str| columns.get(name).and_then(|at| cells.get(*at)).copied().unwrap_or_default();
-            let replica = cell("pxname") == "replicas" && cell("svname") != "BACKEND";
+            let mut kinds = [ComponentKind::Service, ComponentKind::Front].into_iter();
+            let kind = kinds.find(|kind| cell("pxname") == backend(*kind))?;
             let address = cell("addr").rsplit_once(':').map_or("", |(address, _)| address);
-            (replica && !address.is_empty()).then(|| Slot {
+            (cell("svname") != "BACKEND" && !address.is_empty()).then(|| Slot {
+                kind,
                 name: cell("svname").to_owned(),
                 address: address.to_owned(),
                 up: cell("status").starts_with("UP") || cell("status") == "no check",
@@ -169,8 +179,10 @@ mod tests {
                    replicas,replica2,0,MAINT (resolution),7,,\n\
                    replicas,replica3,0,DOWN 1/2,7,10.1.0.3:5000,\n\
                    replicas,replica4,1,DRAIN,7,10.1.0.4:5000,\n\
-                   replicas,BACKEND,2,UP,7,,\n";
+                   replicas,BACKEND,2,UP,7,,\n\
+                   fronts,front1,0,UP,7,10.1.0.4:5000,\n";
         let slot = |name: &str, address: &str, up, sessions| Slot {
+            kind: ComponentKind::Service,
             name: name.into(),
             address: address.into(),
             up,
@@ -184,6 +196,7 @@ mod tests {
                 slot("replica1", "10.1.0.2", true, 2),
                 slot("replica3", "10.1.0.3", false, 0),
                 Slot { drained: true, ..slot("replica4", "10.1.0.4", false, 1) },
+                Slot { kind: ComponentKind::Front, ..slot("front1", "10.1.0.4", true, 0) },
             ]
         );
     }

@@ -10,9 +10,9 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
+use crate::render::context::compose::FRONTS;
 use crate::stack::model::StoreMode;
 use crate::stack::{ComponentKind, StoreKind};
-use crate::targets::compose::apply::converge::replicas_of;
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
 use crate::targets::compose::observe::gateway::{Gateway, Slot};
@@ -32,17 +32,17 @@ const MOST_RESTARTS: u32 = 3;
 const LAST_LINES: usize = 8;
 
 impl Session<'_> {
-    /// Waits until every component is healthy and the gateway sends work to `replicas` of them.
+    /// Waits until every component is healthy and the gateway sends work to as many of a kind as `counts` says.
     ///
     /// # Errors
     /// Exit 1 when a component ends again and again, exit 9 at `deadline`; either names each component that is not ready.
-    pub(crate) async fn wait_until_ready(&self, replicas: u32) -> Result<Vec<Container>> {
+    pub(crate) async fn wait_until_ready(&self, counts: &[(ComponentKind, u32)]) -> Result<Vec<Container>> {
         let (compose, engine, say, deadline) = (self.compose, &self.engine, self.say, self.deadline);
         let mut events = engine.events(compose.project());
         let mut wanted: BTreeMap<&str, u32> =
             compose.stores().into_iter().map(|store| (store.as_str(), 1)).collect();
         wanted.insert(ComponentKind::Gateway.as_str(), 1);
-        wanted.insert(ComponentKind::Service.as_str(), replicas);
+        wanted.extend(counts.iter().map(|(kind, count)| (kind.as_str(), *count)));
         let mut shown = String::new();
         let mut revived = BTreeSet::new();
         let mut unpublished = None;
@@ -60,7 +60,7 @@ impl Session<'_> {
             if let Some(gateway) = Gateway::of(engine, &containers).filter(|_| waiting.is_empty()) {
                 // One that cannot be asked yet is asked again.
                 let slots = gateway.slots().await.unwrap_or_default();
-                gateway.heal(&slots, &replicas_of(&containers).collect::<Vec<_>>()).await?;
+                gateway.heal(&slots, &containers.iter().collect::<Vec<_>>()).await?;
                 compose.mark_unreached(&mut containers, &slots);
                 compose.mark_unpublished(engine, &mut containers).await;
                 waiting = missing(&containers, &wanted);
@@ -134,25 +134,40 @@ impl Session<'_> {
 }
 
 impl Compose {
-    /// Marks the replicas to which the gateway, whose places are `slots`, sends no work.
+    /// Marks the replicas and fronts to which the gateway, whose places are `slots`, sends no work.
     ///
-    /// HAProxy marks a place as up as soon as it has an address, before its first check. The bundled service has a health check
-    /// of its port; another image counts once the place has been up, and the replica running, for longer than the checks
-    /// of `haproxy.cfg` need to find a closed port.
+    /// HAProxy marks a place as up as soon as it has an address, before its first check. The bundled service and the front have
+    /// a health check of their port; an app counts once the place has been up, and the replica running, for longer than
+    /// the checks of `haproxy.cfg` need to find a closed port.
     pub(crate) fn mark_unreached(&self, containers: &mut [Container], slots: &[Slot]) {
-        let bundled = self.stack.service.image.is_bundled();
-        for container in containers.iter_mut().filter(|container| container.is(ComponentKind::Service)) {
-            let checked = bundled || container.has_run_for(CHECKED);
-            let reached = checked
-                && slots.iter().any(|slot| {
-                    let up_for = SignedDuration::from_secs(slot.since.try_into().unwrap_or(i64::MAX));
-                    let confirmed = bundled || up_for >= CHECKED;
-                    slot.up && confirmed && Some(&slot.address) == container.address.as_ref()
-                });
-            if container.state == State::Healthy && !reached {
-                container.state = State::Unreached;
+        for kind in self.rolling() {
+            let asks_docker = kind == ComponentKind::Front || !self.stack.service.is_own();
+            for container in containers.iter_mut().filter(|container| container.is(kind)) {
+                let checked = asks_docker || container.has_run_for(CHECKED);
+                let reached = checked
+                    && slots.iter().any(|slot| {
+                        let up_for = SignedDuration::from_secs(slot.since.try_into().unwrap_or(i64::MAX));
+                        let confirmed = asks_docker || up_for >= CHECKED;
+                        slot.up && confirmed && Some(&slot.address) == container.address.as_ref()
+                    });
+                if container.state == State::Healthy && !reached {
+                    container.state = State::Unreached;
+                }
             }
         }
+    }
+
+    /// What is replaced one by one, in this order: new fronts find the new app.
+    pub(crate) fn rolling(&self) -> Vec<ComponentKind> {
+        let mut kinds = vec![ComponentKind::Service];
+        kinds.extend(self.stack.service.is_own().then_some(ComponentKind::Front));
+        kinds
+    }
+
+    /// How many of each of [`Compose::rolling`] there are when the service has `replicas`.
+    pub(crate) fn counts(&self, replicas: u32) -> Vec<(ComponentKind, u32)> {
+        let count = |kind| if kind == ComponentKind::Front { FRONTS } else { replicas };
+        self.rolling().into_iter().map(|kind| (kind, count(kind))).collect()
     }
 
     /// The stores that the stack runs itself.

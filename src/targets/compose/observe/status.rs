@@ -39,7 +39,12 @@ impl Compose {
         let at = |port: u16| container.address.as_ref().map(|address| format!("{address}:{port}"));
         Some(Component {
             endpoint: match kind {
-                ComponentKind::Service => at(self.admin_port()).map(|address| format!("http://{address}")),
+                ComponentKind::Service if self.stack.service.is_own() => {
+                    at(self.stack.app_port()).map(|address| format!("http://{address}"))
+                }
+                ComponentKind::Front | ComponentKind::Service => {
+                    at(self.admin_port()).map(|address| format!("http://{address}"))
+                }
                 ComponentKind::Gateway => Some(self.url(engine)),
                 ComponentKind::Mongodb => at(StoreKind::Mongodb.port()),
                 ComponentKind::Redis => at(StoreKind::Redis.port()),
@@ -70,7 +75,8 @@ impl Compose {
             Some(remote) => remote.rsplit_once(':').map_or(remote, |(host, _)| host).to_owned(),
             None => reachable_host(published_on(&self.stack)),
         };
-        format!("http://{host}:{}", self.stack.service.port)
+        let scheme = if self.stack.compose.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{}", self.stack.service.port)
     }
 
     pub(crate) fn admin_port(&self) -> u16 {

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use crate::stack::StoreKind;
+use crate::render::context::compose::FRONTS;
 use crate::stack::values::Secret;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
-use crate::targets::compose::apply::converge::replicas_of;
+use crate::targets::compose::apply::converge::of_kind;
 use crate::targets::compose::apply::credentials::{Store, mongodb_uri, redis_url};
 use crate::targets::compose::observe::container::Container;
 use crate::targets::compose::observe::engine::Engine;
@@ -29,7 +30,7 @@ impl Compose {
                 .and_then(|container| container.address.as_ref())
                 .map(|address| format!("{address}:{}", kind.port()))
         };
-        let replicas = self.replicas(&containers);
+        let replicas = self.counters(&containers);
         if replicas.is_empty() {
             return Err(not_up(self.project()).into());
         }
@@ -38,7 +39,7 @@ impl Compose {
         Ok(Subject {
             url: self.url(&engine),
             probe_secret: credentials.probe,
-            desired: self.stack.service.replicas,
+            desired: self.counter().1,
             replicas,
             mongodb_uri: match credentials.mongodb {
                 Store::Managed(password) => mongodb_uri(
@@ -73,8 +74,16 @@ impl Compose {
         Ok((engine, id))
     }
 
-    fn replicas(&self, containers: &[Container]) -> Vec<Replica> {
-        replicas_of(containers)
+    /// What counts requests, and how many of it there are: the replicas of the bundled service, else the fronts.
+    pub(crate) fn counter(&self) -> (ComponentKind, u32) {
+        match self.stack.service.is_own() {
+            true => (ComponentKind::Front, FRONTS),
+            false => (ComponentKind::Service, self.stack.service.replicas),
+        }
+    }
+
+    fn counters(&self, containers: &[Container]) -> Vec<Replica> {
+        of_kind(containers, self.counter().0)
             .filter(|container| container.is_up())
             .filter_map(|container| {
                 Some(Replica {
@@ -88,12 +97,11 @@ impl Compose {
 
 impl Session<'_> {
     /// Sets over how many replicas the limit is shared while Redis is away.
-    pub(crate) async fn share_limit(&self, containers: &[Container], count: u32) {
-        if self.compose.stack.service.image.is_bundled() {
-            let replicas = self.compose.replicas(containers).into_iter();
-            let replicas = replicas.map(|replica| (replica.name, admin::connect(replica.admin))).collect();
-            admin::share_limit(replicas, count).await.iter().for_each(|line| (self.say)(line));
-        }
+    pub(crate) async fn share_limit(&self, containers: &[Container]) {
+        let replicas = self.compose.counters(containers).into_iter();
+        let replicas = replicas.map(|replica| (replica.name, admin::connect(replica.admin))).collect();
+        let (_, count) = self.compose.counter();
+        admin::share_limit(replicas, count).await.iter().for_each(|line| (self.say)(line));
     }
 }
 

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::render::Document;
 use crate::render::context::compose::BUNDLED_IMAGE;
 use crate::stack::ComponentKind;
-use crate::targets::compose::apply::converge::replicas_of;
+use crate::targets::compose::apply::converge::of_kind;
+use crate::targets::compose::apply::credentials::Credentials;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::Container;
 use crate::targets::compose::session::Compose;
@@ -34,6 +36,21 @@ impl Wanted {
     /// The image of a component, as the documents name it.
     pub(crate) fn image(&self, kind: ComponentKind) -> Option<&str> {
         self.components.get(kind.as_str()).map(|component| component.image.as_str())
+    }
+
+    /// What a release is for: the image and the environment of the service, and the command.
+    pub(crate) fn release_digest(&self, words: &[String]) -> String {
+        let mut digest = Sha256::new();
+        if let Some(service) = self.components.get(ComponentKind::Service.as_str()) {
+            digest.update(service.image_id.as_deref().unwrap_or(&service.image));
+            for (name, value) in &service.environment {
+                digest.update(format!("\0{name}={value}"));
+            }
+        }
+        for word in words {
+            digest.update(format!("\0{word}"));
+        }
+        hex::encode(digest.finalize())
     }
 
     /// Whether a container is what it should be.
@@ -111,8 +128,13 @@ impl Session<'_> {
     pub(crate) async fn wanted(&self, documents: &[Document]) -> Result<Wanted> {
         let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
-        let hashes = self.cli.hashes(text, self.deadline).await?;
         let value = file.and_then(|file| file.value.as_ref()).unwrap_or(&Value::Null);
+        let filled = self.with_variables(value)?;
+        let hashes = match &filled {
+            Some(filled) => self.cli.hashes(&serde_json::to_string(filled)?, self.deadline).await?,
+            None => self.cli.hashes(text, self.deadline).await?,
+        };
+        let value = filled.as_ref().unwrap_or(value);
         let mut components = BTreeMap::new();
         for (key, hash) in hashes {
             let service = &value["services"][&key];
@@ -134,6 +156,34 @@ impl Session<'_> {
         let folder =
             std::fs::canonicalize(&self.compose.folder).unwrap_or_else(|_| self.compose.folder.clone());
         Ok(Wanted { components, folder })
+    }
+}
+
+impl Session<'_> {
+    /// The compose file with the variables of its files in their place, as containers have them: Compose leaves them out of its
+    /// own hashes. `None` when it names no such file.
+    fn with_variables(&self, file: &Value) -> Result<Option<Value>> {
+        let mut file = file.clone();
+        let services = file.get_mut("services").and_then(Value::as_object_mut);
+        let services = services.into_iter().flatten().filter_map(|(_, service)| service.as_object_mut());
+        let mut services = services.filter(|service| service.contains_key("env_file")).peekable();
+        if services.peek().is_none() {
+            return Ok(None);
+        }
+        let unrendered = self.compose.unrendered(&Credentials::of(self.compose)?)?;
+        for service in services {
+            let files = service.get("env_file").and_then(Value::as_array).cloned().unwrap_or_default();
+            let known = files.iter().filter_map(|file| unrendered.of(file.as_str()?)).flatten();
+            let mut environment = Map::new();
+            for (name, value) in known {
+                environment.insert(name.clone(), value.replace('$', "$$").into());
+            }
+            environment
+                .extend(service.get("environment").and_then(Value::as_object).cloned().unwrap_or_default());
+            service.remove("env_file");
+            service.insert("environment".to_owned(), environment.into());
+        }
+        Ok(Some(file))
     }
 }
 
@@ -166,7 +216,7 @@ impl Compose {
             if !causes.is_empty() {
                 plan.push(Action::Restart, name.clone(), causes);
             }
-            let running = replicas_of(containers).count();
+            let running = of_kind(containers, ComponentKind::Service).count();
             if is_service && u32::try_from(running).is_ok_and(|running| running != replicas) {
                 plan.push(Action::Change, name.clone(), vec![format!("replicas: {running} -> {replicas}")]);
             }

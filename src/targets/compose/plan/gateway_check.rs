@@ -6,7 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
+use crate::render::context::compose::{PROXIES, TLS_CERT, TLS_KEY};
 use crate::stack::ComponentKind;
+use crate::targets::compose::apply::credentials::Credentials;
+use crate::targets::compose::apply::variables::Unrendered;
 use crate::targets::compose::observe::{Container, State};
 use crate::targets::compose::plan::changes::Wanted;
 use crate::targets::compose::plan::trial::{GATEWAY_CHECK, Outcome, Trial};
@@ -16,6 +19,14 @@ use crate::targets::compose::session::Session;
 const PROGRAM: &str = "haproxy";
 /// Where it reads its configuration, as `docker-compose.yml` mounts it.
 const FILE: &str = "usr/local/etc/haproxy/haproxy.cfg";
+/// The files that its configuration names, and where it reads them.
+const SECRETS: [(&str, &str); 3] = [
+    (TLS_CERT, "run/secrets/tls.pem"),
+    (TLS_KEY, "run/secrets/tls.pem.key"),
+    (PROXIES, "run/secrets/trusted_proxies"),
+];
+/// Its user and group.
+const USER: u64 = 99;
 /// How long the check may take.
 const CHECK: Duration = Duration::from_secs(30);
 /// How many of its lines an error shows at most.
@@ -46,9 +57,9 @@ impl Session<'_> {
             entrypoint: None,
             arguments: [PROGRAM, "-c", "-f", &format!("/{FILE}")].map(str::to_owned).to_vec(),
             environment: Vec::new(),
-            user: 99,
+            user: USER,
             network: "none",
-            files: archive(text)?,
+            files: archive(text, &self.compose.unrendered(&Credentials::of(self.compose)?)?)?,
             limit: CHECK,
         };
         let refusal = match trial.run(&self.engine).await.context("cannot check haproxy.cfg")? {
@@ -85,12 +96,24 @@ fn configuration(documents: &[Document]) -> Option<&str> {
     (command == PROGRAM).then_some(&configuration.text)
 }
 
-/// The configuration as the engine takes files: at its place below the root.
-fn archive(text: &str) -> Result<tar::Builder<Vec<u8>>> {
+/// The configuration and what it names, as the engine takes files: at their places below the root.
+fn archive(text: &str, unrendered: &Unrendered) -> Result<tar::Builder<Vec<u8>>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let file = |name: &str| unrendered.files.iter().find(|(known, _)| *known == name).map(|(_, file)| file);
+    for (name, path) in SECRETS {
+        if let Some(secret) = file(name) {
+            append(&mut archive, path, secret.reveal(), 0o400)?;
+        }
+    }
+    append(&mut archive, FILE, text, 0o644)?;
+    Ok(archive)
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, text: &str, mode: u32) -> Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(u64::try_from(text.len())?);
-    header.set_mode(0o644);
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header, FILE, text.as_bytes())?;
-    Ok(archive)
+    header.set_mode(mode);
+    header.set_uid(USER);
+    header.set_gid(USER);
+    Ok(archive.append_data(&mut header, path, text.as_bytes())?)
 }

@@ -25,6 +25,10 @@ impl Compose {
             SocketAddr::new(published_on(&self.stack), self.stack.service.port),
             "service.port",
         )];
+        if let Some(port) = compose.tls.as_ref().and_then(|tls| tls.http_port) {
+            let address = SocketAddr::new(published_on(&self.stack), port);
+            ports.push((ComponentKind::Gateway, address, "compose.tls.http_port"));
+        }
         if compose.publish_stores {
             ports.extend(self.stores().into_iter().map(|store| {
                 let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), store.port());
@@ -96,6 +100,13 @@ impl Session<'_> {
         let engine = &self.engine;
         let file = Document::find(documents, "docker-compose.yml");
         let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        if let Some(folder) = &self.compose.stack.service.build {
+            (self.say)(&format!("building {folder}"));
+            self.cli.build(text, self.compose.service(), self.deadline, self.say).await.map_err(|error| {
+                let message = format!("service.build: the engine cannot build `{folder}`");
+                Failure::new(crate::error::status_of(&error), message).caused_by(error)
+            })?;
+        }
         for (service, reference) in file.map(images).unwrap_or_default() {
             if reference == BUNDLED_IMAGE {
                 let loaded = image::ensure(engine, Some(&self.compose.memory())).await?;

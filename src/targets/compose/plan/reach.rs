@@ -9,7 +9,7 @@ use appforge_service::reach::Reached;
 use crate::stack::StoreKind;
 use crate::stack::values::Secret;
 use crate::targets::address::{ANSWER, Address, Tried};
-use crate::targets::compose::apply::converge::replicas_of;
+use crate::targets::compose::apply::converge::of_kind;
 use crate::targets::compose::observe::{Container, Engine};
 use crate::targets::compose::plan::trial::{Outcome, REACH, Trial};
 use crate::targets::compose::session::Compose;
@@ -31,7 +31,8 @@ impl Session<'_> {
     /// # Errors
     /// Exit 1 when one does not answer; nothing was changed then.
     pub(crate) async fn refuse_dead_addresses(&self, before: &[Container]) -> Result<()> {
-        let Some(replica) = replicas_of(before).find(|container| container.is_up()) else { return Ok(()) };
+        let mut counters = of_kind(before, self.compose.counter().0);
+        let Some(replica) = counters.find(|container| container.is_up()) else { return Ok(()) };
         let found = self.compose.external_addresses()?;
         if !found.iter().any(|(address, _)| address.changed) {
             return Ok(());
@@ -48,7 +49,7 @@ impl Compose {
         let found = self.external_addresses()?;
         let engine = self.engine().await?;
         let containers = engine.containers(self.project()).await?;
-        let replica = replicas_of(&containers).find(|container| container.is_up());
+        let replica = of_kind(&containers, self.counter().0).find(|container| container.is_up());
         let (false, Some(replica)) = (found.is_empty(), replica) else { return Ok(Vec::new()) };
         let addresses: Vec<Address> = found.iter().map(|(address, _)| *address).collect();
         Ok(self.try_addresses(&engine, replica, &found, say).await?.faults(&addresses, FROM, strict, say))
@@ -72,9 +73,6 @@ impl Compose {
         external: &[(Address, Secret)],
         say: Say<'_>,
     ) -> Result<Tried> {
-        if !self.stack.service.image.is_bundled() {
-            return Ok(Tried::Not(format!("the image `{}` has no `appforge reach`", replica.image)));
-        }
         let paths: Vec<&str> = external.iter().map(|(address, _)| address.path).collect();
         say(&format!("testing {} from {FROM}", paths.join(" and ")));
         let variable = |address: &Address| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key);

@@ -16,6 +16,8 @@ use crate::targets::compose::session::Compose;
 /// What trials are for, as their containers are called.
 pub(crate) const GATEWAY_CHECK: &str = "gateway-check";
 pub(crate) const REACH: &str = "reach";
+/// The container of `service.release`, which is removed like that of a trial.
+pub(crate) const RELEASE: &str = "release";
 
 /// What to run.
 pub(crate) struct Trial<'a> {
@@ -55,7 +57,7 @@ impl Compose {
 
     /// Removes what a killed command left: the containers of trials hold addresses with their credentials.
     pub(crate) async fn remove_trials(&self, engine: &Engine) -> Result<()> {
-        for purpose in [GATEWAY_CHECK, REACH] {
+        for purpose in [GATEWAY_CHECK, REACH, RELEASE] {
             engine.stop_and_remove(&self.trial_name(purpose), Duration::ZERO).await?;
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! Stack -> the documents of the Compose target. Pure.
 //!
-//! The gateway alone publishes the port and alone may tell the replicas who the client is: it has a fixed address in the
-//! edge network, and only that address is in their `TRUSTED_PROXIES`.
+//! The gateway alone publishes the port and alone names the client to the replicas, or to the fronts of an app: it has a fixed
+//! address in the edge network, and only that address is in their `TRUSTED_PROXIES`.
+
+mod app;
+mod gateway;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,16 +18,31 @@ use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::{Draft, Overrides};
+use crate::stack::environment::{self, Variable};
 use crate::stack::model::Persistence;
-use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
-use crate::stack::{ComponentKind, Stack, StoreKind, environment::environment as shared};
+use crate::stack::values::{ByteSize, MilliCpu};
+use crate::stack::{ComponentKind, Stack, StoreKind};
+use app::{App, Front};
+use gateway::Gateway;
 
 /// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
-/// Where the gateway listens inside its container.
-const GATEWAY_PORT: u16 = 8080;
-/// Where the gateway answers its health check and metrics; never published.
-const GATEWAY_STATS_PORT: u16 = 8404;
+/// The fronts of an app: while one is replaced, the other counts.
+pub const FRONTS: u32 = 2;
+/// What the app of a stack is given and no document contains, as an environment file among the secrets.
+pub const APP_VARIABLES: &str = "app.env";
+/// The same for the gateway.
+pub const GATEWAY_VARIABLES: &str = "gateway.env";
+/// The same for what counts requests: the replicas of the bundled service, else the fronts.
+pub const COUNTER_VARIABLES: &str = "counter.env";
+/// The secret files of HTTPS.
+pub const TLS_CERT: &str = "tls_cert";
+/// See [`TLS_CERT`].
+pub const TLS_KEY: &str = "tls_key";
+/// The secret file of the networks of trusted proxies that files of the project list.
+pub const PROXIES: &str = "trusted_proxies";
+/// What an entry of trusted proxies begins with that is a file.
+const FILE: &str = "file:";
 
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
@@ -41,7 +59,10 @@ pub fn admin_port(stack: &Stack) -> u16 {
 #[derive(Serialize)]
 struct Context {
     stack: String,
-    service: Service,
+    /// The bundled service, unless the stack runs an app.
+    service: Option<Service>,
+    front: Option<Front>,
+    app: Option<App>,
     gateway: Gateway,
     mongodb: Option<Mongodb>,
     redis: Option<Redis>,
@@ -50,25 +71,31 @@ struct Context {
     secrets_folder: String,
     store_user: &'static str,
     publish_stores: bool,
+    replicas: u32,
 }
 
 #[derive(Serialize)]
 struct Service {
     key: String,
     image: String,
-    bundled: bool,
     replicas: u32,
     port: u16,
     admin_port: u16,
     cpu: CpuQuota,
     memory: String,
-    environment: Vec<Variable>,
-    secrets: Vec<&'static str>,
-    /// What it waits for: its own service connects whenever a store comes, a foreign one may not.
-    store_condition: &'static str,
+    environment: Vec<Pair>,
+    #[serde(flatten)]
+    files: CounterFiles,
     stores: Vec<&'static str>,
     /// An external store may run on this very machine.
     reaches_host: bool,
+}
+
+/// The files of what counts requests.
+#[derive(Serialize)]
+struct CounterFiles {
+    secrets: Vec<&'static str>,
+    variables_file: Option<String>,
 }
 
 /// A share of the CPU, in microseconds of each period (CFS bandwidth control of Linux).
@@ -87,25 +114,11 @@ impl CpuQuota {
     }
 }
 
+/// A variable of a container.
 #[derive(Serialize)]
-struct Variable {
+struct Pair {
     name: String,
     value: String,
-}
-
-#[derive(Serialize)]
-struct Gateway {
-    image: String,
-    bind: String,
-    port: u16,
-    listen: u16,
-    stats: u16,
-    address: String,
-    /// Places for replicas; more than will ever run, so that `scale` changes no configuration.
-    slots: u32,
-    checks_readiness: bool,
-    outer_proxies: Vec<String>,
-    config_hash: String,
 }
 
 #[derive(Serialize)]
@@ -144,7 +157,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
         // It packs the bundled service; another image has its own entry point.
-        if path == "Dockerfile" && !context.service.bundled {
+        if path == "Dockerfile" && context.service.is_none() {
             continue;
         }
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
@@ -167,10 +180,7 @@ impl Context {
                 .hint("write `single`, or render for the one target: `--target kubernetes`")
                 .into());
         }
-        let bundled = stack.service.image.is_bundled();
-        let admin_port = admin_port(stack);
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
-        let service_secrets = secrets.clone();
         let mut stores = Vec::new();
         if mongodb {
             secrets.push("mongodb_password");
@@ -180,36 +190,22 @@ impl Context {
             secrets.push("redis_acl");
             stores.push(StoreKind::Redis.as_str());
         }
+        let gateway = Gateway::new(stack, address, overrides);
+        let (service, front, app) = if stack.service.is_own() {
+            secrets.extend(["app_mongodb_uri", "app_redis_url"]);
+            secrets.retain(|name| *name != "mongodb_uri");
+            (None, Some(Front::new(stack, &gateway, overrides)), Some(App::new(stack, stores, overrides)))
+        } else {
+            (Some(Service::new(stack, address, stores, overrides)?), None, None)
+        };
+        secrets.extend(gateway.secrets());
         secrets.sort_unstable();
         Ok(Self {
             stack: stack.name.to_string(),
-            service: Service {
-                key: component_key(stack).to_owned(),
-                image: image(&stack.service.image),
-                bundled,
-                replicas: stack.service.replicas,
-                port: stack.service.port,
-                admin_port,
-                cpu: CpuQuota::of(stack.service.resources.cpu),
-                memory: memory(stack.service.resources.memory),
-                environment: environment(stack, address, admin_port)?,
-                secrets: service_secrets,
-                store_condition: if bundled { "service_started" } else { "service_healthy" },
-                stores,
-                reaches_host: !mongodb || !redis,
-            },
-            gateway: Gateway {
-                image: stack.compose.gateway_image.to_string(),
-                bind: published_on(stack).to_string(),
-                port: stack.service.port,
-                listen: GATEWAY_PORT,
-                stats: GATEWAY_STATS_PORT,
-                address: address.to_string(),
-                slots: stack.service.replicas.saturating_mul(2).next_power_of_two().max(64),
-                checks_readiness: bundled,
-                outer_proxies: stack.rate_limit.trusted_proxies.clone(),
-                config_hash: String::new(),
-            },
+            service,
+            front,
+            app,
+            gateway,
             mongodb: mongodb.then(|| Mongodb {
                 image: stack.mongodb.image.to_string(),
                 memory: memory(stack.mongodb.memory),
@@ -231,41 +227,89 @@ impl Context {
             publish_stores: stack.compose.publish_stores,
             secrets_folder: overrides.secrets.clone(),
             store_user: STORE_USER,
+            replicas: stack.service.replicas,
         })
     }
 }
 
-fn image(image: &ImageRef) -> String {
-    if image.is_bundled() { BUNDLED_IMAGE.to_owned() } else { image.to_string() }
+impl Service {
+    fn new(
+        stack: &Stack,
+        gateway: Ipv4Addr,
+        stores: Vec<&'static str>,
+        overrides: &Overrides,
+    ) -> Result<Self> {
+        Ok(Self {
+            key: component_key(stack).to_owned(),
+            image: BUNDLED_IMAGE.to_owned(),
+            replicas: stack.service.replicas,
+            port: stack.service.port,
+            admin_port: admin_port(stack),
+            cpu: CpuQuota::of(stack.service.resources.cpu),
+            memory: memory(stack.service.resources.memory),
+            environment: environment(stack, gateway)?,
+            files: counter_files(stack, overrides, vec!["mongodb_uri", "probe_secret", "redis_url"]),
+            stores,
+            reaches_host: reaches_host(stack),
+        })
+    }
+}
+
+/// Whether files of the project list trusted proxies.
+fn lists_proxies(stack: &Stack) -> bool {
+    stack.rate_limit.trusted_proxies.iter().any(|entry| entry.starts_with(FILE))
+}
+
+/// The secret files of what counts requests, and its file of variables, if it has one.
+fn counter_files(stack: &Stack, overrides: &Overrides, mut secrets: Vec<&'static str>) -> CounterFiles {
+    let listed = lists_proxies(stack);
+    secrets.extend(listed.then_some(PROXIES));
+    CounterFiles {
+        secrets,
+        variables_file: listed.then(|| format!("{}/{COUNTER_VARIABLES}", overrides.secrets)),
+    }
+}
+
+/// An external store may run on this very machine.
+fn reaches_host(stack: &Stack) -> bool {
+    StoreKind::ALL.into_iter().any(|kind| stack.external(kind).is_some())
 }
 
 /// What every target gives a replica, and what depends on this one. `service.env` wins over both.
-fn environment(stack: &Stack, gateway: Ipv4Addr, admin_port: u16) -> Result<Vec<Variable>> {
+fn environment(stack: &Stack, gateway: Ipv4Addr) -> Result<Vec<Pair>> {
     let nul = stack.service.env.iter().find(|(_, value)| value.contains('\0'));
     if let Some((name, _)) = nul {
         let message = format!("service.env.{name}: must not contain a NUL character");
         return Err(Failure::new(ExitStatus::Config, message).into());
     }
-    let mut proxies = vec![format!("{gateway}/32")];
-    proxies.extend(stack.rate_limit.trusted_proxies.iter().cloned());
+    let mut variables = placed(stack, gateway, environment::environment(stack));
+    variables.insert(variable::MONGODB_URI_FILE.to_owned(), "/run/secrets/mongodb_uri".to_owned());
+    for (name, value) in &stack.service.env {
+        variables.insert(name.clone(), value.clone());
+    }
+    Ok(pairs(variables))
+}
+
+/// `shared`, and what the containers of this target need: addresses, ports, files.
+fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<String, String> {
+    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
+    let mut proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
+    proxies.extend(lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}")));
     let own = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
-        (variable::ADMIN_PORT, admin_port.to_string()),
+        (variable::ADMIN_PORT, admin_port(stack).to_string()),
         (variable::BIND, "0.0.0.0".to_owned()),
-        (variable::MONGODB_URI_FILE, "/run/secrets/mongodb_uri".to_owned()),
         (variable::PORT, stack.service.port.to_string()),
         (variable::PROBE_SECRET_FILE, "/run/secrets/probe_secret".to_owned()),
         (variable::REDIS_URL_FILE, "/run/secrets/redis_url".to_owned()),
         (variable::TRUSTED_PROXIES, proxies.join(",")),
     ];
-    let mut variables: BTreeMap<String, String> =
-        shared(stack).into_iter().map(|variable| (variable.name, variable.value)).collect();
-    for (name, value) in own {
-        if !stack.service.env.contains_key(name) {
-            variables.insert(name.to_owned(), value);
-        }
-    }
-    Ok(variables.into_iter().map(|(name, value)| Variable { name, value }).collect())
+    let shared = shared.into_iter().map(|variable| (variable.name, variable.value));
+    shared.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+}
+
+fn pairs(variables: BTreeMap<String, String>) -> Vec<Pair> {
+    variables.into_iter().map(|(name, value)| Pair { name, value }).collect()
 }
 
 /// The edge network: what the file says, else a /22 out of 10.192.0.0/11 that the name picks, a range that neither Docker
