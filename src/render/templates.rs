@@ -5,6 +5,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("compose/Dockerfile", include_str!("../../templates/compose/Dockerfile.tera")),
     ("compose/docker-compose.yml", include_str!("../../templates/compose/docker-compose.yml.tera")),
     ("compose/haproxy.cfg", include_str!("../../templates/compose/haproxy.cfg.tera")),
+    ("compose/mongodb-start.sh", include_str!("../../templates/compose/mongodb-start.sh.tera")),
     ("kubernetes/Kustomization", include_str!("../../templates/kubernetes/Kustomization.tera")),
     ("kubernetes/deployment.yaml", include_str!("../../templates/kubernetes/deployment.yaml.tera")),
     ("kubernetes/gateway.yaml", include_str!("../../templates/kubernetes/gateway.yaml.tera")),
@@ -33,6 +34,9 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("kubernetes/serviceaccount.yaml", include_str!("../../templates/kubernetes/serviceaccount.yaml.tera")),
     (PROJECT, include_str!("../../templates/project/appforge.yaml.tera")),
 ];
+
+/// What makes the replica set and the user of a MongoDB, run by its shell: the same on every target.
+pub(super) const MONGODB_INIT: &str = include_str!("../../templates/mongodb/init.js");
 
 /// The document that `kubectl apply -k` reads. Without an extension, so that `kubectl apply -f DIR` passes it over.
 pub(super) const KUSTOMIZATION: &str = "Kustomization";

@@ -1,8 +1,8 @@
 """The `mongod` of the test image: the MongoDB wire server of PyPI, behind what it has not: users.
 
-As the official image does, the first start makes the user of MONGO_INITDB_ROOT_USERNAME with the password in
-MONGO_INITDB_ROOT_PASSWORD_FILE and keeps it beside the data; later starts look at the data only. With `--auth` a
-connection may do nothing but introduce itself before it has proved the password by SCRAM-SHA-256 (RFC 7677).
+With `--auth` or `--keyFile` a connection may do nothing but introduce itself before it has proved the password by
+SCRAM-SHA-256 (RFC 7677). The user is made as in the official image, or as `mongosh` of the test image, which does what the script
+for the real one would do; it is kept beside the data. There is no replica set.
 """
 
 import asyncio
@@ -31,13 +31,14 @@ def mac(key, text):
 
 
 def user():
-    """The one user, made on the first start."""
+    """The one user, once it was made."""
+    return json.loads(USER.read_text()) if USER.exists() else None
+
+
+def make_user(name, file):
+    """Makes the user, unless there is one."""
     if USER.exists():
-        return json.loads(USER.read_text())
-    name = os.environ.get("MONGO_INITDB_ROOT_USERNAME")
-    file = os.environ.get("MONGO_INITDB_ROOT_PASSWORD_FILE")
-    if not name or not file:
-        return None
+        return
     password = Path(file).read_text().rstrip("\n")
     salt = os.urandom(28)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ROUNDS)
@@ -47,8 +48,10 @@ def user():
         "stored": hashlib.sha256(mac(salted, "Client Key")).hexdigest(),
         "server": mac(salted, "Server Key").hex(),
     }
-    USER.write_text(json.dumps(made))
-    return made
+    # Whole or not at all: the server reads it meanwhile.
+    new = USER.with_suffix(".new")
+    new.write_text(json.dumps(made))
+    new.rename(USER)
 
 
 class Refused(Exception):
@@ -58,9 +61,9 @@ class Refused(Exception):
 class Guarded(NeoSQLiteHandler):
     """Lets those in who know the password."""
 
-    def __init__(self, known, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.known = known
+        self.known = None
         self.talks = {}
         self.inside = set()
 
@@ -96,7 +99,8 @@ class Guarded(NeoSQLiteHandler):
     def first(self, connection, command):
         bare = bytes(command["payload"]).decode().split(",", 2)[2]
         fields = dict(field.split("=", 1) for field in bare.split(","))
-        if command["mechanism"] != MECHANISM or fields["n"] != self.known["name"]:
+        self.known = user()
+        if self.known is None or command["mechanism"] != MECHANISM or fields["n"] != self.known["name"]:
             raise Refused
         nonce = fields["r"] + b64encode(os.urandom(18)).decode()
         answer = f"r={nonce},s={self.known['salt']},i={ROUNDS}"
@@ -124,13 +128,15 @@ class Guarded(NeoSQLiteHandler):
 
 def main():
     logging.basicConfig(level=logging.WARNING)
-    known = user()
-    if "--auth" in sys.argv and known is None:
-        sys.exit("no user was made, and nobody could come in")
-    if "--auth" in sys.argv:
-        handler = Guarded(known, data_dir=str(DATA))
-    else:
-        handler = NeoSQLiteHandler(data_dir=str(DATA))
+    if sys.argv[1:2] == ["--mongosh"]:
+        make_user(os.environ["USER_NAME"], os.environ["PASSWORD_FILE"])
+        return
+    if "MONGO_INITDB_ROOT_USERNAME" in os.environ:
+        make_user(os.environ["MONGO_INITDB_ROOT_USERNAME"], os.environ["MONGO_INITDB_ROOT_PASSWORD_FILE"])
+    # What the real one leaves with its data.
+    (DATA / "WiredTiger").touch()
+    guarded = "--auth" in sys.argv or "--keyFile" in sys.argv
+    handler = (Guarded if guarded else NeoSQLiteHandler)(data_dir=str(DATA))
     print("waiting for connections", flush=True)
     asyncio.run(run_server("0.0.0.0", 27017, handler))
 

@@ -14,8 +14,8 @@ use crate::support::Project;
 
 /// The web stand-in with these trusted proxies.
 fn with_proxies(stack: &Stack, proxies: &[String]) -> String {
-    let text = stack.text("image: 'appforge-test-web:1'");
-    format!("{text}rate_limit: {{trusted_proxies: [{}]}}\n", proxies.join(", "))
+    let limit = format!("rate_limit: {{enabled: false, trusted_proxies: [{}]}}\n", proxies.join(", "));
+    stack.of_service("image: 'appforge-test-web:1'", &limit)
 }
 
 fn quoted(network: &str) -> String {

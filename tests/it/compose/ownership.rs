@@ -8,6 +8,7 @@ use appforge::stack::{Layer, resolve};
 use sha2::{Digest, Sha256};
 
 use super::{LONG, Stack, ready, redis};
+use crate::compose::target::Compose;
 use crate::support::Project;
 
 /// Every volume whose name begins as the stack's, with its labels.
@@ -105,8 +106,8 @@ async fn clone_is_refused_while_the_first_folder_exists() {
     let cause = format!("folder: {} -> {}", folder("one"), folder("two"));
     assert_eq!(
         diff.stdout.matches(&cause).count(),
-        4,
-        "gateway, both stores and the service: {}",
+        5,
+        "gateway, both stores, the fronts and the service: {}",
         diff.stdout
     );
     let up = run("two", &["up", "-o", "json"]);
@@ -154,8 +155,13 @@ fn earlier(stack: &Stack) {
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
 }
 
+/// The addresses of a stack that has no fronts yet are those of the bundled service.
+fn without_fronts(stack: &Stack) -> Compose {
+    stack.compose("image: bundled")
+}
+
 async fn items(stack: &Stack, write: bool) -> u64 {
-    let uri = stack.web().subject(1).await.unwrap().mongodb_uri.reveal().to_owned();
+    let uri = without_fronts(stack).subject(1).await.unwrap().mongodb_uri.reveal().to_owned();
     let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
     let items = client.database("appforge").collection::<bson::Document>("items");
     if write {
@@ -167,7 +173,7 @@ async fn items(stack: &Stack, write: bool) -> u64 {
 async fn comes_up_from_an_earlier_build(stack: &Stack, running: bool) {
     let say = |line: &str| eprintln!("{line}");
     earlier(stack);
-    redis(&stack.web(), redis::cmd("SET").arg("kept").arg("yes")).await;
+    redis(&without_fronts(stack), redis::cmd("SET").arg("kept").arg("yes")).await;
     assert_eq!(items(stack, true).await, 1);
     let data: Vec<String> = stack.web().volumes().await.unwrap();
     if !running {
@@ -178,6 +184,9 @@ async fn comes_up_from_an_earlier_build(stack: &Stack, running: bool) {
     assert_eq!(ready(&compose.up(1, LONG, &say).await.unwrap()), (1, 1));
     assert_eq!(redis(&compose, redis::cmd("GET").arg("kept")).await.as_deref(), Some("yes"));
     assert_eq!(items(stack, false).await, 1);
+    let log = Command::new("docker").args(["logs", &format!("{}-mongodb", stack.name)]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(log.contains("the data was made without a replica set and stays so"), "{log}");
     assert_eq!(compose.volumes().await.unwrap(), data);
     assert_eq!(compose.diff(1).await.unwrap().text(), "", "adopted once");
     let id = std::fs::read_to_string(stack.folder.path().join(".appforge/id")).unwrap();

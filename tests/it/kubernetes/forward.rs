@@ -63,6 +63,8 @@ async fn carry(upgraded: hyper::upgrade::Upgraded, port: u16, backend: Option<So
         let why = format!("failed to connect to localhost:{port} inside namespace: connection refused");
         let _ = socket.send(frame(ERROR, why.as_bytes())).await;
         let _ = socket.close(None).await;
+        // What arrives meanwhile is read, or the system would answer it with a reset that drops the reason on its way.
+        while let Some(Ok(_)) = socket.next().await {}
         return;
     };
     let mut buffer = vec![0; 8192];

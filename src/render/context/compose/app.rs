@@ -30,7 +30,8 @@ pub(super) struct Front {
     port: u16,
     admin_port: u16,
     upstream: String,
-    cpu: CpuQuota,
+    /// Relative to other containers, 1024 a core.
+    cpu_shares: u32,
     memory: String,
     environment: Vec<Pair>,
     #[serde(flatten)]
@@ -81,7 +82,7 @@ impl Front {
             port: stack.service.port,
             admin_port: admin_port(stack),
             upstream: gateway.inner_url(),
-            cpu: CpuQuota::of(stack.runtime.resources.cpu),
+            cpu_shares: (stack.runtime.resources.cpu.0.saturating_mul(1024) / 1000).max(2),
             memory: memory(stack.runtime.resources.memory),
             environment: pairs(variables),
             files: counter_files(stack, overrides, vec!["probe_secret", "redis_url"]),

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
 use crate::render::engine::{Dialect, Engine};
+use crate::render::templates::MONGODB_INIT;
 use crate::render::{Draft, Overrides};
 use crate::stack::environment::{self, Variable};
 use crate::stack::model::Persistence;
@@ -121,12 +122,14 @@ struct Pair {
     value: String,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Mongodb {
     image: String,
     memory: String,
     cache_gb: f64,
     user: &'static str,
+    replica_set: &'static str,
+    config_hash: String,
 }
 
 #[derive(Serialize)]
@@ -144,6 +147,10 @@ struct SecretFile {
     file: String,
 }
 
+/// The replica set of the managed MongoDB.
+const REPLICA_SET: &str = "rs0";
+/// What starts MongoDB.
+const MONGODB_START: &str = "mongodb-start.sh";
 /// The name that the service and its stores know each other by.
 pub const STORE_USER: &str = "appforge";
 
@@ -155,6 +162,14 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     // Compose does not look into mounted files; with the hash in a label a changed one replaces the gateway.
     context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
     let mut drafts = Vec::new();
+    if let Some(mongodb) = &context.mongodb {
+        let start = engine.fill(MONGODB_START, &context)?;
+        let hash = Sha256::new_with_prefix(&start).chain_update(MONGODB_INIT).finalize();
+        let config_hash = hex::encode(&hash[..8]);
+        context.mongodb = Some(Mongodb { config_hash, ..mongodb.clone() });
+        drafts.push(Draft { path: MONGODB_START.to_owned(), text: start });
+        drafts.push(Draft { path: "mongodb-init.js".to_owned(), text: MONGODB_INIT.to_owned() });
+    }
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
         // It packs the bundled service; another image has its own entry point.
         if path == "Dockerfile" && context.service.is_none() {
@@ -183,7 +198,7 @@ impl Context {
         let mut secrets = vec!["mongodb_uri", "probe_secret", "redis_url"];
         let mut stores = Vec::new();
         if mongodb {
-            secrets.push("mongodb_password");
+            secrets.extend(["mongodb_keyfile", "mongodb_password"]);
             stores.push(StoreKind::Mongodb.as_str());
         }
         if redis {
@@ -211,6 +226,8 @@ impl Context {
                 memory: memory(stack.mongodb.memory),
                 cache_gb: mongodb_cache_gb(stack.mongodb.memory),
                 user: STORE_USER,
+                replica_set: REPLICA_SET,
+                config_hash: String::new(),
             }),
             redis: redis.then(|| Redis {
                 image: stack.redis.image.to_string(),

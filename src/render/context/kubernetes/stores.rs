@@ -8,6 +8,7 @@ use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
+use crate::render::templates::MONGODB_INIT;
 use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
 use crate::stack::pods;
@@ -67,6 +68,8 @@ struct MongodbConfig {
     max_connections: u32,
     password: &'static str,
     keyfile: &'static str,
+    /// The script, as part of a block scalar.
+    init: String,
 }
 
 #[derive(Serialize)]
@@ -117,6 +120,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             max_connections: mongodb.max_connections.unwrap_or(derived),
             password: names::ROOT_PASSWORD,
             keyfile: names::KEYFILE,
+            init: MONGODB_INIT.lines().map(|line| format!("    {line}\n")).collect(),
         };
         store.add(drafts, settings, config)?;
     }

@@ -21,6 +21,9 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// What the gateway may take to see that a replica is gone.
 const VACATED: Duration = Duration::from_secs(5);
 
+/// What `mongodb-start.sh` leaves beside the data of a replica set.
+const REPLICA_SET: &str = "/data/db/appforge-replica-set";
+
 impl Session<'_> {
     /// Brings the stack up with its replicas and waits until it is ready. Replicas whose configuration or image changed are
     /// replaced one by one.
@@ -108,7 +111,23 @@ impl Session<'_> {
     async fn finish(&self, plan: Plan, replicas: u32) -> Result<Outcome> {
         let containers = self.wait_until_ready(&self.compose.counts(replicas)).await?;
         self.share_limit(&containers).await;
+        self.note_mongodb(&containers).await?;
         Ok(Outcome::new(plan, self.compose.status_of(&self.engine, &containers, replicas)))
+    }
+
+    /// What the user should know of the MongoDB that runs: a replica set is made with the data only.
+    async fn note_mongodb(&self, containers: &[Container]) -> Result<()> {
+        if let Some(kept) = self.compose.kept_options().filter(|kept| !kept.is_empty()) {
+            (self.say)(&format!("mongodb.uri sets {} itself, so mongodb.pool does not", kept.join(", ")));
+        }
+        let Some(mongodb) = of_kind(containers, ComponentKind::Mongodb).next() else { return Ok(()) };
+        if !self.engine.succeeds(&mongodb.id, &["test", "-e", REPLICA_SET]).await? {
+            (self.say)(
+                "mongodb has no replica set, because its data was made without one; transactions and change streams need \
+                 one: copy the data, then `appforge down --volumes` and `appforge up`",
+            );
+        }
+        Ok(())
     }
 
     fn write(&self, documents: &[Document]) -> Result<()> {

@@ -19,6 +19,8 @@ use crate::targets::compose::session::Compose;
 
 pub(super) const MONGODB: &str = "mongodb_password";
 pub(super) const REDIS: &str = "redis_password";
+/// With it the members of a replica set of MongoDB know each other; there is one.
+const KEYFILE: &str = "mongodb_keyfile";
 const PROBE: &str = "probe_secret";
 
 /// What the stack is reached with.
@@ -71,6 +73,10 @@ impl Compose {
             }
             Store::External(url) => url.clone(),
         };
+        if self.stack.external(StoreKind::Mongodb).is_none() {
+            self.secrets().get_or_make(KEYFILE)?;
+            self.open_to_containers(KEYFILE)?;
+        }
         self.keep("mongodb_uri", &mongodb)?;
         self.keep("redis_url", &redis)?;
         for name in [MONGODB, PROBE] {
@@ -97,8 +103,15 @@ impl Compose {
 
     /// The password of a store goes with its data.
     pub(crate) fn forget_store_credentials(&self) -> Result<()> {
-        let addresses =
-            ["mongodb_uri", "redis_url", "redis_acl", "app_mongodb_uri", "app_redis_url", APP_VARIABLES];
+        let addresses = [
+            KEYFILE,
+            "mongodb_uri",
+            "redis_url",
+            "redis_acl",
+            "app_mongodb_uri",
+            "app_redis_url",
+            APP_VARIABLES,
+        ];
         for name in [MONGODB, REDIS].into_iter().chain(addresses) {
             files::remove_private(&self.secret_file(name))?;
         }

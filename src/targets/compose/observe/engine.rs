@@ -6,8 +6,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bollard::Docker;
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
 use bollard::query_parameters::{
     EventsOptionsBuilder, ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -170,6 +172,30 @@ impl Engine {
             Err(error) if !is_missing(&error) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a command that runs in a container ends with 0.
+    ///
+    /// # Errors
+    /// When the engine cannot run it, or it does not end within [`GREETING`].
+    pub(crate) async fn succeeds(&self, id: &str, command: &[&str]) -> Result<bool> {
+        let config = ExecConfig {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            attach_stdout: Some(true),
+            ..ExecConfig::default()
+        };
+        let run = async {
+            let exec = self.docker.create_exec(id, config).await?;
+            if let StartExecResults::Attached { mut output, .. } =
+                self.docker.start_exec(&exec.id, None).await?
+            {
+                while let Some(part) = output.next().await {
+                    part?;
+                }
+            }
+            Ok::<_, bollard::errors::Error>(self.docker.inspect_exec(&exec.id).await?.exit_code == Some(0))
+        };
+        Ok(tokio::time::timeout(GREETING, run).await.context("the container did not answer in time")??)
     }
 
     /// The names of the volumes of a project.

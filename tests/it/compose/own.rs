@@ -1,0 +1,350 @@
+//! An app of the user's own on the Compose target: two fronts before it, HTTPS, variables that no document shows, releases.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use appforge_testing::wait::eventually;
+use appforge_testing::{port, tcp};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::{Stack, ask, load, request};
+use crate::support::Project;
+
+/// The settings of the app of `fixtures/app.py`; the image has a Python.
+fn app(more: &str) -> String {
+    let script = include_str!("../fixtures/app.py").replace('$', "$$");
+    let command = json!(["python", "-c", script, "--port", "${port}"]);
+    format!("image: 'appforge-test-mongodb:3', command: {command}, health: /health, {more}")
+}
+
+/// What the app answers.
+fn get(port: u16, path: &str, headers: &str) -> (String, Value) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{headers}Connection: close\r\n\r\n");
+    let answer = tcp::exchange(("127.0.0.1", port), request.as_bytes()).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// How many of 150 requests of one client pass, at `count` at once.
+fn passed(project: &Project, port: u16, client: &str, count: usize) -> usize {
+    let secret = project.read(".appforge/compose/secrets/probe_secret");
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 600;
+    let probe = appforge_service::probe::sign(secret.trim().as_bytes(), client, expires);
+    let headers = format!("X-Appforge-Probe: {probe}\r\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answers: Vec<String> = runtime.block_on(async {
+        let ask = |_| async { ask(port, "/", &headers).await.unwrap() };
+        futures_util::stream::iter(0..150).map(ask).buffer_unordered(count).collect().await
+    });
+    let with = |status: &str| answers.iter().filter(|answer| answer.starts_with(status)).count();
+    assert_eq!(with("HTTP/1.1 200 ") + with("HTTP/1.1 429 "), 150, "{answers:?}");
+    with("HTTP/1.1 200 ")
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn own_app_has_an_exact_limit_at_any_number_of_replicas() {
+    let stack = Stack::new("own");
+    let limit = "rate_limit: {trusted_proxies: ['192.0.2.0/24', cloudflare]}\n";
+    let project = Project::with(&stack.of_service(&app(""), limit));
+    project.done(&["up"]);
+    for replicas in ["1", "3"] {
+        project.done(&["scale", "--replicas", replicas]);
+        assert_eq!(passed(&project, stack.port, &format!("serial-{replicas}"), 1), 100);
+        assert_eq!(passed(&project, stack.port, &format!("parallel-{replicas}"), 50), 100);
+    }
+    // The app sees who asked, for what, and no header of ours.
+    let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Appforge-Probe: forged\r\n";
+    let (head, seen) = get(stack.port, "/", forged);
+    let headers = &seen["headers"];
+    assert!(
+        head.starts_with("HTTP/1.1 200 ") && head.to_lowercase().contains("ratelimit-remaining"),
+        "{head}"
+    );
+    let client = headers["x-forwarded-for"].as_str().unwrap();
+    assert!(!client.contains("6.6.6.6") && client.ends_with(&stack.trusted()), "{headers}");
+    assert_eq!(headers["x-forwarded-proto"], "http");
+    assert_eq!(headers["x-forwarded-host"], "shop.test");
+    assert_eq!(headers["host"], "shop.test");
+    assert!(headers.get("x-appforge-probe").is_none(), "{headers}");
+
+    let status: Value = serde_json::from_str(&project.done(&["status", "-o", "json"]).stdout).unwrap();
+    assert_eq!(status["replicas"], json!({"desired": 3, "ready": 3}));
+    let kinds = status["components"].as_array().unwrap().iter().map(|component| component["kind"].clone());
+    assert_eq!(kinds.filter(|kind| kind == "front").count(), 2, "{status}");
+    assert!(project.done(&["logs", "service"]).stdout.contains("listening on 8080"));
+    project.done(&["verify", "--check", "rate-limit", "--check", "replicas", "--check", "redis-ping"]);
+    // A new volume has a replica set, and says so.
+    let mongodb = format!("{}-mongodb", stack.name);
+    docker(&[
+        "exec",
+        &mongodb,
+        "sh",
+        "-c",
+        "grep -q replSet /proc/*/cmdline && test -e /data/db/appforge-replica-set",
+    ]);
+    // The app has no published port, and a network that fronts and clients are not in.
+    let replica = format!("{0}-{0}-1", stack.name);
+    let networks = docker(&["inspect", "-f", "{{json .NetworkSettings.Networks}}", &replica]);
+    assert!(!networks.contains(&format!("{}_edge", stack.name)), "{networks}");
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+/// The bytes of a WebSocket, which no proxy looks into.
+fn web_socket(port: u16) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let ask = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    socket.write_all(ask.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+    socket
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn own_app_fails_no_request_while_all_of_it_is_replaced() {
+    let stack = Stack::new("ownlive");
+    let project = Project::with(&stack.text(&app("replicas: 2")));
+    project.done(&["up"]);
+    let mut socket = web_socket(stack.port);
+    let mut echo = |text: &[u8]| {
+        socket.write_all(text)?;
+        let mut back = vec![0; text.len()];
+        socket.read_exact(&mut back)?;
+        Ok::<_, std::io::Error>(assert_eq!(back, text))
+    };
+    echo(b"\x81\x05hello").unwrap();
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let guard = runtime.enter();
+    let loads: Vec<_> = (0..4).map(|_| load(stack.port, ended.clone())).collect();
+    project.done(&["scale", "--replicas", "3"]);
+    echo(b"\x81\x05still").unwrap();
+    project.done(&["scale", "--replicas", "1"]);
+    let restarted = project.done(&["restart"]);
+    assert!(restarted.stderr.contains("replacing"), "{}", restarted.stderr);
+    ended.store(true, Ordering::Relaxed);
+    drop(guard);
+    for load in loads {
+        let (good, bad) = runtime.block_on(load).unwrap();
+        assert!(good > 0 && bad.is_empty(), "{good} good, bad: {bad:?}");
+    }
+    // The fronts are new: the connection ended with the one that it went through.
+    assert!(echo(b"\x81\x05ended").is_err(), "a WebSocket ends when its front is replaced");
+
+    // An error of its health removes nothing once it was healthy; a new replica waits for its first success.
+    get(stack.port, "/set-health?503", "");
+    let replica = docker(&["ps", "-q", "--filter", &format!("name={0}-{0}-", stack.name)]);
+    // Longer than the three checks that take a silent replica away.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(get(stack.port, "/", "").0.starts_with("HTTP/1.1 200 "));
+    docker(&["restart", "-t", "0", replica.trim()]);
+    docker(&["exec", replica.trim(), "sh", "-c", "echo 503 > /tmp/health"]);
+    eventually("a restarted replica without health gets no request", || {
+        get(stack.port, "/", "").0.starts_with("HTTP/1.1 503 ")
+    });
+    docker(&["exec", replica.trim(), "sh", "-c", "echo 204 > /tmp/health"]);
+    eventually("a healthy one does", || get(stack.port, "/", "").0.starts_with("HTTP/1.1 200 "));
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+const ODD: &str = "PLAIN=it costs $5 $HOME ${HOME} $$\nQUOTE=\"it's \\\"so\\\" \\\\ \\n next\"\nSINGLE='a \"b\" \\n #c'\n\
+                   APOSTROPHE=don't\nEMPTY=\nLOG=of the file\nJSON='{\"k\": \"v\\\\\"}'\n";
+
+#[test]
+#[ignore = "needs docker"]
+fn variables_reach_an_own_app_as_they_are_and_no_document() {
+    let stack = Stack::new("ownenv");
+    let more = "env_file: .env, release: ['sh', '-c', 'echo ran; cat /run/secrets/mongodb_uri | wc -l; exit $$CODE'], \
+                env: {LOG: info, DOLLAR: '$$x', DB: '${mongodb.uri}#${port}', AT: '${port}', CODE: '0'}";
+    let text =
+        stack.text(&app(more)).replace("cat /run/secrets/mongodb_uri | wc -l", "test -s $$MONGODB_URI_FILE");
+    let project = Project::with(&text);
+    project.write(".env", ODD);
+    let release = "running service.release";
+    let first = project.done(&["up"]);
+    assert!(first.stderr.contains(release) && first.stderr.contains("\nran\n"), "{}", first.stderr);
+    let value = |name: &str| get(stack.port, &format!("/env?{name}"), "").1;
+    for (name, expected) in [
+        ("PLAIN", "it costs $5 $HOME ${HOME} $$"),
+        ("QUOTE", "it's \"so\" \\ \n next"),
+        ("SINGLE", "a \"b\" \\n #c"),
+        ("APOSTROPHE", "don't"),
+        ("EMPTY", ""),
+        ("JSON", "{\"k\": \"v\\\\\"}"),
+        ("LOG", "info"),
+        ("DOLLAR", "$x"),
+        ("AT", "8080"),
+        ("PORT", "8080"),
+        ("HOST", "0.0.0.0"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    let password = project.read(".appforge/compose/secrets/mongodb_password");
+    let uri = value("MONGODB_URI");
+    let uri = uri.as_str().unwrap();
+    assert!(uri.contains(password.trim()) && uri.contains("maxPoolSize=50"), "{uri}");
+    assert_eq!(value("DB"), format!("{uri}#8080"));
+    assert_eq!(value("MONGODB_URI_FILE"), "/run/secrets/mongodb_uri");
+    for document in ["docker-compose.yml", "haproxy.cfg"] {
+        let text = project.read(&format!(".appforge/compose/{document}"));
+        assert!(!text.contains(password.trim()) && !text.contains("don't"), "{document}: {text}");
+    }
+    assert_eq!(mode(&project, "app.env"), 0o600);
+
+    // Nothing changed: nothing is replaced, and the release does not run again.
+    assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
+    let containers = stack.containers();
+    assert!(!project.done(&["up"]).stderr.contains(release));
+    assert_eq!(stack.containers(), containers);
+    // A changed value replaces the replicas, after the release; its name is shown, its value is not.
+    project.write(".env", &ODD.replace("don't", "do't"));
+    let diff = project.run(&["diff"]).stdout;
+    assert!(diff.contains("environment: APOSTROPHE changed") && !diff.contains("do't"), "{diff}");
+    assert!(project.done(&["up"]).stderr.contains(release));
+    assert_eq!(value("APOSTROPHE"), "do't");
+    // One that fails stops there.
+    let containers = stack.containers();
+    project.write("appforge.yaml", &text.replace("CODE: '0'", "CODE: '7'"));
+    let failed = project.run(&["up"]);
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    assert!(
+        failed.stderr.contains("service.release failed") && failed.stderr.contains("\n  ran\n"),
+        "{failed:#?}"
+    );
+    assert_eq!(stack.containers(), containers);
+    assert!(tokio_request(stack.port).starts_with("HTTP/1.1 200 "));
+    project.write(".env", "A=1\nhunter2\n");
+    let refused = project.run(&["up"]);
+    assert_eq!(refused.code, Some(3), "{refused:#?}");
+    assert!(refused.stderr.contains(".env:2: ") && !refused.stderr.contains("hunter2"), "{refused:#?}");
+    project.write(".env", "");
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+fn tokio_request(port: u16) -> String {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(request(port))
+        .unwrap()
+}
+
+fn mode(project: &Project, secret: &str) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    let file = project.path().join(".appforge/compose/secrets").join(secret);
+    std::fs::metadata(file).unwrap().permissions().mode() & 0o777
+}
+
+fn tls(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/tls").join(file)
+}
+
+/// What the stack answers to a client that trusts `authority`, over HTTPS.
+fn https(port: u16, authority: &str) -> std::process::Output {
+    let resolve = format!("registry.test:{port}:127.0.0.1");
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "-i", "--max-time", "10", "--resolve", &resolve, "--cacert"]).arg(tls(authority));
+    curl.arg(format!("https://registry.test:{port}/")).output().unwrap()
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn own_app_is_served_over_https_with_a_redirect() {
+    let stack = Stack::new("owntls");
+    let http = port::reserve();
+    let https_of = |cert: &str| {
+        let tls = format!("compose: {{tls: {{cert: {cert}, key: tls.key, http_port: {http}}}, ");
+        stack.text(&app("")).replace("compose: {", &tls)
+    };
+    let project = Project::with(&https_of("tls.pem"));
+    let refused = project.run(&["up"]);
+    assert_eq!(refused.code, Some(3), "{refused:#?}");
+    assert!(refused.stderr.contains("compose.tls.cert: no file `tls.pem`"), "{refused:#?}");
+    std::fs::copy(tls("own.pem"), project.path().join("tls.pem")).unwrap();
+    std::fs::copy(tls("server.key"), project.path().join("tls.key")).unwrap();
+    // The key is that of another certificate.
+    let refused = project.run(&["up"]);
+    assert_eq!(refused.code, Some(3), "{refused:#?}");
+    assert!(refused.stderr.contains("the gateway refuses the new haproxy.cfg"), "{refused:#?}");
+    assert_eq!(stack.containers(), Vec::<String>::new());
+
+    std::fs::copy(tls("server.pem"), project.path().join("tls.pem")).unwrap();
+    let up: Value = serde_json::from_str(&project.done(&["up", "-o", "json"]).stdout).unwrap();
+    assert_eq!(up["status"]["url"], format!("https://127.0.0.1:{}", stack.port));
+    let answer = https(stack.port, "authority.pem");
+    assert!(answer.status.success(), "{answer:?}");
+    let answer = String::from_utf8(answer.stdout).unwrap();
+    let seen: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(seen["headers"]["x-forwarded-proto"], "https", "{answer}");
+    assert!(!https(stack.port, "own.pem").status.success(), "another authority signed it");
+    let (head, _) = get(http, "/a?b=c", "");
+    assert!(head.starts_with("HTTP/1.1 308 "), "{head}");
+    assert!(head.contains(&format!("location: https://shop.test:{}/a?b=c\r", stack.port)), "{head}");
+    let key = std::fs::read_to_string(tls("server.key")).unwrap();
+    let line = key.lines().nth(1).unwrap();
+    for document in ["docker-compose.yml", "haproxy.cfg"] {
+        assert!(!project.read(&format!(".appforge/compose/{document}")).contains(line), "{document}");
+    }
+    assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
+    // A renewed certificate replaces the gateway alone.
+    let renewed = std::fs::read_to_string(tls("server.pem")).unwrap() + "\n";
+    project.write("tls.pem", &renewed);
+    let diff = project.run(&["diff"]).stdout;
+    assert!(diff.contains("restart gateway") && !diff.contains("service"), "{diff}");
+    project.done(&["up"]);
+    assert!(https(stack.port, "authority.pem").status.success());
+    project.done(&["down", "--volumes", "--yes"]);
+}
+
+/// Without a registry: the engine builds from an image that it has.
+#[test]
+#[ignore = "needs docker"]
+fn own_app_is_built_by_the_engine() {
+    let stack = Stack::new("ownbuild");
+    let text = stack.text("build: web, health: /health, writable: ['/cache:1Mi'], run_as: 1234, pids: 50");
+    let project = Project::with(&text);
+    std::fs::create_dir(project.path().join("web")).unwrap();
+    project.write("web/Dockerfile", "FROM appforge-test-web:1\nCOPY health /www/health\n");
+    project.write("web/health", "\"built\"\n");
+    project.done(&["up"]);
+    assert_eq!(get(stack.port, "/health", "").1, "built");
+    let replica = format!("{0}-{0}-1", stack.name);
+    docker(&["exec", &replica, "sh", "-c", "echo x > /cache/file"]);
+    let settings = docker(&[
+        "inspect",
+        "-f",
+        "{{.Config.User}} {{.HostConfig.PidsLimit}} {{.HostConfig.ReadonlyRootfs}}",
+        &replica,
+    ]);
+    assert_eq!(settings.trim(), "1234:1234 50 true");
+    assert!(!project.path().join(".appforge/compose/Dockerfile").exists(), "the user has one");
+    assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
+    project.write("web/health", "\"again\"\n");
+    project.done(&["up"]);
+    assert_eq!(get(stack.port, "/health", "").1, "again");
+    project.done(&["down", "--volumes", "--yes"]);
+    docker(&["rmi", "-f", &format!("{}-app", stack.name)]);
+}
