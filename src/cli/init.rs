@@ -9,12 +9,17 @@ use crate::stack::values::{Name, Percent, Span};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   appforge init
+  appforge init --yes --command 'node server.js'
   appforge init --yes --target compose --replicas 3
   appforge init --yes --rate-limit 100/15m --autoscaling 3..10")]
 pub struct InitArgs {
-    /// Name of the stack, a DNS label
+    /// Name of the stack, a DNS label; by default that of the folder
     #[arg(long)]
     pub name: Option<Name>,
+    /// Command of your own app, or `bundled`; by default what Procfile, package.json, pyproject.toml, requirements.txt,
+    /// go.mod, Cargo.toml or (compose) a Dockerfile proposes
+    #[arg(long, value_name = "TEXT")]
+    pub command: Option<String>,
     /// Published port
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::cli::{Global, TargetChoice};
+use crate::commands::proxies;
 use crate::document::{Problem, report};
 use crate::error::{ExitStatus, Failure, quoted};
 use crate::output::Output;
@@ -99,13 +100,20 @@ impl Context {
 
     /// The stack from all sources; `flags` are `(flag, path, value)` of this verb. Says so when there is no file.
     pub fn stack(&self, flags: &[(&str, &str, Value)]) -> Result<Resolved> {
-        self.judged(flags, stack::resolve)
+        let mut resolved = self.judged(flags, stack::resolve)?;
+        proxies::read_files(&mut resolved.stack, &self.project.folder)?;
+        Ok(resolved)
     }
 
     /// The same for a verb that shows or stops what runs. It does not need the addresses of the stores, which may be set in
     /// another shell only.
     pub fn running_stack(&self) -> Result<Resolved> {
-        self.judged(&[], stack::resolve_running)
+        let mut resolved = self.judged(&[], stack::resolve_running)?;
+        // What runs can be shown and stopped without the file.
+        if let Err(error) = proxies::read_files(&mut resolved.stack, &self.project.folder) {
+            self.out.detail(format!("{error:#}"));
+        }
+        Ok(resolved)
     }
 
     fn judged(

@@ -12,20 +12,25 @@ use serde_json::json;
 use crate::cli::init::{InitArgs, Rate, Scaling};
 use crate::commands::Context;
 use crate::commands::context::STACK_FILE;
+use crate::commands::proposal::{self, Proposal, Run};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::prompt;
 use crate::render::{Dialect, Engine};
 use crate::stack::model::{Autoscaling, StoreMode};
-use crate::stack::values::{Name, Span, StackId};
+use crate::stack::values::{CommandLine, Name, Span, StackId};
 use crate::stack::{Layer, Stack, StoreKind, TargetKind};
 use crate::state_folder;
 use crate::targets::ownership;
+
+/// The word for the service of this program.
+const BUNDLED: &str = "bundled";
 
 /// What the template of the stack file knows.
 #[derive(Serialize)]
 struct Answers {
     name: Name,
+    app: Option<AppAnswer>,
     id: StackId,
     target: TargetKind,
     port: u16,
@@ -35,6 +40,14 @@ struct Answers {
     mongodb: StoreMode,
     redis: StoreMode,
     scaling: Option<Autoscaling>,
+}
+
+/// An app of the user's own.
+#[derive(Serialize)]
+struct AppAnswer {
+    command: Option<CommandLine>,
+    /// The file that proposed it; `None` when the user wrote it.
+    source: Option<&'static str>,
 }
 
 /// Runs `init`; `file` is what `--config` names.
@@ -54,7 +67,7 @@ pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> 
     let folder = file.parent().unwrap_or(&here);
     // A folder keeps its identity, and with it its stack.
     let id = ownership::kept_id(folder).map_or_else(ownership::fresh_id, Ok)?;
-    let answers = ask(context, args, id)?;
+    let answers = ask(context, args, folder, id)?;
     let text = Engine::new("project", Dialect::Yaml, &BTreeMap::new())?.fill("appforge.yaml", &answers)?;
     check(&shown, &text)?;
 
@@ -70,7 +83,7 @@ pub(super) fn run(context: &Context, args: &InitArgs, file: Option<PathBuf>) -> 
     Ok(ExitStatus::Done)
 }
 
-fn ask(context: &Context, args: &InitArgs, id: StackId) -> Result<Answers> {
+fn ask(context: &Context, args: &InitArgs, folder: &Path, id: StackId) -> Result<Answers> {
     let defaults = Stack::default();
     let yes = context.yes;
     let targets = [TargetKind::Local, TargetKind::Compose, TargetKind::Kubernetes];
@@ -86,7 +99,9 @@ fn ask(context: &Context, args: &InitArgs, id: StackId) -> Result<Answers> {
             targets[prompt::choice("Where does the stack run?", &choices, 0)?]
         }
     };
-    let name = answer(args.name.clone(), yes, "The stack's name", defaults.name, |_| Ok(()))?;
+    let name = proposal::name_of(folder).unwrap_or(defaults.name);
+    let name = answer(args.name.clone(), yes, "The stack's name", name, |_| Ok(()))?;
+    let app = app(args.command.as_deref(), yes, proposal::propose(folder, target)?)?;
     let port = answer(args.port, yes, "The published port", defaults.service.port, |port| {
         fits(&[("service.port", json!(port))])
     })?;
@@ -111,7 +126,36 @@ fn ask(context: &Context, args: &InitArgs, id: StackId) -> Result<Answers> {
         }
         _ => args.autoscaling.unwrap_or(scaling),
     };
-    Ok(Answers { name, id, target, port, replicas, requests, window, mongodb, redis, scaling: scaling.0 })
+    Ok(Answers { name, app, id, target, port, replicas, requests, window, mongodb, redis, scaling: scaling.0 })
+}
+
+/// The service: `--command`, else what the files of the folder propose, which the user may change.
+fn app(flag: Option<&str>, yes: bool, proposal: Option<Proposal>) -> Result<Option<AppAnswer>> {
+    let written = |text: &str| {
+        let command = (text != BUNDLED).then(|| CommandLine::Text(text.to_owned()));
+        command.map(|command| AppAnswer { command: Some(command), source: None })
+    };
+    let Some(Proposal { run, source }) = proposal.filter(|_| flag.is_none()) else {
+        return Ok(flag.and_then(written));
+    };
+    let proposed = match run {
+        Run::Command(text) => text,
+        Run::Build => {
+            let choices = [("build", "your app, from the Dockerfile in this folder"), (BUNDLED, "the service of appforge")];
+            let built = yes || prompt::choice("What does the stack serve?", &choices, 0)? == 0;
+            return Ok(built.then_some(AppAnswer { command: None, source: Some(source) }));
+        }
+    };
+    let question = format!("The command of your app, from {source} (`{BUNDLED}`: the service of appforge)");
+    let text = answer(None, yes, &question, proposed.clone(), |text| {
+        let valid = [("target", json!("local")), ("service.command", json!(text))];
+        if text == BUNDLED { Ok(()) } else { fits(&valid) }
+    })?;
+    let mut answer = written(&text);
+    if let Some(answer) = answer.as_mut().filter(|_| text == proposed) {
+        answer.source = Some(source);
+    }
+    Ok(answer)
 }
 
 /// The flag, else the default, else the user's answer.

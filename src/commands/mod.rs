@@ -14,6 +14,8 @@ mod load;
 mod logs;
 mod outcome;
 mod plan;
+mod proposal;
+mod proxies;
 mod reach;
 mod render;
 mod restart;

@@ -22,6 +22,10 @@ pub fn script(stack: &Stack) -> String {
         .iter()
         .map(|step| json!({"name": step.name, "path": step.path, "weight": step.weight}))
         .collect();
+    let (expected, condition) = match stack.service.is_own() {
+        true => ("2xx or 3xx", "a.status >= 200 && a.status < 400"),
+        false => ("200", "a.status === 200"),
+    };
     let per_client = stack.cost.requests_per_user.min(stack.rate_limit.requests).max(1);
     let parts = [
         ("name", stack.name.to_string()),
@@ -32,6 +36,8 @@ pub fn script(stack: &Stack) -> String {
         ("scenarios", pretty(&scenarios(stack.load.think_time.0))),
         ("thresholds", pretty(&thresholds(stack)).replace('\n', "\n  ")),
         ("header", HEADER.to_owned()),
+        ("expected", expected.to_owned()),
+        ("condition", condition.to_owned()),
     ];
     parts
         .iter()
@@ -81,6 +87,7 @@ fn pretty(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::values::Health;
 
     #[test]
     fn the_script_has_the_scenarios_and_thresholds_of_the_stack_and_nothing_left_open() {
@@ -97,6 +104,20 @@ mod tests {
             "'x-appforge-probe': identity()",
         ] {
             assert!(script.contains(text), "{text} in {script}");
+        }
+    }
+
+    #[test]
+    fn script_of_an_app_asks_its_health_or_the_root() {
+        let mut stack = Stack::default();
+        stack.service.image = "shop:1".parse().unwrap();
+        for (health, path, name) in [(None, "/", "root"), (Some("/healthz"), "/healthz", "health")] {
+            stack.service.health =
+                health.map(|path| Health { path: path.to_owned(), host: "localhost".to_owned() });
+            let script = script(&stack);
+            let step = format!("\"name\": \"{name}\",\n    \"path\": \"{path}\"");
+            assert!(script.contains(&step) && !script.contains("/api/items"), "{script}");
+            assert!(script.contains("status is 2xx or 3xx`]: (a) => a.status >= 200 && a.status < 400"));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::float;
 use crate::load::schedule::Schedule;
 use crate::load::step::Step;
 use crate::load::thresholds::Threshold;
-use crate::stack::model;
+use crate::stack::service::Service;
 
 /// Most virtual users or connections: each is one socket.
 pub const MAX_USERS: u32 = 20_000;
@@ -70,12 +70,13 @@ pub struct Scenario {
 /// The scenarios of the brief, by name: users at once.
 pub const BUILT_IN: [(&str, u32); 3] = [("normal", 100), ("peak", 200), ("stress", 350)];
 
-/// The requests of the built-in scenarios: reads only, since a test must not fill anyone's database. An image of
-/// the user's own promises no more than `/health`.
-pub fn built_in_steps(service: &model::Service) -> Vec<Step> {
-    let mut steps = vec![Step::get("health", "/health", 1)];
-    if service.image.is_bundled() {
-        steps.push(Step::get("items", "/api/items?limit=20", 4));
+/// The requests of the built-in scenarios: reads only, since a test must not fill anyone's database. An app of
+/// the user's own promises no more than its health, or that `/` is there.
+pub fn built_in_steps(service: &Service) -> Vec<Step> {
+    let path = service.health_path();
+    if service.is_own() {
+        let name = if service.health.is_some() { "health" } else { "root" };
+        return vec![Step::get_any(name, path, 1)];
     }
-    steps
+    vec![Step::get("health", path, 1), Step::get("items", "/api/items?limit=20", 4)]
 }

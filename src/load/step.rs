@@ -54,11 +54,21 @@ pub enum Condition {
 }
 
 impl Step {
-    /// A GET that must answer 200 to 399.
+    /// A GET that must answer 200; all from 200 to 399 is a success.
     pub fn get(name: &str, path: &str, weight: u32) -> Self {
+        let check = Check { name: format!("{name}: status is 200"), condition: Condition::Status(vec![200]) };
+        Self::checked(name, path, weight, check)
+    }
+
+    /// A GET that may answer anything from 200 to 399.
+    pub fn get_any(name: &str, path: &str, weight: u32) -> Self {
+        let condition = Condition::Status((200..400).collect());
+        Self::checked(name, path, weight, Check { name: format!("{name}: status is 2xx or 3xx"), condition })
+    }
+
+    fn checked(name: &str, path: &str, weight: u32, check: Check) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
-        let check = Check { name: format!("{name}: status is 200"), condition: Condition::Status(vec![200]) };
         Self {
             name: name.to_owned(),
             weight,

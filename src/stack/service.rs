@@ -124,6 +124,15 @@ impl Service {
         !self.image.is_bundled() || self.command.is_some() || self.build.is_some()
     }
 
+    /// What answers while the service works, as a request of a client has it: the health of an app, or `/` without one.
+    pub fn health_path(&self) -> &str {
+        match &self.health {
+            Some(health) => &health.path,
+            None if self.is_own() => "/",
+            None => "/health",
+        }
+    }
+
     /// Most processes and threads of one replica in a container.
     pub fn most_pids(&self) -> u32 {
         self.pids.unwrap_or(if self.is_own() { 1024 } else { 128 })

@@ -27,5 +27,6 @@ pub(crate) mod scaled;
 pub mod status;
 pub mod subject;
 mod target;
+pub(crate) mod upstream;
 
 pub use target::{Place, Target};

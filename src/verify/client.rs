@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use appforge_service::status::Statusz;
 use appforge_service::{contract, probe};
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::Full;
 
+use crate::stack::Stack;
 use crate::stack::values::Secret;
 use crate::targets::admin;
 pub(super) use crate::targets::admin::Answer;
@@ -41,7 +42,69 @@ pub(super) async fn get(base: &str, path: &str, client: Option<&str>) -> Result<
     limited.with_context(|| format!("{base}{path} gave no answer within {}s", LIMIT.as_secs()))?
 }
 
+/// What checks of the limiter ask the service for.
+pub(super) struct Question {
+    path: String,
+    is_own: bool,
+}
+
+/// What became of a request, as far as the limiter decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    Limited,
+    /// 503, which a limiter that is closed answers too.
+    Unavailable,
+    Failed,
+}
+
+impl Question {
+    pub(super) fn of(stack: &Stack) -> Self {
+        Self { path: stack.service.health_path().to_owned(), is_own: stack.service.is_own() }
+    }
+
+    /// Asks over a connection of its own, as the client of the header.
+    pub(super) async fn ask(&self, base: &str, client: &str) -> Result<(Outcome, Answer)> {
+        let answer = get(base, &self.path, Some(client)).await?;
+        Ok((self.outcome(answer.status), answer))
+    }
+
+    /// The limiter passed whatever an app of the user's own answers, be it 404 or 500; what its front answers when it has no app
+    /// is another matter.
+    fn outcome(&self, status: StatusCode) -> Outcome {
+        match status {
+            StatusCode::OK => Outcome::Passed,
+            StatusCode::TOO_MANY_REQUESTS => Outcome::Limited,
+            StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Failed,
+            _ if self.is_own => Outcome::Passed,
+            _ => Outcome::Failed,
+        }
+    }
+}
+
 /// What a replica reports on its admin listener.
 pub(super) async fn statusz(base: &str) -> Result<Statusz> {
     admin::statusz(admin::connect(base.to_owned())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_answer_of_an_app_has_passed_the_limiter() {
+        let mut stack = Stack::default();
+        let bundled = Question::of(&stack);
+        assert_eq!(bundled.path, "/health");
+        stack.service.image = "shop:1".parse().unwrap();
+        let app = Question::of(&stack);
+        assert_eq!(app.path, "/");
+        let outcomes = |question: &Question| {
+            [200, 302, 404, 429, 500, 502, 503].map(|it| question.outcome(StatusCode::from_u16(it).unwrap()))
+        };
+        use Outcome::{Failed, Limited, Passed, Unavailable};
+        assert_eq!(outcomes(&app), [Passed, Passed, Passed, Limited, Passed, Failed, Unavailable]);
+        assert_eq!(outcomes(&bundled), [Passed, Failed, Failed, Limited, Failed, Failed, Unavailable]);
+    }
 }

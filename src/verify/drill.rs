@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use appforge_service::status::LimitMode;
-use http::StatusCode;
 
-use super::client::{fresh_client, get, statusz};
+use super::client::{Outcome, Question, fresh_client, statusz};
 use super::report::{Check, Finding, judged};
 use crate::stack::Stack;
 use crate::stack::model::OnRedisFailure;
@@ -47,14 +46,17 @@ impl Drill {
 }
 
 async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result<Finding> {
-    let client = fresh_client(&subject.probe_secret)?;
+    if !stack.rate_limit.enabled {
+        return Ok(Finding::skipped("`rate_limit.enabled` is false"));
+    }
+    let (client, question) = (fresh_client(&subject.probe_secret)?, Question::of(stack));
     let limit = stack.rate_limit.requests.min(MOST);
     let before = limit / 2;
     for _ in 0..before {
-        get(&subject.url, "/health", Some(&client)).await?;
+        question.ask(&subject.url, &client).await?;
     }
     target.switch_redis(false).await.context("cannot stop Redis")?;
-    let outage = outage(stack, subject, &client, limit).await;
+    let outage = outage(stack, subject, (&question, &client), limit).await;
     target.switch_redis(true).await.context("cannot restart Redis")?;
     let started = Instant::now();
     let (mut good, mut observed, passed) = outage?;
@@ -63,9 +65,9 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
         .context("Redis is back, but the count is not shared")?;
     let back = started.elapsed();
     let within = subject.redis_back_within;
-    let after = get(&subject.url, "/health", Some(&client)).await?.status;
+    let (after, _) = question.ask(&subject.url, &client).await?;
     let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
-    let second_budget = used_up && after == StatusCode::OK;
+    let second_budget = used_up && after == Outcome::Passed;
     if second_budget && stack.rate_limit.requests <= MOST {
         good = false;
         observed.push_str("; clients got a second budget after its return");
@@ -81,7 +83,12 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
 }
 
 /// What a client meets while Redis is away.
-async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> Result<(bool, String, u32)> {
+async fn outage(
+    stack: &Stack,
+    subject: &Subject,
+    (question, client): (&Question, &str),
+    limit: u32,
+) -> Result<(bool, String, u32)> {
     let fallback = match stack.rate_limit.on_redis_failure {
         OnRedisFailure::Memory => LimitMode::Memory,
         OnRedisFailure::Open => LimitMode::Open,
@@ -91,11 +98,11 @@ async fn outage(stack: &Stack, subject: &Subject, client: &str, limit: u32) -> R
     let (mut passed, mut errors, mut slowest) = (0, 0, Duration::ZERO);
     for _ in 0..limit + replicas {
         let began = Instant::now();
-        match get(&subject.url, "/health", Some(client)).await?.status {
-            StatusCode::OK => passed += 1,
-            StatusCode::TOO_MANY_REQUESTS => {}
-            StatusCode::SERVICE_UNAVAILABLE if fallback == LimitMode::Closed => {}
-            _ => errors += 1,
+        match question.ask(&subject.url, client).await?.0 {
+            Outcome::Passed => passed += 1,
+            Outcome::Limited => {}
+            Outcome::Unavailable if fallback == LimitMode::Closed => {}
+            Outcome::Unavailable | Outcome::Failed => errors += 1,
         }
         slowest = slowest.max(began.elapsed());
     }

@@ -1,15 +1,17 @@
-//! `service-health`: the service answers, and both of its stores do.
+//! `service-health`: the service answers, and both of its stores do; an app of the user's own answers its front.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use appforge_service::status::{Health, HealthState};
+use appforge_service::status::{Health, HealthState, UpstreamStatus};
 use http::StatusCode;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::client::{fresh_client, get};
+use super::client::{fresh_client, get, statusz};
 use super::report::Finding;
-use crate::stack::StoreKind;
+use crate::stack::{Stack, StoreKind};
 use crate::targets::subject::Subject;
 
 /// How long a replica that has just started, or whose store has, may take to find its stores.
@@ -17,7 +19,65 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// A pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-pub(super) async fn check(subject: &Subject) -> Result<Finding> {
+pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
+    if stack.service.is_own() { apps(stack, subject).await } else { bundled(subject).await }
+}
+
+/// The apps as their fronts see them. What the app answers counts, since the answer of a front says nothing about its app.
+async fn apps(stack: &Stack, subject: &Subject) -> Result<Finding> {
+    let expected = match &stack.service.health {
+        Some(health) => format!("every app answers {} with 2xx or 3xx", health.path),
+        None => "every app accepts connections".to_owned(),
+    };
+    let until = Instant::now() + SETTLED;
+    loop {
+        let mut seen = Vec::new();
+        for replica in &subject.replicas {
+            let upstream = statusz(&replica.admin).await?.upstream;
+            let upstream = upstream.with_context(|| format!("{} is not a front", replica.name))?;
+            seen.push((replica.name.as_str(), upstream));
+        }
+        let good = !seen.is_empty() && seen.iter().all(|(_, upstream)| is_good(upstream));
+        if good || Instant::now() > until {
+            let statuses: Map<String, Value> =
+                seen.iter().map(|(name, app)| ((*name).to_owned(), json!(app.last_status))).collect();
+            return Ok(Finding::of(good, expected, observed_of_apps(&seen)).with("statuses", statuses));
+        }
+        // A front gives no event when its app answers.
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn is_good(upstream: &UpstreamStatus) -> bool {
+    upstream.ready && upstream.error.is_none()
+}
+
+fn observed_of_apps(seen: &[(&str, UpstreamStatus)]) -> String {
+    if seen.is_empty() {
+        return "no front runs".to_owned();
+    }
+    let good = seen.iter().filter(|(_, upstream)| is_good(upstream));
+    let statuses: BTreeSet<String> = good
+        .clone()
+        .map(|(_, upstream)| match upstream.last_status {
+            Some(status) => format!("answer {status}"),
+            None => "accept connections".to_owned(),
+        })
+        .collect();
+    let mut observed = format!("{} of {}", good.count(), seen.len());
+    if statuses.is_empty() {
+        observed.push_str(" healthy");
+    } else {
+        observed.push_str(&format!(" {}", statuses.into_iter().collect::<Vec<_>>().join(" or ")));
+    }
+    for (name, upstream) in seen.iter().filter(|(_, upstream)| !is_good(upstream)) {
+        let error = upstream.error.as_deref().unwrap_or("the app has not answered yet");
+        observed.push_str(&format!("; {name}: {error}"));
+    }
+    observed
+}
+
+async fn bundled(subject: &Subject) -> Result<Finding> {
     let until = Instant::now() + SETTLED;
     let expected = "200, status ok";
     loop {
@@ -49,5 +109,27 @@ fn observed(health: &Health) -> String {
     match health.status {
         HealthState::Ok => "200, status ok".to_owned(),
         HealthState::Degraded => format!("200, status degraded ({})", troubles.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_of_an_app_is_named_with_its_replica() {
+        let app = |status: Option<u16>, error: Option<&str>| UpstreamStatus {
+            url: None,
+            ready: true,
+            accepting: true,
+            last_status: status,
+            error: error.map(str::to_owned),
+            siblings: 0,
+        };
+        let seen = [("a", app(Some(200), None)), ("b", app(Some(503), Some("the health of the app answers 503")))];
+        assert_eq!(observed_of_apps(&seen), "1 of 2 answer 200; b: the health of the app answers 503");
+        assert_eq!(observed_of_apps(&seen[1..]), "0 of 1 healthy; b: the health of the app answers 503");
+        assert_eq!(observed_of_apps(&[("a", app(None, None))]), "1 of 1 accept connections");
+        assert_eq!(observed_of_apps(&[]), "no front runs");
     }
 }

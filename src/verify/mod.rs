@@ -1,5 +1,6 @@
 //! Proves that a running stack is what its file says: each check over real connections, with what was expected and seen.
 
+mod app_connections;
 mod autoscaler;
 mod client;
 mod drill;
@@ -90,7 +91,10 @@ pub(crate) async fn verify(
         begins(kind.as_str());
         let check = async {
             match kind {
-                CheckKind::ServiceHealth => health::check(subject).await,
+                CheckKind::ServiceHealth => health::check(stack, subject).await,
+                CheckKind::MongodbConnections if stack.service.is_own() => {
+                    app_connections::check(stack, subject).await
+                }
                 CheckKind::MongodbConnections => mongodb::check(stack, subject).await,
                 CheckKind::RedisPing => redis::check(stack, subject).await,
                 CheckKind::RateLimit => rate_limit::check(stack, subject).await,

@@ -16,16 +16,16 @@ use crate::stack::Stack;
 use crate::targets::subject::Subject;
 
 /// Connections of a driver beside its pool: two that watch the server, by replica; our own; a few of the operator's.
-const WATCHERS: i64 = 2;
+pub(super) const WATCHERS: i64 = 2;
 const OURS: i64 = 5;
 /// How long a pool may take to keep its minimum ready.
 const FILLED: Duration = Duration::from_secs(5);
 /// A pause between two looks at a pool.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the server may take.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 /// Of the connections that the server allows, this share is a warning.
-const NEAR: f64 = 0.8;
+pub(super) const NEAR: f64 = 0.8;
 
 pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let pool = stack.mongodb.pool;
@@ -43,7 +43,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
             wrong.push(format!("{} keeps only {} of {} ready", replica.name, told.open, pool.min));
         }
     }
-    let (current, available) = connections(subject).await?;
+    let (current, available) = connections_of(subject).await?;
     let expected = format!("pools of max {} min {}, {least} to {most} connections", pool.max, pool.min);
     let mut observed = format!("{current} connections, {open} of them in the pools of {replicas} replicas");
     let total = float::from_i64(current + available);
@@ -72,27 +72,38 @@ async fn filled(admin: &str, min: u32) -> Result<PoolStatus> {
     }
 }
 
-async fn connections(subject: &Subject) -> Result<(i64, i64)> {
+async fn connections_of(subject: &Subject) -> Result<(i64, i64)> {
     let ask = async {
-        let mut options =
-            ClientOptions::parse(subject.mongodb_uri.reveal()).await.context("invalid MongoDB URI")?;
-        options.server_selection_timeout = Some(LIMIT);
-        options.app_name = Some("appforge verify".into());
-        let client = Client::with_options(options)?;
-        let status = client.database("admin").run_command(doc! {"serverStatus": 1}).await;
+        let options = ClientOptions::parse(subject.mongodb_uri.reveal()).await;
+        let client = client(options.context("invalid MongoDB URI")?)?;
+        let counted = connections(&client).await;
         client.shutdown().immediate(true).await;
-        let status = status.context("MongoDB did not return its status")?;
-        let connections = status.get_document("connections").context("the status has no connections")?;
-        let number = |key: &str| -> Result<i64> {
-            let value = connections.get(key).with_context(|| format!("the status has no `{key}`"))?;
-            let whole = value.as_i32().map(i64::from).or(value.as_i64());
-            whole
-                .or(value.as_f64().and_then(|number| i64::try_from(float::to_u64(number)).ok()))
-                .with_context(|| format!("`{key}` is not a number"))
-        };
-        Ok((number("current")?, number("available")?))
+        counted
     };
     tokio::time::timeout(LIMIT, ask)
         .await
         .with_context(|| format!("MongoDB gave no answer within {}s", LIMIT.as_secs()))?
+}
+
+/// A client with one connection of its own, under a name of its own.
+pub(super) fn client(mut options: ClientOptions) -> Result<Client> {
+    options.server_selection_timeout = Some(LIMIT);
+    options.app_name = Some("appforge verify".into());
+    (options.max_pool_size, options.min_pool_size) = (Some(1), None);
+    Ok(Client::with_options(options)?)
+}
+
+/// The connections that the server has, and those that it allows besides.
+pub(super) async fn connections(client: &Client) -> Result<(i64, i64)> {
+    let status = client.database("admin").run_command(doc! {"serverStatus": 1}).await;
+    let status = status.context("MongoDB did not return its status")?;
+    let connections = status.get_document("connections").context("the status has no connections")?;
+    let number = |key: &str| -> Result<i64> {
+        let value = connections.get(key).with_context(|| format!("the status has no `{key}`"))?;
+        let whole = value.as_i32().map(i64::from).or(value.as_i64());
+        whole
+            .or(value.as_f64().and_then(|number| i64::try_from(float::to_u64(number)).ok()))
+            .with_context(|| format!("`{key}` is not a number"))
+    };
+    Ok((number("current")?, number("available")?))
 }

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::StatusCode;
 
-use super::client::{Answer, fresh_client, get};
+use super::client::{Answer, Outcome, Question, fresh_client};
 use super::report::Finding;
 use crate::float;
 use crate::stack::Stack;
@@ -27,14 +26,17 @@ const HEADERS: [&str; 5] =
     ["ratelimit", "ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 
 pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
-    let limit = stack.rate_limit.requests;
+    let (limit, question) = (stack.rate_limit.requests, Question::of(stack));
+    if !stack.rate_limit.enabled {
+        return Ok(Finding::skipped("`rate_limit.enabled` is false"));
+    }
     if limit > MOST {
-        return headers_only(limit, subject).await;
+        return headers_only(limit, &question, subject).await;
     }
     let sent = limit + limit.div_ceil(2);
     let client = || fresh_client(&subject.probe_secret);
-    let serial = round(&subject.url, &client()?, sent, 1, ROUND).await?;
-    let concurrent = round(&subject.url, &client()?, sent, AT_ONCE, ROUND).await?;
+    let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;
+    let concurrent = round((&question, &subject.url), &client()?, sent, AT_ONCE, ROUND).await?;
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
     let described =
         |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
@@ -72,12 +74,18 @@ impl Round {
 }
 
 /// All requests of one client: so many together, or more where they would not end `within` the time.
-async fn round(url: &str, client: &str, requests: u32, together: usize, within: Duration) -> Result<Round> {
+async fn round(
+    (question, url): (&Question, &str),
+    client: &str,
+    requests: u32,
+    together: usize,
+    within: Duration,
+) -> Result<Round> {
     let ask = |count: u32, together: usize| {
         stream::iter(0..count)
-            .map(|_| get(url, "/health", Some(client)))
+            .map(|_| question.ask(url, client))
             .buffer_unordered(together)
-            .try_collect::<Vec<Answer>>()
+            .try_collect::<Vec<(Outcome, Answer)>>()
     };
     let (began, timed) = (Instant::now(), requests.min(TIMED));
     let mut answers = ask(timed, 1).await.context("cannot send all requests")?;
@@ -87,16 +95,16 @@ async fn round(url: &str, client: &str, requests: u32, together: usize, within: 
     let together = float::to_usize(width.ceil()).clamp(together, MOST_AT_ONCE);
     answers.extend(ask(rest, together).await.context("cannot send all requests")?);
     let mut round = Round { passed: 0, limited: 0, other: 0, faults: Vec::new() };
-    for answer in &answers {
-        match answer.status {
-            StatusCode::OK => round.passed += 1,
-            StatusCode::TOO_MANY_REQUESTS => {
+    for (outcome, answer) in &answers {
+        match outcome {
+            Outcome::Passed => round.passed += 1,
+            Outcome::Limited => {
                 round.limited += 1;
                 if !answer.headers.contains_key("retry-after") {
                     round.faults.push("a 429 has no Retry-After".into());
                 }
             }
-            _ => round.other += 1,
+            Outcome::Unavailable | Outcome::Failed => round.other += 1,
         }
         if let Some(missing) = HEADERS.iter().find(|name| !answer.headers.contains_key(**name)) {
             round.faults.push(format!("an answer has no {missing}"));
@@ -105,9 +113,9 @@ async fn round(url: &str, client: &str, requests: u32, together: usize, within: 
     Ok(round)
 }
 
-async fn headers_only(limit: u32, subject: &Subject) -> Result<Finding> {
+async fn headers_only(limit: u32, question: &Question, subject: &Subject) -> Result<Finding> {
     let client = fresh_client(&subject.probe_secret)?;
-    let answer = get(&subject.url, "/health", Some(&client)).await?;
+    let (_, answer) = question.ask(&subject.url, &client).await?;
     let reported =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let observed =
@@ -154,10 +162,11 @@ mod tests {
 
     #[tokio::test]
     async fn round_ends_in_time_though_each_answer_takes_long() {
+        let question = Question::of(&Stack::default());
         for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
             let url = service(Duration::from_millis(delay)).await;
             let began = Instant::now();
-            let round = round(&url, "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            let round = round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
             assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
             // One after the other they would take 9 s.
             assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());

@@ -51,7 +51,7 @@ export default function () {
   const answer = http.get(BASE_URL + step.path, { headers, tags: { name: step.name } });
   limited.add(answer.status === 429);
   if (answer.status !== 429) {
-    check(answer, { [`${step.name}: status is 200`]: (a) => a.status === 200 });
+    check(answer, { [`${step.name}: status is {{expected}}`]: (a) => {{condition}} });
   }
   sleep(THINK_TIME);
 }

@@ -2,6 +2,7 @@
 //!
 //! Most rules read the documents, so that a patch or a template of the project's own is judged too.
 
+mod app;
 mod compose;
 mod documents;
 mod kubernetes;
@@ -39,9 +40,11 @@ impl fmt::Display for Finding {
 
 /// All findings about the documents of `target`.
 pub fn lint(stack: &Stack, target: TargetKind, documents: &[Document]) -> Vec<Finding> {
-    match target {
+    let mut findings = match target {
         TargetKind::Kubernetes => kubernetes::lint(stack, documents),
         TargetKind::Compose => compose::lint(stack, documents),
         TargetKind::Local => Vec::new(),
-    }
+    };
+    findings.extend(app::lint(stack));
+    findings
 }

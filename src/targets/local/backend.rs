@@ -7,9 +7,10 @@ use anyhow::Result;
 use super::{Local, addresses, stores};
 use crate::files;
 use crate::float;
+use crate::render::lint;
 use crate::secrets::Secrets;
 use crate::stack::values::Secret;
-use crate::stack::{ComponentKind, Stack, StoreKind};
+use crate::stack::{ComponentKind, Stack, StoreKind, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
@@ -18,6 +19,7 @@ use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
 use crate::targets::status::{ComponentState, Replicas, Status};
+use crate::targets::upstream;
 use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
 
 impl Backend for Local {
@@ -42,6 +44,10 @@ impl Backend for Local {
             Verb::Down => "the stack keeps stopping; `appforge status` shows what is left",
             _ => "the change continues; `appforge status` shows the state, `appforge down` stops the stack",
         }
+    }
+
+    fn findings(&self) -> Result<Vec<lint::Finding>> {
+        Ok(lint::lint(&self.stack, TargetKind::Local, &[]))
     }
 
     async fn plan(&self, _change: &Change, _judge: Judge, _say: Say<'_>) -> Result<Plan> {
@@ -105,7 +111,7 @@ impl Backend for Local {
     }
 
     async fn status(&self) -> Result<Status> {
-        Ok(match self.answering().await? {
+        let mut status = match self.answering().await? {
             Some((client, answer)) if answer.build == build() => client.look().await?,
             Some((_, answer)) => answer.status,
             None => Status {
@@ -116,7 +122,11 @@ impl Backend for Local {
                 components: Vec::new(),
                 cluster: None,
             },
-        })
+        };
+        if self.stack.service.is_own() {
+            upstream::add_health(&mut status).await;
+        }
+        Ok(status)
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {

@@ -8,6 +8,7 @@ use bson::{Bson, Document, doc};
 use super::answer::{Answer, Refusal, document_of, documents_of, number_of, text_of};
 use super::collection::Found;
 use super::compare::{Ordered, add, compare, real, truncated};
+use super::connections::{self, Connections};
 use super::cursors::{Cursors, Source, View};
 use super::data::Data;
 use super::nesting;
@@ -17,14 +18,28 @@ use super::query::matches;
 use super::read::{select, sort_by};
 
 /// `aggregate`.
-pub(super) fn aggregate(data: &Data, cursors: &mut Cursors, database: &str, command: &Document) -> Answer {
-    let name = text_of(command, "aggregate").map_err(|_| {
-        Refusal::new(238, "NotImplemented", "the embedded store has no aggregation over a whole database")
-    })?;
-    let namespace = format!("{database}.{name}");
+pub(super) fn aggregate(
+    data: &Data,
+    cursors: &mut Cursors,
+    connections: &Connections,
+    database: &str,
+    command: &Document,
+) -> Answer {
+    let mut pipeline = documents_of(command, "pipeline")?;
     let empty = Document::new();
-    let mut flow = Flow::Stored(select(data, &namespace, &empty, &empty, 0, usize::MAX)?);
-    for stage in documents_of(command, "pipeline")? {
+    let (namespace, mut flow) = match connections::asked(command, database, &pipeline)? {
+        Some(argument) => {
+            let listed = connections.current_op(cursors.connection, argument)?;
+            pipeline.remove(0);
+            (format!("{database}.$cmd.aggregate"), Flow::Made(listed))
+        }
+        None => {
+            let namespace = format!("{database}.{}", text_of(command, "aggregate")?);
+            let all = select(data, &namespace, &empty, &empty, 0, usize::MAX)?;
+            (namespace, Flow::Stored(all))
+        }
+    };
+    for stage in pipeline {
         let (operator, argument) = match stage.iter().next() {
             Some(pair) if stage.len() == 1 => pair,
             _ => {

@@ -6,6 +6,7 @@ use bson::{Bson, DateTime, Document, doc};
 
 use super::VERSION;
 use super::answer::{Answer, Refusal, document_of, documents_of, flag_of, text_of};
+use super::connections::Connections;
 use super::cursors::Cursors;
 use super::data::Data;
 use super::query::matches;
@@ -14,8 +15,7 @@ use super::query::matches;
 #[derive(Debug)]
 pub(super) struct Counts {
     pub(super) started: Instant,
-    pub(super) open: i32,
-    pub(super) created: i32,
+    pub(super) connections: Connections,
     pub(super) inserts: i64,
     pub(super) queries: i64,
     pub(super) updates: i64,
@@ -46,7 +46,7 @@ pub(super) fn server_status(counts: &Counts) -> Document {
     doc! {
         "host": "localhost", "version": VERSION, "process": "appforge", "pid": i64::from(std::process::id()),
         "uptime": seconds, "uptimeMillis": millis, "localTime": DateTime::now(),
-        "connections": {"current": counts.open, "available": 51_200 - counts.open, "totalCreated": counts.created, "active": 1},
+        "connections": counts.connections.status(),
         "opcounters": {"insert": counts.inserts, "query": counts.queries, "update": counts.updates,
             "delete": counts.deletes, "getmore": 0_i64, "command": counts.commands},
         "storageEngine": {"name": "redb", "persistent": true}, "ok": 1.0,

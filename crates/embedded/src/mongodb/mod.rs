@@ -7,6 +7,7 @@ mod answer;
 mod chatter;
 mod collection;
 mod compare;
+mod connections;
 mod cursors;
 mod data;
 mod disk;

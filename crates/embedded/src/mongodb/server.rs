@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Refusal};
 use super::chatter::{self, Counts};
+use super::connections::Connections;
 use super::cursors::Cursors;
 use super::data::{Data, Undo};
 use super::disk::{self, Change};
@@ -83,7 +84,7 @@ pub async fn serve(
     let (disk, data, number) = DataFile::open(place(&options.data, false), read).await?;
     let started = Instant::now();
     let counts =
-        Counts { started, open: 0, created: 0, inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
+        Counts { started, connections: Connections::default(), inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
     let shared = Arc::new(Shared {
         store: Mutex::new(Store {
             data,
@@ -111,19 +112,14 @@ pub async fn serve(
 
 /// Sees one connection from its first to its last byte.
 async fn visit(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: CancellationToken) {
-    let id = {
-        let counts = &mut shared.lock().counts;
-        counts.open += 1;
-        counts.created += 1;
-        counts.created
-    };
+    let id = shared.lock().counts.connections.open(peer);
     if let Some(Err(error)) = stop.run_until_cancelled(connection(stream, id, &shared)).await
         && error.kind() == std::io::ErrorKind::InvalidData
     {
         tracing::warn!(%peer, %error, "a client of the embedded MongoDB speaks something else");
     }
     let mut store = shared.lock();
-    store.counts.open -= 1;
+    store.counts.connections.close(id);
     store.cursors.end_of_connection(id);
 }
 
@@ -194,7 +190,10 @@ fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
     counts.commands += 1;
     cursors.connection = connection;
     match name.as_str() {
-        "hello" | "isMaster" | "ismaster" => Ok(chatter::hello(connection)),
+        "hello" | "isMaster" | "ismaster" => {
+            counts.connections.note_hello(connection, command);
+            Ok(chatter::hello(connection))
+        }
         "ping" | "endSessions" | "refreshSessions" | "logout" | "killAllSessions" => Ok(doc! {"ok": 1.0}),
         "buildInfo" | "buildinfo" => Ok(chatter::build_info()),
         "serverStatus" => Ok(chatter::server_status(counts)),
@@ -236,7 +235,7 @@ fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
         "killCursors" => cursors.kill(command),
         "count" => read::count(data, database, command),
         "distinct" => read::distinct(data, database, command),
-        "aggregate" => aggregate::aggregate(data, cursors, database, command),
+        "aggregate" => aggregate::aggregate(data, cursors, &counts.connections, database, command),
         _ => Err(Refusal::new(59, "CommandNotFound", format!("no such command: '{name}'"))),
     }
 }

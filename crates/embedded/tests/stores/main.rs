@@ -1,6 +1,7 @@
 //! The embedded stores as processes that are fed too much, killed, starved of disk and given damaged files.
 
 #[cfg(test)]
+mod connections;
 mod cursors;
 #[cfg(test)]
 mod damaged;
