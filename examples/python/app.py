@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 
-import uvicorn
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
@@ -131,8 +130,8 @@ async def lifespan(receive, send):
             return
 
 
-async def app(scope, receive, send):
-    """The ASGI application."""
+async def respond(scope, receive, send):
+    """One connection of ASGI: the life of the process, or one request."""
     if scope["type"] == "lifespan":
         return await lifespan(receive, send)
     try:
@@ -146,6 +145,4 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-if __name__ == "__main__":
-    # SIGTERM ends the accepted requests, then `stop` closes the connections.
-    uvicorn.run(app, host=os.environ.get("HOST", "127.0.0.1"), port=int(os.environ["PORT"]), access_log=False)
+app = respond
