@@ -195,6 +195,9 @@ pub enum Verb {
     /// Run an embedded store
     #[command(hide = true)]
     Store(StoreArgs),
+    /// Run a store in a container
+    #[command(hide = true)]
+    StoreContainer(StoreContainerArgs),
     /// Run the supervisor of a stack
     #[command(hide = true)]
     Supervise {
@@ -360,6 +363,32 @@ pub struct StoreArgs {
     /// What goes when they are used up (redis)
     #[arg(long, default_value = "allkeys-lru")]
     pub maxmemory_policy: String,
+}
+
+/// A store in a container, as the supervisor runs it.
+#[derive(Clone, Debug, Args)]
+pub struct StoreContainerArgs {
+    /// The name of the container
+    #[arg(long)]
+    pub name: String,
+    /// Its image
+    #[arg(long)]
+    pub image: String,
+    /// The port, within and on 127.0.0.1
+    #[arg(long)]
+    pub port: u16,
+    /// The most memory, in bytes
+    #[arg(long)]
+    pub memory: u64,
+    /// The configuration that the server reads
+    #[arg(long)]
+    pub configuration: Option<PathBuf>,
+    /// A word of the command in it
+    #[arg(long = "word", allow_hyphen_values = true)]
+    pub words: Vec<String>,
+    /// The folder of its data
+    #[arg(long)]
+    pub data: PathBuf,
 }
 
 /// What `config` can do.

@@ -4,6 +4,7 @@
 mod environment;
 mod key;
 mod reader;
+mod redis_url;
 mod upstream;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use environment::{Environment, LogFormat, OnRedisFailure, Parsed};
 pub use key::RateLimitKey;
 pub use reader::{Given, Problem};
+pub use redis_url::{Finds, REDIS_SCHEMES, RedisHosts, cluster_prefix};
 pub use upstream::{Endpoint, UpstreamUrl};
 
 /// Names of environment variables.
@@ -173,5 +175,11 @@ pub const UPSTREAM_HEALTH_HOST: &str = "localhost";
 pub const PORT: u16 = 5000;
 /// The port of the admin listener by default.
 pub const ADMIN_PORT: u16 = 9090;
+/// The usual port of Redis.
+pub const REDIS_PORT: u16 = 6379;
+/// The usual port of a sentinel.
+pub const REDIS_SENTINEL_PORT: u16 = 26379;
+/// What keys in Redis begin with by default.
+pub const REDIS_KEY_PREFIX: &str = "appforge:";
 /// The header that names a simulated client.
 pub const PROBE_HEADER: &str = "x-appforge-probe";

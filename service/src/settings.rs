@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 
 use crate::contract::{
-    ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, UPSTREAM_HEALTH_HOST, UpstreamUrl, number,
-    variable,
+    self, ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, UPSTREAM_HEALTH_HOST, UpstreamUrl,
+    number, variable,
 };
 use crate::{front, identity, limiter, logging, mongodb, redis};
 
@@ -92,7 +92,10 @@ impl Settings {
             redis: redis::Settings {
                 url: secret(environment.redis_url.as_ref(), variable::REDIS_URL_FILE, read, &mut problems)
                     .unwrap_or_else(|| "redis://localhost:6379".into()),
-                key_prefix: environment.redis_key_prefix.clone().unwrap_or_else(|| "appforge:".into()),
+                key_prefix: environment
+                    .redis_key_prefix
+                    .clone()
+                    .unwrap_or_else(|| contract::REDIS_KEY_PREFIX.into()),
             },
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),

@@ -68,6 +68,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Healthcheck { port } => serve::healthcheck(port).await,
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Store(args) => store::run(args).await,
+        Verb::StoreContainer(args) => store::run_container(args).await,
         Verb::Supervise { state } => {
             serve::log_to_file();
             supervisor::run(&state).await

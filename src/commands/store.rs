@@ -1,14 +1,17 @@
-//! `store`: runs an embedded store on the socket that the supervisor hands over.
+//! `store`: runs an embedded store on the socket that the supervisor hands over. `store-container`: runs a server in a container.
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use appforge_service::listen::handed_over;
 use appforge_service::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::StoreArgs;
+use crate::cli::{StoreArgs, StoreContainerArgs};
 use crate::commands::serve::log_to_stderr;
 use crate::error::{ExitStatus, Failure};
 use crate::stack::StoreKind;
+use crate::targets::compose::StoreContainer;
 use appforge_embedded::{Loss, mongodb, redis};
 
 /// Serves until SIGTERM or SIGINT.
@@ -37,4 +40,28 @@ pub(super) async fn run(args: StoreArgs) -> Result<ExitStatus> {
             .into(),
         Err(other) => other,
     })
+}
+
+/// Runs a server in a container until SIGTERM, SIGINT, or the end of the supervisor.
+pub(super) async fn run_container(args: StoreContainerArgs) -> Result<ExitStatus> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Killed, it could not remove the container.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .context("cannot bind this process to its supervisor")?;
+    let shutdown = async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    let absolute = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let container = StoreContainer {
+        name: args.name,
+        image: args.image,
+        words: args.words,
+        port: args.port,
+        data: absolute(&args.data)?,
+        configuration: args.configuration.as_deref().map(absolute).transpose()?,
+        user: format!("{user}:{group}"),
+        memory: i64::try_from(args.memory).unwrap_or(i64::MAX),
+    };
+    container.run(shutdown).await
 }

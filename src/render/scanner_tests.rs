@@ -14,25 +14,28 @@ use crate::render::context::kubernetes::names;
 use crate::render::templates::KUSTOMIZATION;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, SecretKey, StoreAddress};
 
 /// Each choice by its number; numbers past the last start again.
 fn stack(choice: [usize; 5], more: usize) -> Stack {
     let [scaling, mongodb, redis, way, image] = choice;
     let mut stack = Stack { target: TargetKind::Kubernetes, ..Stack::default() };
-    stack.service.env.insert("GREETING".into(), "a: b #c ${X} $(Y)".into());
+    stack.service.env.insert("GREETING".into(), "a: b #c $${X} $(Y)".into());
     if scaling == 1 {
         stack.kubernetes.autoscaling = None;
         stack.service.replicas = [1, 2, 3][more % 3];
     }
     if mongodb == 1 {
         stack.mongodb.mode = StoreMode::External;
-        stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h:27018,i/x"));
+        stack.mongodb.uri = Some(Secret::new("mongodb://u:hunter2@h:27018,i/x").into());
     }
     match redis {
         1 => {
             stack.redis.mode = StoreMode::External;
-            stack.redis.url = Some(Secret::new("rediss://:hunter2@h:6380"));
+            stack.redis.url = Some(match more % 2 {
+                0 => Secret::new("rediss://:hunter2@h:6380").into(),
+                _ => StoreAddress::Key(SecretKey { secret: "cache".into(), key: "true".into() }),
+            });
         }
         2 => stack.redis.topology = Topology::Sentinel,
         _ => {}

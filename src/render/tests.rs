@@ -172,7 +172,11 @@ fn own_image_gets_no_dockerfile() {
         assert!(service.get("entrypoint").is_none() && service.get("command").is_none(), "{service}");
         documents.into_iter().map(|document| document.path).collect::<Vec<_>>()
     };
-    assert_eq!(paths("shop:1"), [".env.example", "docker-compose.yml", "haproxy.cfg"]);
+    let scripts = ["mongodb-start.sh", "mongodb-init.js"];
+    assert_eq!(
+        paths("shop:1"),
+        [&[".env.example", "docker-compose.yml", "haproxy.cfg"][..], &scripts].concat()
+    );
     assert!(paths("bundled").contains(&"Dockerfile".to_owned()));
 }
 

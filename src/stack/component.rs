@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stack::Stack;
 use crate::stack::model::StoreMode;
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, SecretKey, StoreAddress};
 
 /// What a component is, in the order in which `status` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,11 +91,21 @@ impl Stack {
     }
 
     /// The address of a store that the stack does not run.
-    pub(crate) fn external(&self, kind: StoreKind) -> Option<&Secret> {
+    pub(crate) fn external(&self, kind: StoreKind) -> Option<&StoreAddress> {
         let address = match kind {
             StoreKind::Mongodb => &self.mongodb.uri,
             StoreKind::Redis => &self.redis.url,
         };
         address.as_ref().filter(|_| self.store_mode(kind) == StoreMode::External)
+    }
+
+    /// The same where the configuration has it as a text, as on all targets but Kubernetes.
+    pub(crate) fn external_text(&self, kind: StoreKind) -> Option<&Secret> {
+        self.external(kind).and_then(StoreAddress::text)
+    }
+
+    /// The stores whose address a Secret of the cluster holds.
+    pub(crate) fn referenced(&self) -> impl Iterator<Item = (StoreKind, &SecretKey)> {
+        StoreKind::ALL.into_iter().filter_map(|kind| Some((kind, self.external(kind)?.key()?)))
     }
 }

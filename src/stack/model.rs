@@ -15,7 +15,7 @@ pub use appforge_service::contract::{OnRedisFailure, RateLimitKey};
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
 pub use crate::stack::service::{Runtime, Service};
-use crate::stack::values::{Amount, ByteSize, ImageRef, Name, Percent, Secret, Span, StackId};
+use crate::stack::values::{Amount, ByteSize, ImageRef, Name, Percent, Span, StackId, StoreAddress};
 
 /// A stack: one service with its stores, on one of three targets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,8 +118,8 @@ pub enum StoreMode {
 pub struct Mongodb {
     /// Who runs it.
     pub mode: StoreMode,
-    /// Where it is, for `external`.
-    pub uri: Option<Secret>,
+    /// Where it is, for `external`: the URI, or on Kubernetes the `secret` and `key` that hold it.
+    pub uri: Option<StoreAddress>,
     /// The database.
     pub database: String,
     /// The image, where a target runs it in a container.
@@ -156,12 +156,15 @@ pub struct Pool {
 pub struct Redis {
     /// Who runs it.
     pub mode: StoreMode,
-    /// Where it is, for `external`.
-    pub url: Option<Secret>,
+    /// Where it is, for `external`: `redis://`, `redis+sentinel://HOST,HOST/MASTER` or `redis+cluster://HOST,HOST`; `rediss` for TLS.
+    /// On Kubernetes also the `secret` and `key` that hold it.
+    pub url: Option<StoreAddress>,
     /// The image, where a target runs it in a container.
     pub image: ImageRef,
     /// The limit of the container; `maxmemory` is derived below it.
     pub memory: ByteSize,
+    /// Disk of each server, on Kubernetes; `null` keeps the volume that is there, and makes a new one of twice the memory.
+    pub storage: Option<ByteSize>,
     /// What goes when memory is full.
     pub eviction: Eviction,
     /// How it survives a restart.
@@ -333,6 +336,7 @@ impl Default for Stack {
                 url: None,
                 image: literal("redis:8-alpine"),
                 memory: ByteSize(2 * GIB),
+                storage: None,
                 eviction: Eviction::AllkeysLru,
                 persistence: Persistence::Aof,
                 topology: Topology::Single,

@@ -80,7 +80,7 @@ pub enum ShellEnvironment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
-    /// Its image on Kubernetes; `null` is packed from this program and loaded into a local cluster.
+    /// Its image on compose and kubernetes; `null` is packed from this program and loaded into the engine or a local cluster.
     pub image: Option<ImageRef>,
     /// What one front may use.
     pub resources: Resources,

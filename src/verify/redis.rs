@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::report::Finding;
@@ -15,11 +14,8 @@ use crate::targets::subject::Subject;
 const LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
-    let client = redis::Client::open(subject.redis_url.reveal()).context("invalid Redis URL")?;
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
-    let connect = client.get_multiplexed_async_connection_with_config(&config).await;
-    let mut connection = connect.context("cannot connect to Redis")?;
+    let connect = appforge_service::redis::connect(subject.redis_url.reveal(), LIMIT).await;
+    let mut connection = connect.map_err(anyhow::Error::msg).context("cannot connect to Redis")?;
     let pong: String = redis::cmd("PING").query_async(&mut connection).await?;
     let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
     let field =

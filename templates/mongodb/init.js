@@ -2,6 +2,7 @@
 // continues. The server is asked over 127.0.0.1, where it lets a client without a user do both until there is one.
 const fs = require('fs');
 const { MEMBER, PASSWORD_FILE, PORT, REPLICA_SET, USER_NAME } = process.env;
+const { APP_DATABASE, APP_PASSWORD_FILE, APP_USER } = process.env;
 const uri = `mongodb://127.0.0.1:${PORT}/?directConnection=true&serverSelectionTimeoutMS=5000`;
 const password = fs.readFileSync(PASSWORD_FILE, 'utf8').trim();
 const admin = new Mongo(uri).getDB('admin');
@@ -21,3 +22,11 @@ for (let i = 0; i < 20 && !admin.hello().isWritablePrimary; i++) sleep(500);
 if (!admin.hello().isWritablePrimary) throw new Error('not the primary yet');
 // Refused where there is a user already: then the password is not the one that the data was made with.
 if (!known) admin.createUser({ user: USER_NAME, pwd: password, roles: ['root'] });
+// The user of an app, where it has one: its password and its database follow the stack file.
+if (APP_USER) {
+  admin.auth(USER_NAME, password);
+  const pwd = fs.readFileSync(APP_PASSWORD_FILE, 'utf8').trim();
+  const app = { pwd, roles: [{ role: 'readWrite', db: APP_DATABASE }] };
+  if (admin.getUser(APP_USER)) admin.updateUser(APP_USER, app);
+  else admin.createUser({ user: APP_USER, ...app });
+}

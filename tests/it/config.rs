@@ -99,6 +99,36 @@ fn sentinel_is_refused_with_its_place_when_compose_runs_redis() {
 }
 
 #[test]
+fn address_in_a_secret_is_shown_and_requires_kubernetes() {
+    let mapping = "mongodb: {mode: external, uri: {secret: db, key: uri}}\n";
+    let project = Project::with(&format!("target: kubernetes\n{mapping}"));
+    let shown = project.done(&["config", "show", "-o", "yaml"]).stdout;
+    assert!(shown.contains("\n  uri:\n    secret: db\n    key: uri\n"), "{shown}");
+    let origins = project.done(&["config", "show", "--origin"]).stdout;
+    let line = |path: &str| origins.lines().find(|line| line.starts_with(path)).unwrap_or_default();
+    assert!(line("mongodb.uri.key").ends_with("appforge.yaml:2:32"), "{origins}");
+    // Another layer replaces it as a whole.
+    project.write("appforge.prod.yaml", "mongodb: {uri: 'mongodb://hunter22@h'}\n");
+    let prod = project.done(&["config", "show", "-o", "yaml", "--env", "prod"]).stdout;
+    assert!(prod.contains("  uri: '[redacted]'\n") && !prod.contains("secret: db"), "{prod}");
+    for target in ["local", "compose"] {
+        project.write("appforge.yaml", &format!("target: {target}\n{mapping}"));
+        let run = project.run(&["config", "validate"]);
+        assert_eq!(run.code, Some(3), "{run:#?}");
+        let what =
+            "appforge.yaml:2:32: mongodb.uri: a `secret` with its `key` requires the target kubernetes";
+        assert!(run.stderr.contains(what), "{}", run.stderr);
+    }
+    project.write(
+        "appforge.yaml",
+        "target: kubernetes\nmongodb: {mode: external, uri: {secret: db, kye: uri}}\n",
+    );
+    let run = project.run(&["config", "validate"]);
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(run.stderr.contains("mongodb.uri"), "{}", run.stderr);
+}
+
+#[test]
 fn an_overlay_wins_over_the_file_and_a_missing_one_is_an_error() {
     let project = Project::with("service: {port: 5001, replicas: 2}\n");
     project.write("appforge.staging.yaml", "service: {replicas: 4}\n");

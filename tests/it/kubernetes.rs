@@ -16,10 +16,12 @@ mod namespaces;
 mod ownership;
 mod proxy;
 mod reasons;
+mod references;
 mod revisions;
 mod store;
 mod texts;
 mod tunnels;
+mod volumes;
 mod watches;
 
 use std::collections::BTreeSet;

@@ -17,6 +17,8 @@ mod embedded_redis;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
+mod external_redis;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod image;

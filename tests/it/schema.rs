@@ -136,6 +136,7 @@ fn schema_takes_what_the_program_takes() {
     for text in [
         "{}",
         "service:\nmongodb: {pool: }\nkubernetes: {autoscaling: }\npatches:\n",
+        "target: kubernetes\nmongodb: {mode: external, uri: {secret: db, key: uri}}\nredis: {mode: external, url: 'redis+cluster://h'}\n",
         "name: 1e3\nservice: {resources: {cpu: 2, memory: 268435456}, address: '::1'}\n",
         "kubernetes: {autoscaling: {cpu: 70%, max: 20}, pull_secrets: [1.10]}\ncost: {budget: 99.5, peak_factor: '5'}\n",
         "patches: {compose/docker-compose.yml: [{op: remove, path: /a}, {op: add, path: /b, value: {c: 1}}]}\n",

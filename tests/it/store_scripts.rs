@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::support::Project;
 
+mod mongodb;
+
 /// A password that a shell or a configuration file would take for something else.
 const PASSWORD: &str = "p\"a\\ss $word#'";
 

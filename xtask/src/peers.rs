@@ -22,7 +22,7 @@ pub(crate) struct Peers {
     pub mongo: PathBuf,
     /// `APPFORGE_PEER_PYTHON`.
     pub python: PathBuf,
-    /// `APPFORGE_PEER_NODE`.
+    /// Goes in front of `PATH`: the folder of Node.
     pub node: PathBuf,
     /// Goes in front of `PATH`: the folder of Docker Compose itself. The package's own script always exits 0.
     pub compose: PathBuf,
@@ -39,6 +39,7 @@ pub(crate) fn peers(root: &Path) -> Result<Peers> {
         bail!("the peers hold no nx-27017");
     }
     let node = find(&folder.join("lib"), "node")?.context("the peers hold no node")?;
+    let node = node.parent().context("a program lies in a folder")?.to_owned();
     let compose = find(&folder.join("lib"), "docker-compose")?.context("the peers hold no docker-compose")?;
     let compose = compose.parent().context("a program lies in a folder")?.to_owned();
     let scanners = environment(root, "scanners", SCANNERS)?.join("bin");

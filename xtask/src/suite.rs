@@ -86,16 +86,18 @@ fn look(root: &Path) -> Result<Machine> {
         let modules = examples::node_modules(root);
         need("go", "APPFORGE_PEER_GO_APP", examples::go_app(root));
         let images = images::run(root).and_then(|()| match &modules {
-            Ok(modules) => images::examples(root, &peers.node, modules),
+            Ok(modules) => images::examples(root, &peers.node.join("node"), modules),
             Err(_) => Ok(()),
         });
         need("node", "APPFORGE_PEER_NODE_MODULES", modules);
-        variables.push(("APPFORGE_PEER_NODE", peers.node.into()));
         path.insert(0, peers.compose);
+        path.insert(0, peers.node);
         needs.insert("docker", images.err().as_ref().map(reason));
     }
-    let redis_cli = path.iter().any(|folder| folder.join("redis-cli").is_file());
-    needs.insert("redis-cli", (!redis_cli).then(|| "not on PATH".to_owned()));
+    for name in ["curl", "redis-cli"] {
+        let found = path.iter().any(|folder| folder.join(name).is_file());
+        needs.insert(name, (!found).then(|| "not on PATH".to_owned()));
+    }
     let uid = std::fs::metadata("/proc/self").context("while looking who runs the tests")?.uid();
     needs.insert("root", (uid != 0).then(|| format!("the tests run as uid {uid}")));
     variables.push(("PATH", std::env::join_paths(path)?));
@@ -105,7 +107,7 @@ fn look(root: &Path) -> Result<Machine> {
 /// Makes the container images of the tests.
 pub(crate) fn images(root: &Path) -> Result<()> {
     images::run(root)?;
-    images::examples(root, &peers::peers(root)?.node, &examples::node_modules(root)?)
+    images::examples(root, &peers::peers(root)?.node.join("node"), &examples::node_modules(root)?)
 }
 
 fn reason(error: &anyhow::Error) -> String {

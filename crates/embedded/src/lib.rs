@@ -3,6 +3,7 @@
 //! They serve what they are given to listen on and nothing else: they open no port, start no process and read no configuration.
 
 mod accept;
+mod beyond;
 mod file;
 mod mark;
 pub mod mongodb;

@@ -22,6 +22,9 @@ pub enum FailureKind {
     Loading,
     /// The credentials are missing, wrong, or not enough (`NOAUTH`, `WRONGPASS`, `NOPERM`).
     Auth,
+    /// A node of a cluster that does not serve the slot of the keys: another does (`MOVED`, `ASK`), the slot is on its way there
+    /// (`TRYAGAIN`), or none does (`CLUSTERDOWN`).
+    Slot,
     /// One key holds something else than what is kept there; the connection and all other keys are sound.
     Value,
     /// Any other error, or a reply that makes no sense.
@@ -65,6 +68,7 @@ impl FailureKind {
             "OOM" => Self::Oom,
             "LOADING" | "MASTERDOWN" => Self::Loading,
             "NOAUTH" | "WRONGPASS" | "NOPERM" => Self::Auth,
+            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => Self::Slot,
             "WRONGTYPE" => Self::Value,
             _ => Self::Reply,
         }
@@ -86,6 +90,7 @@ impl EncodeLabelValue for FailureKind {
             Self::Oom => "oom",
             Self::Loading => "loading",
             Self::Auth => "auth",
+            Self::Slot => "slot",
             Self::Value => "value",
             Self::Reply => "reply",
         };
@@ -103,6 +108,7 @@ impl fmt::Display for FailureKind {
             Self::Oom => "it is out of memory (OOM)",
             Self::Loading => "it is still loading its data",
             Self::Auth => "it refuses the credentials",
+            Self::Slot => "this node of the cluster does not serve the keys of the stack",
             Self::Value => "a key holds another type of value (WRONGTYPE)",
             Self::Reply => "it answers with an error",
         })
@@ -139,6 +145,10 @@ mod tests {
         assert_eq!(of("NOAUTH Authentication required."), FailureKind::Auth);
         assert_eq!(of("NOPERM No permissions to access a key"), FailureKind::Auth);
         assert_eq!(of("WRONGTYPE Operation against a key of another kind"), FailureKind::Value);
+        for text in ["MOVED 1 h:1", "ASK 1 h:1", "TRYAGAIN Multiple keys", "CLUSTERDOWN The cluster is down"]
+        {
+            assert_eq!(of(text), FailureKind::Slot);
+        }
         assert_eq!(of("ERR something about OOM"), FailureKind::Reply);
     }
 

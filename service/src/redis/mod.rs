@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
 pub(crate) use keeper::random;
-pub use reach::reach;
+pub use reach::{connect, reach};
 pub use roster::Count;
 
 use crate::redis::source::Source;
@@ -37,9 +37,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Where Redis is, and how its keys begin.
 #[derive(Clone)]
 pub struct Settings {
-    /// `redis://`, `rediss://`, `unix://` or `redis+sentinel://`; a secret, for it may carry a password.
+    /// A URL of one of [`crate::contract::REDIS_SCHEMES`], or `unix://`; a secret, for it may carry a password.
     pub url: String,
-    /// What all keys of this stack begin with, such as `appforge:`.
+    /// What all keys of this stack begin with, such as `appforge:`. In a cluster it becomes their hash tag.
     pub key_prefix: String,
 }
 
@@ -97,7 +97,8 @@ impl Redis {
     /// When the URL is malformed; the error does not repeat it.
     pub fn start(settings: Settings, registry: &mut Registry) -> anyhow::Result<Self> {
         let Settings { url, key_prefix } = settings;
-        let source = Source::parse(&url)?;
+        let source = Source::parse(&url, &key_prefix)?;
+        let key_prefix = source.key_prefix(key_prefix);
         let shared = Arc::new(Shared {
             link: watch::Sender::new(Link::Starting),
             replicas: watch::Sender::default(),

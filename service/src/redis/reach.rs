@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure;
 use super::source::Source;
+use crate::contract::REDIS_KEY_PREFIX;
 
 /// Between two attempts: an address may be reachable a moment later, when a network policy has arrived at the node.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -16,7 +18,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// Why Redis does not answer, without credentials.
 pub async fn reach(url: &str, limit: Duration) -> Result<(), String> {
-    let source = Source::parse(url).map_err(|error| error.to_string())?;
+    let source = Source::parse(url, REDIS_KEY_PREFIX).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -32,10 +34,24 @@ pub async fn reach(url: &str, limit: Duration) -> Result<(), String> {
     }
 }
 
-async fn ping(source: &Source, limit: Duration) -> Result<(), RedisError> {
+/// Connects to the server that the service would use at `url`, for what the service itself does not ask.
+///
+/// # Errors
+/// Why the server does not answer within `limit`, without credentials.
+pub async fn connect(url: &str, limit: Duration) -> Result<MultiplexedConnection, String> {
+    let source = Source::parse(url, REDIS_KEY_PREFIX).map_err(|error| error.to_string())?;
+    match timeout(limit, open(&source, limit)).await {
+        Ok(connection) => connection.map_err(|error| failure::describe(&error)),
+        Err(_) => Err(format!("no answer within {limit:?}")),
+    }
+}
+
+async fn open(source: &Source, limit: Duration) -> Result<MultiplexedConnection, RedisError> {
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
-    let client = source.client().await?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    redis::cmd("PING").query_async::<String>(&mut connection).await.map(drop)
+    source.client().await?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+async fn ping(source: &Source, limit: Duration) -> Result<(), RedisError> {
+    redis::cmd("PING").query_async::<String>(&mut open(source, limit).await?).await.map(drop)
 }

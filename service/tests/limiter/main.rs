@@ -1,6 +1,8 @@
 //! The rate limiter against a real Redis: exact over replicas, bounded in time, whole again after each outage.
 
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod exact;
 #[cfg(test)]
 mod keys;

@@ -2,6 +2,7 @@
 
 use appforge_service::status::LimitMode;
 use appforge_testing::peer::{IN_MEMORY, Server};
+use appforge_testing::port;
 use appforge_testing::wait::until;
 use redis::aio::MultiplexedConnection;
 
@@ -68,4 +69,21 @@ async fn replicas_follow_sentinel_when_the_master_is_killed() {
     let mut observer = login(&next).await;
     let role: (String, u64, Vec<redis::Value>) = redis::cmd("ROLE").query_async(&mut observer).await.unwrap();
     assert_eq!(role.0, "master");
+}
+
+#[tokio::test]
+#[ignore = "needs valkey"]
+async fn sentinel_without_password_leads_to_a_database_with_one() {
+    let master = server(IN_MEMORY, &[]);
+    let monitor = format!("sentinel monitor main 127.0.0.1 {} 1", master.port);
+    let lines = [&monitor, "sentinel auth-pass main 0123456789abcdef"];
+    let sentinel = Server::valkey(&["--sentinel"]).configured(&lines).started();
+    let gone = port::reserve();
+    let url = format!("redis+sentinel://{LOGIN}@127.0.0.1:{gone},127.0.0.1:{}/main/3", sentinel.port);
+    let replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&url, &limit(2))).collect();
+    shared(&replicas).await;
+    assert_eq!(passed(&replicas, "client", 150, 4).await, 100);
+    let mut observer = login(&master).await;
+    let keyspace: String = redis::cmd("INFO").arg("keyspace").query_async(&mut observer).await.unwrap();
+    assert!(keyspace.contains("db3:") && !keyspace.contains("db0:"), "{keyspace}");
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Finding, Level};
 use crate::render::Document;
+use crate::render::context::compose::FRONTS;
 use crate::stack::Stack;
 
 /// Addresses of the edge network that no replica can have: of the network itself, of broadcasts, of Docker's router and of
@@ -15,12 +16,13 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     file.and_then(|file| addresses(stack, file)).into_iter().collect()
 }
 
-/// Every replica, and one more while they are replaced, needs an address.
+/// Every replica, or front of an app, and one more while they are replaced, needs an address.
 fn addresses(stack: &Stack, file: &Value) -> Option<Finding> {
     let subnet = file.pointer("/networks/edge/ipam/config/0/subnet")?.as_str()?;
     let length: u32 = subnet.split_once('/')?.1.parse().ok()?;
     let room = 1u64.checked_shl(32u32.checked_sub(length)?)?.saturating_sub(TAKEN);
-    let replicas = u64::from(stack.service.replicas);
+    let counters = if stack.service.is_own() { FRONTS } else { stack.service.replicas };
+    let replicas = u64::from(counters);
     (replicas + 1 > room).then(|| {
         let message = format!(
             "{subnet} has addresses for {room} replicas, and {replicas} + 1 while they are replaced = {} are needed: \

@@ -11,7 +11,7 @@ use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
 use crate::stack::Stack;
 use crate::stack::model::{StoreMode, Topology};
-use crate::stack::values::{ByteSize, ImageRef, MilliCpu};
+use crate::stack::values::{ByteSize, ImageRef, MilliCpu, StoreAddress};
 
 /// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
 const MONITORING: u64 = 2;
@@ -65,7 +65,11 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
     let total = (u64::from(most) + 1) * (pool + MONITORING);
     let here = runs_here("mongodb.mode", mongodb.mode).unwrap_or(false);
     let atlas = mongodb.mode == StoreMode::External
-        && mongodb.uri.as_ref().is_some_and(|uri| uri.reveal().contains(".mongodb.net"));
+        && mongodb
+            .uri
+            .as_ref()
+            .and_then(StoreAddress::text)
+            .is_some_and(|uri| uri.reveal().contains(".mongodb.net"));
     let (limit, whose) = match (mongodb.max_connections, here) {
         (Some(limit), _) => (u64::from(limit), "mongodb.max_connections allows"),
         (None, true) => {

@@ -2,7 +2,7 @@
 
 mod app;
 mod kubernetes;
-mod stores;
+pub(crate) mod stores;
 mod violations;
 
 use std::net::Ipv4Addr;

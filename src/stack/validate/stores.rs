@@ -1,45 +1,46 @@
 //! The rules of MongoDB and Redis. Pure.
 
-use appforge_service::contract::number;
+use appforge_service::contract::{REDIS_SCHEMES, RedisHosts, number};
 
+use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Stack, StoreMode, TargetKind, Topology};
 use crate::stack::validate::violations::Violations;
-use crate::stack::values::{Secret, Span};
+use crate::stack::values::{SecretKey, Span, StoreAddress};
 
 /// The keys of a store that say where it is, and the schemes of its URI.
 struct Keys {
     mode: &'static str,
     uri: &'static str,
     variable: &'static str,
-    schemes: [&'static str; 2],
+    schemes: &'static [&'static str],
 }
 
 const MONGODB: Keys = Keys {
     mode: "mongodb.mode",
     uri: "mongodb.uri",
     variable: "APPFORGE_MONGODB_URI",
-    schemes: ["mongodb://", "mongodb+srv://"],
+    schemes: &["mongodb://", "mongodb+srv://"],
 };
-const REDIS: Keys = Keys {
-    mode: "redis.mode",
-    uri: "redis.url",
-    variable: "APPFORGE_REDIS_URL",
-    schemes: ["redis://", "rediss://"],
-};
+const REDIS: Keys =
+    Keys { mode: "redis.mode", uri: "redis.url", variable: "APPFORGE_REDIS_URL", schemes: &REDIS_SCHEMES };
 
 pub(super) fn addresses(stack: &Stack, violations: &mut Violations) {
-    address(stack.target, &MONGODB, stack.mongodb.mode, stack.mongodb.uri.as_ref(), violations);
-    address(stack.target, &REDIS, stack.redis.mode, stack.redis.url.as_ref(), violations);
+    address(stack, &MONGODB, stack.mongodb.mode, stack.mongodb.uri.as_ref(), violations);
+    address(stack, &REDIS, stack.redis.mode, stack.redis.url.as_ref(), violations);
 }
 
 fn address(
-    target: TargetKind,
+    stack: &Stack,
     keys: &Keys,
     mode: StoreMode,
-    uri: Option<&Secret>,
+    address: Option<&StoreAddress>,
     violations: &mut Violations,
 ) {
-    let starts = |uri: &Secret| keys.schemes.iter().any(|scheme| uri.reveal().starts_with(scheme));
+    let uri = address.and_then(StoreAddress::text);
+    if let (StoreMode::External, Some(key)) = (mode, address.and_then(StoreAddress::key)) {
+        return reference(stack, keys.uri, key, violations);
+    }
+    let target = stack.target;
     let (at, message) = match (mode, uri) {
         (StoreMode::External, None) => {
             let message =
@@ -49,12 +50,10 @@ fn address(
         (StoreMode::External, Some(uri)) if uri.reveal().contains("${") => {
             (keys.uri, format!("`${{…}}` is not expanded here; set {} instead", keys.variable))
         }
-        (StoreMode::External, Some(uri)) if !starts(uri) => {
-            (keys.uri, format!("must start with `{}`", keys.schemes.join("` or `")))
-        }
-        (StoreMode::External, Some(uri)) if !names_hosts(uri.reveal()) => {
-            (keys.uri, "must name a host, and a port between 1 and 65535 where it names one".to_owned())
-        }
+        (StoreMode::External, Some(uri)) => match fault(keys, uri.reveal()) {
+            Some(what) => (keys.uri, what),
+            None => return,
+        },
         (StoreMode::Managed, _) if target == TargetKind::Local => {
             let message = "`managed` requires the target compose or kubernetes; local takes `embedded`, `container` and `external`";
             (keys.mode, message.to_owned())
@@ -69,12 +68,54 @@ fn address(
                 "`container` runs on the target local only; write `managed`, which is one in a container too";
             (keys.mode, message.to_owned())
         }
-        (mode, Some(_)) if mode != StoreMode::External => {
+        (mode, _) if address.is_some() && mode != StoreMode::External => {
             (keys.uri, format!("applies only when `{}` is `external`", keys.mode))
         }
         _ => return,
     };
     violations.add(at, message);
+}
+
+/// A Secret of the user's own in the cluster: where its name fits, and whose it is.
+fn reference(stack: &Stack, path: &str, key: &SecretKey, violations: &mut Violations) {
+    if stack.target != TargetKind::Kubernetes {
+        let message = "a `secret` with its `key` requires the target kubernetes; write the URI itself";
+        violations.add(path, message);
+        return;
+    }
+    let part = |part: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    let name = &key.secret;
+    let fits = name.len() <= 253 && name.split('.').all(part);
+    violations.expect(&format!("{path}.secret"), name, fits, "the name of a Secret");
+    if *name == format!("{}-app", stack.name) {
+        violations
+            .add(format!("{path}.secret"), format!("must be a Secret of your own; `{name}` is the stack's"));
+    }
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let fits = (1..=253).contains(&key.key.len()) && key.key.bytes().all(inner);
+    violations.expect(&format!("{path}.key"), &key.key, fits, "the key of a Secret");
+}
+
+/// What is wrong with the address of a store, without its text.
+pub(crate) fn address_fault(kind: StoreKind, uri: &str) -> Option<String> {
+    match kind {
+        StoreKind::Mongodb => fault(&MONGODB, uri),
+        StoreKind::Redis => fault(&REDIS, uri),
+    }
+}
+
+fn fault(keys: &Keys, uri: &str) -> Option<String> {
+    if !keys.schemes.iter().any(|scheme| uri.starts_with(scheme)) {
+        let (last, others) = keys.schemes.split_last()?;
+        return Some(format!("must start with `{}` or `{last}`", others.join("`, `")));
+    }
+    if !names_hosts(uri) {
+        return Some("must name a host, and a port between 1 and 65535 where it names one".to_owned());
+    }
+    RedisHosts::parse(uri).err().map(str::to_owned)
 }
 
 /// Whether each host of a URI has a name and, where one is written, a port. The rest is the driver's to judge.
@@ -130,5 +171,9 @@ pub(super) fn redis(stack: &Stack, violations: &mut Violations) {
         violations.add("redis.topology", message);
     }
     violations.within("redis.min_replicas", redis.min_replicas, 0, SENTINEL_SERVERS - 1);
+    if let Some(storage) = redis.storage.filter(|storage| *storage < redis.memory) {
+        let message = format!("must be at least redis.memory, which is {}, got {storage}", redis.memory);
+        violations.add("redis.storage", message);
+    }
     violations.at_least("redis.memory", redis.memory, "64Mi", "Redis to rewrite its file");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
-use crate::stack::values::{CommandLine, Health, Secret};
+use crate::stack::values::{ByteSize, CommandLine, Health, Secret, SecretKey, StoreAddress};
 
 #[track_caller]
 fn complains(path: &str, change: impl FnOnce(&mut Stack)) {
@@ -110,7 +110,8 @@ fn each_rule_names_its_path() {
     complains("mongodb.database", |s| s.mongodb.database = "a b".into());
     complains("mongodb.pool.min", |s| s.mongodb.pool.min = 51);
     complains("redis.url", |s| {
-        (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new("redis://:${PASSWORD}@h")));
+        (s.redis.mode, s.redis.url) =
+            (StoreMode::External, Some(Secret::new("redis://:${PASSWORD}@h").into()));
     });
     complains("mongodb.uri", |s| s.mongodb.mode = StoreMode::External);
     complains("mongodb.mode", |s| s.mongodb.mode = StoreMode::Managed);
@@ -118,7 +119,9 @@ fn each_rule_names_its_path() {
         complains("mongodb.mode", |s| (s.target, s.mongodb.mode) = (target, StoreMode::Embedded));
         complains("redis.mode", |s| (s.target, s.redis.mode) = (target, StoreMode::Embedded));
     }
-    complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h")));
+    complains("redis.storage", |s| s.redis.storage = Some(ByteSize(0)));
+    complains("redis.storage", |s| s.redis.storage = Some(ByteSize((2 << 30) - 1)));
+    complains("redis.url", |s| s.redis.url = Some(Secret::new("redis://h").into()));
     complains("redis.memory", |s| s.redis.memory.0 = 1);
     complains("redis.persistence", |s| {
         s.redis.topology = Topology::Sentinel;
@@ -181,7 +184,7 @@ fn each_rule_names_its_path() {
 fn a_wrong_uri_is_not_repeated_in_the_message() {
     let mut stack = Stack::default();
     stack.mongodb.mode = StoreMode::External;
-    stack.mongodb.uri = Some(Secret::new("postgres://u:hunter2@h"));
+    stack.mongodb.uri = Some(Secret::new("postgres://u:hunter2@h").into());
     assert!(!format!("{:?}", validate(&stack)).contains("hunter2"));
 }
 
@@ -191,12 +194,17 @@ fn address_of_a_store_is_refused_without_a_port_or_a_host() {
         ("mongodb://h:0/", "redis://h:0"),
         ("mongodb://a,b:70000/x", "redis://:p@:6379/0"),
         ("mongodb://[::1]:0", "rediss:///0"),
+        ("mongodb://", "redis+sentinel://a,/main"),
+        ("mongodb://:1", "redis+sentinel://a:0/main"),
+        ("mongodb://,a", "redis+sentinel://:p@a"),
+        ("mongodb:///x", "rediss+cluster://a:70000"),
+        ("mongodb://a,", "redis+cluster://a/1"),
     ] {
         complains("mongodb.uri", |s| {
-            (s.mongodb.mode, s.mongodb.uri) = (StoreMode::External, Some(Secret::new(mongodb)));
+            (s.mongodb.mode, s.mongodb.uri) = (StoreMode::External, Some(Secret::new(mongodb).into()));
         });
         complains("redis.url", |s| {
-            (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new(redis)));
+            (s.redis.mode, s.redis.url) = (StoreMode::External, Some(Secret::new(redis).into()));
         });
     }
     let mut stack = Stack { name: "9lives".parse().unwrap(), ..Stack::default() };
@@ -204,7 +212,28 @@ fn address_of_a_store_is_refused_without_a_port_or_a_host() {
     for good in
         ["mongodb://u:p%40@a:1,[::1]:27017,b/x?y=1:2", "mongodb+srv://h", "mongodb://%2Ftmp%2Fmongo.sock"]
     {
-        stack.mongodb.uri = Some(Secret::new(good));
+        stack.mongodb.uri = Some(Secret::new(good).into());
         assert_eq!(validate(&stack), [], "{good}");
+    }
+}
+
+#[test]
+fn address_in_a_secret_requires_kubernetes_and_its_own_secret() {
+    let with = |target: TargetKind, secret: &str, key: &str| {
+        let mut stack = Stack { target, ..Stack::default() };
+        let address = StoreAddress::Key(SecretKey { secret: secret.into(), key: key.into() });
+        (stack.mongodb.mode, stack.mongodb.uri) = (StoreMode::External, Some(address.clone()));
+        (stack.redis.mode, stack.redis.url) = (StoreMode::External, Some(address));
+        validate(&stack).into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+    };
+    assert_eq!(with(TargetKind::Kubernetes, "db.prod", "uri_1.x"), Vec::<String>::new());
+    for target in [TargetKind::Local, TargetKind::Compose] {
+        assert_eq!(with(target, "db", "uri"), ["mongodb.uri", "redis.url"]);
+    }
+    for wrong in ["", "DB", "-db", "db-", "a..b", "appforge-app"] {
+        assert_eq!(with(TargetKind::Kubernetes, wrong, "uri"), ["mongodb.uri.secret", "redis.url.secret"]);
+    }
+    for wrong in ["", "a b", "a/b"] {
+        assert_eq!(with(TargetKind::Kubernetes, "db", wrong), ["mongodb.uri.key", "redis.url.key"]);
     }
 }

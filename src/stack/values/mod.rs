@@ -1,11 +1,13 @@
 //! The typed values of a stack file: behind them there are no bare strings for names, sizes, durations or secrets.
 //! Pure: no IO, no clock.
 
+mod address;
 mod app;
 mod names;
 mod quantities;
 mod secret;
 
+pub use address::{SecretKey, StoreAddress};
 pub use app::{CommandLine, Egress, Health, Writable};
 pub use names::{ImageRef, Name, StackId};
 pub use quantities::{Amount, ByteSize, MilliCpu, Percent, Span};

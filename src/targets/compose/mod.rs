@@ -9,6 +9,9 @@ mod doctor;
 mod observe;
 mod plan;
 mod session;
+mod store;
 
 pub(crate) use apply::image::load;
+pub(crate) use observe::engine_host;
 pub(crate) use session::Compose;
+pub(crate) use store::{CONFIGURATION, DATA, StoreContainer};

@@ -55,6 +55,7 @@ impl Kubernetes {
         }
         let rights = self.rights(&cluster).await;
         findings.extend(rights.unwrap_or_else(|error| vec![Finding::bad("rights", &error)]));
+        findings.extend(self.reference_findings(&cluster).await);
         findings.extend(nodes(&cluster).await);
         if self.stack.kubernetes.autoscaling.is_some() {
             findings.push(metrics(&cluster).await.unwrap_or_else(|error| Finding::bad("metrics", &error)));

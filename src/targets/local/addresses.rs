@@ -45,6 +45,6 @@ impl Local {
 }
 
 fn external(stack: &Stack) -> Addresses {
-    let of = |kind| stack.external(kind).map(|address| address.reveal().to_owned());
+    let of = |kind| stack.external_text(kind).map(|address| address.reveal().to_owned());
     Addresses { mongodb: of(StoreKind::Mongodb), redis: of(StoreKind::Redis) }
 }

@@ -69,7 +69,7 @@ pub(super) fn of(stack: &Stack, folder: &Path) -> Result<Option<(App, Surroundin
 fn shell(stack: &Stack) -> BTreeMap<String, String> {
     let secrets: Vec<&str> = StoreKind::ALL
         .into_iter()
-        .filter_map(|kind| stack.external(kind))
+        .filter_map(|kind| stack.external_text(kind))
         .map(crate::stack::values::Secret::reveal)
         .collect();
     let clean = stack.service.environment == ShellEnvironment::Clean;

@@ -143,7 +143,7 @@ impl Backend for Local {
             let component = status.components.iter().find(|component| component.kind == kind.into());
             match component.and_then(|component| component.endpoint.as_ref()) {
                 Some(endpoint) => Secret::new(format!("{}://{endpoint}/", kind.as_str())),
-                None => stack.external(kind).cloned().unwrap_or_else(|| Secret::new("")),
+                None => stack.external_text(kind).cloned().unwrap_or_else(|| Secret::new("")),
             }
         };
         let replicas = status.components.iter().filter(|component| {

@@ -53,6 +53,7 @@ impl Local {
             _ if mode == StoreMode::Embedded => {
                 Finding::good(name, "the embedded store runs, for development")
             }
+            Runner::Container => Finding::good(name, "runs in a container of the Docker engine"),
             Runner::Found(program) => Finding::good(name, format!("found on PATH: {}", program.display())),
             Runner::Embedded { instead_of: None } => {
                 Finding::good(name, "not found on PATH; uses the embedded store, for development")

@@ -130,6 +130,22 @@ pub(crate) enum Store {
         #[serde(default)]
         password: Option<String>,
     },
+    /// The supervisor: a server in a container.
+    Container {
+        /// The image.
+        image: String,
+        /// The name of the container.
+        name: String,
+        /// The most memory, in bytes.
+        memory: u64,
+        /// Where the Docker engine listens.
+        engine: String,
+        /// As above.
+        settings: BTreeMap<String, String>,
+        /// As above.
+        #[serde(default)]
+        password: Option<String>,
+    },
     /// The supervisor: the store within this program.
     Embedded {
         /// Its settings, by the path of the stack file.
@@ -150,6 +166,7 @@ impl Store {
             Self::Found { program, .. } => {
                 format!("{} (found on PATH)", program.file_name().unwrap_or_default().display())
             }
+            Self::Container { image, .. } => format!("{image} (container)"),
             Self::Embedded { .. } => "embedded, for development".into(),
         }
     }

@@ -12,6 +12,7 @@ use crate::secrets::Secrets;
 use crate::stack::model::StoreMode;
 use crate::stack::values::Secret;
 use crate::stack::{Stack, StoreKind};
+use crate::targets::compose::engine_host;
 use crate::targets::local::layout::Layout;
 use crate::targets::local::protocol::{Desired, Store};
 use crate::targets::plan::{Action, Plan};
@@ -48,7 +49,7 @@ fn store(
     settings: BTreeMap<String, String>,
     layout: &Layout,
 ) -> Result<Store> {
-    if let Some(uri) = stack.external(kind) {
+    if let Some(uri) = stack.external_text(kind) {
         // The file is written by `keep_addresses`, when the change is made and not when it is looked at.
         let path = Secrets::of(layout.root()).path(&secret_name(kind));
         return Ok(Store::External { uri: layout.within(&path), fingerprint: fingerprint(uri) });
@@ -63,8 +64,33 @@ fn store(
             };
             Store::Found { program, settings, password }
         }
+        Runner::Container => {
+            let secrets = Secrets::of(layout.root());
+            let (image, memory) = match kind {
+                StoreKind::Mongodb => (&stack.mongodb.image, stack.mongodb.memory),
+                StoreKind::Redis => (&stack.redis.image, stack.redis.memory),
+            };
+            let password = match kind {
+                StoreKind::Redis => Some(fingerprint(&secrets.get_or_make(REDIS_PASSWORD)?)),
+                StoreKind::Mongodb => None,
+            };
+            Store::Container {
+                image: image.to_string(),
+                name: container_name(stack, kind, layout),
+                memory: memory.0,
+                engine: engine_host(),
+                settings,
+                password,
+            }
+        }
         Runner::Embedded { .. } => Store::Embedded { settings },
     })
+}
+
+/// One for each folder: two stacks may have the same name.
+fn container_name(stack: &Stack, kind: StoreKind, layout: &Layout) -> String {
+    let folder = Sha256::digest(layout.root().as_os_str().as_encoded_bytes());
+    format!("{}-local-{}-{}", stack.name, kind.as_str(), hex::encode(&folder[..4]))
 }
 
 /// Distinguishes secrets without showing them.
@@ -80,7 +106,7 @@ pub(super) fn secret_name(kind: StoreKind) -> String {
 /// Writes the addresses of external stores to the files that replicas read when they start.
 pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
     for kind in StoreKind::ALL {
-        if let Some(address) = stack.external(kind) {
+        if let Some(address) = stack.external_text(kind) {
             secrets.keep(&secret_name(kind), address)?;
         }
     }
@@ -91,6 +117,8 @@ pub(super) fn keep_addresses(stack: &Stack, secrets: &Secrets) -> Result<()> {
 pub(super) enum Runner {
     /// A server found on PATH.
     Found(PathBuf),
+    /// A server in a container: the stack asks for it.
+    Container,
     /// The store within this program: the stack asks for it, no server is on PATH, or one came after this store had data.
     Embedded { instead_of: Option<PathBuf> },
 }
@@ -99,6 +127,9 @@ pub(super) enum Runner {
 pub(super) fn runner(kind: StoreKind, mode: StoreMode, layout: &Layout) -> Runner {
     if mode == StoreMode::Embedded {
         return Runner::Embedded { instead_of: None };
+    }
+    if mode == StoreMode::Container {
+        return Runner::Container;
     }
     let programs: &[&str] = match kind {
         StoreKind::Mongodb => &["mongod"],

@@ -53,6 +53,37 @@ fn passed(project: &Project, port: u16, client: &str, count: usize) -> usize {
     with("HTTP/1.1 200 ")
 }
 
+/// How often the fronts went between the shared and the local count.
+fn transitions(project: &Project) -> u64 {
+    let status: Value = serde_json::from_str(&project.done(&["status", "-o", "json"]).stdout).unwrap();
+    let fronts =
+        status["components"].as_array().unwrap().iter().filter(|component| component["kind"] == "front");
+    fronts
+        .map(|front| {
+            let address = front["endpoint"].as_str().unwrap().trim_start_matches("http://");
+            let ask = b"GET /metrics HTTP/1.1\r\nHost: front\r\nConnection: close\r\n\r\n";
+            let metrics = tcp::exchange(address, ask).unwrap();
+            let lines =
+                metrics.lines().filter(|line| line.starts_with("ratelimit_backend_transitions_total"));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+        })
+        .sum()
+}
+
+/// Exactly 100 of 150 pass. On a machine so busy that Redis answers late the fronts count their shares, and may pass fewer: such
+/// a round does not count.
+fn exact(project: &Project, port: u16, client: &str, count: usize) {
+    for round in 0..5 {
+        let before = transitions(project);
+        let passed = passed(project, port, &format!("{client}-{round}"), count);
+        assert!(passed <= 100, "{client}: {passed}");
+        if transitions(project) == before {
+            return assert_eq!(passed, 100, "{client}");
+        }
+    }
+    panic!("Redis is late in each round");
+}
+
 #[test]
 #[ignore = "needs docker"]
 fn own_app_has_an_exact_limit_at_any_number_of_replicas() {
@@ -62,8 +93,9 @@ fn own_app_has_an_exact_limit_at_any_number_of_replicas() {
     project.done(&["up"]);
     for replicas in ["1", "3"] {
         project.done(&["scale", "--replicas", replicas]);
-        assert_eq!(passed(&project, stack.port, &format!("serial-{replicas}"), 1), 100);
-        assert_eq!(passed(&project, stack.port, &format!("parallel-{replicas}"), 50), 100);
+        for count in [1, 50] {
+            exact(&project, stack.port, &format!("{replicas}-{count}"), count);
+        }
     }
     // The app sees who asked, for what, and no header of ours.
     let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Appforge-Probe: forged\r\n";
@@ -271,7 +303,7 @@ fn https(port: u16, authority: &str) -> std::process::Output {
 }
 
 #[test]
-#[ignore = "needs docker"]
+#[ignore = "needs curl and docker"]
 fn own_app_is_served_over_https_with_a_redirect() {
     let stack = Stack::new("owntls");
     let http = port::reserve();

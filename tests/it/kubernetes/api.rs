@@ -303,8 +303,8 @@ fn serve(
             }
             let body: Value = serde_json::from_slice(bytes).unwrap();
             let there = inner.store.get(&key).unwrap_or_default();
-            if there["immutable"] == true && there["data"] != body["data"] {
-                inner.violations.push(format!("{seen:?} changes an immutable object"));
+            if super::store::changes_fixed(&there, &body, dry) {
+                inner.violations.push(format!("{seen:?} changes what cannot be changed"));
             }
             let force = seen.query.get("force").is_some_and(|force| force == "true");
             match inner.store.apply(&key, known.unwrap_or_default(), body, dry, force) {

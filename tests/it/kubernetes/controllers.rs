@@ -40,7 +40,7 @@ impl Store {
             }
             let mut made = claim.clone();
             made["metadata"]["name"] = claim_name.into();
-            self.put(&place, made);
+            self.made(&place, made);
         }
         let pods = Key {
             api: "v1".into(),

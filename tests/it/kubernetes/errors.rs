@@ -148,12 +148,12 @@ fn an_immutable_field_is_told_before_anything_is_applied_with_the_way_around() {
     place.api.seen();
     place.project.write(
         "appforge.yaml",
-        &format!("{}mongodb: {{storage: 20Gi}}\n", STACK.replace("shop:1", "shop:2")),
+        &STACK.replace("shop:1", "shop:2").replace("namespace: shop", "namespace: shop, storage_class: fast"),
     );
     place.api.fail(Method::PATCH, "/statefulsets/shop-mongodb", Some(true), 422, IMMUTABLE, 1);
     let run = place.exits(1, &["up"]);
     let text = after_title(&run.stderr);
-    assert!(text.starts_with("error: `statefulset/shop-mongodb` cannot be changed in place:\n  spec.volumeClaimTemplates[0].spec.resources.requests.storage: \"10Gi\" -> \"20Gi\"\n"), "{text}");
+    assert!(text.starts_with("error: `statefulset/shop-mongodb` cannot be changed in place:\n  spec.volumeClaimTemplates[0].spec.storageClassName: (none) -> \"fast\"\n"), "{text}");
     assert!(
         text.contains("delete statefulsets.apps shop-mongodb --cascade=orphan && appforge up\n"),
         "{text}"

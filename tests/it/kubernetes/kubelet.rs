@@ -28,20 +28,19 @@ pub(super) enum Trials {
 /// Runs the pod until it ends; what it says becomes its status.
 pub(super) fn run(inner: Arc<Mutex<Inner>>, key: Key) {
     std::thread::spawn(move || {
-        let (pod, trials, secret, open, sets) = {
+        let (pod, trials, files, open, sets) = {
             let inner = inner.lock().unwrap();
             let Some(pod) = inner.store.get(&key) else { return };
-            let name = pod["spec"]["volumes"][0]["secret"]["secretName"].as_str().unwrap().to_owned();
-            let secret = inner.store.find("secrets", &name);
+            let files = files(&inner.store, &pod["spec"]["volumes"][0]);
             let open = ports(&inner.store, &pod["metadata"]["labels"]);
-            (pod, inner.store.trials, secret, open, inner.store.names("statefulsets"))
+            (pod, inner.store.trials, files, open, inner.store.names("statefulsets"))
         };
         let terminated = match trials {
             Trials::Pending => return,
             Trials::NoProgram => {
                 json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/appforge\": no such file"})
             }
-            Trials::Run => execute(&pod, &secret.expect("the Secret of the pod is there"), &open, &sets),
+            Trials::Run => execute(&pod, &files, &open, &sets),
         };
         let failed = terminated["exitCode"] != 0;
         let mut pod = pod;
@@ -57,7 +56,26 @@ pub(super) fn run(inner: Arc<Mutex<Inner>>, key: Key) {
     });
 }
 
-fn execute(pod: &Value, secret: &Value, open: &BTreeSet<u16>, sets: &[String]) -> Value {
+/// What a volume mounts, by path. Each Secret and key has to be there, else the pod would never start.
+fn files(store: &Store, volume: &Value) -> Vec<(String, String)> {
+    let sources = match volume["projected"]["sources"].as_array() {
+        Some(sources) => sources.iter().map(|source| source["secret"].clone()).collect(),
+        None => vec![volume["secret"].clone()],
+    };
+    let mut files = Vec::new();
+    for source in sources {
+        let name = source["secretName"].as_str().or(source["name"].as_str()).unwrap();
+        let secret = store.find("secrets", name).expect("the Secret of the pod is there");
+        for item in source["items"].as_array().unwrap() {
+            let value = secret["data"][item["key"].as_str().unwrap()].as_str().unwrap();
+            let text = String::from_utf8(BASE64_STANDARD.decode(value).unwrap()).unwrap();
+            files.push((item["path"].as_str().unwrap().to_owned(), text));
+        }
+    }
+    files
+}
+
+fn execute(pod: &Value, files: &[(String, String)], open: &BTreeSet<u16>, sets: &[String]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let container = &pod["spec"]["containers"][0];
     let mut command = Command::new(env!("CARGO_BIN_EXE_appforge"));
@@ -66,18 +84,16 @@ fn execute(pod: &Value, secret: &Value, open: &BTreeSet<u16>, sets: &[String]) -
         container["command"].as_array().unwrap().iter().skip(1).map(|word| word.as_str().unwrap());
     command.args(arguments.map(|word| if word == "10s" { "1s" } else { word }));
     let mount = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
-    for item in pod["spec"]["volumes"][0]["secret"]["items"].as_array().unwrap() {
-        let name = item["key"].as_str().unwrap();
-        let bytes = BASE64_STANDARD.decode(secret["data"][name].as_str().unwrap()).unwrap();
-        let text = String::from_utf8(bytes).unwrap();
+    for (path, text) in files {
         if sets.iter().any(|set| text.contains(&format!("@{set}-0.{set}."))) {
             // A store of the cluster, which has no process here: it would answer.
-            std::fs::write(folder.path().join(item["path"].as_str().unwrap()), "").unwrap();
+            std::fs::write(folder.path().join(path), "").unwrap();
             continue;
         }
         // A port that no policy opens does not answer.
-        let text = if port(&text).is_some_and(|port| open.contains(&port)) { text } else { closed(&text) };
-        std::fs::write(folder.path().join(item["path"].as_str().unwrap()), text).unwrap();
+        let text =
+            if port(text).is_some_and(|port| open.contains(&port)) { text.clone() } else { closed(text) };
+        std::fs::write(folder.path().join(path), text).unwrap();
     }
     for variable in container["env"].as_array().unwrap() {
         let path = variable["value"].as_str().unwrap().strip_prefix(mount).unwrap();
@@ -121,6 +137,11 @@ pub(super) fn ports(store: &Store, labels: &Value) -> BTreeSet<u16> {
     rules
         .filter(outside)
         .flat_map(|rule| rule["ports"].as_array().cloned().unwrap_or_default())
-        .filter_map(|port| u16::try_from(port["port"].as_u64()?).ok())
+        .filter_map(|port| {
+            let first = u16::try_from(port["port"].as_u64()?).ok()?;
+            let last = port["endPort"].as_u64().and_then(|last| u16::try_from(last).ok());
+            Some(first..=last.unwrap_or(first))
+        })
+        .flatten()
         .collect()
 }

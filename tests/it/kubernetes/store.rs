@@ -284,6 +284,13 @@ impl Store {
         self.put(key, object);
     }
 
+    /// Puts an object there that a controller made, and that others may change.
+    pub(super) fn made(&mut self, key: &Key, object: Value) -> Value {
+        // A controller's fields come first, so that those of others lie over them.
+        self.applied.insert((key.clone(), format!("{UPDATES}controller")), object.clone());
+        self.put(key, object)
+    }
+
     /// Puts an object there that nobody applied.
     pub(super) fn put(&mut self, key: &Key, mut object: Value) -> Value {
         if key.plural == "deployments" {
@@ -330,6 +337,13 @@ impl Store {
         }
         object
     }
+}
+
+/// Whether an object that is there is immutable, or has claim templates, and would get others.
+pub(super) fn changes_fixed(there: &Value, body: &Value, dry: bool) -> bool {
+    let claims = |set: &Value| set["spec"]["volumeClaimTemplates"].clone();
+    let set = !dry && there["kind"] == "StatefulSet" && claims(there) != claims(body);
+    set || there["immutable"] == true && there["data"] != body["data"]
 }
 
 /// An object without what the server writes.

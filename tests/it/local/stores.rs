@@ -6,7 +6,7 @@ use appforge_testing::tcp;
 use appforge_testing::wait::eventually;
 
 use crate::local::orphans::{servers, wrapped};
-use crate::stack::Up;
+use crate::stack::{Up, kill};
 
 /// A stack with programs of these names on PATH, which are no servers.
 fn with_programs(names: &[&str], more: &str) -> Up {
@@ -88,4 +88,42 @@ fn server_that_was_found_takes_no_client_without_password() {
     up.done(&["up"]);
     assert!(!up.project.path().join(".appforge/secrets/redis-url").exists());
     up.done(&["verify", "--check", "redis-ping"]);
+}
+
+/// A store beside processes that the machine has no server for.
+#[test]
+#[ignore = "needs docker"]
+fn redis_in_a_container_keeps_its_data_and_ends_with_its_supervisor() {
+    let mut up = Up::new(
+        "name: contained\nredis: {mode: container, image: 'appforge-test-redis:1', memory: 128MiB}\n",
+    );
+    up.path = std::env::var("PATH").unwrap();
+    let shown = up.done(&["up"]);
+    assert!(shown.stderr.contains("starting redis (appforge-test-redis:1 (container))"), "{shown:#?}");
+    let verified = up.json(&["verify", "--check", "redis-ping", "--check", "rate-limit"]);
+    assert_eq!(verified["passed"], true, "{verified:#}");
+    let containers = || {
+        let filter = "name=contained-local-redis";
+        let found =
+            std::process::Command::new("docker").args(["ps", "-aq", "--filter", filter]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().count()
+    };
+    assert_eq!(containers(), 1);
+    kill(up.supervisor());
+    eventually("the container has ended", || containers() == 0);
+    up.done(&["up"]);
+    assert_eq!((containers(), up.run(&["diff"]).code), (1, Some(0)));
+    assert_eq!(up.run(&["verify", "--drill", "redis-down"]).code, Some(0));
+    up.done(&["down"]);
+    assert_eq!(containers(), 0);
+}
+
+#[test]
+#[ignore = "needs docker"]
+fn image_that_is_missing_is_said_with_the_next_command() {
+    let mut up = Up::new("redis: {mode: container, image: 'appforge-test-missing:1'}\n");
+    up.path = std::env::var("PATH").unwrap();
+    let run = up.run(&["up"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stderr.contains("the image `appforge-test-missing:1` cannot be pulled"), "{run:#?}");
 }

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -26,6 +26,7 @@ use super::disk::{self, Change};
 use super::wire::{self, Request};
 use super::{Options, aggregate, place, read, write};
 use crate::accept::accept;
+use crate::beyond;
 use crate::file::DataFile;
 
 /// Room to read into at a time.
@@ -177,11 +178,14 @@ fn disk_full() -> Refusal {
     Refusal::new(14031, "OutOfDiskSpace", "the data file cannot be written; nothing was changed")
 }
 
+static SAID: Once = Once::new();
+
 fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
     let Some((name, _)) = command.iter().next() else {
         return Err(Refusal::new(59, "CommandNotFound", "no such command: ''"));
     };
     if command.contains_key("startTransaction") || command.contains_key("txnNumber") {
+        beyond::once(&SAID, "a transaction", "MongoDB", "mongodb.mode");
         let message = "Transaction numbers are only allowed on a replica set member or mongos";
         return Err(Refusal::new(20, "IllegalOperation", message));
     }
@@ -236,7 +240,10 @@ fn dispatch(store: &mut Store, connection: i32, command: &Document) -> Answer {
         "count" => read::count(data, database, command),
         "distinct" => read::distinct(data, database, command),
         "aggregate" => aggregate::aggregate(data, cursors, &counts.connections, database, command),
-        _ => Err(Refusal::new(59, "CommandNotFound", format!("no such command: '{name}'"))),
+        _ => {
+            beyond::once(&SAID, name, "MongoDB", "mongodb.mode");
+            Err(Refusal::new(59, "CommandNotFound", format!("no such command: '{name}'")))
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The table of commands, and how one is run: known, well-formed, queued or executed. `COMMAND`, `MULTI` and `WATCH` live here.
 
+use std::sync::Once;
+
 use bytes::Bytes;
 
+use crate::beyond;
 use crate::redis::protocol::Reply;
 use crate::redis::session::{Access, Answer, Call, Command, Kind, SYNTAX, Session, Store, wrong_arity};
 use crate::redis::{admin, keys, strings};
@@ -132,6 +135,8 @@ fn arity_holds(arity: i64, count: usize) -> bool {
     if arity < 0 { count >= -arity } else { count == arity }
 }
 
+static SAID: Once = Once::new();
+
 /// Redis's words; it shows at most 128 bytes of the name and of the arguments.
 fn unknown(name: &[u8], args: &[Bytes]) -> String {
     let cut = |text: &[u8], room: usize| {
@@ -142,6 +147,7 @@ fn unknown(name: &[u8], args: &[Bytes]) -> String {
         let Some(room) = 128_usize.checked_sub(shown.len()).filter(|room| *room > 0) else { break };
         shown.push_str(&format!("'{}' ", cut(arg, room)));
     }
+    beyond::once(&SAID, &String::from_utf8_lossy(name), "Redis", "redis.mode");
     format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name, 128))
 }
 

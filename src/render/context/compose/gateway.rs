@@ -98,7 +98,7 @@ impl Gateway {
     }
 }
 
-/// What the gateway compares a peer with: HAProxy knows no provider by name.
+/// What the gateway compares a peer with: HAProxy takes networks, and no name of a provider.
 fn outer_proxies(stack: &Stack) -> Vec<String> {
     let of_file = |_: &str| Err(std::io::ErrorKind::Unsupported.into());
     let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE));

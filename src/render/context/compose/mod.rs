@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 use appforge_service::contract::{ADMIN_PORT, variable};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
@@ -26,7 +27,7 @@ use crate::stack::{ComponentKind, Stack, StoreKind};
 use app::{App, Front};
 use gateway::Gateway;
 
-/// The image that `service.image: bundled` stands for; the target loads it, no registry has it.
+/// The image of `service.image: bundled`, and of fronts; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
 /// The fronts of an app: while one is replaced, the other counts.
 pub const FRONTS: u32 = 2;
@@ -122,7 +123,7 @@ struct Pair {
     value: String,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct Mongodb {
     image: String,
     memory: String,
@@ -161,15 +162,15 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
     let gateway = engine.fill("haproxy.cfg", &context)?;
     // Compose does not look into mounted files; with the hash in a label a changed one replaces the gateway.
     context.gateway.config_hash = hex::encode(&Sha256::digest(&gateway)[..8]);
-    let mut drafts = Vec::new();
-    if let Some(mongodb) = &context.mongodb {
-        let start = engine.fill(MONGODB_START, &context)?;
+    let mut scripts = Vec::new();
+    if let Some(mongodb) = &mut context.mongodb {
+        let start = engine.fill(MONGODB_START, &json!({"mongodb": &*mongodb}))?;
         let hash = Sha256::new_with_prefix(&start).chain_update(MONGODB_INIT).finalize();
-        let config_hash = hex::encode(&hash[..8]);
-        context.mongodb = Some(Mongodb { config_hash, ..mongodb.clone() });
-        drafts.push(Draft { path: MONGODB_START.to_owned(), text: start });
-        drafts.push(Draft { path: "mongodb-init.js".to_owned(), text: MONGODB_INIT.to_owned() });
+        mongodb.config_hash = hex::encode(&hash[..8]);
+        scripts.push(Draft { path: MONGODB_START.to_owned(), text: start });
+        scripts.push(Draft { path: "mongodb-init.js".to_owned(), text: MONGODB_INIT.to_owned() });
     }
+    let mut drafts = Vec::new();
     for path in [".env.example", "Dockerfile", "docker-compose.yml"] {
         // It packs the bundled service; another image has its own entry point.
         if path == "Dockerfile" && context.service.is_none() {
@@ -178,6 +179,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
     }
     drafts.push(Draft { path: "haproxy.cfg".to_owned(), text: gateway });
+    drafts.extend(scripts);
     Ok(drafts)
 }
 

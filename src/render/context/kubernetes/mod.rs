@@ -5,7 +5,7 @@
 
 pub mod names;
 mod network;
-mod object;
+pub(crate) mod object;
 mod route;
 mod service;
 mod stores;

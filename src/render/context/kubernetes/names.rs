@@ -1,5 +1,7 @@
 //! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
 
+use appforge_service::contract;
+
 use crate::render::context::compose::STORE_USER;
 use crate::stack::model::{SENTINEL_SERVERS, Topology};
 use crate::stack::values::{ImageRef, Secret};
@@ -35,7 +37,7 @@ pub const MONGODB_PORT: u16 = StoreKind::Mongodb.port();
 /// Where Redis listens.
 pub const REDIS_PORT: u16 = StoreKind::Redis.port();
 /// Where Sentinel listens.
-pub const SENTINEL_PORT: u16 = 26379;
+pub const SENTINEL_PORT: u16 = contract::REDIS_SENTINEL_PORT;
 /// The replica set of a managed MongoDB.
 pub const REPLICA_SET: &str = "rs0";
 
@@ -51,6 +53,14 @@ pub const ROOT_PASSWORD: &str = "root_password";
 pub const KEYFILE: &str = "keyfile";
 /// The password of the users `default` and [`STORE_USER`], in the Secret of a managed Redis.
 pub const PASSWORD: &str = "password";
+
+/// The key of a Secret that holds the address of a store, which is also the name of its file.
+pub fn address(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Mongodb => MONGODB_URI,
+        StoreKind::Redis => REDIS_URL,
+    }
+}
 
 /// The Deployment of the service, and its Service, ServiceAccount, Secret, HorizontalPodAutoscaler and so on.
 pub fn service(stack: &Stack) -> String {

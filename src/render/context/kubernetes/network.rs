@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
+use appforge_service::contract::{Finds, RedisHosts};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::{Drafts, Settings, names};
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
 use crate::stack::StoreKind;
 use crate::stack::model::Topology;
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, StoreAddress};
 
 /// The label that each namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -126,7 +127,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let to_mongodb = if settings.mongodb {
         Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) }
     } else {
-        elsewhere(mongodb_ports(stack.mongodb.uri.as_ref()))
+        elsewhere(external_ports(stack.mongodb.uri.as_ref(), mongodb_ports))
     };
     let sentinel = stack.redis.topology == Topology::Sentinel;
     let redis_ports = || {
@@ -137,7 +138,7 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let to_redis = if settings.redis {
         Rule { peers: vec![Peer::workload(&redis)], ports: redis_ports() }
     } else {
-        elsewhere(ports(stack.redis.url.as_ref(), REDIS_PORT))
+        elsewhere(external_ports(stack.redis.url.as_ref(), redis_ports_of))
     };
     let egress = vec![dns(), to_mongodb, to_redis];
     let app = policy(Component::Service, &service, ingress, egress);
@@ -184,6 +185,17 @@ fn network(text: &str) -> Option<String> {
     })
 }
 
+/// The ports of an external store: any, where only a Secret of the cluster has its address.
+fn external_ports(
+    address: Option<&StoreAddress>,
+    of_text: impl Fn(Option<&Secret>) -> Vec<Port>,
+) -> Vec<Port> {
+    match address {
+        Some(StoreAddress::Key(_)) => vec![Port { protocol: "TCP", port: 1.into(), end: Some(u16::MAX) }],
+        address => of_text(address.and_then(StoreAddress::text)),
+    }
+}
+
 /// A name that stands for the members of a cluster says no port; Atlas has 27015 to 27017.
 fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
     match uri {
@@ -191,6 +203,21 @@ fn mongodb_ports(uri: Option<&Secret>) -> Vec<Port> {
             vec![Port { protocol: "TCP", port: 27015.into(), end: Some(27017) }]
         }
         uri => ports(uri, MONGODB_PORT),
+    }
+}
+
+/// Those of the URL; with Sentinel also the usual one, since only the sentinels know that of the master.
+fn redis_ports_of(url: Option<&Secret>) -> Vec<Port> {
+    let hosts = url.and_then(|url| RedisHosts::parse(url.reveal()).ok().flatten());
+    match hosts.as_ref().map(|hosts| hosts.finds) {
+        Some(Finds::Master { .. }) => {
+            let mut ports = ports(url, names::SENTINEL_PORT);
+            if !ports.iter().any(|port| port.port == REDIS_PORT) {
+                ports.extend(tcp(REDIS_PORT));
+            }
+            ports
+        }
+        Some(Finds::SlotOwner) | None => ports(url, REDIS_PORT),
     }
 }
 
@@ -231,6 +258,21 @@ mod tests {
             ("::1", "::1/128"),
         ] {
             assert_eq!(network(text).as_deref(), Some(want));
+        }
+    }
+
+    #[test]
+    fn sentinels_lead_to_a_master_at_the_usual_port() {
+        for (url, want) in [
+            ("redis+sentinel://a,b:26380/main", &[26379, 26380, 6379][..]),
+            ("redis+sentinel://a:6379/main", &[6379]),
+            ("redis+cluster://a:7000,b:7001", &[7000, 7001]),
+            ("rediss+cluster://a", &[6379]),
+            ("redis://a", &[6379]),
+        ] {
+            let ports = redis_ports_of(Some(&Secret::new(url)));
+            let got: Vec<u64> = ports.iter().filter_map(|port| port.port.as_u64()).collect();
+            assert_eq!(got, want, "{url}");
         }
     }
 

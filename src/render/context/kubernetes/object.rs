@@ -171,7 +171,7 @@ impl Exemptions {
 }
 
 /// A size as Kubernetes writes it.
-pub(super) fn quantity(size: ByteSize) -> String {
+pub(crate) fn quantity(size: ByteSize) -> String {
     let unit = [("Gi", 30), ("Mi", 20), ("Ki", 10)]
         .into_iter()
         .find(|(_, bits)| size.0 != 0 && size.0.is_multiple_of(1 << bits));

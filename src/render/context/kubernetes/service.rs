@@ -13,6 +13,7 @@ use crate::float;
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
 use crate::stack::Stack;
 use crate::stack::environment::environment;
+use crate::stack::values::SecretKey;
 
 /// What must remain between the drain of a replica and its being killed, in seconds.
 pub(crate) const MARGIN: u64 = 5;
@@ -38,8 +39,18 @@ struct Deployment {
     probes: Probes,
     credentials: &'static str,
     secret: String,
-    secret_keys: [&'static str; 3],
+    secret_keys: Vec<&'static str>,
+    /// Addresses of stores in Secrets of the user's own.
+    references: Vec<Reference>,
     container: &'static str,
+}
+
+/// A key of a Secret of the user's own, and the file that it becomes.
+#[derive(Serialize)]
+struct Reference {
+    secret: String,
+    key: String,
+    path: &'static str,
 }
 
 /// How the kubelet watches a replica.
@@ -143,6 +154,16 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
             .checkov("CKV_K8S_8", "kubernetes.probes names no path that says whether the process works");
         exemptions.polaris("livenessProbeMissing");
     }
+    let references: Vec<Reference> = stack
+        .referenced()
+        .map(|(kind, SecretKey { secret, key })| Reference {
+            secret: secret.clone(),
+            key: key.clone(),
+            path: names::address(kind),
+        })
+        .collect();
+    let mut secret_keys = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
+    secret_keys.retain(|key| references.iter().all(|reference| reference.path != *key));
     let mut object = labels.object(&name);
     object.annotations = exemptions.annotations();
     Ok(Deployment {
@@ -162,7 +183,8 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
         probes,
         credentials: CREDENTIALS,
         secret: name,
-        secret_keys: [names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL],
+        secret_keys,
+        references,
         container: names::SERVICE_CONTAINER,
     })
 }

@@ -135,7 +135,11 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             cpu: pods::REDIS_CPU,
             memory: redis.memory,
             // Room for the file, its successor while it is rewritten, and what is written meanwhile.
-            storage: aof.then(|| ByteSize((redis.memory.0 * 2).next_multiple_of(GIB))),
+            storage: aof.then(|| {
+                redis
+                    .storage
+                    .unwrap_or_else(|| ByteSize(redis.memory.0.saturating_mul(2).next_multiple_of(GIB)))
+            }),
             port: names::REDIS_PORT,
             sentinel: sentinel.clone(),
         };

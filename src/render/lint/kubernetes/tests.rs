@@ -55,7 +55,7 @@ fn connections_are_counted_over_all_replicas() {
 fn an_external_server_is_judged_by_its_own_number_or_that_of_atlas() {
     let external = |stack: &mut Stack, uri: &str, max| {
         stack.mongodb.mode = StoreMode::External;
-        stack.mongodb.uri = Some(Secret::new(uri));
+        stack.mongodb.uri = Some(Secret::new(uri).into());
         stack.kubernetes.autoscaling.as_mut().unwrap().max = max;
     };
     assert_eq!(findings(|stack| external(stack, "mongodb://h", 500)), []);

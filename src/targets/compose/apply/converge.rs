@@ -44,24 +44,27 @@ impl Session<'_> {
         compose.write_credentials(engine, compose.is_owner(engine).await?).await?;
         compose.record_owner(engine, self.say).await?;
         self.provide_images(documents).await?;
-        let wanted = self.wanted(documents).await?;
-        self.check_gateway(&wanted, &before, documents).await?;
+        let desired = self.wanted(documents).await?;
+        self.check_gateway(&desired, &before, documents).await?;
         self.write(documents)?;
-        let plan = compose.plan_of(&wanted, &before);
+        let plan = compose.plan_of(&desired, &before);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
-        let before = discard(engine, before, |state| state == State::Created).await?;
-        self.release(&wanted).await?;
+        let before = discard(engine, before, |container| container.state == State::Created).await?;
+        self.release(&desired).await?;
         let mut rollouts = Vec::new();
         for (kind, count) in compose.counts(compose.stack.service.replicas) {
-            let outdated = of_kind(&before, kind).filter(|container| !wanted.is_current(container));
-            // Replicas that do no work, such as the first of a version that does not start, need no replacing.
-            let old = discard(engine, outdated.cloned().collect(), |state| state != State::Healthy).await?;
+            let outdated = of_kind(&before, kind).filter(|container| !desired.is_current(container));
+            // Replicas that do no work, such as the first of a version that does not start, need no replacing; nor do those
+            // that listen where the new gateway does not look.
+            let useless =
+                |container: &Container| container.state != State::Healthy || !compose.is_reached(container);
+            let old = discard(engine, outdated.cloned().collect(), useless).await?;
             rollouts.push(Rollout { kind, old, count });
         }
         let moved = before.iter().any(|container| {
             !rollouts.iter().any(|rollout| container.is(rollout.kind))
-                && wanted.left_folder(container).is_some()
+                && desired.left_folder(container).is_some()
         });
         if moved || rollouts.iter().any(|rollout| !rollout.old.is_empty()) {
             let mut arguments = vec!["--no-deps", ComponentKind::Gateway.as_str()];
@@ -102,7 +105,7 @@ impl Session<'_> {
         }
         for (kind, count) in counts {
             let all = of_kind(&before, kind).cloned().collect();
-            let old = discard(&self.engine, all, |state| state != State::Healthy).await?;
+            let old = discard(&self.engine, all, |container| container.state != State::Healthy).await?;
             self.replace(&Rollout { kind, old, count }).await?;
         }
         self.finish(plan, running).await
@@ -216,10 +219,10 @@ fn running(containers: &[Container], kind: ComponentKind) -> u32 {
 async fn discard(
     engine: &Engine,
     containers: Vec<Container>,
-    useless: impl Fn(State) -> bool,
+    useless: impl Fn(&Container) -> bool,
 ) -> Result<Vec<Container>> {
     let (useless, others): (Vec<_>, Vec<_>) =
-        containers.into_iter().partition(|container| useless(container.state));
+        containers.into_iter().partition(|container| useless(container));
     for container in useless {
         engine.stop_and_remove(&container.id, GRACE).await?;
     }

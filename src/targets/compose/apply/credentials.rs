@@ -90,11 +90,11 @@ impl Compose {
         let secrets = self.secrets();
         Ok(Credentials {
             probe: secrets.get_or_make(PROBE)?,
-            mongodb: match self.stack.external(StoreKind::Mongodb) {
+            mongodb: match self.stack.external_text(StoreKind::Mongodb) {
                 Some(uri) => Store::External(uri.clone()),
                 None => Store::Managed(secrets.get_or_make(MONGODB)?),
             },
-            redis: match self.stack.external(StoreKind::Redis) {
+            redis: match self.stack.external_text(StoreKind::Redis) {
                 Some(url) => Store::External(url.clone()),
                 None => Store::Managed(secrets.get_or_make(REDIS)?),
             },

@@ -25,11 +25,11 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Exit 1 with what it printed when it fails; the replicas that run stay.
-    pub(crate) async fn release(&self, wanted: &Wanted) -> Result<()> {
+    pub(crate) async fn release(&self, desired: &Wanted) -> Result<()> {
         let (compose, engine) = (self.compose, &self.engine);
         let Some(command) = &compose.stack.service.release else { return Ok(()) };
         let words = words(command, compose.stack.app_port());
-        let digest = wanted.release_digest(&words);
+        let digest = desired.release_digest(&words);
         let records = compose.releases(engine).await?;
         // A record that a crash left beside the last one says nothing.
         if let [record] = &records[..]

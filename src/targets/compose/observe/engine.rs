@@ -265,7 +265,7 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
 }
 
 /// The engine that the `docker` command would use.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     set("DOCKER_HOST").or_else(context_host).unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
 }

@@ -11,6 +11,6 @@ pub(crate) mod status;
 pub(crate) mod subject;
 
 pub(crate) use container::{Container, State};
-pub(crate) use engine::{Engine, is_missing};
+pub(crate) use engine::{Engine, host as engine_host, is_missing};
 pub(crate) use gateway::Gateway;
 pub(crate) use neighbours::Neighbour;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
+use appforge_service::contract::variable;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use jiff::SignedDuration;
@@ -155,6 +156,14 @@ impl Compose {
                 }
             }
         }
+    }
+
+    /// Whether the gateway of the documents can reach a replica that runs, as far as its port goes. An app that listens on another
+    /// one was made before `service.app_port` changed, or by a build without fronts.
+    pub(crate) fn is_reached(&self, container: &Container) -> bool {
+        let port = format!("{}={}", variable::PORT, self.stack.app_port());
+        let is_app = self.stack.service.is_own() && container.is(ComponentKind::Service);
+        !is_app || container.environment.contains(&port)
     }
 
     /// What is replaced one by one, in this order: new fronts find the new app.

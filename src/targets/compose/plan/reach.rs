@@ -59,7 +59,7 @@ impl Compose {
     fn external_addresses(&self) -> Result<Vec<(Address, Secret)>> {
         let mut found = Vec::new();
         for (kind, file) in [(StoreKind::Mongodb, "mongodb_uri"), (StoreKind::Redis, "redis_url")] {
-            let Some(uri) = self.stack.external(kind) else { continue };
+            let Some(uri) = self.stack.external_text(kind) else { continue };
             let changed = self.secrets().get(file)?.is_none_or(|kept| kept.reveal() != uri.reveal());
             found.push((Address { changed, ..Address::of(kind) }, uri.clone()));
         }

@@ -12,7 +12,9 @@ use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::drift::claim;
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::reach::{running_values, template_of};
+use crate::targets::kubernetes::apply::references::mark_changes;
 use crate::targets::kubernetes::apply::transition::{FROM, Passage, is_policy};
+use crate::targets::kubernetes::apply::volumes::is_claim;
 use crate::targets::kubernetes::client::{MANAGER, Object, apply, is_forbidden, remove, set_replicas};
 use crate::targets::kubernetes::observe::Waiting;
 use crate::targets::kubernetes::scale::replicas::{HANDOVER, Handover};
@@ -34,14 +36,18 @@ impl Session<'_> {
         let inventory = &wanted.inventory;
         let Some(running) = running_values(inventory, &service)? else { return Ok(None) };
         let values = wanted.credentials.contents.get(&service).context("the service has a Secret")?;
-        let addresses = self.kubernetes.addresses(values, Some(&running));
+        let mut addresses = self.kubernetes.addresses(values, Some(&running));
+        let template = template_of(prepared.deployment(&service)?)?;
+        if let Some(live) = inventory.named("Deployment", &service) {
+            mark_changes(&mut addresses, live, template);
+        }
         let changed = addresses.iter().any(|address| address.changed);
         let there = |object: &Object| inventory.find(&object.kind, &object.name).is_some();
         let secret = prepared.copy(&service, &wanted.credentials.digest)?;
         let passage = Passage {
             policy: prepared.beside.clone().map(|policy| (policy.clone(), there(&policy))),
             secret: (secret, there(secret)),
-            template: template_of(prepared.deployment(&service)?)?,
+            template,
             addresses,
             strict,
         };
@@ -168,7 +174,7 @@ impl Session<'_> {
             }
             Handover::None | Handover::Keep(_) => {}
         }
-        apply(cluster, object, MANAGER, force).await.map(drop)
+        apply(cluster, object, MANAGER, force || is_claim(object)).await.map(drop)
     }
 }
 

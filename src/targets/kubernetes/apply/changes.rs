@@ -12,6 +12,7 @@ use crate::targets::kubernetes::apply::compare::{differences, missing};
 use crate::targets::kubernetes::apply::drift::{Addition, additions};
 use crate::targets::kubernetes::apply::immutable;
 use crate::targets::kubernetes::apply::leftovers::{claims, described};
+use crate::targets::kubernetes::apply::volumes::is_claim;
 use crate::targets::kubernetes::client::{
     AT_ONCE, Cluster, MANAGER, Object, STACK_LABEL, conflicts, explain, received,
 };
@@ -187,7 +188,7 @@ impl Asked<'_> {
         let cluster = self.cluster;
         let api = object.api(cluster);
         let mut parameters = PatchParams::apply(MANAGER).dry_run().validation_strict();
-        parameters.force = self.asking.conflicts == Conflicts::Take;
+        parameters.force = self.asking.conflicts == Conflicts::Take || is_claim(&object);
         let patch = Patch::Apply(&object.value);
         let known = self.inventory.find(&object.kind, &object.name);
         let doing = object.doing("patch", cluster);

@@ -116,9 +116,11 @@ impl Session<'_> {
         }
         // What may not be seen is not what is not there.
         inventory.require(needed.iter())?;
+        self.check_references().await?;
         let credentials = self.kubernetes.credentials(cluster, &inventory)?;
         let overrides = Overrides { image: image.clone(), ..Overrides::default() };
         let mut objects = self.kubernetes.documents(cluster, overrides).await?;
+        let grown = self.fit_volumes(&inventory, &mut objects).await?;
         self.watch_own_secrets(&inventory, &credentials, &mut objects).await?;
         let service = names::service(self.stack);
         let live = inventory.named("Deployment", &service).and_then(|live| live.at(mounted::TEMPLATE));
@@ -132,6 +134,7 @@ impl Session<'_> {
                 Content { stable: &service, digest: &credentials.digest, stable_digest: stable.as_deref() },
             )
         });
+        objects.extend(grown);
         objects.extend(self.kubernetes.secret_objects(&credentials, &inventory)?);
         objects.sort_by_key(|object| object.kind.rank);
         Ok(Wanted { inventory, credentials, image, objects, alike })

@@ -37,22 +37,13 @@ pub(crate) fn explain(
     }
     let lines: Vec<String> = found.iter().map(|line| format!("\n  {line}")).collect();
     let kubectl = format!("kubectl --context {} -n {}", cluster.place.context, cluster.namespace);
-    let mut failure = Failure::new(
+    let failure = Failure::new(
         ExitStatus::Failed,
         format!("`{}` cannot be changed in place:{}", wanted.title(), lines.concat()),
     );
-    if found.iter().any(|line| line.contains(".resources.requests.storage")) {
-        let label = format!(
-            "app.kubernetes.io/name={}",
-            wanted.label("app.kubernetes.io/name").unwrap_or(&wanted.name)
-        );
-        failure = failure.hint(format!(
-            "first resize the volumes (`kubectl edit`), if the storage class supports it: {kubectl} get pvc -l {label}"
-        ));
-    }
     failure
         .hint(format!(
-            "then recreate it and keep its pods and data: {kubectl} delete {} {} --cascade=orphan && appforge up",
+            "recreate it and keep its pods and data: {kubectl} delete {} {} --cascade=orphan && appforge up",
             wanted.kind.qualified(),
             wanted.name
         ))

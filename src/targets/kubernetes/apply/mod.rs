@@ -16,6 +16,8 @@ pub(crate) mod own_secrets;
 pub(crate) mod owner;
 pub(crate) mod prepared;
 pub(crate) mod reach;
+pub(crate) mod references;
 pub(crate) mod revisions;
 pub(crate) mod secrets;
 pub(crate) mod transition;
+pub(crate) mod volumes;

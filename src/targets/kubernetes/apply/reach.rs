@@ -15,8 +15,10 @@ use tokio::time::Instant;
 
 use crate::render::context::kubernetes::names;
 use crate::secrets::random;
+use crate::stack::values::SecretKey;
 use crate::targets::address::{ANSWER, Address, Tried};
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
+use crate::targets::kubernetes::apply::references;
 use crate::targets::kubernetes::apply::secrets::{Values, service_values};
 use crate::targets::kubernetes::client::{Doing, MANAGER, Object, STACK_LABEL, is_there_already, timed_out};
 use crate::targets::kubernetes::observe::{Inventory, fatal, pods};
@@ -189,16 +191,14 @@ fn pod(name: &str, template: &Value, secret: &str, addresses: &[Address]) -> Val
             container[part] = value.clone();
         }
     }
-    let items: Vec<Value> =
-        addresses.iter().map(|address| json!({"key": address.key, "path": address.key})).collect();
+    let volume = volume(template, secret, addresses);
     let more = json!({
         "activeDeadlineSeconds": LIFE.as_secs(),
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 1,
         "readinessGates": [{"conditionType": NEVER}],
         "containers": [container],
-        // 0440
-        "volumes": [{"name": "addresses", "secret": {"secretName": secret, "defaultMode": 288, "items": items}}],
+        "volumes": [volume],
     });
     spec.extend(more.as_object().cloned().unwrap_or_default());
     let mut labels = template["metadata"]["labels"].clone();
@@ -210,6 +210,30 @@ fn pod(name: &str, template: &Value, secret: &str, addresses: &[Address]) -> Val
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": spec,
     })
+}
+
+/// The files of the addresses: from the stack's Secret, or where the replicas have them from.
+fn volume(template: &Value, secret: &str, addresses: &[Address]) -> Value {
+    let mut sources = Vec::new();
+    let mut items = Vec::new();
+    for address in addresses {
+        match references::mounted(template, address.key) {
+            Some(SecretKey { secret, key }) => {
+                sources
+                    .push(json!({"secret": {"name": secret, "items": [{"key": key, "path": address.key}]}}));
+            }
+            None => items.push(json!({"key": address.key, "path": address.key})),
+        }
+    }
+    // 0440
+    let mode = 288;
+    if sources.is_empty() {
+        return json!({"name": "addresses", "secret": {"secretName": secret, "defaultMode": mode, "items": items}});
+    }
+    if !items.is_empty() {
+        sources.push(json!({"secret": {"name": secret, "items": items}}));
+    }
+    json!({"name": "addresses", "projected": {"defaultMode": mode, "sources": sources}})
 }
 
 /// The pod template of a workload.

@@ -17,6 +17,7 @@ use crate::targets::kubernetes::apply::deployed::{Deployed, mark, port_of};
 use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::mounted::{self, Mounted};
 use crate::targets::kubernetes::apply::reach::running_values;
+use crate::targets::kubernetes::apply::references::mark_changes;
 use crate::targets::kubernetes::apply::secrets::service_values;
 use crate::targets::kubernetes::apply::transition::{Passage, beside, is_policy};
 use crate::targets::kubernetes::client::{Kind, MANAGER, Object, apply, list, received};
@@ -173,9 +174,15 @@ impl Session<'_> {
         for address in &mut addresses {
             address.changed = values.get(address.key) != running.get(address.key);
         }
+        if let Some(live) = inventory.named("Deployment", &service) {
+            mark_changes(&mut addresses, live, template);
+        }
         addresses.retain(|address| address.changed);
-        let documents =
-            self.kubernetes.with_addresses(&values).documents(cluster, Overrides::default()).await?;
+        let documents = self
+            .kubernetes
+            .with_addresses(&values, template)
+            .documents(cluster, Overrides::default())
+            .await?;
         let policy = documents.iter().find(|object| is_policy(object, &service));
         let policy = policy.zip(inventory.named("NetworkPolicy", &service));
         let policy = policy

@@ -77,7 +77,7 @@ impl Kubernetes {
         let (service, mongodb, redis) = (names::service(stack), names::mongodb(stack), names::redis(stack));
         put(&service, names::PROBE_SECRET, known_or_new(&service, names::PROBE_SECRET)?);
         let uri = match stack.external(StoreKind::Mongodb) {
-            Some(uri) => uri.clone(),
+            Some(address) => address.text().cloned(),
             None => {
                 let password = known(&mongodb, names::ROOT_PASSWORD)?;
                 if password.is_none() {
@@ -86,19 +86,24 @@ impl Kubernetes {
                 let password = password.map_or_else(random, Ok)?;
                 put(&mongodb, names::ROOT_PASSWORD, password.clone());
                 put(&mongodb, names::KEYFILE, known_or_new(&mongodb, names::KEYFILE)?);
-                names::mongodb_uri(stack, &password)
+                Some(names::mongodb_uri(stack, &password))
             }
         };
-        put(&service, names::MONGODB_URI, uri);
+        // An address that a Secret of the user's own holds is never copied.
+        if let Some(uri) = uri {
+            put(&service, names::MONGODB_URI, uri);
+        }
         let url = match stack.external(StoreKind::Redis) {
-            Some(url) => url.clone(),
+            Some(address) => address.text().cloned(),
             None => {
                 let password = known_or_new(&redis, names::PASSWORD)?;
                 put(&redis, names::PASSWORD, password.clone());
-                names::redis_url(stack, &password)
+                Some(names::redis_url(stack, &password))
             }
         };
-        put(&service, names::REDIS_URL, url);
+        if let Some(url) = url {
+            put(&service, names::REDIS_URL, url);
+        }
         let digest = digest(contents.get(&service).context("the service has a Secret")?)?;
         Ok(Credentials { contents, digest, copies })
     }
@@ -205,14 +210,14 @@ pub(crate) fn keyed_digest<'a>(key: &str, parts: impl Iterator<Item = &'a str>) 
     Ok(digits)
 }
 
-/// What the cluster's Secret of the service of this name holds; `None` without one that is complete.
+/// What the cluster's Secret of the service of this name holds; `None` without one that any service could run with. An address
+/// that it lacks is in a Secret of the user's own.
 pub(crate) fn service_values(inventory: &Inventory, name: &str) -> Result<Option<Values>> {
     let mut values = Values::new();
     for key in SERVICE_KEYS {
-        let Some(value) = of_cluster(inventory, name, key)? else { return Ok(None) };
-        values.insert(key, value);
+        values.extend(of_cluster(inventory, name, key)?.map(|value| (key, value)));
     }
-    Ok(Some(values))
+    Ok(values.contains_key(names::PROBE_SECRET).then_some(values))
 }
 
 fn file(object: &str, key: &str) -> String {

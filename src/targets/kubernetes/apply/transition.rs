@@ -8,8 +8,9 @@ use tokio::time::{Duration, Instant};
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::names;
 use crate::stack::model::StoreMode;
-use crate::stack::values::Secret;
+use crate::stack::values::{Secret, StoreAddress};
 use crate::targets::address::{Address, Tried};
+use crate::targets::kubernetes::apply::references::mounted;
 use crate::targets::kubernetes::apply::secrets::Values;
 use crate::targets::kubernetes::client::{MANAGER, Object, apply, remove};
 use crate::targets::kubernetes::session::{Kubernetes, Session};
@@ -57,8 +58,8 @@ impl Kubernetes {
         addresses
     }
 
-    /// The same stack with the stores at other addresses, as an earlier revision had them.
-    pub(crate) fn with_addresses(&self, values: &Values) -> Self {
+    /// The same stack with the stores at other addresses, as an earlier revision had them in its Secret, or by its pod template.
+    pub(crate) fn with_addresses(&self, values: &Values, template: &Value) -> Self {
         let mut other = self.clone();
         let stack = &mut other.stack;
         if let Some(uri) = values.get(names::MONGODB_URI) {
@@ -68,6 +69,12 @@ impl Kubernetes {
         if let Some(url) = values.get(names::REDIS_URL) {
             let managed = same_place(url, &names::redis_url(stack, &Secret::new("")));
             (stack.redis.mode, stack.redis.url) = mode(managed, url);
+        }
+        if let Some(key) = mounted(template, names::MONGODB_URI) {
+            (stack.mongodb.mode, stack.mongodb.uri) = (StoreMode::External, Some(StoreAddress::Key(key)));
+        }
+        if let Some(key) = mounted(template, names::REDIS_URL) {
+            (stack.redis.mode, stack.redis.url) = (StoreMode::External, Some(StoreAddress::Key(key)));
         }
         other
     }
@@ -134,8 +141,8 @@ impl Session<'_> {
     }
 }
 
-fn mode(managed: bool, address: &Secret) -> (StoreMode, Option<Secret>) {
-    if managed { (StoreMode::Managed, None) } else { (StoreMode::External, Some(address.clone())) }
+fn mode(managed: bool, address: &Secret) -> (StoreMode, Option<StoreAddress>) {
+    if managed { (StoreMode::Managed, None) } else { (StoreMode::External, Some(address.clone().into())) }
 }
 
 /// Whether two addresses differ in their credentials only.
@@ -162,11 +169,11 @@ mod tests {
         ]);
         let claim = Claim::new(Path::new("/"), Path::new("/p"), None, true);
         let kubernetes = Kubernetes::new(Path::new("/p"), stack, Default::default(), claim);
-        let other = kubernetes.with_addresses(&values);
+        let other = kubernetes.with_addresses(&values, &Value::Null);
         assert_eq!(
             (other.stack.mongodb.mode, other.stack.redis.mode),
             (StoreMode::Managed, StoreMode::External)
         );
-        assert_eq!(other.stack.redis.url, Some(Secret::new("redis://u:p@cache.example:6380")));
+        assert_eq!(other.stack.redis.url, Some(Secret::new("redis://u:p@cache.example:6380").into()));
     }
 }

@@ -14,8 +14,8 @@ use crate::render::context::kubernetes::names;
 use crate::stack::values::Secret;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::LOOK;
-use crate::targets::kubernetes::apply::mounted;
 use crate::targets::kubernetes::apply::secrets::value_of;
+use crate::targets::kubernetes::apply::{mounted, references};
 use crate::targets::kubernetes::client::link::Link;
 use crate::targets::kubernetes::client::{Cluster, Doing, MANAGER, Object, apply};
 use crate::targets::kubernetes::observe::exits::Destination;
@@ -78,7 +78,10 @@ impl Kubernetes {
             ways.push(way.task);
         }
         let mongodb_uri = match stack.external(StoreKind::Mongodb) {
-            Some(_) => self.required(&secret, &mounted, names::MONGODB_URI)?,
+            Some(_) => match references::mounted(&template, names::MONGODB_URI) {
+                Some(key) => references::value(&cluster, &key).await?,
+                None => self.required(&secret, &mounted, names::MONGODB_URI)?,
+            },
             None => {
                 let name = names::mongodb(stack);
                 let password = self.secret(&cluster, &name).await?;
@@ -94,7 +97,10 @@ impl Kubernetes {
             }
         };
         let redis_url = match stack.external(StoreKind::Redis) {
-            Some(_) => self.required(&secret, &mounted, names::REDIS_URL)?,
+            Some(_) => match references::mounted(&template, names::REDIS_URL) {
+                Some(key) => references::value(&cluster, &key).await?,
+                None => self.required(&secret, &mounted, names::REDIS_URL)?,
+            },
             None => {
                 let name = names::redis(stack);
                 let password = self.secret(&cluster, &name).await?;

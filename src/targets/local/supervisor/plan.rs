@@ -79,7 +79,9 @@ impl Replica {
 
 fn store_differences(name: &str, old: &Store, new: &Store) -> Vec<String> {
     let settings = |store: &Store| match store {
-        Store::Found { settings, .. } | Store::Embedded { settings } => settings.clone(),
+        Store::Found { settings, .. } | Store::Container { settings, .. } | Store::Embedded { settings } => {
+            settings.clone()
+        }
         Store::External { .. } => BTreeMap::new(),
     };
     let (before, after) = (settings(old), settings(new));

@@ -11,6 +11,7 @@ use appforge_service::contract::variable;
 use crate::secrets::Secrets;
 use crate::stack::StoreKind;
 use crate::stack::values::Secret;
+use crate::targets::compose::{CONFIGURATION, DATA};
 use crate::targets::local::parent_death::SELF;
 use crate::targets::local::protocol::{Desired, Setting, Store};
 use crate::targets::local::stores::REDIS_URL;
@@ -54,6 +55,18 @@ pub(super) fn store(
             program.extend(settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten());
             (program, "--data", vec![("store", Arc::new(listener))])
         }
+        Store::Container { image, name, memory, settings, .. } => {
+            let configuration = protected.as_ref().map(|files| files.configuration.as_path());
+            let words = container_words(kind, port, settings, set);
+            let mut program: Vec<String> =
+                [SELF, "store-container", "--name", name, "--image", image].map(Into::into).into();
+            program.extend(["--port".into(), port.to_string(), "--memory".into(), memory.to_string()]);
+            if let Some(path) = configuration {
+                program.extend(["--configuration".into(), path.display().to_string()]);
+            }
+            program.extend(words.into_iter().map(|word| format!("--word={word}")));
+            (program, "--data", Vec::new())
+        }
         Store::Found { program, settings, .. } => {
             let program = program.display().to_string();
             let port = port.to_string();
@@ -77,6 +90,10 @@ pub(super) fn store(
             (words, if kind == StoreKind::Mongodb { "--dbpath" } else { "--dir" }, Vec::new())
         }
     };
+    let environment = match store {
+        Store::Container { engine, .. } => BTreeMap::from([("DOCKER_HOST".to_owned(), engine.clone())]),
+        _ => BTreeMap::new(),
+    };
     let probe = match (kind, protected) {
         (StoreKind::Mongodb, _) if set => Probe::MongodbSet(address),
         (StoreKind::Mongodb, _) => Probe::Mongodb(address),
@@ -85,11 +102,46 @@ pub(super) fn store(
     };
     Some(Recipe {
         name: name.into(),
-        run: Run::Same { program, environment: BTreeMap::new(), probe },
+        run: Run::Same { program, environment, probe },
         sockets,
         data: Some((data_flag, data)),
         grace: STORE_GRACE,
     })
+}
+
+/// The server in a container and its arguments. It listens on all addresses of the container; one is published.
+fn container_words(
+    kind: StoreKind,
+    port: u16,
+    settings: &BTreeMap<String, String>,
+    set: bool,
+) -> Vec<String> {
+    let port = port.to_string();
+    match kind {
+        StoreKind::Mongodb => {
+            let fixed = ["mongod", "--port", &port, "--bind_ip_all", "--dbpath", DATA];
+            let set = ["--replSet", replica_set::NAME].into_iter().filter(|_| set);
+            fixed.into_iter().chain(set).map(Into::into).collect()
+        }
+        StoreKind::Redis => {
+            let fixed = [
+                "redis-server",
+                CONFIGURATION,
+                "--port",
+                &port,
+                "--bind",
+                "0.0.0.0",
+                "--dir",
+                DATA,
+                "--appendonly",
+                "yes",
+                "--save",
+                "",
+            ];
+            let flags = settings.iter().filter_map(|(path, value)| flag(path, "--", value)).flatten();
+            fixed.map(Into::into).into_iter().chain(flags).collect()
+        }
+    }
 }
 
 /// The flags that the embedded Redis and a real one share.
@@ -129,7 +181,11 @@ pub(crate) fn environment(
             set(variable::REDIS_URL_FILE, uri.display().to_string(), "redis.mode");
             set("APPFORGE_REDIS_FINGERPRINT", fingerprint.clone(), "redis.url");
         }
-        (Store::Found { password: Some(fingerprint), .. }, Some(port)) => {
+        (
+            Store::Found { password: Some(fingerprint), .. }
+            | Store::Container { password: Some(fingerprint), .. },
+            Some(port),
+        ) => {
             let url = Secrets::of(root).path(REDIS_URL);
             set(variable::REDIS_URL_FILE, url.display().to_string(), "redis.mode");
             // The file keeps its name when the port or the password in it changes.

@@ -83,7 +83,10 @@ impl Running {
                 let text = files::read_private(uri)?;
                 Some(Secret::new(text.context("the address of a store was removed")?.trim_end()))
             }
-            (Store::Found { password: Some(_), .. }, StoreKind::Redis) => secrets.get(REDIS_URL)?,
+            (
+                Store::Found { password: Some(_), .. } | Store::Container { password: Some(_), .. },
+                StoreKind::Redis,
+            ) => secrets.get(REDIS_URL)?,
             _ => None,
         };
         let port = self.port(kind);

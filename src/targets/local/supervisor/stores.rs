@@ -20,6 +20,11 @@ use crate::targets::local::supervisor::recipes::Protected;
 use crate::targets::local::supervisor::stack::{Running, RunningStore, down};
 use crate::targets::local::supervisor::{recipes, replica_set, sockets};
 
+/// Whether it is a server of another maker, and not the embedded store.
+fn is_server(store: &Store) -> bool {
+    matches!(store, Store::Found { .. } | Store::Container { .. })
+}
+
 impl Running {
     /// Starts or restarts a store where that is needed; does not wait until it is ready.
     pub(super) async fn place_store(
@@ -123,9 +128,7 @@ impl Running {
         let listener = sockets::store(&self.record, kind, port)?;
         let port = listener.local_addr()?.port();
         let protected = if kind == StoreKind::Redis { self.protect_redis(store, port)? } else { None };
-        let set = kind == StoreKind::Mongodb
-            && matches!(store, Store::Found { .. })
-            && replica_set::is_set(&data.path()?)?;
+        let set = kind == StoreKind::Mongodb && is_server(store) && replica_set::is_set(&data.path()?)?;
         let recipe = recipes::store(kind, store, protected, set, data.clone(), listener);
         let kept = Some((port, recipe.map(|recipe| self.keep(recipe))));
         Ok(RunningStore { store: store.clone(), kept, data: Some(data) })
@@ -134,7 +137,7 @@ impl Running {
     /// Writes the password of a Redis that was found on PATH, for the server and for its clients.
     fn protect_redis(&self, store: &Store, port: u16) -> Result<Option<Protected>> {
         let secrets = self.secrets();
-        if !matches!(store, Store::Found { .. }) {
+        if !is_server(store) {
             secrets.remove(REDIS_URL)?;
             return Ok(None);
         }
