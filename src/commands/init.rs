@@ -46,6 +46,8 @@ struct Answers {
 #[derive(Serialize)]
 struct AppAnswer {
     command: Option<CommandLine>,
+    /// Whether the engine builds the Dockerfile of the folder.
+    build: bool,
     /// The file that proposed it; `None` when the user wrote it.
     source: Option<&'static str>,
 }
@@ -126,14 +128,27 @@ fn ask(context: &Context, args: &InitArgs, folder: &Path, id: StackId) -> Result
         }
         _ => args.autoscaling.unwrap_or(scaling),
     };
-    Ok(Answers { name, app, id, target, port, replicas, requests, window, mongodb, redis, scaling: scaling.0 })
+    Ok(Answers {
+        name,
+        app,
+        id,
+        target,
+        port,
+        replicas,
+        requests,
+        window,
+        mongodb,
+        redis,
+        scaling: scaling.0,
+    })
 }
 
 /// The service: `--command`, else what the files of the folder propose, which the user may change.
 fn app(flag: Option<&str>, yes: bool, proposal: Option<Proposal>) -> Result<Option<AppAnswer>> {
+    let build = proposal.as_ref().is_some_and(|proposal| proposal.run == Run::Build);
     let written = |text: &str| {
         let command = (text != BUNDLED).then(|| CommandLine::Text(text.to_owned()));
-        command.map(|command| AppAnswer { command: Some(command), source: None })
+        command.map(|command| AppAnswer { command: Some(command), build, source: None })
     };
     let Some(Proposal { run, source }) = proposal.filter(|_| flag.is_none()) else {
         return Ok(flag.and_then(written));
@@ -141,9 +156,12 @@ fn app(flag: Option<&str>, yes: bool, proposal: Option<Proposal>) -> Result<Opti
     let proposed = match run {
         Run::Command(text) => text,
         Run::Build => {
-            let choices = [("build", "your app, from the Dockerfile in this folder"), (BUNDLED, "the service of appforge")];
+            let choices = [
+                ("build", "your app, from the Dockerfile in this folder"),
+                (BUNDLED, "the service of appforge"),
+            ];
             let built = yes || prompt::choice("What does the stack serve?", &choices, 0)? == 0;
-            return Ok(built.then_some(AppAnswer { command: None, source: Some(source) }));
+            return Ok(built.then_some(AppAnswer { command: None, build, source: Some(source) }));
         }
     };
     let question = format!("The command of your app, from {source} (`{BUNDLED}`: the service of appforge)");

@@ -147,7 +147,9 @@ fn depends(text: &str, library: &str) -> bool {
     text.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| {
         line.to_lowercase().split(['"', '\'', ',', ' ', '\t']).any(|word| {
             let rest = word.strip_prefix(library);
-            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c)))
+            rest.is_some_and(|rest| {
+                !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            })
         })
     })
 }
@@ -201,11 +203,15 @@ mod tests {
     fn python_app_runs_by_its_script_or_its_server() {
         let app = ("app.py", "import x\n\napp = x.App()\n");
         let of = |text: &str, code: (&str, &str)| command(&[("pyproject.toml", text), code]);
-        let scripts = "[project]\nname = 'shop'\n[project.scripts]\n# web\nshop = \"shop:main\"\n[tool]\nx = 1\n";
+        let scripts =
+            "[project]\nname = 'shop'\n[project.scripts]\n# web\nshop = \"shop:main\"\n[tool]\nx = 1\n";
         assert_eq!(of(scripts, app).as_deref(), Some("shop"));
         let uvicorn = "[project]\ndependencies = [\"fastapi\", \"uvicorn[standard]>=0.30\"]\n";
         assert_eq!(of(uvicorn, app).as_deref(), Some("uvicorn app:app --port ${port}"));
-        assert_eq!(of(uvicorn, ("main.py", "app: App = App()")).as_deref(), Some("uvicorn main:app --port ${port}"));
+        assert_eq!(
+            of(uvicorn, ("main.py", "app: App = App()")).as_deref(),
+            Some("uvicorn main:app --port ${port}")
+        );
         assert_eq!(of(uvicorn, ("app.py", "apple = 1\napp == 2\n")), None);
         assert_eq!(of("[project]\ndependencies = [\"uvicorn-worker\"]\n", app), None);
         let lines = [("requirements.txt", "pymongo\nFlask==3.0\n"), app];

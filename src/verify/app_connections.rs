@@ -127,8 +127,7 @@ async fn look(client: &Client, band: &Band) -> Result<Finding> {
         let allowed = float::from_i64(current + available);
         let full = float::from_i64(band.replicas * band.processes * band.max);
         if allowed > 0.0 && full > allowed * NEAR {
-            observed
-                .push_str(&format!("; full pools would come near the {allowed} that the server allows"));
+            observed.push_str(&format!("; full pools would come near the {allowed} that the server allows"));
         }
     }
     let by_origin: Map<String, Value> = seen

@@ -126,7 +126,8 @@ mod tests {
             error: error.map(str::to_owned),
             siblings: 0,
         };
-        let seen = [("a", app(Some(200), None)), ("b", app(Some(503), Some("the health of the app answers 503")))];
+        let seen =
+            [("a", app(Some(200), None)), ("b", app(Some(503), Some("the health of the app answers 503")))];
         assert_eq!(observed_of_apps(&seen), "1 of 2 answer 200; b: the health of the app answers 503");
         assert_eq!(observed_of_apps(&seen[1..]), "0 of 1 healthy; b: the health of the app answers 503");
         assert_eq!(observed_of_apps(&[("a", app(None, None))]), "1 of 1 accept connections");

@@ -166,7 +166,8 @@ mod tests {
         for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
             let url = service(Duration::from_millis(delay)).await;
             let began = Instant::now();
-            let round = round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            let round =
+                round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
             assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
             // One after the other they would take 9 s.
             assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());

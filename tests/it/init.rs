@@ -14,6 +14,9 @@ fn with_yes_the_defaults_are_written_with_comments_and_the_state_is_kept_out_of_
     let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().trim_matches('"');
     let shown = project.done(&["config", "show"]).stdout;
     let shown = shown.replace(&format!("id: {id}\n"), "id: null\n");
+    // The folder of the test has another name each time.
+    let name = text.lines().find_map(|line| line.strip_prefix("name: ")).unwrap().trim_matches('"');
+    let shown = shown.replace(&format!(": {name}\n"), ": appforge\n");
     assert_eq!(shown, Project::new().done(&["config", "show", "-q"]).stdout);
 }
 
@@ -71,7 +74,7 @@ fn an_existing_file_stays_unless_forced() {
     assert!(!project.path().join(".appforge").exists());
     project.done(&["init", "--yes", "--force"]);
     let first = project.read("appforge.yaml");
-    assert!(first.contains("name: \"appforge\"\n"));
+    assert!(first.contains("name: \"tmp"), "{first}");
     project.done(&["init", "--yes", "--force"]);
     assert_eq!(project.read("appforge.yaml"), first, "the folder keeps its identity");
 }
@@ -109,4 +112,41 @@ fn stores_that_the_target_cannot_run_are_refused_and_nothing_is_written() {
         assert!(!project.path().join("appforge.yaml").exists());
     }
     Project::new().done(&["init", "--yes", "--mongodb", "embedded"]);
+}
+
+#[test]
+fn command_of_an_app_is_proposed_and_written_with_its_source() {
+    let project = Project::new();
+    project.write("Procfile", "web: node server.js --port $PORT\n");
+    project.done(&["init", "--yes"]);
+    let text = project.read("appforge.yaml");
+    assert!(text.contains("  # From `web` in Procfile.\n"), "{text}");
+    assert!(text.contains("  command: \"node server.js --port ${port}\"\n"), "{text}");
+    assert!(!text.contains("image: bundled"), "{text}");
+    project.done(&["config", "show"]);
+}
+
+#[test]
+fn command_of_init_wins_over_the_proposal() {
+    for (command, shown) in [("python3 app.py", "python3 app.py"), ("bundled", "null")] {
+        let project = Project::new();
+        project.write("go.mod", "module shop\n");
+        project.done(&["init", "--yes", "--command", command]);
+        assert!(!project.read("appforge.yaml").contains("go.mod"));
+        let stack = project.done(&["config", "show"]).stdout;
+        assert!(stack.contains(&format!("  command: {shown}\n")), "{stack}");
+    }
+}
+
+#[test]
+fn dockerfile_is_built_on_compose() {
+    let project = Project::new();
+    project.write("Dockerfile", "FROM shop\n");
+    project.done(&["init", "--yes", "--target", "compose", "--command", "node server.js"]);
+    let stack = project.done(&["config", "show"]).stdout;
+    assert!(stack.contains("  command: node server.js\n  build: .\n"), "{stack}");
+    let other = Project::new();
+    let refused = other.run(&["init", "--yes", "--target", "compose", "--command", "node server.js"]);
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(!other.path().join("appforge.yaml").exists());
 }

@@ -14,6 +14,7 @@ mod folder;
 mod open_files;
 mod orphans;
 mod own;
+mod proof;
 mod sockets;
 mod stopped;
 mod stores;

@@ -19,8 +19,8 @@ use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
 use crate::targets::status::{ComponentState, Replicas, Status};
-use crate::targets::upstream;
 use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
+use crate::targets::upstream;
 
 impl Backend for Local {
     /// The data of the stores, each with its size in bytes.

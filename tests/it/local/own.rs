@@ -13,7 +13,7 @@ const APP: &str = include_str!("../fixtures/own/app.py");
 const UNLIMITED: &str = "rate_limit: {requests: 100000000}\n";
 
 /// A stack whose app is the Python one, with more below `service:` and beside it.
-fn own(service: &str, more: &str) -> Up {
+pub(super) fn own(service: &str, more: &str) -> Up {
     let mut up = Up::new("");
     let python = need::program("APPFORGE_PEER_PYTHON", &[]).display().to_string();
     up.project =
@@ -23,7 +23,7 @@ fn own(service: &str, more: &str) -> Up {
     up
 }
 
-fn get(up: &Up, path: &str) -> (u16, String) {
+pub(super) fn get(up: &Up, path: &str) -> (u16, String) {
     up.request(&format!("GET {path}"), "")
 }
 
@@ -32,7 +32,7 @@ fn app(up: &Up) -> u64 {
     get(up, "/pid").1.parse().unwrap()
 }
 
-fn replica(up: &Up, number: u32) -> serde_json::Value {
+pub(super) fn replica(up: &Up, number: u32) -> serde_json::Value {
     let status = up.json(&["status"]);
     let name = format!("service-{number}");
     status["components"].as_array().unwrap().iter().find(|it| it["name"] == name.as_str()).unwrap().clone()

@@ -84,8 +84,15 @@ pub async fn serve(
     let read = |database: &redb::Database, number| Ok((Data::load(disk::read(database)?)?, number));
     let (disk, data, number) = DataFile::open(place(&options.data, false), read).await?;
     let started = Instant::now();
-    let counts =
-        Counts { started, connections: Connections::default(), inserts: 0, queries: 0, updates: 0, deletes: 0, commands: 0 };
+    let counts = Counts {
+        started,
+        connections: Connections::default(),
+        inserts: 0,
+        queries: 0,
+        updates: 0,
+        deletes: 0,
+        commands: 0,
+    };
     let shared = Arc::new(Shared {
         store: Mutex::new(Store {
             data,
