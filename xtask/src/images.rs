@@ -64,7 +64,7 @@ const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:3,registry:1,web:1,slow:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:3,python:1,registry:1,web:1,slow:1,broken:1}`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -94,6 +94,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         "CMD [\"mongod\"]",
     )?;
 
+    // The Dockerfile of `examples/python` builds on it. What its `pip` would install is there.
+    let python = Root::new(&work, "python:1", &busybox)?;
+    python.python(&root.join("target/peers"), &EXAMPLE_MODULES, &debian)?;
+    python.script("pip", "#!/bin/sh\nexec python -c 'import pymongo, redis, uvicorn'\n")?;
+    python.script("uvicorn", "#!/bin/sh\nexec python -m uvicorn \"$@\"\n")?;
+    python.import(&["ENV PYTHONHOME=/usr/local PYTHONDONTWRITEBYTECODE=1"], &[], "CMD [\"python\"]")?;
+
     let registry = Root::new(&work, "registry:1", &busybox)?;
     registry.program(&debian.join("usr/bin/docker-registry"), "docker-registry", &debian)?;
     fs::write(registry.path.join("etc/registry.yml"), REGISTRY)?;
@@ -117,23 +124,16 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")
 }
 
-/// Makes and loads `appforge-test-{python:1,node:1}`, which the Dockerfiles of `examples/` build on: with all that their `RUN`
-/// lines would download. `node` is the program, `modules` the folder of its modules.
-pub(crate) fn examples(root: &Path, node: &Path, modules: &Path) -> Result<()> {
+/// Makes and loads `appforge-test-node:1`, which the Dockerfile of `examples/node` builds on. `node` is the program, `modules` the
+/// folder of its modules.
+pub(crate) fn node(root: &Path, node: &Path, modules: &Path) -> Result<()> {
     let work = std::path::absolute(root.join("target/images"))?;
     let debian = debian::unpack(&work, &PACKAGES, None)?;
-    let busybox = debian.join("bin/busybox");
-
-    let base = Root::new(&work, "python:1", &busybox)?;
-    base.python(&root.join("target/peers"), &EXAMPLE_MODULES, &debian)?;
-    base.script("pip", "#!/bin/sh\nexec python -c 'import pymongo, redis, uvicorn'\n")?;
-    base.script("uvicorn", "#!/bin/sh\nexec python -m uvicorn \"$@\"\n")?;
-    base.import(&["ENV PYTHONHOME=/usr/local PYTHONDONTWRITEBYTECODE=1"], &[], "CMD [\"python\"]")?;
-
-    let base = Root::new(&work, "node:1", &busybox)?;
+    let base = Root::new(&work, "node:1", &debian.join("bin/busybox"))?;
     base.program(node, "node", &debian)?;
     base.folder("node_modules")?;
     copy(modules, &base.path.join("node_modules"), &[], &["."])?;
+    // Downloads nothing: what it would install is there.
     base.script("npm", "#!/bin/sh\nexec node -e 'require(\"mongodb\"); require(\"redis\")'\n")?;
     base.import(&[], &[], "CMD [\"node\"]")
 }

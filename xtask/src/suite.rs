@@ -86,7 +86,7 @@ fn look(root: &Path) -> Result<Machine> {
         let modules = examples::node_modules(root);
         need("go", "APPFORGE_PEER_GO_APP", examples::go_app(root));
         let images = images::run(root).and_then(|()| match &modules {
-            Ok(modules) => images::examples(root, &peers.node.join("node"), modules),
+            Ok(modules) => images::node(root, &peers.node.join("node"), modules),
             Err(_) => Ok(()),
         });
         need("node", "APPFORGE_PEER_NODE_MODULES", modules);
@@ -107,7 +107,7 @@ fn look(root: &Path) -> Result<Machine> {
 /// Makes the container images of the tests.
 pub(crate) fn images(root: &Path) -> Result<()> {
     images::run(root)?;
-    images::examples(root, &peers::peers(root)?.node.join("node"), &examples::node_modules(root)?)
+    images::node(root, &peers::peers(root)?.node.join("node"), &examples::node_modules(root)?)
 }
 
 fn reason(error: &anyhow::Error) -> String {
