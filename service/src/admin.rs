@@ -44,6 +44,8 @@ impl Admin {
 }
 
 impl Handler for Admin {
+    type Body = Body;
+
     async fn handle(&self, _peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
         match self.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response,
@@ -95,6 +97,6 @@ async fn upstreams(State(app): State<Arc<App>>, Json(body): Json<List>) -> Respo
             upstreams.replace(body.upstreams);
             StatusCode::NO_CONTENT.into_response()
         }
-        Backend::Bundled(_) => Problem::not_found().into_response(),
+        Backend::Bundled(..) => Problem::not_found().into_response(),
     }
 }

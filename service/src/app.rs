@@ -55,8 +55,8 @@ pub struct App {
 
 /// What answers the requests that pass.
 pub enum Backend {
-    /// The bundled service, on this document store.
-    Bundled(Mongodb),
+    /// The bundled service, on this document store and this cache of its answers.
+    Bundled(Mongodb, Cache),
     /// The apps behind a front.
     Front(Arc<Upstreams>),
 }
@@ -89,7 +89,7 @@ impl App {
     /// Whether this replica accepts work. A store that is away changes nothing: without this replica it would be away too.
     pub fn is_ready(&self) -> bool {
         let answers = match &self.backend {
-            Backend::Bundled(_) => true,
+            Backend::Bundled(..) => true,
             Backend::Front(upstreams) => upstreams.is_ready(),
         };
         answers && !self.is_draining()
@@ -103,7 +103,7 @@ impl App {
     /// The answer of `/statusz`.
     pub fn statusz(&self) -> Statusz {
         let (mongodb, upstream) = match &self.backend {
-            Backend::Bundled(mongodb) => (Some(mongodb.status()), None),
+            Backend::Bundled(mongodb, _) => (Some(mongodb.status()), None),
             Backend::Front(upstreams) => (None, Some(upstreams.status())),
         };
         Statusz {
@@ -168,6 +168,8 @@ async fn health(State((app, mongodb)): State<(Arc<App>, Mongodb)>) -> impl IntoR
 }
 
 impl Handler for Public {
+    type Body = Body;
+
     async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
         let series = self.app.metrics.routed(request.method(), request.uri().path());
         let mut counted = Counted::new(&self.app.metrics, series);

@@ -62,6 +62,8 @@ impl Check {
 }
 
 impl Handler for Check {
+    type Body = Body;
+
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
         let series = self.app.metrics.routed(request.method(), request.uri().path());
         let mut counted = Counted::new(&self.app.metrics, series);

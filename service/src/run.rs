@@ -121,16 +121,16 @@ pub async fn serve_on(
     if limiter.is_none() {
         tracing::warn!("the rate limit is off: RATE_LIMIT_ENABLED=false");
     }
-    let (backend, cache, _watched) = match settings.backend {
+    let (backend, _watched) = match settings.backend {
         settings::Backend::Bundled { mongodb, cache_ttl } => {
             let mongodb = Mongodb::start(mongodb, &mut registry)?;
             let cache = Cache::new(redis.clone(), cache_ttl, &mut registry);
-            (Backend::Bundled(mongodb), Some(cache), None)
+            (Backend::Bundled(mongodb, cache), None)
         }
         settings::Backend::Front(front) => {
             tracing::info!("requests that pass go to {}", front.url);
             let (upstreams, watched) = front::start(front, &mut registry);
-            (Backend::Front(upstreams), None, Some(watched))
+            (Backend::Front(upstreams), Some(watched))
         }
     };
     let app = Arc::new(App {
@@ -153,16 +153,15 @@ pub async fn serve_on(
     let (addresses, admin_address) =
         (addresses.collect::<Result<Vec<_>>>()?.join(" and "), listeners.admin.local_addr()?);
     let connections = app.connections.clone();
-    match (&app.backend, cache) {
-        (Backend::Bundled(mongodb), Some(cache)) => {
-            let public = Arc::new(Public::new(app.clone(), mongodb, cache));
+    match &app.backend {
+        Backend::Bundled(mongodb, cache) => {
+            let public = Arc::new(Public::new(app.clone(), mongodb, cache.clone()));
             tokio::spawn(connections.accept(listeners.public, public));
         }
-        (Backend::Front(upstreams), _) => {
+        Backend::Front(upstreams) => {
             let front = Arc::new(Front::new(app.clone(), upstreams.clone()));
             tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
         }
-        (Backend::Bundled(_), None) => {}
     }
     if let Some(listener) = check {
         tracing::info!("other proxies ask on {}", listener.local_addr()?);
@@ -182,7 +181,7 @@ pub async fn serve_on(
         limiter.close().await;
     }
     app.redis.close().await;
-    if let Backend::Bundled(mongodb) = &app.backend {
+    if let Backend::Bundled(mongodb, _) = &app.backend {
         mongodb.close().await;
     }
     tracing::info!("done");

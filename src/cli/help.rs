@@ -163,7 +163,14 @@ static TOPICS: [Topic; 27] = [
         &[("help up", "describe `up`"), ("help options", "describe the common options")],
     ),
     topic("version", &[Format::Table], &[]),
-    topic("serve", &[], &[("serve", "serve on PORT with the stores at MONGODB_URI and REDIS_URL")]),
+    topic(
+        "serve",
+        &[],
+        &[
+            ("serve", "serve on PORT with the stores at MONGODB_URI and REDIS_URL"),
+            ("serve --upstream http://127.0.0.1:3000", "limit requests to an app"),
+        ],
+    ),
     topic("healthcheck", &[], &[("healthcheck", "as the health check of a container")]),
 ];
 

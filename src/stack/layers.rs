@@ -290,7 +290,7 @@ impl Walk<'_> {
             match (known.get(&entry.key), &entry.value.content) {
                 (Some(known), _) => self.enter(&entry.value, known, path),
                 (None, Content::Scalar(value)) if variables && !value.is_null() => {
-                    self.leaf(&entry.value, path)
+                    self.leaf(&entry.value, path);
                 }
                 (None, Content::Scalar(Value::Null)) if documents => {
                     self.leaf(&empty_list(&entry.value), path);

@@ -51,6 +51,8 @@ mod render;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod state_folder;

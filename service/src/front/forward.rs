@@ -35,7 +35,7 @@ pub(super) enum Failure {
 }
 
 /// An answer of an app, which gives its connection back at the end.
-pub(super) struct Answer {
+pub struct Answer {
     incoming: Incoming,
     lease: Option<Kept>,
 }

@@ -3,6 +3,7 @@
 //!
 //! It changes nothing of a body and buffers none. What the rate limit refuses is refused before its body is read.
 
+mod body;
 mod forward;
 mod headers;
 pub mod health;
@@ -26,6 +27,7 @@ use crate::app::{App, Counted};
 use crate::contract::UpstreamUrl;
 use crate::problem::Problem;
 use crate::server::{Handler, RequestBody};
+use body::FrontBody;
 use forward::Failure;
 use headers::{Hop, Refused};
 use upstreams::Upstreams;
@@ -67,7 +69,7 @@ impl Front {
         Self { app, upstreams, host }
     }
 
-    async fn forward(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
+    async fn forward(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<FrontBody> {
         let upload = request.body().upload();
         let hop = Hop { peer: peer.ip(), trusted: self.app.identities.is_trusted(peer.ip()) };
         let asks = match headers::to_app(&mut request, hop, &self.host) {
@@ -80,7 +82,7 @@ impl Front {
             Ok(response) => response,
             Err(failure) => {
                 let response = problem(failure).into_response();
-                return if upload.is_over() { response } else { last(response) };
+                return if upload.is_over() { response.map(FrontBody::Own) } else { last(response) };
             }
         };
         headers::to_client(&mut response, &method);
@@ -94,17 +96,21 @@ impl Front {
             let app = hyper::upgrade::on(&mut response);
             self.app.connections.spawn(upgrade::tunnel(client, app));
         }
-        response.map(Body::new)
+        response.map(FrontBody::App)
     }
 }
 
 impl Handler for Front {
-    async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
+    type Body = FrontBody;
+
+    const STREAMS: bool = true;
+
+    async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<FrontBody> {
         let mut counted = Counted::new(&self.app.metrics, self.app.metrics.forwarded(request.method()));
         let decision = self.app.admit(peer.ip(), request.headers()).await;
         let refusal = decision.as_ref().and_then(|it| self.app.refusal(it, request.headers_mut()));
         let mut response = match refusal {
-            Some(refusal) if request.body().upload().is_over() => refusal,
+            Some(refusal) if request.body().upload().is_over() => refusal.map(FrontBody::Own),
             Some(refusal) => last(refusal),
             None => self.forward(peer, request).await,
         };
@@ -117,9 +123,9 @@ impl Handler for Front {
 }
 
 /// The rest of the body is not read, so no other request can follow.
-fn last(mut response: Response<Body>) -> Response<Body> {
+fn last(mut response: Response<Body>) -> Response<FrontBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    response.map(FrontBody::Own)
 }
 
 fn problem(failure: Failure) -> Problem {

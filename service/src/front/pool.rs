@@ -27,8 +27,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const LONGEST_IDLE: Duration = Duration::from_secs(1);
 /// An announced time is shortened by this, for what is on its way.
 const MARGIN: Duration = Duration::from_secs(1);
-/// Bytes that a connection buffers: most of the memory of large answers.
-const MOST_BUFFER: usize = 64 * 1024;
+/// Longest head of an answer, in bytes.
+const MOST_HEAD: usize = 64 * 1024;
+/// Bytes that are read at a time. The HTTP client doubles its buffer, up to the length of a head, when a read fills it: one byte
+/// less than 16 KiB keeps it there, and with it the memory of many large answers.
+const MOST_READ: usize = 16 * 1024 - 1;
 
 /// One app.
 pub(super) struct Peer {
@@ -81,7 +84,7 @@ impl Peer {
         stream.set_nodelay(true)?;
         let heard = Arc::new(AtomicBool::new(false));
         let stream = TokioIo::new(Stream { tcp: stream, heard: heard.clone() });
-        let handshake = Builder::new().max_buf_size(MOST_BUFFER).handshake(stream).await;
+        let handshake = Builder::new().max_buf_size(MOST_HEAD).handshake(stream).await;
         let (sender, connection) = handshake.map_err(io::Error::other)?;
         tokio::spawn(async move {
             // Who waits for an answer gets the error, too.
@@ -175,10 +178,13 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.tcp).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let room = buffer.remaining().min(MOST_READ);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let outcome = Pin::new(&mut self.tcp).poll_read(cx, &mut part);
+        let read = part.filled().len();
+        if read > 0 {
             self.heard.store(true, Relaxed);
+            buffer.advance(read);
         }
         outcome
     }

@@ -1,4 +1,4 @@
-//! The body of a request, which keeps its connection busy until it has come.
+//! The bodies of an exchange, which say whether their connection waits for its client, or its client for an answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::stream::{Pulse, Uploading};
+use super::stream::{Answering, Pulse, Uploading};
 
 /// A body that is still coming, or none.
 pub struct RequestBody {
@@ -81,5 +81,37 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// The body of an answer, until which is sent the connection is not idle.
+pub(super) struct ResponseBody<B> {
+    body: B,
+    _answering: Answering,
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn new(body: B, pulse: &Arc<Pulse>) -> Self {
+        Self { body, _answering: pulse.answering() }
+    }
+}
+
+impl<B: Body + Unpin> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -20,8 +20,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::body::{RequestBody, ResponseBody};
 use super::stream::{Pulse, Stream};
-use super::{Handler, RequestBody, Stages};
+use super::{Handler, Stages};
 use crate::problem::Problem;
 
 /// How often a connection looks at its limits.
@@ -36,6 +37,8 @@ const LAST_IDLE: Duration = Duration::from_secs(5);
 const STALL_LIMIT: Duration = Duration::from_secs(90);
 /// Longest head of a request, in bytes.
 const MOST_HEAD: usize = 64 * 1024;
+/// The same where answers are long: as much of one is buffered. nginx takes as long ones.
+const MOST_STREAMED: usize = 32 * 1024;
 
 /// Serves one client until it leaves or has to.
 pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, stages: Stages) {
@@ -50,8 +53,10 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
         async move {
             let request = request.map(|body| RequestBody::new(body, &pulse));
             let mut response = match host_fault(&request) {
-                _ if doubtful => refuse("the request has both Content-Length and Transfer-Encoding"),
-                Some(fault) => refuse(fault),
+                _ if doubtful => {
+                    refuse("the request has both Content-Length and Transfer-Encoding").map(H::Body::from)
+                }
+                Some(fault) => refuse(fault).map(H::Body::from),
                 None => handler.handle(peer, request).await,
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -60,15 +65,17 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             drop(busy);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, &pulse)))
         }
     });
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_buf_size(MOST_HEAD);
-    // Else hyper looks for the client's end while a request is answered, into a buffer of its own: 8 KiB, per request. A
-    // client that has closed its side gets its answer; one that is gone is met when the answer is written. And answers are
-    // short: to copy one behind its head costs less than to write both in parts.
-    builder.half_close(true).writev(false);
+    builder.header_read_timeout(None).max_buf_size(if H::STREAMS { MOST_STREAMED } else { MOST_HEAD });
+    if !H::STREAMS {
+        // Else hyper looks for the client's end while a request is answered, into a buffer of its own: 8 KiB, per request. A
+        // client that has closed its side gets its answer; one that is gone is met when the answer is written. And answers
+        // are short: to copy one behind its head costs less than to write both in parts.
+        builder.half_close(true).writev(false);
+    }
     let stream = TokioIo::new(Stream::new(stream, pulse.clone()));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut limits = Limits::new(Instant::now());
@@ -150,6 +157,8 @@ impl Limits {
             Verdict::CutOff
         } else if pulse.is_busy() || pulse.is_blocked() {
             if quiet >= STALL_LIMIT { Verdict::CutOff } else { Verdict::Stay }
+        } else if pulse.is_answering() {
+            Verdict::Stay
         } else if self.head.is_none() && quiet >= if draining { LAST_IDLE } else { IDLE_LIMIT } {
             Verdict::Leave
         } else {
@@ -196,8 +205,11 @@ mod tests {
         assert_eq!(at(&pulse, true, STALL_LIMIT - TICK), Verdict::Stay, "its answer is being made");
         assert_eq!(at(&pulse, true, STALL_LIMIT), Verdict::CutOff);
         drop(busy);
+        let answer = pulse.answering();
+        assert_eq!(at(&pulse, true, STALL_LIMIT * 9), Verdict::Stay, "events are rare");
+        drop(answer);
         pulse.heard();
-        let began = IDLE_LIMIT * 2;
+        let began = IDLE_LIMIT * 10;
         assert_eq!(at(&pulse, true, began), Verdict::Stay, "a request is coming");
         pulse.heard();
         assert_eq!(at(&pulse, true, began + HEAD_LIMIT - TICK), Verdict::Stay);

@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::BoxError;
+use bytes::Bytes;
 use http::{Request, Response};
+use hyper::body::Body;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,12 +33,18 @@ const NOTICE: Duration = Duration::from_secs(1);
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + From<axum::body::Body> + Unpin + Send + 'static;
+
+    /// Whether answers may last: then a client that leaves ends its request.
+    const STREAMS: bool = false;
+
     /// Answers one request from `peer`.
     fn handle(
         &self,
         peer: SocketAddr,
         request: Request<RequestBody>,
-    ) -> impl Future<Output = Response<Body>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// The connections of one listener.

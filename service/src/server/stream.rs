@@ -23,6 +23,7 @@ pub(super) struct Pulse {
     moved: AtomicBool,
     /// Requests that are answered and bodies that are coming.
     busy: AtomicU32,
+    answering: AtomicBool,
     partial: AtomicBool,
     blocked: AtomicBool,
     leaving: AtomicBool,
@@ -35,10 +36,23 @@ pub(super) struct Pulse {
 
 impl Default for Pulse {
     fn default() -> Self {
-        let [moved, partial, blocked, leaving, uploading, uploaded, tunnel] = Default::default();
+        let [answering, moved, partial, blocked] = Default::default();
+        let [leaving, uploading, uploaded, tunnel] = Default::default();
         let [busy, requests] = Default::default();
         let doubtful = AtomicU32::new(u32::MAX);
-        Self { moved, busy, partial, blocked, leaving, uploading, uploaded, tunnel, requests, doubtful }
+        Self {
+            moved,
+            busy,
+            answering,
+            partial,
+            blocked,
+            leaving,
+            uploading,
+            uploaded,
+            tunnel,
+            requests,
+            doubtful,
+        }
     }
 }
 
@@ -51,6 +65,17 @@ impl Pulse {
     /// Whether a request is being answered.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Relaxed) > 0
+    }
+
+    /// Whether the body of an answer is being sent, which may be silent for long.
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.load(Relaxed)
+    }
+
+    /// The body of an answer is being sent until the guard is dropped.
+    pub(super) fn answering(self: &Arc<Self>) -> Answering {
+        self.answering.store(true, Relaxed);
+        Answering(self.clone())
     }
 
     /// Whether the head of a request has come in part.
@@ -117,6 +142,16 @@ pub(super) struct Busy(Arc<Pulse>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The body of an answer is being sent.
+pub(super) struct Answering(Arc<Pulse>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.store(false, Relaxed);
+        self.0.moved.store(true, Relaxed);
     }
 }
 

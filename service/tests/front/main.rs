@@ -9,6 +9,8 @@ mod keeping;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod support;

@@ -50,6 +50,40 @@ async fn each_event_arrives_when_the_app_sends_it() {
 }
 
 #[tokio::test]
+async fn request_ends_at_the_app_when_its_client_leaves() {
+    let (left, mut noted) = mpsc::channel::<&str>(2);
+    let app = App::raw(move |mut stream: TcpStream| {
+        let left = left.clone();
+        async move {
+            let mut seen = Connection::default();
+            let Some(head) = seen.head(&mut stream).await else { return };
+            // One waits for an answer, the other for the next event.
+            let kind = if head.contains("/slow") { "slow" } else { "events" };
+            left.send("here").await.unwrap();
+            if kind == "events" {
+                let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                stream.write_all(head).await.unwrap();
+            }
+            while seen.head(&mut stream).await.is_some() {}
+            left.send(kind).await.unwrap();
+        }
+    })
+    .await;
+    let front = Front::start(app.address, &[OFF]).await;
+    for kind in ["slow", "events"] {
+        let mut client = TcpStream::connect(front.public).await.unwrap();
+        client.write_all(format!("GET /{kind} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+        assert_eq!(soon(noted.recv()).await, Some("here"));
+        if kind == "events" {
+            soon(Connection::default().head(&mut client)).await.unwrap();
+        }
+        drop(client);
+        assert_eq!(soon(noted.recv()).await, Some(kind));
+    }
+    front.end().await;
+}
+
+#[tokio::test]
 async fn body_flows_to_the_app_before_it_is_complete() {
     let app = App::raw(|mut stream: TcpStream| async move {
         let mut seen = Connection::default();

@@ -46,7 +46,7 @@ fn each_rule_of_an_app_names_its_path() {
     complains("service.command", |s| s.service.image = "shop/app:1".parse().unwrap());
     complains("service.image", |s| (s.target, s.service.command) = (TargetKind::Compose, text("node a.js")));
     complains("service.image", |s| {
-        (s.target, s.service.command) = (TargetKind::Kubernetes, text("node a.js"))
+        (s.target, s.service.command) = (TargetKind::Kubernetes, text("node a.js"));
     });
     complains("service.build", |s| {
         own(TargetKind::Compose)(s);

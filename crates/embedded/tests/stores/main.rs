@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod connections;
+#[cfg(test)]
 mod cursors;
 #[cfg(test)]
 mod damaged;

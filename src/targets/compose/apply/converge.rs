@@ -51,7 +51,7 @@ impl Session<'_> {
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
         let before = discard(engine, before, |container| container.state == State::Created).await?;
-        self.release(&desired).await?;
+        self.release(|words| desired.release_digest(words)).await?;
         let mut rollouts = Vec::new();
         for (kind, count) in compose.counts(compose.stack.service.replicas) {
             let outdated = of_kind(&before, kind).filter(|container| !desired.is_current(container));

@@ -12,7 +12,6 @@ use crate::error::{Failure, status_of};
 use crate::stack::StoreKind;
 use crate::stack::app::words;
 use crate::targets::compose::observe::{Engine, is_missing};
-use crate::targets::compose::plan::changes::Wanted;
 use crate::targets::compose::plan::trial::RELEASE;
 use crate::targets::compose::session::{Compose, Session};
 
@@ -21,15 +20,16 @@ const OF: &str = "appforge.release.stack";
 const RELEASED: &str = "appforge.release";
 
 impl Session<'_> {
-    /// Runs the release command when image or environment changed since it last succeeded. The stores are ready then.
+    /// Runs the release command when `digest` of its words, which covers image and environment, changed since it last succeeded.
+    /// The stores are ready then.
     ///
     /// # Errors
     /// Exit 1 with what it printed when it fails; the replicas that run stay.
-    pub(crate) async fn release(&self, desired: &Wanted) -> Result<()> {
+    pub(crate) async fn release(&self, digest: impl Fn(&[String]) -> String) -> Result<()> {
         let (compose, engine) = (self.compose, &self.engine);
         let Some(command) = &compose.stack.service.release else { return Ok(()) };
         let words = words(command, compose.stack.app_port());
-        let digest = desired.release_digest(&words);
+        let digest = digest(&words);
         let records = compose.releases(engine).await?;
         // A record that a crash left beside the last one says nothing.
         if let [record] = &records[..]

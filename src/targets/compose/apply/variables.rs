@@ -79,7 +79,7 @@ impl Compose {
 
     /// The options that the user's own address of MongoDB has and the pool of the stack would set.
     pub(crate) fn kept_options(&self) -> Option<Vec<&'static str>> {
-        let uri = self.stack.external(StoreKind::Mongodb).filter(|_| self.stack.service.is_own())?;
+        let uri = self.stack.external_text(StoreKind::Mongodb).filter(|_| self.stack.service.is_own())?;
         let store = &self.stack.mongodb;
         Some(for_app(uri.reveal(), &store.database, &store.pool, self.project()).kept)
     }
@@ -175,7 +175,7 @@ impl Credentials {
     pub(crate) fn of(compose: &Compose) -> Result<Self> {
         let secrets = compose.secrets();
         let known = |name| anyhow::Ok(secrets.get(name)?.unwrap_or_else(|| Secret::new("")));
-        let store = |kind, name| match compose.stack.external(kind) {
+        let store = |kind, name| match compose.stack.external_text(kind) {
             Some(uri) => anyhow::Ok(Store::External(uri.clone())),
             None => Ok(Store::Managed(known(name)?)),
         };

@@ -76,9 +76,10 @@ impl Compose {
 
     /// What counts requests, and how many of it there are: the replicas of the bundled service, else the fronts.
     pub(crate) fn counter(&self) -> (ComponentKind, u32) {
-        match self.stack.service.is_own() {
-            true => (ComponentKind::Front, FRONTS),
-            false => (ComponentKind::Service, self.stack.service.replicas),
+        if self.stack.service.is_own() {
+            (ComponentKind::Front, FRONTS)
+        } else {
+            (ComponentKind::Service, self.stack.service.replicas)
         }
     }
 
