@@ -116,6 +116,21 @@ fn lives_without_redis(up: &Up) {
 }
 
 #[test]
+fn init_proposes_the_command_of_each_example() {
+    for name in ["python", "node", "go"] {
+        let project = copy(name, &[]);
+        let command = |project: &Project| {
+            let shown = project.done(&["config", "show", "-o", "json"]).stdout;
+            serde_json::from_str::<Value>(&shown).unwrap()["service"]["command"].clone()
+        };
+        let written = command(&project);
+        assert!(written.is_string(), "{name}: {written}");
+        project.done(&["init", "--yes", "--force"]);
+        assert_eq!(command(&project), written, "{name}");
+    }
+}
+
+#[test]
 #[ignore = "needs python"]
 fn example_in_python_runs_on_local() {
     runs_on_local(&python(&[]));
