@@ -185,6 +185,7 @@ func run() error {
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 	}
+	log.Printf("listening on %s", server.Addr)
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	select {
