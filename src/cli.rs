@@ -6,6 +6,7 @@ pub mod image;
 pub mod init;
 pub mod load;
 pub mod render;
+pub mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
 use crate::cli::render::RenderArgs;
+use crate::cli::serve::ServeArgs;
 use crate::output::Format;
 use crate::stack::values::Span;
 use crate::stack::{StoreKind, TargetKind};
@@ -329,21 +331,6 @@ pub struct VerifyArgs {
 /// A path. An empty one, as of `APPFORGE_CONFIG=`, names no file.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// Options of `serve`. Without the sockets of a supervisor the service opens its own.
-#[derive(Clone, Debug, Args)]
-pub struct ServeArgs {
-    /// Forward what passes the rate limit to the app at URL, instead of running
-    /// the bundled service; HTTP/1.1 only [env: UPSTREAM_URL]
-    #[arg(long, value_name = "URL")]
-    pub upstream: Option<String>,
-    /// The address of a public socket; may be repeated
-    #[arg(long, hide = true, value_name = "ADDRESS", requires = "admin")]
-    pub public: Vec<SocketAddr>,
-    /// The address of the admin socket
-    #[arg(long, hide = true, value_name = "ADDRESS", requires = "public")]
-    pub admin: Option<SocketAddr>,
 }
 
 /// Which embedded store, and how.

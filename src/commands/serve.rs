@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use appforge_service::listen::HandOver;
 
-use crate::cli::ServeArgs;
+use crate::cli::serve::ServeArgs;
 use crate::error::{ExitStatus, Failure};
 use crate::targets::admin;
 

@@ -22,9 +22,10 @@ pub fn script(stack: &Stack) -> String {
         .iter()
         .map(|step| json!({"name": step.name, "path": step.path, "weight": step.weight}))
         .collect();
-    let (expected, condition) = match stack.service.is_own() {
-        true => ("2xx or 3xx", "a.status >= 200 && a.status < 400"),
-        false => ("200", "a.status === 200"),
+    let (expected, condition) = if stack.service.is_own() {
+        ("2xx or 3xx", "a.status >= 200 && a.status < 400")
+    } else {
+        ("200", "a.status === 200")
     };
     let per_client = stack.cost.requests_per_user.min(stack.rate_limit.requests).max(1);
     let parts = [

@@ -12,11 +12,14 @@ use crate::targets::status::{Component, ComponentState, Status};
 /// How long a front may take; one that takes longer has nothing to add.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Adds to each front of `status` what its app answers; in a pair the replica is shown by its front.
+/// Adds to each front of `status` what its app answers. A pair of an app and its front is one component, shown by the front.
 pub(crate) async fn add_health(status: &mut Status) {
-    let fronts = status.components.iter_mut().filter(|component| {
-        component.kind == ComponentKind::Service && component.state == ComponentState::Ready
-    });
+    let apart = status.components.iter().any(|component| component.kind == ComponentKind::Front);
+    let kind = if apart { ComponentKind::Front } else { ComponentKind::Service };
+    let fronts = status
+        .components
+        .iter_mut()
+        .filter(|component| component.kind == kind && component.state == ComponentState::Ready);
     join_all(fronts.map(add)).await;
 }
 

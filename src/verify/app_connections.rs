@@ -143,7 +143,7 @@ fn total(seen: &Seen) -> i64 {
 }
 
 async fn list(client: &Client, names: &[String]) -> Result<Listed> {
-    // A user without the right to see all still sees the connections of its own, which are those of the app.
+    // A user without the right to see all still sees its own connections, which are those of the app.
     for all_users in [true, false] {
         match list_of(client, names, all_users).await {
             Ok(seen) => return Ok(Listed::Seen(seen)),

@@ -63,7 +63,7 @@ impl Question {
         Self { path: stack.service.health_path().to_owned(), is_own: stack.service.is_own() }
     }
 
-    /// Asks over a connection of its own, as the client of the header.
+    /// Asks over a new connection, as the client of the header.
     pub(super) async fn ask(&self, base: &str, client: &str) -> Result<(Outcome, Answer)> {
         let answer = get(base, &self.path, Some(client)).await?;
         Ok((self.outcome(answer.status), answer))
@@ -90,6 +90,7 @@ pub(super) async fn statusz(base: &str) -> Result<Statusz> {
 
 #[cfg(test)]
 mod tests {
+    use super::Outcome::{Failed, Limited, Passed, Unavailable};
     use super::*;
 
     #[test]
@@ -103,7 +104,6 @@ mod tests {
         let outcomes = |question: &Question| {
             [200, 302, 404, 429, 500, 502, 503].map(|it| question.outcome(StatusCode::from_u16(it).unwrap()))
         };
-        use Outcome::{Failed, Limited, Passed, Unavailable};
         assert_eq!(outcomes(&app), [Passed, Passed, Passed, Limited, Passed, Failed, Unavailable]);
         assert_eq!(outcomes(&bundled), [Passed, Failed, Failed, Limited, Failed, Failed, Unavailable]);
     }

@@ -85,7 +85,7 @@ async fn connections_of(subject: &Subject) -> Result<(i64, i64)> {
         .with_context(|| format!("MongoDB gave no answer within {}s", LIMIT.as_secs()))?
 }
 
-/// A client with one connection of its own, under a name of its own.
+/// A client with one connection besides those that watch the server, under the name of this check.
 pub(super) fn client(mut options: ClientOptions) -> Result<Client> {
     options.server_selection_timeout = Some(LIMIT);
     options.app_name = Some("appforge verify".into());

@@ -28,9 +28,9 @@ fn queue(stack: &Stack) -> Option<Finding> {
 
 /// An app reads the settings of its pool from the address, where what the user wrote wins.
 fn pool_options(stack: &Stack) -> Option<Finding> {
-    let (uri, mongodb) = (stack.external(StoreKind::Mongodb)?, &stack.mongodb);
+    let (uri, mongodb) = (stack.external(StoreKind::Mongodb)?.text()?, &stack.mongodb);
     let mut kept = for_app(uri.reveal(), &mongodb.database, &mongodb.pool, stack.name.as_str()).kept;
-    // A name is no setting of the pool.
+    // The name belongs to no pool.
     kept.retain(|name| *name != "appName");
     let message = format!(
         "sets {} itself, which replaces the value of `mongodb.pool` for the app; remove it from the URI or from the stack file",
@@ -74,7 +74,7 @@ mod tests {
         let mut stack = stack("node server.js");
         stack.mongodb.mode = StoreMode::External;
         let uri = "mongodb://u:secret@h/?maxPoolSize=7&appName=mine&minPoolSize=10";
-        stack.mongodb.uri = Some(Secret::new(uri));
+        stack.mongodb.uri = Some(Secret::new(uri).into());
         let found = texts(&stack);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("mongodb.uri: sets maxPoolSize itself,"), "{found:?}");

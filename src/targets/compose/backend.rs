@@ -20,6 +20,7 @@ use crate::targets::progress::Say;
 use crate::targets::scaled::Scaled;
 use crate::targets::status::Status;
 use crate::targets::subject::Subject;
+use crate::targets::upstream;
 
 /// How long Compose may take to hash the documents.
 const HASHING: Duration = Duration::from_secs(30);
@@ -113,7 +114,11 @@ impl Backend for Compose {
             }
         }
         self.mark_unpublished(&engine, &mut containers).await;
-        Ok(self.status_of(&engine, &containers, self.stack.service.replicas))
+        let mut status = self.status_of(&engine, &containers, self.stack.service.replicas);
+        if self.stack.service.is_own() {
+            upstream::add_health(&mut status).await;
+        }
+        Ok(status)
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {
