@@ -17,6 +17,8 @@ mod embedded_mongodb;
 #[cfg(test)]
 mod embedded_redis;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
 mod external_redis;
