@@ -120,9 +120,6 @@ impl Session<'_> {
 
     /// What the user should know of the MongoDB that runs: a replica set is made with the data only.
     async fn note_mongodb(&self, containers: &[Container]) -> Result<()> {
-        if let Some(kept) = self.compose.kept_options().filter(|kept| !kept.is_empty()) {
-            (self.say)(&format!("mongodb.uri sets {} itself, so mongodb.pool does not", kept.join(", ")));
-        }
         let Some(mongodb) = of_kind(containers, ComponentKind::Mongodb).next() else { return Ok(()) };
         if !self.engine.succeeds(&mongodb.id, &["test", "-e", REPLICA_SET]).await? {
             (self.say)(

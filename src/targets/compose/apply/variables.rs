@@ -77,13 +77,6 @@ impl Compose {
         Ok(Unrendered { variables: all, files })
     }
 
-    /// The options that the user's own address of MongoDB has and the pool of the stack would set.
-    pub(crate) fn kept_options(&self) -> Option<Vec<&'static str>> {
-        let uri = self.stack.external_text(StoreKind::Mongodb).filter(|_| self.stack.service.is_own())?;
-        let store = &self.stack.mongodb;
-        Some(for_app(uri.reveal(), &store.database, &store.pool, self.project()).kept)
-    }
-
     /// The addresses of the stores as the app gets them.
     fn app_addresses(&self, credentials: &Credentials) -> (Secret, Secret) {
         let mongodb = match &credentials.mongodb {
