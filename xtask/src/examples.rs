@@ -34,7 +34,7 @@ pub(crate) fn go_app(root: &Path) -> Result<PathBuf> {
     let mut build = Command::new(home.join("bin/go"));
     build
         .current_dir(root.join("examples/go"))
-        .args(["build", "-trimpath", "-o"])
+        .args(["build", "-o"])
         .arg(&program)
         .arg(".")
         // The drivers lie in Debian's place: no module, no download.
