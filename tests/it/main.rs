@@ -11,6 +11,8 @@ mod cost;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod embedded_mongodb;
 #[cfg(test)]
 mod embedded_redis;

@@ -12,7 +12,8 @@ fn what_was_rendered_checks_clean_and_an_edit_is_shown_with_exit_5() {
     let run = project.done(&RENDER);
     assert_eq!(
         run.stdout,
-        "deploy/.env.example\ndeploy/Dockerfile\ndeploy/docker-compose.yml\ndeploy/haproxy.cfg\ndeploy/load-test.js\n"
+        "deploy/.env.example\ndeploy/Dockerfile\ndeploy/docker-compose.yml\ndeploy/haproxy.cfg\n\
+         deploy/mongodb-start.sh\ndeploy/mongodb-init.js\ndeploy/load-test.js\n"
     );
     let clean = check(&project);
     assert_eq!((clean.code, clean.stdout.as_str()), (Some(0), ""));
