@@ -47,9 +47,12 @@ fn closure(packages: &[&str], family: &str) -> Result<BTreeSet<String>> {
         .map(|kind| format!("--no-{kind}"));
     let mut command = Command::new("apt-cache");
     command.args(["depends", "--recurse"]).args(only).args(packages);
-    let list = output(&mut command)?;
-    // A package is at the start of its line, what it depends on is indented.
-    Ok(list.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect())
+    Ok(named(&output(&mut command)?, family))
+}
+
+/// The packages of a list whose names begin with `family`. A package is at the start of its line, what it depends on is indented.
+fn named(list: &str, family: &str) -> BTreeSet<String> {
+    list.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect()
 }
 
 /// Runs a command, demands that it succeeds, and returns its stdout.
@@ -65,4 +68,17 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
         command.stderr(Stdio::piped()).output().with_context(|| format!("while starting {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closure_has_the_packages_of_one_family_once() {
+        let list = "node-redis\n  Depends: node-yallist\n  Depends: nodejs\nnode-yallist\nnodejs\n  Depends: libc6\n\
+                    node-yallist\n<node-virtual>\n    node-provider\nlibc6\n";
+        assert_eq!(named(list, "node-").into_iter().collect::<Vec<_>>(), ["node-redis", "node-yallist"]);
+        assert!(named("", "node-").is_empty());
+    }
 }

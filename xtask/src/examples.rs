@@ -19,7 +19,13 @@ pub(crate) fn node_modules(root: &Path) -> Result<PathBuf> {
     let modules = work.join("node_modules");
     if !modules.is_dir() {
         // A module finds the others only in a folder of this name; Debian's own Node knows their place, others do not.
-        run_quietly(Command::new("cp").arg("-r").arg(unpacked.join("usr/share/nodejs")).arg(&modules))?;
+        let new = work.join("node_modules.new");
+        if new.exists() {
+            fs::remove_dir_all(&new)?;
+        }
+        run_quietly(Command::new("cp").arg("-r").arg(unpacked.join("usr/share/nodejs")).arg(&new))?;
+        // Renamed last: the folder is whole or not there.
+        fs::rename(&new, &modules)?;
     }
     Ok(modules)
 }
@@ -34,7 +40,7 @@ pub(crate) fn go_app(root: &Path) -> Result<PathBuf> {
     let mut build = Command::new(home.join("bin/go"));
     build
         .current_dir(root.join("examples/go"))
-        .args(["build", "-trimpath", "-o"])
+        .args(["build", "-o"])
         .arg(&program)
         .arg(".")
         // The drivers lie in Debian's place: no module, no download.

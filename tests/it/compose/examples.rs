@@ -17,6 +17,8 @@ fn runs_on_compose(example: &str, base: &str) {
             ("appforge.yaml", "target: local", "target: compose"),
             ("appforge.yaml", "port: 5000", &format!("port: {}", stack.port)),
             ("appforge.yaml", "mongodb:", &images),
+            // The list of items: what the drill asks is then in the cache that goes away.
+            ("appforge.yaml", "health: /healthz", "health: /items"),
             ("Dockerfile", base, &format!("ARG BASE=appforge-test-{example}:1\n")),
         ],
     );
