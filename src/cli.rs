@@ -194,6 +194,13 @@ pub enum Verb {
         #[arg(long, value_name = "TIME", default_value = "10s")]
         timeout: Span,
     },
+    /// End the program that this container runs, as Kubernetes does before it ends a pod
+    #[command(hide = true)]
+    Drain {
+        /// How long to wait before
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        after: Span,
+    },
     /// Run an embedded store
     #[command(hide = true)]
     Store(StoreArgs),

@@ -95,7 +95,7 @@ fn autoscaling(text: &str) -> Result<Scaling, String> {
     }
     let parts = text.split_once("..").and_then(|(min, max)| {
         let (min, max) = (min.trim().parse().ok()?, max.trim().parse().ok()?);
-        Some(Scaling(Some(Autoscaling { min, max, cpu: Percent(70.0), memory: Percent(80.0) })))
+        Some(Scaling(Some(Autoscaling { min, max, cpu: Percent(70.0), memory: Some(Percent(80.0)) })))
     });
     parts.ok_or_else(|| "expected MIN..MAX, such as `3..10`, or `off`".to_owned())
 }

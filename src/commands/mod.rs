@@ -7,6 +7,7 @@ mod cost;
 mod doctor;
 mod documents;
 mod down;
+mod drain;
 mod help;
 mod image;
 mod init;
@@ -67,6 +68,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Serve(args) => serve::serve(args).await,
         Verb::Healthcheck { port } => serve::healthcheck(port).await,
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
+        Verb::Drain { after } => drain::run(after).await,
         Verb::Store(args) => store::run(args).await,
         Verb::StoreContainer(args) => store::run_container(args).await,
         Verb::Supervise { state } => {

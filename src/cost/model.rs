@@ -22,7 +22,7 @@ use crate::cost::capacity::Capacity;
 use crate::cost::catalogue::{Item, Node, SizedBy, Tier};
 use crate::cost::stores::Stores;
 use crate::stack::values::{ByteSize, MilliCpu};
-use crate::stack::{Stack, TargetKind};
+use crate::stack::{Stack, TargetKind, pods};
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -54,7 +54,7 @@ pub struct Inputs {
     pub requests_per_user: u32,
     /// Peak over average.
     pub peak_factor: Decimal,
-    /// CPU that one replica asks for.
+    /// CPU that one replica asks for, with the front of an app.
     pub cpu: MilliCpu,
     /// Memory that one replica asks for.
     pub memory: ByteSize,
@@ -75,11 +75,12 @@ pub struct Inputs {
 impl Inputs {
     /// What a stack says.
     pub fn new(stack: &Stack, capacity: Capacity) -> Self {
+        let replica = pods::of_replica(stack);
         Self {
             requests_per_user: stack.cost.requests_per_user,
             peak_factor: stack.cost.peak_factor.0,
-            cpu: stack.service.resources.cpu,
-            memory: stack.service.resources.memory,
+            cpu: replica.cpu,
+            memory: replica.memory,
             pool_max: stack.mongodb.pool.max,
             window: stack.rate_limit.window.0.as_secs().max(1),
             replicas: stack.service.replicas,

@@ -2,7 +2,7 @@
 
 use crate::cost::catalogue::Node;
 use crate::stack::model::StoreMode;
-use crate::stack::pods::{self, StorePod};
+use crate::stack::pods::{self, PodRequest};
 use crate::stack::values::{ByteSize, MilliCpu};
 use crate::stack::{Stack, StoreKind, TargetKind};
 
@@ -11,7 +11,7 @@ use crate::stack::{Stack, StoreKind, TargetKind};
 pub struct Stores {
     /// Whether each store is external.
     pub(super) external: [(StoreKind, bool); 2],
-    pods: Vec<StorePod>,
+    pods: Vec<PodRequest>,
 }
 
 impl Stores {
@@ -37,7 +37,7 @@ impl Stores {
 }
 
 /// A node with room for less; a pod that is larger than a node takes all of it, and `lint` says that it does not start.
-fn without(node: Node, pod: StorePod) -> Node {
+fn without(node: Node, pod: PodRequest) -> Node {
     Node {
         cpu: MilliCpu(node.cpu.0.saturating_sub(pod.cpu.0)),
         memory: ByteSize(node.memory.0.saturating_sub(pod.memory.0)),

@@ -94,9 +94,10 @@ fn what_the_target_knows_takes_the_place_of_what_the_file_says() {
     assert_eq!(container(&deployment)["image"], "appforge-service:0123456789ab");
     assert_eq!(container(&deployment)["imagePullPolicy"], "IfNotPresent");
     let mut stack = Stack::default();
-    stack.service.image = "registry.example.com/shop:1".parse().unwrap();
+    stack.runtime.image = Some("registry.example.com/appforge:1".parse().unwrap());
     let deployment = parsed(&kubernetes(&stack, &overrides), "deployment.yaml");
-    assert_eq!(container(&deployment)["image"], "registry.example.com/shop:1");
+    assert_eq!(container(&deployment)["image"], "registry.example.com/appforge:1");
+    assert_eq!(container(&deployment)["imagePullPolicy"], "Always");
 }
 
 #[test]

@@ -123,6 +123,9 @@ pub struct Draft {
 mod tests;
 
 #[cfg(test)]
+mod app_tests;
+
+#[cfg(test)]
 mod kubernetes_tests;
 #[cfg(test)]
 mod scanner_tests;

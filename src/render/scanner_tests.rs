@@ -14,7 +14,7 @@ use crate::render::context::kubernetes::names;
 use crate::render::templates::KUSTOMIZATION;
 use crate::stack::kubernetes::RouteApi;
 use crate::stack::model::{Persistence, StoreMode, Topology};
-use crate::stack::values::{Secret, SecretKey, StoreAddress};
+use crate::stack::values::{CommandLine, Secret, SecretKey, StoreAddress};
 
 /// Each choice by its number; numbers past the last start again.
 fn stack(choice: [usize; 5], more: usize) -> Stack {
@@ -57,9 +57,9 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
         stack.service.image = format!("registry.example.com:5000/shop:1.2{pin}").parse().unwrap();
         stack.mongodb.image = format!("mongo:8.0{pin}").parse().unwrap();
         stack.redis.image = format!("redis:8-alpine{pin}").parse().unwrap();
-        stack.kubernetes.probes.readiness = (image == 2).then(|| "/ready".into());
         stack.kubernetes.probes.liveness = (image == 2).then(|| "/live".into());
-        stack.kubernetes.probes.port = (more % 2 == 1).then_some(8081);
+        stack.kubernetes.probes.port = (image == 2).then_some(8081);
+        own(&mut stack, more);
     }
     stack.kubernetes.network_policies = !more.is_multiple_of(7);
     let plain = stack.redis.topology == Topology::Single && more.is_multiple_of(2);
@@ -71,6 +71,31 @@ fn stack(choice: [usize; 5], more: usize) -> Stack {
     stack.kubernetes.route.issuer = more.is_multiple_of(2).then(|| "letsencrypt".into());
     stack.kubernetes.route.from_namespace = more.is_multiple_of(3).then(|| "ingress".parse().unwrap());
     stack
+}
+
+/// An app of the user's own with more or fewer of its options.
+fn own(stack: &mut Stack, more: usize) {
+    let service = &mut stack.service;
+    let every = |number: usize| more.is_multiple_of(number);
+    service.command = every(2).then(|| CommandLine::Text("node 'my server.js' --port ${port}".into()));
+    service.env_file = every(3).then(|| ".env".into());
+    service.workdir = every(5).then(|| "/srv/app".into());
+    service.run_as = [None, Some(1000), Some(10_001)][more % 3];
+    service.app_port = every(4).then_some([8080, 3000][more % 2]);
+    service.pids = every(7).then_some(64);
+    let writable = ["", "/tmp:1Gi", "/", "/var/cache:64Mi"][more % 4];
+    service.writable = if writable.is_empty() { Vec::new() } else { vec![writable.parse().unwrap()] };
+    let egress = ["internet", "api.stripe.com:443", "10.1.2.3:25", "[fd00::1]:25", "10.1.2.3/8", "fd00::1/8"];
+    service.egress = egress.iter().take(more % 7).map(|text| text.parse().unwrap()).collect();
+    for (name, value) in [("DATABASE_URL", "${mongodb.uri}&x=$$(PORT)"), ("CACHE", "$${port}${redis.url}/1")]
+    {
+        service.env.insert(name.into(), value.into());
+    }
+    service.env.insert("GREETING".into(), "a: b #c $${X} $(Y)".into());
+    stack.runtime.image = every(2).then(|| "registry.example.com/appforge:1.2".parse().unwrap());
+    if let Some(scaling) = &mut stack.kubernetes.autoscaling {
+        scaling.memory = every(2).then_some(crate::stack::values::Percent(80.0));
+    }
 }
 
 #[test]
@@ -127,6 +152,12 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
+/// The containers that run all along, sidecars among them.
+fn containers(workload: &Value) -> Vec<&Value> {
+    let pod = &workload["spec"]["template"]["spec"];
+    items(&pod["initContainers"]).chain(items(&pod["containers"])).collect()
+}
+
 /// Whether all of `selector` is among `labels`, and there is something.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let selector = selector.as_object().unwrap();
@@ -172,10 +203,10 @@ impl<'a> Scan<'a> {
         }
         for workload in self.workloads() {
             self.pod(&workload);
-            let containers = workload["spec"]["template"]["spec"]["containers"].clone();
-            for container in items(&containers) {
+            for container in containers(&workload) {
                 self.container(&workload, container);
             }
+            self.front(&workload);
         }
         self.workload_kinds();
         self.budgets_and_services();
@@ -267,11 +298,16 @@ impl<'a> Scan<'a> {
         for service in self.kind("Service") {
             self.hold(service["spec"]["type"] == "ClusterIP", &service, "type");
             let workload = chosen(&service["spec"]["selector"]).unwrap_or_default();
-            let containers = &workload["spec"]["template"]["spec"]["containers"];
-            let ports: Vec<&str> =
-                items(containers).flat_map(|c| items(&c["ports"])).map(|port| text(&port["name"])).collect();
+            let ports: Vec<&Value> =
+                containers(&workload).into_iter().flat_map(|c| items(&c["ports"])).collect();
             for port in items(&service["spec"]["ports"]) {
-                self.hold(ports.contains(&text(&port["targetPort"])), &service, "a port that is not there");
+                let (target, sidecar) = (&port["targetPort"], self.stack.service.is_own());
+                let there =
+                    ports.iter().any(|port| port["name"] == *target || port["containerPort"] == *target);
+                self.hold(there, &service, "a port that is not there");
+                // The name of a sidecar's port is found by newer clusters only.
+                let number = workload["kind"] == "Deployment" && sidecar;
+                self.hold(target.is_number() == number, &service, "a port by its number");
             }
         }
         for ingress in self.kind("Ingress") {

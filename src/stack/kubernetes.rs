@@ -35,7 +35,7 @@ pub struct Kubernetes {
     pub network_policies: bool,
     /// The namespace that scrapes metrics.
     pub monitoring_namespace: Name,
-    /// How a replica of an image of your own is watched; the bundled service has its own paths.
+    /// How a replica of an app of your own is watched; the bundled service has its own paths.
     pub probes: Probes,
     /// How a replica ends.
     pub shutdown: Shutdown,
@@ -51,8 +51,9 @@ pub struct Autoscaling {
     pub max: u32,
     /// Target share of the CPU request.
     pub cpu: Percent,
-    /// Target share of the memory request.
-    pub memory: Percent,
+    /// Target share of the memory request; `null` is 80 for the bundled service, and none for an app of your own, since most
+    /// runtimes do not give memory back.
+    pub memory: Option<Percent>,
 }
 
 /// How the public host name leads to the service.
@@ -83,15 +84,15 @@ pub enum RouteApi {
     Gateway,
 }
 
-/// How a replica of an image of your own is watched.
+/// How a replica of an app of your own is watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probes {
-    /// The port that answers; `null` is the service's.
+    /// The port that answers `liveness`: one that the app opens beyond 127.0.0.1.
     pub port: Option<u16>,
     /// Answers 2xx while the process works; must not depend on the stores.
     pub liveness: Option<String>,
-    /// Answers 2xx while the process takes requests; must not depend on the stores.
+    /// Replaced by `service.health`.
     pub readiness: Option<String>,
 }
 
@@ -101,7 +102,8 @@ pub struct Probes {
 pub struct Shutdown {
     /// How long it goes on serving while the cluster learns that it will end; whole seconds.
     pub pre_stop: Span,
-    /// After this it is killed; whole seconds, `pre_stop` and the drain of the service within.
+    /// After this it is killed; whole seconds. `pre_stop` is within, and the drain of the service; for an app of your own the
+    /// drain of its front and the app's end, half of the rest each.
     pub grace: Span,
 }
 
@@ -199,6 +201,16 @@ pub(crate) fn is_service_name(name: &Name) -> bool {
     name.as_str().starts_with(|c: char| c.is_ascii_lowercase())
 }
 
+/// The target share of memory of the bundled service, unless the file says otherwise.
+const MEMORY: Percent = Percent(80.0);
+
+impl Autoscaling {
+    /// The target share of the memory request of the bundled service, or of an app of the user's own.
+    pub(crate) fn memory_of(&self, is_own: bool) -> Option<Percent> {
+        self.memory.or((!is_own).then_some(MEMORY))
+    }
+}
+
 impl Kubernetes {
     /// The defaults of a stack of this name.
     pub fn of(name: Name) -> Self {
@@ -207,7 +219,7 @@ impl Kubernetes {
         Self {
             context: None,
             namespace: name,
-            autoscaling: Some(Autoscaling { min: 3, max: 10, cpu: Percent(70.0), memory: Percent(80.0) }),
+            autoscaling: Some(Autoscaling { min: 3, max: 10, cpu: Percent(70.0), memory: None }),
             ingress: None,
             route: Route {
                 api: RouteApi::Ingress,

@@ -1,4 +1,4 @@
-//! What the stores of a stack ask of a cluster, for the documents that ask and for the estimates that count it. Pure.
+//! What the pods of a stack ask of a cluster, for the documents that ask and for the estimates that count it. Pure.
 
 use crate::stack::Stack;
 use crate::stack::model::{SENTINEL_SERVERS, StoreMode};
@@ -13,23 +13,33 @@ pub(crate) const SENTINEL_CPU: MilliCpu = MilliCpu(50);
 /// See [`SENTINEL_CPU`].
 pub(crate) const SENTINEL_MEMORY: ByteSize = ByteSize(64 << 20);
 
-/// What one pod of a store asks for.
+/// What one replica of the service asks for, the front of an app of the user's own within.
+pub(crate) fn of_replica(stack: &Stack) -> PodRequest {
+    let (service, front) = (stack.service.resources, stack.runtime.resources);
+    let (cpu, memory) = if stack.service.is_own() { (front.cpu.0, front.memory.0) } else { (0, 0) };
+    PodRequest {
+        cpu: MilliCpu(service.cpu.0.saturating_add(cpu)),
+        memory: ByteSize(service.memory.0.saturating_add(memory)),
+    }
+}
+
+/// What one pod asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StorePod {
+pub(crate) struct PodRequest {
     pub(crate) cpu: MilliCpu,
     pub(crate) memory: ByteSize,
 }
 
 /// The pods of the stores that a cluster runs for this stack; an external store has none.
-pub(crate) fn of_stores(stack: &Stack) -> Vec<StorePod> {
+pub(crate) fn of_stores(stack: &Stack) -> Vec<PodRequest> {
     let mut pods = Vec::new();
     if stack.mongodb.mode != StoreMode::External {
-        pods.push(StorePod { cpu: MONGODB_CPU, memory: stack.mongodb.memory });
+        pods.push(PodRequest { cpu: MONGODB_CPU, memory: stack.mongodb.memory });
     }
-    let redis = StorePod { cpu: REDIS_CPU, memory: stack.redis.memory };
+    let redis = PodRequest { cpu: REDIS_CPU, memory: stack.redis.memory };
     if stack.redis.runs_sentinel() {
         let memory = ByteSize(redis.memory.0.saturating_add(SENTINEL_MEMORY.0));
-        let pod = StorePod { cpu: MilliCpu(REDIS_CPU.0 + SENTINEL_CPU.0), memory };
+        let pod = PodRequest { cpu: MilliCpu(REDIS_CPU.0 + SENTINEL_CPU.0), memory };
         pods.extend((0..SENTINEL_SERVERS).map(|_| pod));
     } else if stack.redis.mode != StoreMode::External {
         pods.push(redis);

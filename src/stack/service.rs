@@ -76,11 +76,12 @@ pub enum ShellEnvironment {
     Clean,
 }
 
-/// The front before an app of your own.
+/// This program in containers: the front before an app of your own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
-    /// Its image on compose and kubernetes; `null` is packed from this program and loaded into the engine or a local cluster.
+    /// The image of this program on compose and kubernetes, as `appforge image push` makes it: for fronts and for the bundled service;
+    /// `null` is packed from this program and loaded into the engine or a local cluster.
     pub image: Option<ImageRef>,
     /// What one front may use.
     pub resources: Resources,

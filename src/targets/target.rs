@@ -102,8 +102,8 @@ impl Target {
             }
             TargetKind::Kubernetes => {
                 let say = move |line: &str| out.say(line);
-                let kubernetes =
-                    Kubernetes::new(state_folder, stack, templates()?, claim).on(place.context, say);
+                let folders = (place.folder.as_path(), state_folder.as_path());
+                let kubernetes = Kubernetes::new(folders, stack, templates()?, claim).on(place.context, say);
                 AnyBackend::Kubernetes(Box::new(kubernetes))
             }
         };

@@ -21,6 +21,7 @@ use crate::support::Project;
 
 mod addresses;
 mod edge;
+mod examples;
 mod own;
 mod ownership;
 mod target;
@@ -119,6 +120,8 @@ impl Drop for Stack {
             let _ =
                 Command::new("docker").args(["volume", "rm", &format!("{}_{volume}", self.name)]).output();
         }
+        // That of `service.build`.
+        let _ = Command::new("docker").args(["rmi", &format!("{}-app", self.name)]).output();
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod addresses;
 mod api;
+mod app;
 mod controllers;
 mod credentials;
 mod drift;
 mod errors;
 mod fields;
 mod forward;
+mod jobs;
 mod kubeconfig;
 mod kubelet;
 mod lease;
@@ -33,10 +35,18 @@ use crate::support::{Project, Run};
 use api::{Api, Seen};
 use store::{Key, Pods};
 
-/// A stack that brings its own image: nothing has to be loaded into nodes.
+/// The bundled service, whose image is in a registry: nothing has to be loaded into nodes.
 const STACK: &str = "target: kubernetes
 name: shop
-kubernetes: {namespace: shop, probes: {liveness: /livez, readiness: /readyz}}
+kubernetes: {namespace: shop}
+runtime: {image: 'registry.example/shop:1'}
+";
+
+/// An app of the user's own, behind a front.
+const OWN: &str = "target: kubernetes
+name: shop
+kubernetes: {namespace: shop}
+runtime: {image: 'registry.example/appforge:1'}
 service: {image: 'registry.example/shop:1'}
 ";
 
@@ -192,7 +202,7 @@ fn a_fixed_number_takes_over_from_the_autoscaler_and_back_without_a_dip() {
         "appforge.yaml",
         &STACK
             .replace("namespace: shop", "namespace: shop, autoscaling: null")
-            .replace("shop:1'", "shop:1', replicas: 4"),
+            .replace("shop:1'}", "shop:1'}\nservice: {replicas: 4}"),
     );
     let diff = place.exits(5, &["diff"]);
     assert!(diff.stdout.contains("    spec.replicas: 7 -> 4\n"), "{}", diff.stdout);

@@ -11,9 +11,13 @@ mod cost;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod embedded_mongodb;
 #[cfg(test)]
 mod embedded_redis;
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod exit_codes;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use appforge_testing::need;
 use crate::support::Project;
 
 /// Stacks that together have every kind of object and each way of writing one.
-const STACKS: [(&str, &str); 6] = [
+const STACKS: [(&str, &str); 7] = [
     ("defaults", ""),
     (
         "external",
@@ -32,7 +32,17 @@ const STACKS: [(&str, &str); 6] = [
     (
         "own-image",
         "service: {image: 'registry.example.com:5000/team/shop:1.2'}\n\
-         kubernetes: {priority_class: high, pull_secrets: [registry], probes: {liveness: /live, readiness: /ready, port: 8081}}\n",
+         kubernetes: {priority_class: high, pull_secrets: [registry], probes: {liveness: /live, port: 8081}}\n",
+    ),
+    (
+        "own-app",
+        "service:\n  image: 'registry.example.com/shop:1.2'\n  command: 'node \"my server.js\"'\n  health: /healthz\n  port: 80\n\
+         \x20 env: {URL: '${mongodb.uri}&x=$$(PORT)', AT: ':${port}'}\n  env_file: .env\n  workdir: /srv\n  run_as: 1000\n\
+         \x20 writable: [/, '/tmp:1Gi', /var/cache]\n  egress: [internet, 'api.stripe.com:443', '10.1.2.3:25', 'fd00::/8']\n\
+         \x20 pids: 64\n  release: ./migrate\n\
+         runtime: {image: 'registry.example.com/appforge:1.2'}\n\
+         kubernetes: {autoscaling: {memory: 90}, cpu_limit: none}\n\
+         mongodb: {mode: external, uri: 'mongodb://u:hunter2@h/x'}\n",
     ),
     ("sentinel", "redis: {topology: sentinel}\n"),
 ];

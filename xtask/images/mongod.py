@@ -85,6 +85,9 @@ class Guarded(NeoSQLiteHandler):
         answered, reply = super().handle_command(msg)
         if "saslSupportedMechs" in command:
             reply["saslSupportedMechs"] = [MECHANISM]
+        if "minWireVersion" in reply:
+            # As the real one: older drivers may connect, too.
+            reply["minWireVersion"] = 0
         return answered, reply
 
     def handle_insert(self, msg):

@@ -1,5 +1,6 @@
 //! Programs from Debian's packages, unpacked below `target`; nothing is installed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Downloads and unpacks `packages` below `work`, unless that was done before; the folder of the unpacked files.
-pub(crate) fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
+/// Downloads and unpacks `packages` below `work`, unless that was done before; the folder of the unpacked files. With a `family`
+/// those of their dependencies come along whose names begin with it.
+pub(crate) fn unpack(work: &Path, packages: &[&str], family: Option<&str>) -> Result<PathBuf> {
     let (cache, unpacked) = (work.join("packages"), work.join("debian"));
     let stamp = unpacked.join("packages.txt");
     if fs::read_to_string(&stamp).ok().as_deref() == Some(&packages.join("\n")) {
@@ -16,7 +18,11 @@ pub(crate) fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
     }
     fs::create_dir_all(&cache)?;
     let download = || {
-        run_quietly(Command::new("apt-get").args(["download", "--quiet"]).args(packages).current_dir(&cache))
+        let names = match family {
+            Some(family) => closure(packages, family)?,
+            None => packages.iter().copied().map(str::to_owned).collect(),
+        };
+        run_quietly(Command::new("apt-get").args(["download", "--quiet"]).args(names).current_dir(&cache))
     };
     if download().is_err() {
         // A new machine has no list of packages yet, or an old one.
@@ -33,6 +39,24 @@ pub(crate) fn unpack(work: &Path, packages: &[&str]) -> Result<PathBuf> {
     // Written last: a folder without it is half made.
     fs::write(&stamp, packages.join("\n"))?;
     Ok(unpacked)
+}
+
+/// `packages` with all that they depend on, as far as its name begins with `family`.
+fn closure(packages: &[&str], family: &str) -> Result<BTreeSet<String>> {
+    let only = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"]
+        .map(|kind| format!("--no-{kind}"));
+    let mut command = Command::new("apt-cache");
+    command.args(["depends", "--recurse"]).args(only).args(packages);
+    let list = output(&mut command)?;
+    // A package is at the start of its line, what it depends on is indented.
+    Ok(list.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect())
+}
+
+/// Runs a command, demands that it succeeds, and returns its stdout.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("while starting {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Runs a command and demands that it succeeds; its stderr is part of the error.

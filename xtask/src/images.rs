@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::debian::{self, run_quietly};
+use crate::debian::{self, output, run_quietly};
 
 /// Debian's packages that hold what an image needs and a plain machine has not.
 const PACKAGES: [&str; 6] = [
@@ -35,6 +35,10 @@ const REDIS_CLI: &str = "#!/bin/sh\nprintf '%s\\r\\n' \"$*\" | nc -w 1 127.0.0.1
 
 /// Starts the MongoDB wire server behind a login.
 const MONGOD: &str = include_str!("../images/mongod.py");
+
+/// What the Python example needs of the virtual environment. A file of one module has its ending.
+const EXAMPLE_MODULES: [&str; 9] =
+    ["bson", "click", "dns", "gridfs", "h11", "pymongo", "redis", "typing_extensions.py", "uvicorn"];
 
 /// What the wire server needs of the virtual environment.
 const MONGOD_MODULES: [&str; 6] = ["bson", "dns", "gridfs", "neosqlite", "nx_27017", "pymongo"];
@@ -60,11 +64,11 @@ const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:3,registry:1,web:1,slow:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:3,python:1,registry:1,web:1,slow:1,broken:1}`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
-    let debian = debian::unpack(&work, &PACKAGES)?;
+    let debian = debian::unpack(&work, &PACKAGES, None)?;
     let busybox = debian.join("bin/busybox");
     let valkey = valkey(root)?;
 
@@ -80,7 +84,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
     let mongodb = Root::new(&work, "mongodb:3", &busybox)?;
     mongodb.program(Path::new("/bin/bash"), "bash", &debian)?;
-    mongodb.python(&root.join("target/peers"), &debian)?;
+    mongodb.python(&root.join("target/peers"), &MONGOD_MODULES, &debian)?;
     fs::write(mongodb.path.join("usr/local/lib/mongod.py"), MONGOD)?;
     mongodb.script("mongod", "#!/bin/sh\nexec python /usr/local/lib/mongod.py \"$@\"\n")?;
     mongodb.script("mongosh", "#!/bin/sh\nexec python /usr/local/lib/mongod.py --mongosh\n")?;
@@ -89,6 +93,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         &[("data/db", "999:999"), ("data/configdb", "999:999")],
         "CMD [\"mongod\"]",
     )?;
+
+    // The Dockerfile of `examples/python` builds on it. What its `pip` would install is there.
+    let python = Root::new(&work, "python:1", &busybox)?;
+    python.python(&root.join("target/peers"), &EXAMPLE_MODULES, &debian)?;
+    python.script("pip", "#!/bin/sh\nexec python -c 'import pymongo, redis, uvicorn'\n")?;
+    python.script("uvicorn", "#!/bin/sh\nexec python -m uvicorn \"$@\"\n")?;
+    python.import(&["ENV PYTHONHOME=/usr/local PYTHONDONTWRITEBYTECODE=1"], &[], "CMD [\"python\"]")?;
 
     let registry = Root::new(&work, "registry:1", &busybox)?;
     registry.program(&debian.join("usr/bin/docker-registry"), "docker-registry", &debian)?;
@@ -111,6 +122,20 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
     let broken = Root::new(&work, "broken:1", &busybox)?;
     broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")
+}
+
+/// Makes and loads `appforge-test-node:1`, which the Dockerfile of `examples/node` builds on. `node` is the program, `modules` the
+/// folder of its modules.
+pub(crate) fn node(root: &Path, node: &Path, modules: &Path) -> Result<()> {
+    let work = std::path::absolute(root.join("target/images"))?;
+    let debian = debian::unpack(&work, &PACKAGES, None)?;
+    let base = Root::new(&work, "node:1", &debian.join("bin/busybox"))?;
+    base.program(node, "node", &debian)?;
+    base.folder("node_modules")?;
+    copy(modules, &base.path.join("node_modules"), &[], &["."])?;
+    // Downloads nothing: what it would install is there.
+    base.script("npm", "#!/bin/sh\nexec node -e 'require(\"mongodb\"); require(\"redis\")'\n")?;
+    base.import(&[], &[], "CMD [\"node\"]")
 }
 
 /// The files of one image.
@@ -156,8 +181,8 @@ impl Root {
         self.libraries(program, debian)
     }
 
-    /// The interpreter of a virtual environment, its library, and the modules of the wire server.
-    fn python(&self, environment: &Path, debian: &Path) -> Result<()> {
+    /// The interpreter of a virtual environment, its library, and those of its modules that are needed.
+    fn python(&self, environment: &Path, needed: &[&str], debian: &Path) -> Result<()> {
         let ask = "import os, sys, sysconfig; print(os.path.realpath(sys.executable)); \
                    print(sysconfig.get_path('stdlib')); print(sysconfig.get_path('purelib'))";
         let answer = output(Command::new(environment.join("bin/python")).args(["-c", ask]))?;
@@ -170,7 +195,7 @@ impl Root {
         fs::create_dir_all(own.join("site-packages"))?;
         let excluded = NOT_NEEDED.map(|pattern| format!("--exclude=./{pattern}"));
         copy(Path::new(library), &own, &excluded, &["."])?;
-        copy(Path::new(modules), &own.join("site-packages"), &[], &MONGOD_MODULES)?;
+        copy(Path::new(modules), &own.join("site-packages"), &[], needed)?;
         for entry in fs::read_dir(own.join("lib-dynload"))? {
             let path = entry?.path();
             if path.extension() == Some(OsStr::new("so")) {
@@ -276,10 +301,4 @@ fn valkey(root: &Path) -> Result<PathBuf> {
         }
     }
     bail!("there is no valkey-server in `{}`: cargo xtask peers", library.display())
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("while starting {command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
 }

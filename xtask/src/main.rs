@@ -3,6 +3,7 @@
 mod bench;
 mod circles;
 mod debian;
+mod examples;
 mod images;
 mod peers;
 mod run;
@@ -52,7 +53,7 @@ fn main() -> Result<()> {
         Chore::Test { strict, arguments } => suite::test(root, strict, &arguments),
         Chore::Peers => peers::peers(root).map(drop),
         Chore::Tidy { update_words } => tidy::tidy(root, update_words),
-        Chore::Images => images::run(root),
+        Chore::Images => suite::images(root),
         Chore::Bench(options) => bench::run_bench(root, &options),
     }
 }

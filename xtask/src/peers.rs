@@ -22,6 +22,8 @@ pub(crate) struct Peers {
     pub mongo: PathBuf,
     /// `APPFORGE_PEER_PYTHON`.
     pub python: PathBuf,
+    /// Goes in front of `PATH`: the folder of Node.
+    pub node: PathBuf,
     /// Goes in front of `PATH`: the folder of Docker Compose itself. The package's own script always exits 0.
     pub compose: PathBuf,
     /// `APPFORGE_PEER_SCANNERS`: the folder of kubernetes-validate and checkov.
@@ -36,6 +38,8 @@ pub(crate) fn peers(root: &Path) -> Result<Peers> {
     if !mongo.is_file() {
         bail!("the peers hold no nx-27017");
     }
+    let node = find(&folder.join("lib"), "node")?.context("the peers hold no node")?;
+    let node = node.parent().context("a program lies in a folder")?.to_owned();
     let compose = find(&folder.join("lib"), "docker-compose")?.context("the peers hold no docker-compose")?;
     let compose = compose.parent().context("a program lies in a folder")?.to_owned();
     let scanners = environment(root, "scanners", SCANNERS)?.join("bin");
@@ -44,7 +48,7 @@ pub(crate) fn peers(root: &Path) -> Result<Peers> {
             bail!("the scanners hold no {program}");
         }
     }
-    Ok(Peers { valkey, mongo, python, compose, scanners })
+    Ok(Peers { valkey, mongo, python, node, compose, scanners })
 }
 
 /// A virtual environment below `target` that has these packages. One that was made before with the same is taken as it is.

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, say};
-use crate::{images, peers};
+use crate::{examples, images, peers};
 
 /// In the name of each test that is the body of another test's process.
 const CHILD: &str = "child_process";
@@ -69,10 +69,9 @@ fn look(root: &Path) -> Result<Machine> {
     let mut variables = Vec::new();
     let mut path: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let peers = peers::peers(root).map_err(|error| format!("{error:#}"));
-    for name in ["compose", "mongodb", "python", "scanners", "valkey"] {
+    for name in ["compose", "docker", "go", "mongodb", "node", "python", "scanners", "valkey"] {
         needs.insert(name, peers.as_ref().err().cloned());
     }
-    needs.insert("docker", peers.as_ref().err().cloned());
     if let Ok(peers) = peers {
         variables.extend([
             ("APPFORGE_PEER_VALKEY", peers.valkey.into()),
@@ -80,10 +79,22 @@ fn look(root: &Path) -> Result<Machine> {
             ("APPFORGE_PEER_PYTHON", peers.python.into()),
             ("APPFORGE_PEER_SCANNERS", peers.scanners.into()),
         ]);
+        let mut need = |name, variable, found: Result<PathBuf>| match found {
+            Ok(found) => variables.push((variable, found.into())),
+            Err(error) => drop(needs.insert(name, Some(reason(&error)))),
+        };
+        let modules = examples::node_modules(root);
+        need("go", "APPFORGE_PEER_GO_APP", examples::go_app(root));
+        let images = images::run(root).and_then(|()| match &modules {
+            Ok(modules) => images::node(root, &peers.node.join("node"), modules),
+            Err(_) => Ok(()),
+        });
+        need("node", "APPFORGE_PEER_NODE_MODULES", modules);
         path.insert(0, peers.compose);
-        needs.insert("docker", images::run(root).err().map(|error| format!("{error:#}").trim().to_owned()));
+        path.insert(0, peers.node);
+        needs.insert("docker", images.err().as_ref().map(reason));
     }
-    for name in ["curl", "node", "redis-cli"] {
+    for name in ["curl", "redis-cli"] {
         let found = path.iter().any(|folder| folder.join(name).is_file());
         needs.insert(name, (!found).then(|| "not on PATH".to_owned()));
     }
@@ -91,6 +102,16 @@ fn look(root: &Path) -> Result<Machine> {
     needs.insert("root", (uid != 0).then(|| format!("the tests run as uid {uid}")));
     variables.push(("PATH", std::env::join_paths(path)?));
     Ok(Machine { needs, variables })
+}
+
+/// Makes the container images of the tests.
+pub(crate) fn images(root: &Path) -> Result<()> {
+    images::run(root)?;
+    images::node(root, &peers::peers(root)?.node.join("node"), &examples::node_modules(root)?)
+}
+
+fn reason(error: &anyhow::Error) -> String {
+    format!("{error:#}").trim().to_owned()
 }
 
 impl Report {

@@ -24,6 +24,13 @@ pub(super) fn container(workload: &Value) -> &Value {
     &workload["spec"]["template"]["spec"]["containers"][0]
 }
 
+/// The container of a workload that has this program: the front before an app of the user's own, else the first one.
+pub(super) fn program<'w>(workload: &'w Value, front: &str) -> &'w Value {
+    let sidecars = workload["spec"]["template"]["spec"]["initContainers"].as_array();
+    let front = sidecars.and_then(|sidecars| sidecars.iter().find(|sidecar| sidecar["name"] == front));
+    front.unwrap_or_else(|| container(workload))
+}
+
 pub(super) fn bytes(value: &Value) -> Option<u64> {
     text(value)?.parse::<ByteSize>().ok().map(|size| size.0)
 }

@@ -3,7 +3,7 @@
 use appforge_service::contract::variable;
 use serde_json::Value;
 
-use super::documents::{Objects, bytes, container, cpu, variable, word_after};
+use super::documents::{Objects, bytes, container, cpu, program, variable, word_after};
 use super::{Finding, Level};
 use crate::float;
 use crate::render::Document;
@@ -43,7 +43,7 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     if let Some(deployment) = deployment {
         connections(stack, container(deployment), &mut findings);
         ending(deployment, &mut findings);
-        cpu_share(stack, container(deployment), &mut findings);
+        cpu_share(program(deployment, names::FRONT_CONTAINER), &mut findings);
         if let Some(autoscaler) = objects.find("HorizontalPodAutoscaler", &service) {
             autoscaling(stack, deployment, autoscaler, &mut findings);
         }
@@ -62,7 +62,8 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
     let mongodb = &stack.mongodb;
     let most = stack.kubernetes.autoscaling.map_or(stack.service.replicas, |scaling| scaling.max);
     let pool = variable(container, variable::MONGODB_MAX_POOL_SIZE).unwrap_or(u64::from(mongodb.pool.max));
-    let total = (u64::from(most) + 1) * (pool + MONITORING);
+    let processes = u64::from(stack.service.processes);
+    let total = (u64::from(most) + 1) * processes * (pool + MONITORING);
     let here = runs_here("mongodb.mode", mongodb.mode).unwrap_or(false);
     let atlas = mongodb.mode == StoreMode::External
         && mongodb
@@ -78,7 +79,9 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
         (None, false) if atlas => (ATLAS_M10, "an Atlas M10 takes"),
         (None, false) => return,
     };
-    let sum = format!("({most} replicas + 1 during a rollout) x (pool of {pool} + {MONITORING}) = {total}");
+    let each = if processes == 1 { String::new() } else { format!("{processes} processes x ") };
+    let sum =
+        format!("({most} replicas + 1 during a rollout) x {each}(pool of {pool} + {MONITORING}) = {total}");
     if total > limit && !(atlas && mongodb.max_connections.is_none()) {
         let message = format!(
             "{sum} connections, but {whose} {limit}; reduce the replicas or the pool, or raise the limit"
@@ -95,10 +98,22 @@ fn connections(stack: &Stack, container: &Value, findings: &mut Findings) {
 /// The wait before the end counts against the time after which a replica is killed.
 fn ending(deployment: &Value, findings: &mut Findings) {
     let pod = &deployment["spec"]["template"]["spec"];
-    let container = container(deployment);
+    let (front, container) = (program(deployment, names::FRONT_CONTAINER), container(deployment));
     let grace = pod["terminationGracePeriodSeconds"].as_u64();
     let wait = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
-    let drain = variable(container, variable::SHUTDOWN_TIMEOUT_MS).map(|millis| millis.div_ceil(1000));
+    let drain = variable(front, variable::SHUTDOWN_TIMEOUT_MS).map(|millis| millis.div_ceil(1000));
+    if !std::ptr::eq(front, container) {
+        // The drain of the front is within the wait of the app.
+        if let (Some(grace), Some(wait)) = (grace, wait)
+            && wait + MARGIN >= grace
+        {
+            let message = format!(
+                "the app gets SIGTERM after {wait} s (pre_stop and the drain of its front), but killed after {grace} s"
+            );
+            findings.error("kubernetes.shutdown.grace", message);
+        }
+        return;
+    }
     if let (Some(grace), Some(wait), Some(drain)) = (grace, wait, drain)
         && wait + drain + MARGIN > grace
     {
@@ -111,9 +126,9 @@ fn ending(deployment: &Value, findings: &mut Findings) {
     }
 }
 
-fn cpu_share(stack: &Stack, container: &Value, findings: &mut Findings) {
+fn cpu_share(container: &Value, findings: &mut Findings) {
     let limit = cpu(&container["resources"]["limits"]["cpu"]);
-    if let Some(limit) = limit.filter(|limit| *limit < WHOLE && stack.service.image.is_bundled()) {
+    if let Some(limit) = limit.filter(|limit| *limit < WHOLE) {
         let still = 100 - limit.0 / 10;
         let message = format!(
             "at {limit} a busy replica is throttled for up to {still} ms of every 100 ms; after waiting 50 ms for Redis \
@@ -131,8 +146,9 @@ fn autoscaling(stack: &Stack, deployment: &Value, autoscaler: &Value, findings: 
     }
     let requests = &container(deployment)["resources"]["requests"];
     for metric in autoscaler["spec"]["metrics"].as_array().into_iter().flatten() {
-        let name = metric["resource"]["name"].as_str().unwrap_or_default();
-        if metric["type"] == "Resource" && requests[name].is_null() {
+        let of = ["resource", "containerResource"].map(|kind| metric[kind]["name"].as_str());
+        let Some(name) = of.into_iter().flatten().next() else { continue };
+        if requests[name].is_null() {
             let message = format!("scales on {name}, but the replicas have no {name} request");
             findings.error("kubernetes.autoscaling", message);
         }
@@ -217,8 +233,13 @@ fn proxies(stack: &Stack, findings: &mut Findings) {
 
 fn images(stack: &Stack, findings: &mut Findings) {
     let here = |mode| runs_here("", mode).unwrap_or(false);
-    let images: [(&'static str, &ImageRef, bool); 3] = [
+    let images: [(&'static str, &ImageRef, bool); 4] = [
         ("service.image", &stack.service.image, !stack.service.image.is_bundled()),
+        (
+            "runtime.image",
+            stack.runtime.image.as_ref().unwrap_or(&stack.service.image),
+            stack.runtime.image.is_some(),
+        ),
         ("mongodb.image", &stack.mongodb.image, here(stack.mongodb.mode)),
         ("redis.image", &stack.redis.image, here(stack.redis.mode)),
     ];
@@ -229,19 +250,14 @@ fn images(stack: &Stack, findings: &mut Findings) {
             findings.warn(path, message);
         }
     }
-    let probes = &stack.kubernetes.probes;
-    if !stack.service.image.is_bundled() && (probes.liveness.is_none() || probes.readiness.is_none()) {
-        let message = "your image is probed by its port only; set the paths `liveness` and `readiness`";
-        findings.warn("kubernetes.probes", message.to_owned());
-    }
 }
 
 /// The bundled service asks the sentinels where the master is; another one may not.
 fn sentinel(stack: &Stack, findings: &mut Findings) {
     let here = runs_here("redis.mode", stack.redis.mode).unwrap_or(false);
-    if here && stack.redis.topology == Topology::Sentinel && !stack.service.image.is_bundled() {
+    if here && stack.redis.topology == Topology::Sentinel && stack.service.is_own() {
         let message =
-            "your image must read URLs such as `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER`";
+            "your app must read URLs such as `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER`";
         findings.warn("redis.topology", message.to_owned());
     }
 }
@@ -254,8 +270,8 @@ fn plain_secrets(stack: &Stack, findings: &mut Findings) {
         let upper = name.to_uppercase();
         if WORDS.iter().any(|word| upper.contains(word)) && !upper.ends_with("_FILE") {
             let message = format!(
-                "`{name}` looks like a secret, and deployment.yaml would contain it as plain text; use a patch with \
-                 `valueFrom.secretKeyRef`, or mount a file"
+                "`{name}` looks like a secret, and deployment.yaml would contain it as plain text; put it in \
+                 `service.env_file`, or use a patch with `valueFrom.secretKeyRef`"
             );
             findings.warn("service.env", message);
         }

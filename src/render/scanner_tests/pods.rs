@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use appforge_service::contract::admin;
 use serde_json::Value;
 
 use super::{Scan, exempt, items, name, selects, text};
@@ -71,7 +72,7 @@ impl Scan<'_> {
             image.rsplit('/').next().is_some_and(|last| last.contains(':')) && !image.ends_with(":latest");
         self.hold(tagged, workload, "image tag");
         let pinned = image.contains("@sha256:");
-        self.hold(pinned != exempt(workload, "CKV_K8S_43"), workload, "digest");
+        self.hold(pinned || exempt(workload, "CKV_K8S_43"), workload, "digest");
         let pulled = container["imagePullPolicy"] == "Always";
         let unpulled = container["imagePullPolicy"] == "IfNotPresent" && exempt(workload, "CKV_K8S_15");
         self.hold(pulled || unpulled, workload, "pull policy");
@@ -89,8 +90,11 @@ impl Scan<'_> {
         let context = &container["securityContext"];
         self.hold(context["allowPrivilegeEscalation"] == false, workload, "allowPrivilegeEscalation");
         self.hold(context["privileged"] == false, workload, "privileged");
-        self.hold(context["readOnlyRootFilesystem"] == true, workload, "readOnlyRootFilesystem");
-        self.hold(context["runAsUser"].as_u64() >= Some(10_000), workload, "high id of the container");
+        let writable = container["name"] == "app" && exempt(workload, "CKV_K8S_22");
+        self.hold(context["readOnlyRootFilesystem"] != writable, workload, "readOnlyRootFilesystem");
+        let low = container["name"] == "app" && exempt(workload, "CKV_K8S_40");
+        let user = context["runAsUser"].as_u64();
+        self.hold(user >= Some(if low { 1 } else { 10_000 }), workload, "high id of the container");
         let capabilities = &context["capabilities"];
         self.hold(
             capabilities["drop"][0] == "ALL" && capabilities["add"].is_null(),
@@ -106,16 +110,16 @@ impl Scan<'_> {
             handler
         };
         let (ready, live) = (handler("readinessProbe"), handler("livenessProbe"));
-        self.hold(
-            ready.is_object() && container["startupProbe"].is_object(),
-            workload,
-            "readiness and startup",
-        );
-        self.hold(live.is_object() != exempt(workload, "CKV_K8S_8"), workload, "liveness");
-        self.hold(ready != live, workload, "the probes differ");
+        // An app of the user's own is watched by its front.
+        let watched = self.stack.service.is_own() && container["name"] == "app";
+        let starts = ready.is_object() && container["startupProbe"].is_object();
+        self.hold(starts != watched, workload, "readiness and startup");
+        self.hold(live.is_object() || watched && exempt(workload, "CKV_K8S_8"), workload, "liveness");
+        self.hold(ready != live || watched, workload, "the probes differ");
         self.hold(ready["httpGet"]["host"].is_null(), workload, "no host in a probe");
         if workload["kind"] == "Deployment" {
-            self.hold(container["lifecycle"]["preStop"]["sleep"].is_object(), workload, "preStop");
+            let wait = if container["name"] == names::FRONT_CONTAINER { "exec" } else { "sleep" };
+            self.hold(container["lifecycle"]["preStop"][wait].is_object(), workload, "preStop");
         }
         let mut seen = BTreeSet::new();
         for variable in items(&container["env"]) {
@@ -135,5 +139,50 @@ impl Scan<'_> {
                 "a mount without a volume",
             );
         }
+    }
+
+    /// What must hold of the front of an app and of the app behind it.
+    pub(super) fn front(&mut self, workload: &Value) {
+        if workload["kind"] != "Deployment" || !self.stack.service.is_own() {
+            return self.hold(
+                workload["spec"]["template"]["spec"]["initContainers"].is_null(),
+                workload,
+                "no init",
+            );
+        }
+        let pod = &workload["spec"]["template"]["spec"];
+        let (front, app) = (&pod["initContainers"][0], &pod["containers"][0]);
+        self.hold(
+            front["name"] == "front" && front["restartPolicy"] == "Always",
+            workload,
+            "a native sidecar",
+        );
+        self.hold(
+            front["startupProbe"]["httpGet"]["path"] == admin::LIVEZ,
+            workload,
+            "starts before the app",
+        );
+        self.hold(front["readinessProbe"]["httpGet"]["path"] == admin::READYZ, workload, "waits for the app");
+        self.hold(app["ports"].is_null(), workload, "nothing but the front is reached");
+        let named = |name: &str| items(&app["env"]).position(|variable| variable["name"] == name);
+        let value = |name: &str| text(&app["env"][named(name).unwrap_or(usize::MAX)]["value"]);
+        self.hold(value("HOST") == "127.0.0.1", workload, "the address of the app");
+        let upstream = format!("http://127.0.0.1:{}", value("PORT"));
+        self.hold(items(&front["args"]).any(|word| *word == upstream.as_str()), workload, "its address");
+        let ports: Vec<String> =
+            items(&front["ports"]).map(|port| port["containerPort"].to_string()).collect();
+        self.hold(!ports.contains(&value("PORT").to_owned()), workload, "the app has another port");
+        // What refers to a variable comes after it.
+        self.hold(named("MONGODB_URI") < named("DATABASE_URL"), workload, "order");
+        self.hold(named("REDIS_URL") < named("CACHE"), workload, "order");
+        let seconds = |container: &Value, variable: &str| {
+            let found = items(&container["env"]).find(|found| found["name"] == variable);
+            found.and_then(|found| text(&found["value"]).parse::<u64>().ok()).unwrap_or_default() / 1000
+        };
+        let pre_stop = self.stack.kubernetes.shutdown.pre_stop.0.as_secs();
+        let wait = app["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap_or_default();
+        self.hold(wait == pre_stop + seconds(front, "SHUTDOWN_TIMEOUT_MS"), workload, "the app ends last");
+        let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap_or_default();
+        self.hold(wait + 5 < grace, workload, "the app has time to end");
     }
 }

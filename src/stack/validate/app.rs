@@ -130,7 +130,6 @@ fn without_app(stack: &Stack, violations: &mut Violations) {
         ("service.egress", !service.egress.is_empty()),
         ("service.run_as", service.run_as.is_some()),
         ("service.writable", !service.writable.is_empty()),
-        ("runtime.image", stack.runtime.image.is_some()),
     ];
     for (path, _) in set.iter().filter(|(_, set)| *set) {
         violations.add(*path, "applies only to an app of your own; set `service.command` or `service.image`");

@@ -33,6 +33,9 @@ pub(super) fn kubernetes(stack: &Stack, most: u32, violations: &mut Violations) 
     }
     route(&kubernetes.route, kubernetes.ingress.is_some(), violations);
     probes(&kubernetes.probes, violations);
+    if stack.service.is_own() {
+        app(stack, violations);
+    }
     shutdown("kubernetes.shutdown.pre_stop", kubernetes.shutdown.pre_stop, 1, violations);
     shutdown("kubernetes.shutdown.grace", kubernetes.shutdown.grace, 2, violations);
 }
@@ -47,7 +50,9 @@ fn autoscaling(kubernetes: &Kubernetes, most: u32, violations: &mut Violations) 
         violations.add("kubernetes.autoscaling.min", message);
     }
     violations.within("kubernetes.autoscaling.cpu", scaling.cpu, Percent(1.0), Percent(100.0));
-    violations.within("kubernetes.autoscaling.memory", scaling.memory, Percent(1.0), Percent(100.0));
+    if let Some(memory) = scaling.memory {
+        violations.within("kubernetes.autoscaling.memory", memory, Percent(1.0), Percent(100.0));
+    }
 }
 
 fn object_name(path: &str, name: Option<&str>, violations: &mut Violations) {
@@ -93,6 +98,27 @@ fn probes(probes: &Probes, violations: &mut Violations) {
     }
     if let Some(port) = probes.port {
         violations.within("kubernetes.probes.port", port, 1, u16::MAX);
+    }
+}
+
+/// What an app of the user's own cannot have in a pod.
+fn app(stack: &Stack, violations: &mut Violations) {
+    let Probes { port, liveness, readiness } = &stack.kubernetes.probes;
+    if readiness.is_some() {
+        let message = "is replaced by `service.health`, which the front asks on every target";
+        violations.add("kubernetes.probes.readiness", message);
+    }
+    if liveness.is_some() && port.is_none() {
+        let message = "requires `kubernetes.probes.port`, which the app opens beyond 127.0.0.1: its own port is \
+                       reached by its front only";
+        violations.add("kubernetes.probes.liveness", message);
+    }
+    if port.is_some() && liveness.is_none() {
+        violations.add("kubernetes.probes.port", "applies only together with `kubernetes.probes.liveness`");
+    }
+    if stack.target == TargetKind::Kubernetes && stack.service.run_as == Some(0) {
+        let message = "must not be 0 on the target kubernetes, whose namespaces refuse pods that run as root";
+        violations.add("service.run_as", message);
     }
 }
 

@@ -135,7 +135,8 @@ fn names_hosts(uri: &str) -> bool {
 pub(super) fn mongodb(stack: &Stack, violations: &mut Violations) {
     let mongodb = &stack.mongodb;
     let name = &mongodb.database;
-    let fits = (1..=63).contains(&name.len()) && !name.contains(['/', '\\', '.', '"', '$', ' ', '\0']);
+    let fits =
+        (1..=63).contains(&name.len()) && !name.contains(|c: char| r#"/\."$ "#.contains(c) || c.is_control());
     let what = "a database name of 1 to 63 bytes without `/`, `\\`, `.`, `\"`, `$` and spaces";
     violations.expect("mongodb.database", name, fits, what);
     violations.at_least("mongodb.memory", mongodb.memory, "512Mi", "MongoDB");

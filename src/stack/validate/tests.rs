@@ -94,6 +94,23 @@ fn each_rule_of_an_app_names_its_path() {
     for target in [TargetKind::Compose, TargetKind::Kubernetes] {
         complains("redis.mode", |s| (s.target, s.redis.mode) = (target, StoreMode::Container));
     }
+    let pod = own(TargetKind::Kubernetes);
+    complains("kubernetes.probes.readiness", |s| {
+        pod(s);
+        s.kubernetes.probes.readiness = Some("/ready".into());
+    });
+    complains("kubernetes.probes.liveness", |s| {
+        pod(s);
+        s.kubernetes.probes.liveness = Some("/live".into());
+    });
+    complains("kubernetes.probes.port", |s| {
+        pod(s);
+        s.kubernetes.probes.port = Some(8081);
+    });
+    complains("service.run_as", |s| {
+        pod(s);
+        s.service.run_as = Some(0);
+    });
 }
 
 #[test]

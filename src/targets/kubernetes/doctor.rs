@@ -76,6 +76,7 @@ impl Kubernetes {
             .filter_map(known_kind)
             .filter(|kind| kind.name() != "Namespace")
             .chain(Kind::find("v1", "Secret"))
+            .chain(self.stack.service.release.as_ref().and_then(|_| Kind::find("batch/v1", "Job")))
             .collect();
         let api: Api<Namespace> = Api::all(cluster.client.clone());
         let doing = Doing::one("get", "namespaces", &cluster.namespace, None);

@@ -19,6 +19,9 @@ use crate::targets::progress::Say;
 #[derive(Clone, Debug)]
 pub(crate) struct Kubernetes {
     pub(crate) stack: Stack,
+    /// Where the stack file is.
+    pub(crate) project: PathBuf,
+    /// What this target keeps, within the state folder.
     pub(crate) folder: PathBuf,
     pub(crate) templates: BTreeMap<String, String>,
     pub(crate) claim: Claim,
@@ -37,18 +40,19 @@ pub(crate) struct Session<'a> {
 }
 
 impl Kubernetes {
-    /// The stack of the project with this state folder, on the cluster that its file names; `templates` are those that the
-    /// project puts in place of ours.
+    /// The stack of the project in `folders`, which are its own and that of its state, on the cluster that its file names;
+    /// `templates` are those that the project puts in place of ours.
     pub(crate) fn new(
-        state_folder: &Path,
+        folders: (&Path, &Path),
         stack: Stack,
         templates: BTreeMap<String, String>,
         claim: Claim,
     ) -> Self {
-        let folder = state_folder.join("kubernetes");
+        let (project, state) = folders;
         Self {
             stack,
-            folder,
+            project: project.to_owned(),
+            folder: state.join("kubernetes"),
             templates,
             claim,
             context: None,

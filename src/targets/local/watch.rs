@@ -88,7 +88,7 @@ impl Watch {
         walk.hidden(false).require_git(false).follow_links(false).max_depth(Some(DEEPEST));
         walk.filter_entry(|entry| !TOOLS.iter().any(|tool| entry.file_name() == *tool));
         let mut files = BTreeMap::new();
-        // What is removed during the walk is an event of its own.
+        // What is removed during the walk gives another event.
         for entry in walk.build().flatten() {
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn files_that_git_ignores_are_no_change() {
+    async fn file_that_git_ignores_is_not_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);

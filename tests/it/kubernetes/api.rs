@@ -56,6 +56,8 @@ pub(super) struct Inner {
     violations: Vec<String>,
     faults: Vec<Fault>,
     logs: String,
+    /// Answers for the admin listeners of pods without a backend.
+    admin: SocketAddr,
 }
 
 /// The server; it ends with the test.
@@ -78,6 +80,7 @@ impl Api {
             violations: Vec::new(),
             faults: Vec::new(),
             logs: String::new(),
+            admin: runtime.block_on(admin()),
         };
         let inner = Arc::new(Mutex::new(inner));
         let shared = inner.clone();
@@ -160,6 +163,21 @@ impl Drop for Api {
     }
 }
 
+/// A listener that takes every request: the admin listeners of the replicas.
+async fn admin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service_fn(|_| async { Ok::<_, std::convert::Infallible>(reply(200, &json!({}))) });
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    address
+}
+
 pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 fn reply(status: u16, value: &Value) -> Response<Body> {
@@ -232,7 +250,10 @@ async fn answer(
         let pod = pod.rsplit('/').next().unwrap_or_default();
         return Ok(match inner.store.find("pods", pod) {
             Some(_) => {
-                forward::open(upgrade, &head.headers, &seen.query, inner.store.backends.get(pod).copied())
+                let backend = inner.store.backends.get(pod).copied();
+                let admin = seen.query.get("ports").is_some_and(|port| port == "9090");
+                let backend = backend.or(admin.then_some(inner.admin));
+                forward::open(upgrade, &head.headers, &seen.query, backend)
             }
             None => not_found(pod),
         });
@@ -323,6 +344,19 @@ fn serve(
                 None => reply(201, &inner.store.put(&key, lease)),
             }
         }
+        ("POST", None) if key.plural == "jobs" => {
+            let job: Value = serde_json::from_slice(bytes).unwrap();
+            let key = Key { name: job["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
+            if !restricted(&job["spec"]["template"]) || known.is_none_or(|manager| manager != "appforge") {
+                inner
+                    .violations
+                    .push(format!("{seen:?} makes a job that the namespace does not let in: {job}"));
+            }
+            match inner.store.get(&key) {
+                Some(_) => changed(),
+                None => reply(201, &inner.store.put(&key, job)),
+            }
+        }
         ("POST", None) if key.plural == "pods" => {
             let mut pod: Value = serde_json::from_slice(bytes).unwrap();
             let key = Key { name: pod["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
@@ -366,8 +400,11 @@ fn serve(
                 inner.violations.push(format!("{seen:?} does not wait for what hangs on it"));
             }
             let version = body.pointer("/preconditions/resourceVersion");
+            let uid = body.pointer("/preconditions/uid");
             let there = inner.store.get(&key).unwrap_or_default();
-            if version.is_some_and(|version| there["metadata"]["resourceVersion"] != *version) {
+            if version.is_some_and(|version| there["metadata"]["resourceVersion"] != *version)
+                || uid.is_some_and(|uid| there["metadata"]["uid"] != *uid)
+            {
                 return changed();
             }
             if inner.store.delete(&key) {

@@ -8,6 +8,9 @@ impl Store {
     /// What the controllers of Deployments and StatefulSets do.
     pub(super) fn control(&mut self, key: &Key) {
         let Some(object) = self.objects.get(key).cloned() else { return };
+        if key.plural == "jobs" {
+            return self.run_job(key, object);
+        }
         let count = object["spec"]["replicas"].as_u64().unwrap_or(0);
         let name = key.name.clone();
         let ready = self.pods == Pods::Ready || key.plural == "statefulsets";

@@ -111,7 +111,7 @@ fn the_bundled_image_cannot_reach_the_nodes_of_a_remote_cluster() {
     let run = cluster.run("up", SERVER, Some(&format!("http://{}", cluster.address)), &[]);
     assert_eq!(run.code, Some(3), "{run:#?}");
     for part in [
-        "error: `service.image: bundled` cannot be loaded into the nodes of the remote cluster `test`\n",
+        "error: the image of appforge cannot be loaded into the nodes of the remote cluster `test`\n",
         "hint: push it to a registry that the cluster can pull from: appforge image push ",
     ] {
         assert!(run.stderr.contains(part), "{}", run.stderr);

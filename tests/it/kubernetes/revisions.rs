@@ -81,7 +81,7 @@ fn rollback_over_a_changed_port_brings_service_and_pods_back_together() {
     let policy = place.api.object("networkpolicies", "shop-app").unwrap();
     assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], "http", "{policy}");
     assert_eq!(policy["spec"]["ingress"][1]["ports"][0]["port"], "admin", "{policy}");
-    place.project.write("appforge.yaml", &STACK.replace("shop:1'", "shop:1', port: 80"));
+    place.project.write("appforge.yaml", &format!("{STACK}service: {{port: 80}}\n"));
     place.exits(0, &["up"]);
     assert_eq!(ports(), (json!(80), json!("http"), json!(8080)));
     let back = place.exits(0, &["rollback"]);

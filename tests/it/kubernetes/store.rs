@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
 use super::fields::{conflicts, fields, overlay, restricted, yielding};
+use super::jobs::Jobs;
 use super::kubelet::{Trials, ports};
 
 /// What the Deployment controller numbers revisions with.
@@ -71,6 +72,7 @@ pub(super) struct Store {
     changes: broadcast::Sender<(Key, Value)>,
     pub pods: Pods,
     pub trials: Trials,
+    pub jobs: Jobs,
     /// The ports outside that policies opened for the service at each rollout.
     pub rollouts: Vec<BTreeSet<u16>>,
     pub events: Value,
@@ -90,6 +92,7 @@ impl Store {
             changes,
             pods: Pods::Ready,
             trials: Trials::Run,
+            jobs: Jobs::Complete,
             rollouts: Vec::new(),
             events: json!([]),
             denied: Vec::new(),

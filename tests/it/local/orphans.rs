@@ -48,7 +48,7 @@ fn endpoint(up: &Up) -> String {
 fn redis(up: &Up, command: &str) -> String {
     let password = up.project.read(".appforge/secrets/redis-password");
     let line = format!("AUTH {password}\r\n{command}\r\nQUIT\r\n");
-    let answer = tcp::exchange(&endpoint(up), line.as_bytes()).unwrap();
+    let answer = tcp::exchange(endpoint(up), line.as_bytes()).unwrap();
     answer.strip_prefix("+OK\r\n").expect("the password is right").to_owned()
 }
 

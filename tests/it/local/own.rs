@@ -249,12 +249,9 @@ fn release_runs_once_for_a_change_and_its_failure_keeps_the_old_replicas() {
     let file = up.project.read("appforge.yaml");
     up.project.write(
         "appforge.yaml",
-        &format!(
-            "{}",
-            file.replace(
-                "  release: echo released >> releases",
-                "  env: {A: b}\n  release: sh -c 'echo no column >&2; exit 4'"
-            )
+        &file.replace(
+            "  release: echo released >> releases",
+            "  env: {A: b}\n  release: sh -c 'echo no column >&2; exit 4'",
         ),
     );
     let failed = up.run(&["up"]);

@@ -22,7 +22,7 @@ pub(super) struct Nginx {
 impl Nginx {
     /// Downloads it if need be and starts it on the server's core.
     pub(super) fn start(work: &Path, folder: &Path) -> Result<Self> {
-        let unpacked = debian::unpack(work, &["nginx"])?;
+        let unpacked = debian::unpack(work, &["nginx"], None)?;
         fs::create_dir_all(folder.join("www"))?;
         for route in ["pass", "block"] {
             fs::write(folder.join("www").join(route), BODY)?;

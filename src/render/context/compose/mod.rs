@@ -53,9 +53,10 @@ pub fn component_key(stack: &Stack) -> &str {
     if ComponentKind::named(name).is_some() { ComponentKind::Service.as_str() } else { name }
 }
 
-/// The admin port of each replica: 9090, unless the service itself has it.
+/// The admin port of each replica: 9090, unless the service itself or the app behind it has it.
 pub fn admin_port(stack: &Stack) -> u16 {
-    if stack.service.port == ADMIN_PORT { ADMIN_PORT + 1 } else { ADMIN_PORT }
+    let free = |port: &u16| *port != stack.service.port && stack.service.app_port != Some(*port);
+    (ADMIN_PORT..).find(free).unwrap_or(ADMIN_PORT)
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 //! One object a file. Secrets are referred to, never written: the target makes them, and the kustomization says how to make
 //! them by hand. Every decision is taken here and explained in `docs/kubernetes.md`.
 
+mod app;
 pub mod names;
 mod network;
 pub(crate) mod object;
@@ -10,6 +11,7 @@ mod route;
 mod service;
 mod stores;
 
+pub(crate) use app::arguments;
 pub(crate) use service::MARGIN;
 
 use anyhow::Result;
@@ -69,6 +71,8 @@ struct Kustomization<'a> {
 struct RequiredSecret {
     name: String,
     keys: Vec<&'static str>,
+    /// Its keys are variables of a file.
+    env_file: Option<String>,
 }
 
 /// Fills the templates.
@@ -116,13 +120,20 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
 impl Settings<'_> {
     fn secrets(&self) -> Vec<RequiredSecret> {
         let service = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
-        let mut secrets = vec![RequiredSecret { name: names::service(self.stack), keys: service }];
+        let secret = |name, keys| RequiredSecret { name, keys, env_file: None };
+        let mut secrets = vec![secret(names::service(self.stack), service)];
+        if let Some(file) = &self.stack.service.env_file {
+            let file = Some(file.clone());
+            secrets
+                .push(RequiredSecret { env_file: file, ..secret(names::env_file(self.stack), Vec::new()) });
+        }
         if self.mongodb {
-            let keys = vec![names::ROOT_PASSWORD, names::KEYFILE];
-            secrets.push(RequiredSecret { name: names::mongodb(self.stack), keys });
+            let mut keys = vec![names::ROOT_PASSWORD, names::KEYFILE];
+            keys.extend(self.stack.service.is_own().then_some(names::APP_PASSWORD));
+            secrets.push(secret(names::mongodb(self.stack), keys));
         }
         if self.redis {
-            secrets.push(RequiredSecret { name: names::redis(self.stack), keys: vec![names::PASSWORD] });
+            secrets.push(secret(names::redis(self.stack), vec![names::PASSWORD]));
         }
         secrets
     }

@@ -2,8 +2,9 @@
 
 use appforge_service::contract;
 
-use crate::render::context::compose::STORE_USER;
+use crate::render::context::compose::{STORE_USER, admin_port};
 use crate::stack::model::{SENTINEL_SERVERS, Topology};
+use crate::stack::uri::for_app;
 use crate::stack::values::{ImageRef, Secret};
 use crate::stack::{Stack, StoreKind};
 
@@ -28,6 +29,10 @@ pub const REACH_STORES: &str = "stores";
 
 /// The container of the service in its pods.
 pub const SERVICE_CONTAINER: &str = "app";
+/// The container of the front, in the pods of an app of the user's own.
+pub const FRONT_CONTAINER: &str = "front";
+/// The component of the pod that runs `service.release`: none of the service's, so that it gets no requests.
+pub const RELEASE: &str = "release";
 /// The ports of the service's pods, by name.
 pub const PUBLIC_PORT: &str = "http";
 /// Probes and metrics.
@@ -49,6 +54,10 @@ pub const MONGODB_URI: &str = "mongodb_uri";
 pub const REDIS_URL: &str = "redis_url";
 /// The password of the user [`STORE_USER`], in the Secret of a managed MongoDB.
 pub const ROOT_PASSWORD: &str = "root_password";
+/// The password of the user [`APP_USER`], in the Secret of a managed MongoDB.
+pub const APP_PASSWORD: &str = "app_password";
+/// The user of an app of the user's own in a managed MongoDB: it reads and writes the stack's database alone.
+pub const APP_USER: &str = "app";
 /// What the members of the replica set know each other by, in the Secret of a managed MongoDB: 6 to 1024 base64 characters.
 pub const KEYFILE: &str = "keyfile";
 /// The password of the users `default` and [`STORE_USER`], in the Secret of a managed Redis.
@@ -88,9 +97,19 @@ pub fn priority_class(stack: &Stack) -> String {
     if namespace == name { name.to_string() } else { format!("{namespace}-{name}") }
 }
 
-/// The port that the service listens on in its pods: a process without privileges may not take one below 1024.
+/// The Secret with the variables of `service.env_file`.
+pub fn env_file(stack: &Stack) -> String {
+    format!("{}-env", service(stack))
+}
+
+/// The port that the service, or the front of an app, listens on in its pods: a process without privileges may not take one
+/// below 1024.
 pub fn container_port(stack: &Stack) -> u16 {
-    if stack.service.port < 1024 { 8080 } else { stack.service.port }
+    if stack.service.port >= 1024 {
+        return stack.service.port;
+    }
+    let taken = |port: u16| port == admin_port(stack) || (stack.service.is_own() && port == stack.app_port());
+    (8080..).find(|port| !taken(*port)).unwrap_or(8080)
 }
 
 /// A pod of a StatefulSet, as the pods of the cluster reach it.
@@ -99,12 +118,24 @@ fn pod(stack: &Stack, set: &str, ordinal: u32) -> String {
 }
 
 /// The URI of the managed MongoDB, as the pods of the cluster reach it. Through a tunnel, add `directConnection=true`.
+/// `password` is that of [`APP_USER`] for an app of the user's own, else of [`STORE_USER`].
 pub fn mongodb_uri(stack: &Stack, password: &Secret) -> Secret {
     let host = pod(stack, &mongodb(stack), 0);
+    let user = if stack.service.is_own() { APP_USER } else { STORE_USER };
     let password = password.reveal();
-    Secret::new(format!(
-        "mongodb://{STORE_USER}:{password}@{host}:{MONGODB_PORT}/?authSource=admin&replicaSet={REPLICA_SET}"
-    ))
+    let uri = format!(
+        "mongodb://{user}:{password}@{host}:{MONGODB_PORT}/?authSource=admin&replicaSet={REPLICA_SET}"
+    );
+    with_pool(stack, &Secret::new(uri))
+}
+
+/// An address of MongoDB as the service gets it: an app of the user's own reads the settings of its pool from there.
+pub fn with_pool(stack: &Stack, uri: &Secret) -> Secret {
+    if !stack.service.is_own() {
+        return uri.clone();
+    }
+    let mongodb = &stack.mongodb;
+    Secret::new(for_app(uri.reveal(), &mongodb.database, &mongodb.pool, stack.name.as_str()).uri)
 }
 
 /// The URL of the managed Redis, as the pods of the cluster reach it: its address, or those of its sentinels.

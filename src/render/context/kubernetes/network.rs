@@ -8,16 +8,27 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::object::{Component, Labels, Object, Pair, pair};
+use super::service::{admin_port_of_pod, public_port};
 use super::{Drafts, Settings, names};
 use crate::render::context::kubernetes::names::{MONGODB_PORT, REDIS_PORT};
 use crate::stack::StoreKind;
 use crate::stack::model::Topology;
-use crate::stack::values::{Secret, StoreAddress};
+use crate::stack::values::{Egress, Secret, StoreAddress};
 
 /// The label that each namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where DNS listens on the node, which no selector of pods matches: the usual cache, and GKE's own.
 const NODE_LOCAL_DNS: [&str; 2] = ["169.254.20.10/32", "169.254.169.254/32"];
+
+/// All addresses.
+const EVERY_V4: &str = "0.0.0.0/0";
+/// See [`EVERY_V4`].
+const EVERY_V6: &str = "::/0";
+/// Private, shared (RFC 6598), loopback and link-local networks; the last one has the credentials of cloud machines.
+const PRIVATE_V4: [&str; 6] =
+    ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
+/// Unique local and link-local networks.
+const PRIVATE_V6: [&str; 2] = ["fc00::/7", "fe80::/10"];
 
 #[derive(Serialize)]
 struct Policy {
@@ -31,6 +42,7 @@ struct Policy {
 #[derive(Serialize)]
 struct Rule {
     peers: Vec<Peer>,
+    /// None is all of them.
     ports: Vec<Port>,
 }
 
@@ -41,6 +53,8 @@ struct Peer {
     namespace: Option<Pair>,
     pods: Option<Pair>,
     cidr: Option<String>,
+    /// Networks within `cidr` that are left out.
+    except: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +101,28 @@ fn dns() -> Rule {
 
 /// A store that runs elsewhere. Only its ports are known here; its address may change any time.
 fn elsewhere(ports: Vec<Port>) -> Rule {
-    Rule { peers: vec![Peer::cidr("0.0.0.0/0"), Peer::cidr("::/0")], ports }
+    Rule { peers: vec![Peer::cidr(EVERY_V4), Peer::cidr(EVERY_V6)], ports }
+}
+
+/// What an app of the user's own may reach besides. The internet is all that is neither private nor of this link: other stacks, the
+/// nodes and their credentials stay out of reach.
+fn outside(egress: &Egress) -> Rule {
+    match egress {
+        Egress::Internet => {
+            let peer =
+                |cidr: &str, except: &[&'static str]| Peer { except: except.to_vec(), ..Peer::cidr(cidr) };
+            Rule { peers: vec![peer(EVERY_V4, &PRIVATE_V4), peer(EVERY_V6, &PRIVATE_V6)], ports: Vec::new() }
+        }
+        // A policy takes no names, and the addresses of one may change.
+        Egress::Host(host, port) => match network(host) {
+            Some(address) => Rule { peers: vec![Peer::cidr(&address)], ports: tcp(*port) },
+            None => elsewhere(tcp(*port)),
+        },
+        Egress::Network(range) => {
+            let range = range.to_string();
+            Rule { peers: vec![Peer::cidr(&network(&range).unwrap_or(range))], ports: Vec::new() }
+        }
+    }
 }
 
 pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()> {
@@ -121,8 +156,8 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     );
     let monitoring = Peer::namespace(stack.kubernetes.monitoring_namespace.as_str());
     let ingress = vec![
-        Rule { peers: clients, ports: tcp(names::PUBLIC_PORT) },
-        Rule { peers: vec![monitoring], ports: tcp(names::ADMIN_PORT) },
+        Rule { peers: clients, ports: tcp(public_port(stack)) },
+        Rule { peers: vec![monitoring], ports: tcp(admin_port_of_pod(stack)) },
     ];
     let to_mongodb = if settings.mongodb {
         Rule { peers: vec![Peer::workload(&mongodb)], ports: tcp(MONGODB_PORT) }
@@ -140,7 +175,8 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     } else {
         elsewhere(external_ports(stack.redis.url.as_ref(), redis_ports_of))
     };
-    let egress = vec![dns(), to_mongodb, to_redis];
+    let mut egress = vec![dns(), to_mongodb, to_redis];
+    egress.extend(stack.service.egress.iter().map(outside));
     let app = policy(Component::Service, &service, ingress, egress);
     drafts.add("networkpolicy.yaml", "networkpolicy.yaml", &app)?;
     if settings.mongodb {

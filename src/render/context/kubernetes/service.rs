@@ -1,19 +1,21 @@
 //! The service: Deployment, Service, autoscaler, disruption budget. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
 use appforge_service::contract::{admin, variable};
 use serde::Serialize;
 
+use super::app::{self, App, Ending, upstream};
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::float;
 use crate::render::context::compose::{BUNDLED_IMAGE, admin_port};
-use crate::stack::Stack;
-use crate::stack::environment::environment;
+use crate::stack::environment::{environment, front};
 use crate::stack::values::SecretKey;
+use crate::stack::{Stack, StoreKind};
 
 /// What must remain between the drain of a replica and its being killed, in seconds.
 pub(crate) const MARGIN: u64 = 5;
@@ -43,6 +45,9 @@ struct Deployment {
     /// Addresses of stores in Secrets of the user's own.
     references: Vec<Reference>,
     container: &'static str,
+    /// With an app of the user's own, the container is its front.
+    app: Option<App>,
+    args: Vec<String>,
 }
 
 /// A key of a Secret of the user's own, and the file that it becomes.
@@ -56,25 +61,36 @@ struct Reference {
 /// How the kubelet watches a replica.
 #[derive(Serialize)]
 struct Probes {
+    /// Whether it has started.
+    start: Handler,
     /// Whether it takes requests.
     ready: Handler,
-    /// Whether it works; `None` when nothing else than `ready` can be asked.
-    live: Option<Handler>,
+    /// Whether it works.
+    live: Handler,
 }
 
 #[derive(Clone, Serialize)]
-struct Handler {
+pub(super) struct Handler {
     /// `None` asks for a connection only.
-    path: Option<String>,
-    port: PortRef,
+    pub(super) path: Option<String>,
+    pub(super) port: PortRef,
 }
 
 /// A port of the pod by its name or number.
 #[derive(Clone, Serialize)]
 #[serde(untagged)]
-enum PortRef {
+pub(super) enum PortRef {
     Name(&'static str),
     Number(u16),
+}
+
+impl From<PortRef> for serde_json::Value {
+    fn from(port: PortRef) -> Self {
+        match port {
+            PortRef::Name(name) => name.into(),
+            PortRef::Number(number) => number.into(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,7 +105,7 @@ pub(super) struct Service {
 pub(super) struct Port {
     pub name: &'static str,
     pub port: u16,
-    pub target: String,
+    pub target: PortRef,
 }
 
 #[derive(Serialize)]
@@ -98,8 +114,10 @@ struct Autoscaler {
     target: String,
     min: u32,
     max: u32,
+    /// The one container whose use counts; without it that of the whole pod.
+    container: Option<&'static str>,
     cpu: u32,
-    memory: u32,
+    memory: Option<u32>,
 }
 
 /// A budget of one pod at a time.
@@ -115,21 +133,23 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     let name = names::service(stack);
     let object = || labels.object(&name);
     drafts.add("serviceaccount.yaml", "serviceaccount.yaml", &PlainObject { object: object() })?;
-    let port =
-        Port { name: names::PUBLIC_PORT, port: stack.service.port, target: names::PUBLIC_PORT.to_owned() };
+    let target = public_port(stack);
+    let port = Port { name: names::PUBLIC_PORT, port: stack.service.port, target };
     let service =
         Service { object: object(), selector: labels.selector(), headless: false, ports: vec![port] };
     drafts.add("service.yaml", "service.yaml", &service)?;
     drafts.add("deployment.yaml", "deployment.yaml", &deployment(settings, &labels)?)?;
+    let own = stack.service.is_own();
     if let Some(scaling) = stack.kubernetes.autoscaling {
         let autoscaler = Autoscaler {
             object: object(),
             target: name.clone(),
             min: scaling.min,
             max: scaling.max,
+            container: own.then_some(names::SERVICE_CONTAINER),
             // Kubernetes takes whole shares.
             cpu: float::to_u32(scaling.cpu.0.round()),
-            memory: float::to_u32(scaling.memory.0.round()),
+            memory: scaling.memory_of(own).map(|memory| float::to_u32(memory.0.round())),
         };
         drafts.add("hpa.yaml", "hpa.yaml", &autoscaler)?;
     }
@@ -140,22 +160,25 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
     let (stack, kubernetes) = (settings.stack, &settings.stack.kubernetes);
     let name = names::service(stack);
     let image = image(settings);
-    let request = stack.service.resources;
+    let own = stack.service.is_own();
+    let request = if own { stack.runtime.resources } else { stack.service.resources };
     let resources = Resources::new(request.cpu, settings.cpu_limit(request.cpu), request.memory);
-    let probes = probes(stack);
+    let probes = probes(own);
     let mut exemptions = Exemptions::of_container(&image, &resources);
+    let app = own.then(|| app::app(settings, &mut exemptions)).transpose()?;
     if kubernetes.autoscaling.is_some() {
         exemptions.polaris("deploymentMissingReplicas");
     }
     // PROBE_SECRET_FILE is a path.
     exemptions.polaris("sensitiveContainerEnvVar");
-    if probes.live.is_none() {
-        exemptions
-            .checkov("CKV_K8S_8", "kubernetes.probes names no path that says whether the process works");
+    if own && kubernetes.probes.liveness.is_none() {
+        exemptions.checkov("CKV_K8S_8", "kubernetes.probes names no path that says whether the app works");
         exemptions.polaris("livenessProbeMissing");
     }
     let references: Vec<Reference> = stack
         .referenced()
+        // The front counts requests; it has no business with the data.
+        .filter(|(kind, _)| !own || *kind == StoreKind::Redis)
         .map(|(kind, SecretKey { secret, key })| Reference {
             secret: secret.clone(),
             key: key.clone(),
@@ -164,6 +187,7 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
         .collect();
     let mut secret_keys = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
     secret_keys.retain(|key| references.iter().all(|reference| reference.path != *key));
+    secret_keys.retain(|key| !own || *key != names::MONGODB_URI);
     let mut object = labels.object(&name);
     object.annotations = exemptions.annotations();
     Ok(Deployment {
@@ -185,14 +209,16 @@ fn deployment(settings: &Settings<'_>, labels: &Labels) -> Result<Deployment> {
         secret: name,
         secret_keys,
         references,
-        container: names::SERVICE_CONTAINER,
+        container: if own { names::FRONT_CONTAINER } else { names::SERVICE_CONTAINER },
+        args: vec!["serve".to_owned(), "--upstream".to_owned(), upstream(stack)],
+        app,
     })
 }
 
-/// The image that the target loaded wins; without it the documents name the bundled one by version, as Compose's do.
+/// The image of this program: that of a registry, or what the target loaded; without either the documents name it by version, as
+/// Compose's do.
 fn image(settings: &Settings<'_>) -> Image {
-    let image = &settings.stack.service.image;
-    if !image.is_bundled() {
+    if let Some(image) = &settings.stack.runtime.image {
         return Image::of_registry(image);
     }
     let loaded = settings.overrides.image.clone();
@@ -203,7 +229,8 @@ fn image(settings: &Settings<'_>) -> Image {
 /// the settings that it ran with.
 fn variables(stack: &Stack) -> Result<Vec<Pair>> {
     let file = |key: &str| format!("{CREDENTIALS}/{key}");
-    let own = [
+    let own = stack.service.is_own();
+    let given = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
         (variable::ADMIN_PORT, admin_port(stack).to_string()),
         (variable::BIND, "0.0.0.0".to_owned()),
@@ -211,11 +238,14 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
         (variable::PORT, names::container_port(stack).to_string()),
         (variable::PROBE_SECRET_FILE, file(names::PROBE_SECRET)),
         (variable::REDIS_URL_FILE, file(names::REDIS_URL)),
-        (variable::SHUTDOWN_TIMEOUT_MS, drain_millis(stack).to_string()),
+        (variable::SHUTDOWN_TIMEOUT_MS, drain(stack).as_millis().to_string()),
     ];
     let mut variables: BTreeMap<String, String> =
-        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for variable in environment(stack) {
+        given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if own {
+        variables.remove(variable::MONGODB_URI_FILE);
+    }
+    for variable in if own { front(stack) } else { environment(stack) } {
         if variable.value.contains('\0') {
             return Err(Failure::new(
                 ExitStatus::Config,
@@ -230,22 +260,33 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
 }
 
 /// How long the service may take to finish what is under way: what is left of the grace period.
-fn drain_millis(stack: &Stack) -> u64 {
+fn drain(stack: &Stack) -> Duration {
+    if stack.service.is_own() {
+        return Duration::from_secs(Ending::of(stack).drain);
+    }
     let shutdown = &stack.kubernetes.shutdown;
     let taken = shutdown.pre_stop.0.as_secs() + MARGIN;
-    shutdown.grace.0.as_secs().saturating_sub(taken).max(1) * 1000
+    Duration::from_secs(shutdown.grace.0.as_secs().saturating_sub(taken).max(1))
 }
 
-fn probes(stack: &Stack) -> Probes {
-    if stack.service.image.is_bundled() {
-        let admin =
-            |path: &str| Handler { path: Some(path.to_owned()), port: PortRef::Name(names::ADMIN_PORT) };
-        return Probes { ready: admin(admin::READYZ), live: Some(admin(admin::LIVEZ)) };
+/// Where the pods of the service take requests. The port of a sidecar has no name that Services (before Kubernetes 1.33) and
+/// network policies find.
+pub(super) fn public_port(stack: &Stack) -> PortRef {
+    if stack.service.is_own() {
+        PortRef::Number(names::container_port(stack))
+    } else {
+        PortRef::Name(names::PUBLIC_PORT)
     }
-    let probes = &stack.kubernetes.probes;
-    let port = probes.port.map_or(PortRef::Name(names::PUBLIC_PORT), PortRef::Number);
-    Probes {
-        ready: Handler { path: probes.readiness.clone(), port: port.clone() },
-        live: probes.liveness.clone().map(|path| Handler { path: Some(path), port }),
-    }
+}
+
+/// Where they have their admin listener.
+pub(super) fn admin_port_of_pod(stack: &Stack) -> PortRef {
+    if stack.service.is_own() { PortRef::Number(admin_port(stack)) } else { PortRef::Name(names::ADMIN_PORT) }
+}
+
+/// The app waits for the start of its front, which therefore does not wait for the app.
+fn probes(own: bool) -> Probes {
+    let admin = |path: &str| Handler { path: Some(path.to_owned()), port: PortRef::Name(names::ADMIN_PORT) };
+    let start = admin(if own { admin::LIVEZ } else { admin::READYZ });
+    Probes { start, ready: admin(admin::READYZ), live: admin(admin::LIVEZ) }
 }

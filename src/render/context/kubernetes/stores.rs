@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, quantity};
-use super::service::{Budget, Port, Service};
+use super::service::{Budget, Port, PortRef, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
@@ -70,6 +70,17 @@ struct MongodbConfig {
     keyfile: &'static str,
     /// The script, as part of a block scalar.
     init: String,
+    /// The user of an app of the user's own.
+    app: Option<AppUser>,
+}
+
+/// A user that reads and writes one database.
+#[derive(Serialize)]
+struct AppUser {
+    user: &'static str,
+    password: &'static str,
+    /// As a word of a shell.
+    database: String,
 }
 
 #[derive(Serialize)]
@@ -121,6 +132,11 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
             password: names::ROOT_PASSWORD,
             keyfile: names::KEYFILE,
             init: MONGODB_INIT.lines().map(|line| format!("    {line}\n")).collect(),
+            app: stack.service.is_own().then(|| AppUser {
+                user: names::APP_USER,
+                password: names::APP_PASSWORD,
+                database: shell_word(&mongodb.database),
+            }),
         };
         store.add(drafts, settings, config)?;
     }
@@ -158,6 +174,10 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
     Ok(())
 }
 
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {
     let cpu = pods::SENTINEL_CPU;
     (settings.stack.redis.topology == Topology::Sentinel).then(|| Sentinel {
@@ -188,7 +208,7 @@ impl Store<'_> {
         // The version label changes with the image, which restarts the store anyway.
         let config_hash = hex::encode(&Sha256::digest(&config)[..8]);
         drafts.drafts.push(crate::render::Draft { path: template, text: config });
-        let port = |name: &'static str, port| Port { name, port, target: name.to_owned() };
+        let port = |name: &'static str, port| Port { name, port, target: PortRef::Name(name) };
         let mut ports = vec![port(self.kind.as_str(), self.port)];
         if let Some(sentinel) = &self.sentinel {
             ports.push(port("sentinel", sentinel.port));

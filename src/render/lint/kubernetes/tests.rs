@@ -142,20 +142,52 @@ fn behind_an_ingress_the_proxies_must_be_known() {
 }
 
 #[test]
-fn moving_tags_unwatched_images_and_plain_secrets_are_warned_of() {
+fn moving_tags_and_plain_secrets_are_warned_of() {
     finds(Level::Warning, "redis.image", &["`redis`"], |stack| {
         stack.redis.image = "redis".parse().unwrap();
     });
-    finds(Level::Warning, "kubernetes.probes", &["port only"], |stack| {
-        stack.service.image = "registry.example.com/shop:1.2".parse().unwrap();
+    finds(Level::Warning, "runtime.image", &["`registry.example.com/appforge`"], |stack| {
+        stack.runtime.image = Some("registry.example.com/appforge".parse().unwrap());
     });
     finds(Level::Warning, "redis.topology", &["redis+sentinel://"], |stack| {
         stack.redis.topology = Topology::Sentinel;
         stack.service.image = "shop:1".parse().unwrap();
-        stack.kubernetes.probes.liveness = Some("/live".into());
-        stack.kubernetes.probes.readiness = Some("/ready".into());
     });
     finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
         stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());
+    });
+}
+
+fn own(stack: &mut Stack) {
+    stack.service.image = "shop:1".parse().unwrap();
+}
+
+#[test]
+fn app_of_the_users_own_is_in_order() {
+    assert_eq!(findings(own), []);
+}
+
+#[test]
+fn each_process_of_an_app_has_a_pool() {
+    let sum = ["(10 replicas + 1 during", "4 processes x (pool of 50 + 2) = 2288", "room for 1024"];
+    finds(Level::Error, "mongodb.pool.max", &sum, |stack| {
+        own(stack);
+        stack.service.processes = 4;
+    });
+}
+
+#[test]
+fn app_has_the_time_to_end_after_its_front() {
+    finds(Level::Error, "kubernetes.shutdown.grace", &["after 29 s", "after 30 s"], |stack| {
+        own(stack);
+        stack.kubernetes.shutdown.pre_stop = "28s".parse().unwrap();
+    });
+}
+
+#[test]
+fn share_of_the_cpu_is_that_of_the_front() {
+    finds(Level::Warning, "kubernetes.cpu_limit", &["500m"], |stack| {
+        own(stack);
+        stack.kubernetes.cpu_limit = "500m".parse().unwrap();
     });
 }

@@ -13,6 +13,7 @@ use crate::targets::kubernetes::apply::drift::claim;
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::reach::{running_values, template_of};
 use crate::targets::kubernetes::apply::references::mark_changes;
+use crate::targets::kubernetes::apply::release::is_release;
 use crate::targets::kubernetes::apply::transition::{FROM, Passage, is_policy};
 use crate::targets::kubernetes::apply::volumes::is_claim;
 use crate::targets::kubernetes::client::{MANAGER, Object, apply, is_forbidden, remove, set_replicas};
@@ -95,11 +96,20 @@ impl Session<'_> {
             if prepared.beside.is_some() && is_policy(&change.object, &name) {
                 continue;
             }
+            if is_release(&change.object) {
+                continue;
+            }
             let service = is_service(&change.object, &name);
             if service && !new_stores.is_empty() {
                 // Replicas that run have the old store until the new one answers.
                 let meant = Waiting { only: Some(&new_stores), ..Waiting::default() };
                 self.wait_for_rollout(meant).await?;
+            }
+            if service && let Some(release) = &prepared.release {
+                // Its command may need what the stores have.
+                let stores = prepared.stores();
+                self.wait_for_rollout(Waiting { only: Some(&stores), ..Waiting::default() }).await?;
+                self.run_release(release).await?;
             }
             let handover = if service { prepared.handover } else { Handover::None };
             if change.action.is_some() || matches!(handover, Handover::Give(_)) {

@@ -12,6 +12,7 @@ use crate::targets::kubernetes::apply::compare::{differences, missing};
 use crate::targets::kubernetes::apply::drift::{Addition, additions};
 use crate::targets::kubernetes::apply::immutable;
 use crate::targets::kubernetes::apply::leftovers::{claims, described};
+use crate::targets::kubernetes::apply::release::Release;
 use crate::targets::kubernetes::apply::volumes::is_claim;
 use crate::targets::kubernetes::client::{
     AT_ONCE, Cluster, MANAGER, Object, STACK_LABEL, conflicts, explain, received,
@@ -118,6 +119,20 @@ impl Changes {
         let all =
             self.claims.iter().flat_map(|(title, claims)| claims.iter().map(move |claim| (title, claim)));
         all.map(line).collect()
+    }
+
+    /// Adds the Job of a release. The server is not asked: what is there cannot change, and is not pruned.
+    pub(crate) fn add_release(&mut self, release: &Release) {
+        let job = &release.job;
+        self.prunes.retain(|object| object.kind != job.kind || object.name != job.name);
+        if let Some((action, cause)) = release.standing.step() {
+            self.changes.push(ObjectChange {
+                object: job.clone(),
+                action: Some(action),
+                causes: vec![cause.to_owned()],
+                additions: Vec::new(),
+            });
+        }
     }
 
     /// For people: what is made, then what is changed, then what goes.

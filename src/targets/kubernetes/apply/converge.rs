@@ -12,6 +12,7 @@ use crate::targets::kubernetes::apply::documents::{is_service, known_kind};
 use crate::targets::kubernetes::apply::leftovers::is_copy;
 use crate::targets::kubernetes::apply::mounted::{self, Content, Mounted};
 use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
+use crate::targets::kubernetes::apply::release::Release;
 use crate::targets::kubernetes::apply::secrets::{digest, service_values};
 use crate::targets::kubernetes::apply::transition::{beside, is_policy};
 use crate::targets::kubernetes::client::{Cluster, Kind, MANAGER, Object, apply, object, wait_until_deleted};
@@ -58,7 +59,7 @@ impl Session<'_> {
         let meant = Waiting { floor: if kept { 0 } else { floor }, leaving, only: None };
         self.wait_for_rollout(meant).await?;
         self.conclude(&prepared, change.force).await?;
-        let left = self.prune_copies(&wanted.inventory, &wanted.credentials.digest).await?;
+        let left = self.prune_copies(&wanted.inventory, &prepared.secrets()).await?;
         let unreachable = match tried {
             Some(warnings) => warnings,
             None => self.try_last(&wanted, &prepared, change.strict).await?,
@@ -98,6 +99,7 @@ impl Session<'_> {
         let cluster = &self.cluster;
         // What cannot be rendered is said before anything is looked for on the network.
         let plain = self.kubernetes.rendered(Overrides::default())?;
+        let variables = self.kubernetes.variables_of_file()?;
         let image = self.kubernetes.image(cluster)?;
         self.kubernetes.check_owner(cluster).await?;
         let mut needed = vec![Kind::find("v1", "Secret").context("Secrets are a known kind")?];
@@ -120,6 +122,9 @@ impl Session<'_> {
         let credentials = self.kubernetes.credentials(cluster, &inventory)?;
         let overrides = Overrides { image: image.clone(), ..Overrides::default() };
         let mut objects = self.kubernetes.documents(cluster, overrides).await?;
+        if let Some(variables) = &variables {
+            self.kubernetes.add_variables(variables, &credentials, &mut objects)?;
+        }
         let grown = self.fit_volumes(&inventory, &mut objects).await?;
         self.watch_own_secrets(&inventory, &credentials, &mut objects).await?;
         let service = names::service(self.stack);
@@ -134,10 +139,14 @@ impl Session<'_> {
                 Content { stable: &service, digest: &credentials.digest, stable_digest: stable.as_deref() },
             )
         });
+        let deployment = objects.iter().find(|object| is_service(object, &service));
+        let release = deployment
+            .map(|deployment| Release::of(self.stack, deployment, &credentials.digest, &inventory.objects));
+        let release = release.transpose()?.flatten();
         objects.extend(grown);
         objects.extend(self.kubernetes.secret_objects(&credentials, &inventory)?);
         objects.sort_by_key(|object| object.kind.rank);
-        Ok(Wanted { inventory, credentials, image, objects, alike })
+        Ok(Wanted { inventory, credentials, image, objects, alike, release })
     }
 
     /// The server judges objects only in a namespace that is there.
@@ -182,6 +191,10 @@ impl Session<'_> {
         }
         let asked = Asked { cluster, stack: self.name(), inventory, asking };
         let mut changes = asked.changes(objects).await?;
+        let release = wanted.release.take();
+        if let Some(release) = &release {
+            changes.add_release(release);
+        }
         if asking.conflicts == Conflicts::Refuse {
             notes.extend(changes.changes.iter().flat_map(ObjectChange::kept));
         }
@@ -224,7 +237,7 @@ impl Session<'_> {
             }
             change.causes.extend(passed);
         }
-        Ok(Prepared { changes, handover, notes, beside })
+        Ok(Prepared { changes, handover, notes, beside, release })
     }
 }
 

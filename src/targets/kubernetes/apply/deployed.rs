@@ -56,10 +56,14 @@ impl Deployed {
     }
 }
 
-/// The port that the pods of a template serve, which is the Service's too unless it is one that needs privileges.
-pub(crate) fn port_of(template: &Value, service: &str, name: &str) -> Option<u16> {
-    let containers = template.pointer("/spec/containers")?.as_array()?;
-    let container = containers.iter().find(|container| container["name"] == service).or(containers.first())?;
-    let port = container["ports"].as_array()?.iter().find(|port| port["name"] == name)?;
+/// The port of this name that the pods of a template serve, which is the Service's too unless it is one that needs privileges.
+pub(crate) fn port_of(template: &Value, name: &str) -> Option<u16> {
+    let containers = ["initContainers", "containers"].into_iter();
+    let mut ports = containers
+        .filter_map(|kind| template["spec"][kind].as_array())
+        .flatten()
+        .filter_map(|container| container["ports"].as_array())
+        .flatten();
+    let port = ports.find(|port| port["name"] == name)?;
     u16::try_from(port["containerPort"].as_u64()?).ok()
 }

@@ -1,4 +1,4 @@
-//! The bundled service image on the nodes of a cluster of this machine: packed, named by its content, loaded once.
+//! The image of this program on the nodes of a cluster of this machine: packed, named by its content, loaded once.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -33,26 +33,26 @@ struct Memory {
 }
 
 impl Kubernetes {
-    /// What the bundled image is called on the nodes; none when the stack has an image of its own. Loads nothing.
+    /// What the packed image is called on the nodes; none when the stack names that of a registry. Loads nothing.
     ///
     /// # Errors
     /// Exit 3 on a remote cluster, whose nodes no program of this machine can reach.
     pub(crate) fn image(&self, cluster: &Cluster) -> Result<Option<String>> {
-        if !self.stack.service.image.is_bundled() {
+        if self.stack.runtime.image.is_some() {
             return Ok(None);
         }
         if !cluster.local {
             return Err(Failure::new(
                 ExitStatus::Config,
                 format!(
-                    "`service.image: bundled` cannot be loaded into the nodes of the remote cluster `{}`",
+                    "the image of appforge cannot be loaded into the nodes of the remote cluster `{}`",
                     cluster.place.context
                 ),
             )
             .hint(
                 "push it to a registry that the cluster can pull from: appforge image push REGISTRY/NAME:TAG",
             )
-            .hint("then set `service: {image: REGISTRY/NAME:TAG}` in the stack file")
+            .hint("then set `runtime: {image: REGISTRY/NAME:TAG}` in the stack file")
             .into());
         }
         let program = fingerprint()?;
@@ -122,7 +122,7 @@ fn refuse_other_machines(nodes: &[Node]) -> Result<()> {
             ExitStatus::Failed,
             format!("the nodes run {other} containers, this program is {}", architecture()),
         )
-        .hint("run appforge on a machine like the nodes, or set `service.image`")
+        .hint("run appforge on a machine like the nodes, or set `runtime.image`")
         .into()),
     }
 }
@@ -210,7 +210,7 @@ fn no_loader(cluster: &Cluster) -> Failure {
         format!("cannot load the service image into the nodes of `{}`", cluster.place.context),
     )
     .hint("name the socket of the node's containerd in CONTAINERD_ADDRESS, and have `ctr`, `kind`, `k3d` or `minikube` on PATH")
-    .hint("or push it to a registry, appforge image push REGISTRY/NAME:TAG, and set that as `service.image`")
+    .hint("or push it to a registry, appforge image push REGISTRY/NAME:TAG, and set that as `runtime.image`")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::Value;
 
 use crate::render::context::kubernetes::names;
-use crate::targets::kubernetes::apply::mounted::{Mounted, copy_name};
+use crate::targets::kubernetes::apply::mounted::{Mounted, copy_name, secrets};
 use crate::targets::kubernetes::client::{Doing, Object, STACK_LABEL, is_forbidden, list, remove};
 use crate::targets::kubernetes::observe::{Inventory, pods};
 use crate::targets::kubernetes::session::Session;
@@ -36,16 +36,20 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Removes the copies of credentials that neither a ReplicaSet nor `wanted` (a digest) names. Returns what could not be
-    /// removed, for people.
-    pub(crate) async fn prune_copies(&self, inventory: &Inventory, wanted: &str) -> Result<Vec<String>> {
+    /// Removes the copies of credentials and variables that no ReplicaSet names, but those that are `wanted`. Returns what could not
+    /// be removed, for people.
+    pub(crate) async fn prune_copies(
+        &self,
+        inventory: &Inventory,
+        wanted: &BTreeSet<String>,
+    ) -> Result<Vec<String>> {
         let (cluster, say) = (&self.cluster, self.say);
         let service = names::service(self.stack);
         let old: Vec<&Object> = inventory
             .objects
             .iter()
-            .filter(|object| is_copy(object, &service) && is_old(object))
-            .filter(|object| object.label(names::CREDENTIALS) != Some(wanted))
+            .filter(|object| is_copy(object, &service) || is_copy(object, &names::env_file(self.stack)))
+            .filter(|object| is_old(object) && !wanted.contains(&object.name))
             .collect();
         if old.is_empty() {
             return Ok(Vec::new());
@@ -54,11 +58,13 @@ impl Session<'_> {
         let mut named = BTreeSet::new();
         for set in &sets {
             let template = serde_json::to_value(&set.spec.template)?;
-            named.extend(Mounted::of(&template, &service).digest);
+            named.extend(secrets(&template));
+            // A template that names the stable Secret was made with this content of it.
+            named.extend(Mounted::of(&template, &service).digest.map(|digest| copy_name(&service, &digest)));
         }
         let mut kept = Vec::new();
         for copy in old {
-            if copy.label(names::CREDENTIALS).is_some_and(|digest| named.contains(digest)) {
+            if named.contains(&copy.name) {
                 continue;
             }
             say(&format!("removing {}, which no revision uses", copy.title()));

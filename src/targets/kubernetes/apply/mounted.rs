@@ -90,13 +90,17 @@ pub(crate) fn settle(deployment: &mut Object, live: Option<&Mounted>, content: C
 
 /// Points a pod template to the copy with this digest, wherever it names the stable Secret.
 pub(crate) fn point(template: &mut Value, stable: &str, digest: &str) {
-    let copy = copy_name(stable, digest);
+    rename(template, stable, &copy_name(stable, digest));
+    note(template, CREDENTIALS, digest);
+}
+
+/// Lets a pod template name another Secret, wherever it names `from`.
+pub(crate) fn rename(template: &mut Value, from: &str, to: &str) {
     for_each_name(template, &mut |name| {
-        if name == stable {
-            *name = copy.clone();
+        if name == from {
+            *name = to.to_owned();
         }
     });
-    note(template, CREDENTIALS, digest);
 }
 
 /// Writes an annotation of a pod template.

@@ -6,9 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::render::context::kubernetes::names;
-use crate::stack::values::Secret;
 use crate::targets::kubernetes::apply::mounted::{self, TEMPLATE};
-use crate::targets::kubernetes::apply::secrets::{Credentials, keyed_digest};
+use crate::targets::kubernetes::apply::secrets::{Credentials, key_of, keyed_digest};
 use crate::targets::kubernetes::client::{Cluster, Kind, Object, api, is_forbidden, received};
 use crate::targets::kubernetes::observe::Inventory;
 use crate::targets::kubernetes::session::Session;
@@ -25,9 +24,9 @@ impl Session<'_> {
         objects: &mut [Object],
     ) -> Result<()> {
         let cluster = &self.cluster;
-        let ours: BTreeSet<String> = credentials.contents.keys().cloned().collect();
-        let service = credentials.contents.get(&names::service(self.stack));
-        let key = service.and_then(|values| values.get(names::PROBE_SECRET)).map(Secret::reveal);
+        let mut ours: BTreeSet<String> = credentials.contents.keys().cloned().collect();
+        ours.insert(names::env_file(self.stack));
+        let key = credentials.contents.get(&names::service(self.stack)).map(key_of);
         for object in objects {
             let names = mounted::foreign(object, &ours);
             if names.is_empty() {

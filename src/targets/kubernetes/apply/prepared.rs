@@ -1,11 +1,14 @@
 //! What `up` knows before its first change: what the cluster has, what it should have, and what differs.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 
 use crate::targets::kubernetes::apply::changes::{Changes, ObjectChange};
 use crate::targets::kubernetes::apply::deployed;
 use crate::targets::kubernetes::apply::documents::is_service;
 use crate::targets::kubernetes::apply::mounted;
+use crate::targets::kubernetes::apply::release::Release;
 use crate::targets::kubernetes::apply::secrets::Credentials;
 use crate::targets::kubernetes::client::Object;
 use crate::targets::kubernetes::observe::Inventory;
@@ -24,6 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) objects: Vec<Object>,
     /// The Deployment that runs names `NAME-app` itself, with the content that it should have.
     pub(crate) alike: bool,
+    /// The release command, when the stack has one.
+    pub(crate) release: Option<Release>,
 }
 
 /// All that is known before the first change.
@@ -36,6 +41,8 @@ pub(crate) struct Prepared {
     pub(crate) notes: Vec<String>,
     /// The network policy of the service changes while replicas run: until the old ones are gone, this one is added.
     pub(crate) beside: Option<Object>,
+    /// What runs before the Deployment changes.
+    pub(crate) release: Option<Release>,
 }
 
 impl Prepared {
@@ -63,6 +70,18 @@ impl Prepared {
         objects
             .find(|object| object.kind.name() == "Secret" && object.name == name)
             .context("the service's Secret has a copy")
+    }
+
+    /// The names of the Secrets that are applied.
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let objects = self.changes.changes.iter().map(|change| &change.object);
+        objects.filter(|object| object.kind.name() == "Secret").map(|object| object.name.clone()).collect()
+    }
+
+    /// The stores, new or old.
+    pub(crate) fn stores(&self) -> Vec<&Object> {
+        let objects = self.changes.changes.iter().map(|change| &change.object);
+        objects.filter(|object| object.kind.name() == "StatefulSet").collect()
     }
 
     /// The stores that are made beside a service that is there already.

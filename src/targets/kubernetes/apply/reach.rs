@@ -161,20 +161,8 @@ fn outcome(pod: &Pod) -> Option<Tried> {
 
 /// The pod. It never becomes ready, so that it serves no requests, and ends by itself.
 fn pod(name: &str, template: &Value, secret: &str, addresses: &[Address]) -> Value {
-    let mut spec: Map<String, Value> = KEPT
-        .iter()
-        .filter_map(|part| Some(((*part).to_owned(), template["spec"].get(*part)?.clone())))
-        .collect();
-    if let Some(node) = template.pointer("/spec/affinity/nodeAffinity") {
-        spec.insert("affinity".to_owned(), json!({"nodeAffinity": node}));
-    }
-    let containers = template["spec"]["containers"].as_array();
-    let service = containers.and_then(|containers| {
-        containers
-            .iter()
-            .find(|container| container["name"] == names::SERVICE_CONTAINER)
-            .or_else(|| containers.first())
-    });
+    let mut spec = placed(template);
+    let service = program(template);
     let mut container = json!({
         "name": CONTAINER,
         "command": ["/appforge", "reach", "--timeout", format!("{}s", ANSWER.as_secs())],
@@ -210,6 +198,28 @@ fn pod(name: &str, template: &Value, secret: &str, addresses: &[Address]) -> Val
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": spec,
     })
+}
+
+/// What decides where a pod like those of `template` runs, and what it may reach.
+pub(crate) fn placed(template: &Value) -> Map<String, Value> {
+    let mut spec: Map<String, Value> = KEPT
+        .iter()
+        .filter_map(|part| Some(((*part).to_owned(), template["spec"].get(*part)?.clone())))
+        .collect();
+    if let Some(node) = template.pointer("/spec/affinity/nodeAffinity") {
+        spec.insert("affinity".to_owned(), json!({"nodeAffinity": node}));
+    }
+    spec
+}
+
+/// The container of a pod template that has this program: the front of an app, else the service.
+fn program(template: &Value) -> Option<&Value> {
+    let named = |list: &str, name: &str| {
+        template["spec"][list].as_array()?.iter().find(|container| container["name"] == name)
+    };
+    named("initContainers", names::FRONT_CONTAINER)
+        .or_else(|| named("containers", names::SERVICE_CONTAINER))
+        .or_else(|| template["spec"]["containers"].get(0))
 }
 
 /// The files of the addresses: from the stack's Secret, or where the replicas have them from.

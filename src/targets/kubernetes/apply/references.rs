@@ -144,15 +144,34 @@ pub(crate) async fn value(cluster: &Cluster, reference: &SecretKey) -> Result<Se
 /// The Secret of the user's own that the pods of a template mount as the file `path`; `None` when that is the stack's.
 pub(crate) fn mounted(template: &Value, path: &str) -> Option<SecretKey> {
     let volumes = template.pointer("/spec/volumes")?.as_array()?;
+    let stack = stack_secret(volumes);
     let sources =
         volumes.iter().filter_map(|volume| volume.pointer("/projected/sources")?.as_array()).flatten();
     sources.filter_map(|source| source.get("secret")).find_map(|secret| {
         let items = secret.get("items")?.as_array()?;
         let key = items.iter().find(|item| item["path"] == path)?.get("key")?.as_str()?;
-        // A source that also holds the key of simulated clients is the stack's.
-        let own = items.len() == 1;
+        let own = secret.get("name").and_then(Value::as_str) != stack;
         own.then(|| Some(SecretKey { secret: secret["name"].as_str()?.to_owned(), key: key.to_owned() }))?
     })
+}
+
+/// The stack's Secret among volumes: the one that holds the key of simulated clients.
+fn stack_secret(volumes: &[Value]) -> Option<&str> {
+    let holds = |secret: &Value| {
+        let mut items = secret["items"].as_array().into_iter().flatten();
+        items.any(|item| item["path"] == names::PROBE_SECRET)
+    };
+    let plain = volumes.iter().filter_map(|volume| volume.get("secret")).map(|it| (it, "secretName"));
+    let projected = volumes
+        .iter()
+        .filter_map(|volume| volume.pointer("/projected/sources")?.as_array())
+        .flatten()
+        .filter_map(|source| source.get("secret"))
+        .map(|it| (it, "name"));
+    plain
+        .chain(projected)
+        .find(|(secret, _)| holds(secret))
+        .and_then(|(secret, name)| secret.get(name)?.as_str())
 }
 
 /// Marks the addresses that differ between two pod templates because of Secrets of the user's own.

@@ -99,7 +99,7 @@ impl Session<'_> {
         let inventory = Inventory::look(cluster, self.name(), self.say).await?;
         let secret = self.bring_back(&inventory, &mut template, number)?;
         let unreachable = self.pass_back(&inventory, &template, &secret).await?;
-        let port = deployed(set).port.or_else(|| port_of(&template, &live.name, names::PUBLIC_PORT));
+        let port = deployed(set).port.or_else(|| port_of(&template, names::PUBLIC_PORT));
         let port = port.unwrap_or(self.stack.service.port);
         let then = self.kubernetes.with_port(port);
         let documents = then.documents(cluster, Overrides::default()).await?;

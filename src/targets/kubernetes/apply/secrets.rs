@@ -77,7 +77,7 @@ impl Kubernetes {
         let (service, mongodb, redis) = (names::service(stack), names::mongodb(stack), names::redis(stack));
         put(&service, names::PROBE_SECRET, known_or_new(&service, names::PROBE_SECRET)?);
         let uri = match stack.external(StoreKind::Mongodb) {
-            Some(address) => address.text().cloned(),
+            Some(address) => address.text().map(|uri| names::with_pool(stack, uri)),
             None => {
                 let password = known(&mongodb, names::ROOT_PASSWORD)?;
                 if password.is_none() {
@@ -86,7 +86,13 @@ impl Kubernetes {
                 let password = password.map_or_else(random, Ok)?;
                 put(&mongodb, names::ROOT_PASSWORD, password.clone());
                 put(&mongodb, names::KEYFILE, known_or_new(&mongodb, names::KEYFILE)?);
-                Some(names::mongodb_uri(stack, &password))
+                Some(if stack.service.is_own() {
+                    let password = known_or_new(&mongodb, names::APP_PASSWORD)?;
+                    put(&mongodb, names::APP_PASSWORD, password.clone());
+                    names::mongodb_uri(stack, &password)
+                } else {
+                    names::mongodb_uri(stack, &password)
+                })
             }
         };
         // An address that a Secret of the user's own holds is never copied.
@@ -118,7 +124,7 @@ impl Kubernetes {
         let service = names::service(&self.stack);
         let mut objects = Vec::new();
         for (name, values) in &credentials.contents {
-            objects.push(self.secret_object(name, values)?);
+            objects.push(self.secret_object(name, plain(values))?);
         }
         let mounts_stable = inventory
             .named("Deployment", &service)
@@ -132,26 +138,28 @@ impl Kubernetes {
             copied.insert(credentials.digest.clone(), values.clone());
         }
         for (digest, values) in copied {
-            let mut copy = self.secret_object(&service, &values)?;
-            copy.name = mounted::copy_name(&service, &digest);
-            copy.set(&["metadata", "name"], copy.name.clone());
-            copy.set(&["metadata", "labels", names::CREDENTIALS], digest);
-            copy.set(&["immutable"], true);
-            objects.push(copy);
+            objects.push(copy_of(&self.secret_object(&service, plain(&values))?, &digest));
         }
         Ok(objects)
     }
 
-    fn secret_object(&self, object: &str, values: &Values) -> Result<Object> {
+    /// A Secret of the stack.
+    pub(crate) fn secret_object<'a>(
+        &self,
+        object: &str,
+        values: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Object> {
         let kind = Kind::find("v1", "Secret").context("Secrets are a known kind")?;
         let name = self.name();
         let component = object.strip_prefix(&format!("{name}-")).unwrap_or(object);
-        let component =
-            if object == names::service(&self.stack) { ComponentKind::Service.as_str() } else { component };
-        let data: BTreeMap<&str, ByteString> = values
-            .iter()
-            .map(|(key, value)| (*key, ByteString(value.reveal().as_bytes().to_vec())))
-            .collect();
+        let of_service = [names::service(&self.stack), names::env_file(&self.stack)];
+        let component = if of_service.iter().any(|name| name == object) {
+            ComponentKind::Service.as_str()
+        } else {
+            component
+        };
+        let data: BTreeMap<&str, ByteString> =
+            values.map(|(key, value)| (key, ByteString(value.as_bytes().to_vec()))).collect();
         let value = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -190,12 +198,31 @@ impl Kubernetes {
     }
 }
 
+fn plain(values: &Values) -> impl Iterator<Item = (&str, &str)> {
+    values.iter().map(|(key, value)| (*key, value.reveal()))
+}
+
+/// The immutable copy of a Secret, named after the digest of what it holds.
+pub(crate) fn copy_of(secret: &Object, digest: &str) -> Object {
+    let mut copy = secret.clone();
+    copy.name = mounted::copy_name(&secret.name, digest);
+    copy.set(&["metadata", "name"], copy.name.clone());
+    copy.set(&["metadata", "labels", names::CREDENTIALS], digest);
+    copy.set(&["immutable"], true);
+    copy
+}
+
 /// The digest that names a content of the service's Secret. More people can read names and annotations
 /// than Secrets, so it is an HMAC whose key is the stack's probe secret, 256 random bits, so that a weak password cannot be
 /// guessed from it.
 pub(crate) fn digest(values: &Values) -> Result<String> {
-    let key = values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default();
+    let key = key_of(values);
     keyed_digest(key, values.iter().flat_map(|(name, value)| [*name, value.reveal()]))
+}
+
+/// The key of digests, of the service's Secret.
+pub(crate) fn key_of(values: &Values) -> &str {
+    values.get(names::PROBE_SECRET).map(Secret::reveal).unwrap_or_default()
 }
 
 /// An HMAC of parts, cut to [`mounted::DIGITS`].

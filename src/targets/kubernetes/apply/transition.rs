@@ -145,9 +145,12 @@ fn mode(managed: bool, address: &Secret) -> (StoreMode, Option<StoreAddress>) {
     if managed { (StoreMode::Managed, None) } else { (StoreMode::External, Some(address.clone().into())) }
 }
 
-/// Whether two addresses differ in their credentials only.
+/// Whether two addresses have the same servers: credentials and options may differ.
 fn same_place(one: &Secret, other: &Secret) -> bool {
-    let place = |address: &str| address.rsplit_once('@').map(|(_, place)| place.to_owned());
+    let place = |address: &str| {
+        let (_, place) = address.rsplit_once('@')?;
+        Some(place.split(['/', '?']).next().unwrap_or(place).to_owned())
+    };
     place(one.reveal()).is_some_and(|one| Some(one) == place(other.reveal()))
 }
 
@@ -168,7 +171,7 @@ mod tests {
             (names::REDIS_URL, Secret::new("redis://u:p@cache.example:6380")),
         ]);
         let claim = Claim::new(Path::new("/"), Path::new("/p"), None, true);
-        let kubernetes = Kubernetes::new(Path::new("/p"), stack, Default::default(), claim);
+        let kubernetes = Kubernetes::new((Path::new("/"), Path::new("/p")), stack, Default::default(), claim);
         let other = kubernetes.with_addresses(&values, &Value::Null);
         assert_eq!(
             (other.stack.mongodb.mode, other.stack.redis.mode),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::{AsyncBufReadExt, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::LogParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
@@ -86,7 +86,7 @@ impl OpenLogs<'_> {
     async fn add(&mut self, pod: &Pod, tail: Option<usize>) -> Result<()> {
         let (cluster, request) = (self.cluster, self.request);
         let name = pods::name(pod).to_owned();
-        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let statuses = containers(pod, &request.components);
         let several = pod.spec.as_ref().is_some_and(|spec| spec.containers.len() > 1);
         for container in statuses {
             let state = container.state.clone().unwrap_or_default();
@@ -113,6 +113,7 @@ impl OpenLogs<'_> {
                 Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => continue,
                 Err(error) => return Err(explain(error, &doing, &cluster.place)),
             };
+            let several = several || container.name == names::FRONT_CONTAINER;
             let component = if several { format!("{name}/{}", container.name) } else { name.clone() };
             let read = move |line: std::io::Result<String>| {
                 let component = component.clone();
@@ -135,14 +136,31 @@ fn is_meant(pod: &Pod, components: &[String]) -> bool {
 }
 
 fn is(pod: &Pod, name: &str) -> bool {
-    pods::name(pod) == name || pods::label(pod, names::COMPONENT_LABEL) == Some(name)
+    pods::name(pod) == name
+        || pods::label(pod, names::COMPONENT_LABEL) == Some(name)
+        || (name == names::FRONT_CONTAINER && front(pod).is_some())
+}
+
+/// The containers whose logs are meant: those of a pod, but the front of an app, which is a component itself.
+fn containers<'p>(pod: &'p Pod, components: &[String]) -> Vec<&'p ContainerStatus> {
+    let is_front = |name: &String| name == names::FRONT_CONTAINER;
+    let front = front(pod).filter(|_| components.iter().any(is_front));
+    let pods = components.is_empty() || components.iter().any(|name| !is_front(name) && is(pod, name));
+    let others = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    front.into_iter().chain(others.filter(|_| pods)).collect()
+}
+
+fn front(pod: &Pod) -> Option<&ContainerStatus> {
+    let sidecars = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    sidecars.iter().find(|sidecar| sidecar.name == names::FRONT_CONTAINER)
 }
 
 fn check(all: &[Pod], components: &[String]) -> Result<()> {
     for name in components {
         if !all.iter().any(|pod| is(pod, name)) {
-            let words: BTreeSet<&str> =
+            let mut words: BTreeSet<&str> =
                 all.iter().filter_map(|pod| pods::label(pod, names::COMPONENT_LABEL)).collect();
+            words.extend(all.iter().any(|pod| front(pod).is_some()).then_some(names::FRONT_CONTAINER));
             let words: Vec<&str> = words.into_iter().chain(all.iter().map(pods::name)).collect();
             return Err(Failure::new(ExitStatus::Usage, format!("unknown component `{name}`"))
                 .hint(format!("components: {}", words.join(", ")))
@@ -155,6 +173,27 @@ fn check(all: &[Pod], components: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn front_of_an_app_is_a_component_of_its_own() {
+        let status = |name: &str| serde_json::json!({"name": name, "image": "a", "imageID": "", "ready": true, "restartCount": 0});
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "shop-app-0", "labels": {names::COMPONENT_LABEL: "service"}},
+            "status": {"containerStatuses": [status("app")], "initContainerStatuses": [status("copy"), status("front")]},
+        }))
+        .unwrap();
+        let meant = |components: &[&str]| {
+            let components: Vec<String> = components.iter().map(|name| (*name).to_owned()).collect();
+            let names = containers(&pod, &components).into_iter().map(|container| container.name.clone());
+            is_meant(&pod, &components).then(|| names.collect::<Vec<_>>())
+        };
+        for app in [&[][..], &["service"], &["shop-app-0"], &["redis", "service"]] {
+            assert_eq!(meant(app), Some(vec!["app".to_owned()]), "{app:?}");
+        }
+        assert_eq!(meant(&["front"]), Some(vec!["front".to_owned()]));
+        assert_eq!(meant(&["service", "front"]), Some(vec!["front".to_owned(), "app".to_owned()]));
+        assert_eq!(meant(&["redis"]), None);
+    }
 
     #[test]
     fn log_line_starts_with_its_time() {

@@ -106,19 +106,17 @@ impl Session<'_> {
     /// that number later without a notice.
     pub(crate) async fn finish(&self) -> Result<Status> {
         let snapshot = Snapshot::take(&self.cluster, self.name()).await?;
-        if self.stack.service.image.is_bundled() {
-            let ready: Vec<&Pod> =
-                snapshot.pods_of(ComponentKind::Service).filter(|pod| pods::is_ready(pod)).collect();
-            let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
-            let links = ready.into_iter().map(|pod| {
-                let (name, port) = (pods::name(pod).to_owned(), admin_port(self.stack));
-                let pod = name.clone();
-                let link = async move { Ok(Link::open(&self.cluster, &pod, port).await?.stream) };
-                (name, link)
-            });
-            let links = links.collect();
-            admin::share_limit(links, count).await.iter().for_each(|line| (self.say)(line));
-        }
+        let ready: Vec<&Pod> =
+            snapshot.pods_of(ComponentKind::Service).filter(|pod| pods::is_ready(pod)).collect();
+        let count = u32::try_from(ready.len()).unwrap_or(u32::MAX);
+        let links = ready.into_iter().map(|pod| {
+            let (name, port) = (pods::name(pod).to_owned(), admin_port(self.stack));
+            let pod = name.clone();
+            let link = async move { Ok(Link::open(&self.cluster, &pod, port).await?.stream) };
+            (name, link)
+        });
+        let links = links.collect();
+        admin::share_limit(links, count).await.iter().for_each(|line| (self.say)(line));
         Ok(self.kubernetes.status_of(&self.cluster, &snapshot))
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// Runs the program in a group of its own, which ends with the supervisor. `guard` is for a program of another maker: how
+    /// Runs the program in its own group, which ends with the supervisor. `guard` is for a program of another maker: how
     /// long what it leaves behind may take to end.
     pub(super) fn command(&self, guard: Option<Duration>, mark: &str) -> Command {
         let mut command = Command::new(SELF);
