@@ -72,7 +72,8 @@ impl Backend for Compose {
     async fn up(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
         // What cannot be rendered is an error before the engine is asked.
         let documents = self.documents()?;
-        let mut outcome = self.session(change.timeout, say).await?.up(&documents).await?;
+        let session = self.session(change.timeout, say).await?;
+        let mut outcome = Box::pin(session.up(&documents)).await?;
         outcome.unreachable = self.unreachable(change.strict, say).await?;
         Ok(outcome)
     }

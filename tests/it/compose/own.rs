@@ -130,8 +130,9 @@ fn own_app_has_an_exact_limit_at_any_number_of_replicas() {
         "grep -q replSet /proc/*/cmdline && test -e /data/db/appforge-replica-set",
     ]);
     // The app has no published port, and a network that fronts and clients are not in.
-    let replica = format!("{0}-{0}-1", stack.name);
-    let networks = docker(&["inspect", "-f", "{{json .NetworkSettings.Networks}}", &replica]);
+    let replica = docker(&["ps", "-q", "--filter", &format!("name={0}-{0}-", stack.name)]);
+    let replica = replica.lines().next().unwrap();
+    let networks = docker(&["inspect", "-f", "{{json .NetworkSettings.Networks}}", replica]);
     assert!(!networks.contains(&format!("{}_edge", stack.name)), "{networks}");
     project.done(&["down", "--volumes", "--yes"]);
 }

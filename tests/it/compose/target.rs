@@ -46,21 +46,24 @@ impl Compose {
     }
 
     pub(crate) async fn up(&self, replicas: u32, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
-        let outcome = self.target(replicas).up(&Change::within(timeout)).await?;
+        // On the heap: a test has many of them, and its thread a small stack.
+        let target = self.target(replicas);
+        let outcome = Box::pin(target.up(&Change::within(timeout))).await?;
         Ok((outcome.plan, outcome.status))
     }
 
     pub(crate) async fn restart(&self, timeout: Duration, _: Say<'_>) -> Result<(Plan, Status)> {
-        let outcome = self.target(1).restart(&Change::within(timeout)).await?;
+        let target = self.target(1);
+        let outcome = Box::pin(target.restart(&Change::within(timeout))).await?;
         Ok((outcome.plan, outcome.status))
     }
 
     pub(crate) async fn diff(&self, replicas: u32) -> Result<Plan> {
-        self.target(replicas).plan(&Change::within(Duration::ZERO), Judge::Server).await
+        Box::pin(self.target(replicas).plan(&Change::within(Duration::ZERO), Judge::Server)).await
     }
 
     pub(crate) async fn down(&self, volumes: bool, _: Duration, _: Say<'_>) -> Result<()> {
-        self.target(1).down(volumes, |_| Ok(true)).await.map(drop)
+        Box::pin(self.target(1).down(volumes, |_| Ok(true))).await.map(drop)
     }
 
     /// The volumes that `down --volumes` would remove; nothing is removed.
@@ -71,7 +74,7 @@ impl Compose {
             found = loss.lines.iter().map(volume).collect();
             Ok(false)
         };
-        self.target(1).down(true, refuse).await?;
+        Box::pin(self.target(1).down(true, refuse)).await?;
         Ok(found)
     }
 
@@ -80,11 +83,11 @@ impl Compose {
     }
 
     pub(crate) async fn status(&self, replicas: u32) -> Result<Status> {
-        self.target(replicas).status().await
+        Box::pin(self.target(replicas).status()).await
     }
 
     pub(crate) async fn subject(&self, replicas: u32) -> Result<Subject> {
-        self.target(replicas).subject().await
+        Box::pin(self.target(replicas).subject()).await
     }
 
     pub(crate) async fn doctor(&self) -> Vec<Finding> {

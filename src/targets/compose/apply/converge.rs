@@ -21,12 +21,14 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// What the gateway may take to see that a replica is gone.
 const VACATED: Duration = Duration::from_secs(5);
 
-/// What `mongodb-start.sh` leaves beside the data of a replica set.
-const REPLICA_SET: &str = "/data/db/appforge-replica-set";
+/// Looks for what `mongodb-start.sh` leaves beside the data of a replica set.
+const REPLICA_SET: &str = "test -e /data/db/appforge-replica-set";
 
 impl Session<'_> {
     /// Brings the stack up with its replicas and waits until it is ready. Replicas whose configuration or image changed are
     /// replaced one by one.
+    ///
+    /// Its steps are on the heap: together their futures do not fit on the stack of a thread of a test.
     ///
     /// # Errors
     /// Each obstacle by its own exit status and next command: see `preflight` and `ready`.
@@ -39,19 +41,19 @@ impl Session<'_> {
         }
         left_running(&neighbours).for_each(|line| (self.say)(&line));
         compose.check_subnet(engine, &before).await?;
-        self.refuse_dead_addresses(&before).await?;
+        Box::pin(self.refuse_dead_addresses(&before)).await?;
         // A project without the password of the data does not become its owner.
         compose.write_credentials(engine, compose.is_owner(engine).await?).await?;
         compose.record_owner(engine, self.say).await?;
-        self.provide_images(documents).await?;
+        Box::pin(self.provide_images(documents)).await?;
         let desired = self.wanted(documents).await?;
-        self.check_gateway(&desired, &before, documents).await?;
+        Box::pin(self.check_gateway(&desired, &before, documents)).await?;
         self.write(documents)?;
         let plan = compose.plan_of(&desired, &before);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
         let before = discard(engine, before, |container| container.state == State::Created).await?;
-        self.release(|words| desired.release_digest(words)).await?;
+        Box::pin(self.release(|words| desired.release_digest(words))).await?;
         let mut rollouts = Vec::new();
         for (kind, count) in compose.counts(compose.stack.service.replicas) {
             let outdated = of_kind(&before, kind).filter(|container| !desired.is_current(container));
@@ -76,13 +78,13 @@ impl Session<'_> {
         }
         for rollout in &rollouts {
             if rollout.old.is_empty() {
-                self.retire(&before, rollout).await?;
+                Box::pin(self.retire(&before, rollout)).await?;
             } else {
-                self.replace(rollout).await?;
+                Box::pin(self.replace(rollout)).await?;
             }
         }
         self.compose_up(&["--remove-orphans"]).await?;
-        self.finish(plan, compose.stack.service.replicas).await
+        Box::pin(self.finish(plan, compose.stack.service.replicas)).await
     }
 
     /// Replaces every replica, and every front of an app, one by one: starts one, waits until the gateway sends it work, drains
@@ -106,7 +108,7 @@ impl Session<'_> {
         for (kind, count) in counts {
             let all = of_kind(&before, kind).cloned().collect();
             let old = discard(&self.engine, all, |container| container.state != State::Healthy).await?;
-            self.replace(&Rollout { kind, old, count }).await?;
+            Box::pin(self.replace(&Rollout { kind, old, count })).await?;
         }
         self.finish(plan, running).await
     }
@@ -121,7 +123,7 @@ impl Session<'_> {
     /// What the user should know of the MongoDB that runs: a replica set is made with the data only.
     async fn note_mongodb(&self, containers: &[Container]) -> Result<()> {
         let Some(mongodb) = of_kind(containers, ComponentKind::Mongodb).next() else { return Ok(()) };
-        if !self.engine.succeeds(&mongodb.id, &["test", "-e", REPLICA_SET]).await? {
+        if !self.engine.succeeds(&mongodb.id, &["sh", "-c", REPLICA_SET]).await? {
             (self.say)(
                 "mongodb has no replica set, because its data was made without one; transactions and change streams need \
                  one: copy the data, then `appforge down --volumes` and `appforge up`",
@@ -191,7 +193,7 @@ impl Session<'_> {
     /// `docker compose up`; when it fails, the components say why better than it does.
     pub(crate) async fn compose_up(&self, arguments: &[&str]) -> Result<()> {
         let all = [&["up", "--detach", "--no-build"], arguments].concat();
-        let Err(error) = self.cli.run(&all, self.deadline, self.say).await else { return Ok(()) };
+        let Err(error) = Box::pin(self.cli.run(&all, self.deadline, self.say)).await else { return Ok(()) };
         Err(self.explain(error).await)
     }
 }
