@@ -197,7 +197,6 @@ pub enum Verb {
     /// End the program that this container runs, as Kubernetes does before it ends a pod
     #[command(hide = true)]
     Drain {
-        /// How long to wait before
         #[arg(long, value_name = "TIME", default_value = "0s")]
         after: Span,
     },

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::tests::hostile;
 use super::*;
 use crate::document;
-use crate::stack::values::{CommandLine, Secret};
+use crate::stack::values::{CommandLine, Secret, SecretKey, StoreAddress};
 
 fn own() -> Stack {
     let mut stack = Stack { target: TargetKind::Kubernetes, ..Stack::default() };
@@ -103,8 +103,9 @@ fn addresses_of_stores_are_never_rendered() {
     // The front counts requests; it has no business with the data.
     let front = serde_json::to_string(&pod["initContainers"]).unwrap();
     assert!(!front.contains("mongodb"), "{front}");
-    let mounted = |volume: &Value| volume["secret"]["items"].as_array().unwrap().len();
-    assert_eq!((mounted(&pod["volumes"][0]), mounted(&pod["volumes"][1])), (2, 2));
+    let count = |list: &Value| list.as_array().unwrap().len();
+    let (front, app) = (&pod["volumes"][0]["secret"]["items"], &pod["volumes"][1]["projected"]["sources"]);
+    assert_eq!((count(front), count(app)), (2, 2));
     assert!(!serde_json::to_string(&pod["volumes"][1]).unwrap().contains("probe_secret"));
 }
 
@@ -224,7 +225,7 @@ fn app_reaches_what_the_file_names_and_is_reached_through_its_front() {
 }
 
 #[test]
-fn app_has_a_user_of_its_own_in_a_managed_mongodb() {
+fn app_has_another_user_in_a_managed_mongodb() {
     let mut stack = own();
     stack.mongodb.database = "it's`x`".into();
     let script = parsed(&stack, "mongodb-configmap.yaml")["data"]["init.sh"].as_str().unwrap().to_owned();
@@ -241,4 +242,21 @@ fn app_without_an_image_is_refused() {
     let error = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap_err();
     assert!(error.to_string().starts_with("service.image: "), "{error}");
     assert_eq!(crate::error::status_of(&error), ExitStatus::Config);
+}
+
+#[test]
+fn address_in_a_secret_of_the_user_is_mounted_and_never_copied() {
+    let mut stack = own();
+    stack.mongodb.mode = crate::stack::model::StoreMode::External;
+    let key = SecretKey { secret: "atlas".into(), key: "uri".into() };
+    stack.mongodb.uri = Some(StoreAddress::Key(key));
+    let pod = pod(&stack);
+    let reference = &env(&pod, "MONGODB_URI")["valueFrom"]["secretKeyRef"];
+    assert_eq!(*reference, json!({"name": "atlas", "key": "uri"}));
+    assert_eq!(
+        pod["volumes"][1]["projected"]["sources"][0]["secret"],
+        json!({"name": "atlas", "items": [{"key": "uri", "path": "mongodb_uri"}]})
+    );
+    assert_eq!(env(&pod, "REDIS_URL")["valueFrom"]["secretKeyRef"]["name"], "appforge-app");
+    assert!(!pod["volumes"][0].to_string().contains("atlas"), "the front reads no data");
 }

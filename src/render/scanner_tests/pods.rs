@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use appforge_service::contract::admin;
+use appforge_service::contract::{admin, variable};
 use serde_json::Value;
 
 use super::{Scan, exempt, items, name, selects, text};
@@ -173,8 +173,8 @@ impl Scan<'_> {
             items(&front["ports"]).map(|port| port["containerPort"].to_string()).collect();
         self.hold(!ports.contains(&value("PORT").to_owned()), workload, "the app has another port");
         // What refers to a variable comes after it.
-        self.hold(named("MONGODB_URI") < named("DATABASE_URL"), workload, "order");
-        self.hold(named("REDIS_URL") < named("CACHE"), workload, "order");
+        self.hold(named(variable::MONGODB_URI) < named("DATABASE_URL"), workload, "order");
+        self.hold(named(variable::REDIS_URL) < named("CACHE"), workload, "order");
         let seconds = |container: &Value, variable: &str| {
             let found = items(&container["env"]).find(|found| found["name"] == variable);
             found.and_then(|found| text(&found["value"]).parse::<u64>().ok()).unwrap_or_default() / 1000

@@ -80,7 +80,7 @@ impl Api {
             violations: Vec::new(),
             faults: Vec::new(),
             logs: String::new(),
-            admin: runtime.block_on(admin()),
+            admin: runtime.block_on(forward::admin()),
         };
         let inner = Arc::new(Mutex::new(inner));
         let shared = inner.clone();
@@ -163,24 +163,9 @@ impl Drop for Api {
     }
 }
 
-/// A listener that takes every request: the admin listeners of the replicas.
-async fn admin() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = service_fn(|_| async { Ok::<_, std::convert::Infallible>(reply(200, &json!({}))) });
-            tokio::spawn(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-            );
-        }
-    });
-    address
-}
-
 pub(super) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
-fn reply(status: u16, value: &Value) -> Response<Body> {
+pub(super) fn reply(status: u16, value: &Value) -> Response<Body> {
     text(status, "application/json", value.to_string())
 }
 
@@ -345,22 +330,17 @@ fn serve(
             }
         }
         ("POST", None) if key.plural == "jobs" => {
-            let job: Value = serde_json::from_slice(bytes).unwrap();
-            let key = Key { name: job["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
-            if !restricted(&job["spec"]["template"]) || known.is_none_or(|manager| manager != "appforge") {
-                inner
-                    .violations
-                    .push(format!("{seen:?} makes a job that the namespace does not let in: {job}"));
+            if known.is_none_or(|manager| manager != "appforge") {
+                inner.violations.push(format!("{seen:?} makes a job without our manager"));
             }
-            match inner.store.get(&key) {
-                Some(_) => changed(),
-                None => reply(201, &inner.store.put(&key, job)),
-            }
+            inner.store.make_job(key, bytes).map_or_else(changed, |job| reply(201, &job))
         }
         ("POST", None) if key.plural == "pods" => {
             let mut pod: Value = serde_json::from_slice(bytes).unwrap();
             let key = Key { name: pod["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
-            if !restricted(&pod) || known.is_none_or(|manager| !manager.starts_with("appforge")) {
+            if !super::kubelet::restricted(&pod)
+                || known.is_none_or(|manager| !manager.starts_with("appforge"))
+            {
                 inner
                     .violations
                     .push(format!("{seen:?} makes a pod that the namespace does not let in: {pod}"));
@@ -421,17 +401,4 @@ fn serve(
             )
         }
     }
-}
-
-/// What the Pod Security Standard `restricted` asks for.
-fn restricted(pod: &Value) -> bool {
-    let spec = &pod["spec"];
-    let profile = &spec["securityContext"];
-    let contained = |container: &Value| {
-        let context = &container["securityContext"];
-        context["allowPrivilegeEscalation"] == false && context["capabilities"]["drop"] == json!(["ALL"])
-    };
-    profile["runAsNonRoot"] == true
-        && profile["seccompProfile"]["type"] == "RuntimeDefault"
-        && spec["containers"].as_array().is_some_and(|containers| containers.iter().all(contained))
 }

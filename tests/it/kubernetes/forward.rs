@@ -7,16 +7,17 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::api::Body;
+use super::api::{Body, reply};
 
 const DATA: u8 = 0;
 const ERROR: u8 = 1;
@@ -93,4 +94,21 @@ async fn carry(upgraded: hyper::upgrade::Upgraded, port: u16, backend: Option<So
             },
         }
     }
+}
+
+/// A listener that takes every request: the admin listeners of the replicas.
+pub(super) async fn admin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(reply(200, &serde_json::json!({})))
+            });
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    address
 }

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::api::Seen;
+use super::kubelet::restricted;
 use super::store::{Key, Store};
 use super::{OWN, Place};
 
@@ -22,6 +23,14 @@ pub(super) enum Jobs {
 }
 
 impl Store {
+    /// Makes a Job that the namespace lets in; `None` when there is one of its name.
+    pub(super) fn make_job(&mut self, key: Key, bytes: &[u8]) -> Option<Value> {
+        let job: Value = serde_json::from_slice(bytes).unwrap();
+        assert!(restricted(&job["spec"]["template"]), "{job}");
+        let key = Key { name: job["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
+        self.get(&key).is_none().then(|| self.put(&key, job))
+    }
+
     /// What becomes of a Job that was just made.
     pub(super) fn run_job(&mut self, key: &Key, mut job: Value) {
         if job["status"].is_object() {

@@ -145,3 +145,16 @@ pub(super) fn ports(store: &Store, labels: &Value) -> BTreeSet<u16> {
         .flatten()
         .collect()
 }
+
+/// What the Pod Security Standard `restricted` asks for.
+pub(super) fn restricted(pod: &Value) -> bool {
+    let spec = &pod["spec"];
+    let profile = &spec["securityContext"];
+    let contained = |container: &Value| {
+        let context = &container["securityContext"];
+        context["allowPrivilegeEscalation"] == false && context["capabilities"]["drop"] == json!(["ALL"])
+    };
+    profile["runAsNonRoot"] == true
+        && profile["seccompProfile"]["type"] == "RuntimeDefault"
+        && spec["containers"].as_array().is_some_and(|containers| containers.iter().all(contained))
+}

@@ -6,8 +6,7 @@ use anyhow::Result;
 use appforge_service::contract::variable;
 use serde::Serialize;
 
-use super::object::{Exemptions, Image, Resources, quantity};
-use super::service::{Handler, MARGIN, PortRef};
+use super::object::{Exemptions, Handler, Image, PortRef, Resources, quantity};
 use super::{Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::stack::app::{HOST, variables, words};
@@ -27,6 +26,9 @@ const TMP: &str = "/tmp";
 const TMP_SIZE: ByteSize = ByteSize(64 << 20);
 /// What a container may write to its own files and logs.
 const EPHEMERAL: ByteSize = ByteSize(256 << 20);
+
+/// What must remain between the drain of a replica and its being killed, in seconds.
+pub(crate) const MARGIN: u64 = 5;
 
 /// The container of an app.
 #[derive(Serialize)]

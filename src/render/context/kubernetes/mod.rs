@@ -11,8 +11,7 @@ mod route;
 mod service;
 mod stores;
 
-pub(crate) use app::arguments;
-pub(crate) use service::MARGIN;
+pub(crate) use app::{MARGIN, arguments};
 
 use anyhow::Result;
 use serde::Serialize;

@@ -115,6 +115,31 @@ impl Resources {
     }
 }
 
+/// What the kubelet asks.
+#[derive(Clone, Serialize)]
+pub(super) struct Handler {
+    /// `None` asks for a connection only.
+    pub(super) path: Option<String>,
+    pub(super) port: PortRef,
+}
+
+/// A port of the pod by its name or number.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+pub(super) enum PortRef {
+    Name(&'static str),
+    Number(u16),
+}
+
+impl From<PortRef> for serde_json::Value {
+    fn from(port: PortRef) -> Self {
+        match port {
+            PortRef::Name(name) => name.into(),
+            PortRef::Number(number) => number.into(),
+        }
+    }
+}
+
 /// An image and when it is pulled.
 #[derive(Serialize)]
 pub(super) struct Image {

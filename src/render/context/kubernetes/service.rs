@@ -7,8 +7,8 @@ use anyhow::Result;
 use appforge_service::contract::{admin, variable};
 use serde::Serialize;
 
-use super::app::{self, App, Ending, upstream};
-use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources};
+use super::app::{self, App, Ending, MARGIN, upstream};
+use super::object::{Component, Exemptions, Handler, Image, Labels, Object, Pair, PortRef, Resources};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::error::{ExitStatus, Failure};
 use crate::float;
@@ -17,8 +17,6 @@ use crate::stack::environment::{environment, front};
 use crate::stack::values::SecretKey;
 use crate::stack::{Stack, StoreKind};
 
-/// What must remain between the drain of a replica and its being killed, in seconds.
-pub(crate) const MARGIN: u64 = 5;
 /// Where the credentials are mounted.
 const CREDENTIALS: &str = "/run/secrets/appforge";
 
@@ -67,30 +65,6 @@ struct Probes {
     ready: Handler,
     /// Whether it works.
     live: Handler,
-}
-
-#[derive(Clone, Serialize)]
-pub(super) struct Handler {
-    /// `None` asks for a connection only.
-    pub(super) path: Option<String>,
-    pub(super) port: PortRef,
-}
-
-/// A port of the pod by its name or number.
-#[derive(Clone, Serialize)]
-#[serde(untagged)]
-pub(super) enum PortRef {
-    Name(&'static str),
-    Number(u16),
-}
-
-impl From<PortRef> for serde_json::Value {
-    fn from(port: PortRef) -> Self {
-        match port {
-            PortRef::Name(name) => name.into(),
-            PortRef::Number(number) => number.into(),
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::object::{Component, Exemptions, Image, Labels, Object, Pair, Resources, quantity};
-use super::service::{Budget, Port, PortRef, Service};
+use super::object::{Component, Exemptions, Image, Labels, Object, Pair, PortRef, Resources, quantity};
+use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};

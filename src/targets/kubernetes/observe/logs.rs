@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn front_of_an_app_is_a_component_of_its_own() {
+    fn front_of_an_app_is_another_component() {
         let status = |name: &str| serde_json::json!({"name": name, "image": "a", "imageID": "", "ready": true, "restartCount": 0});
         let pod: Pod = serde_json::from_value(serde_json::json!({
             "metadata": {"name": "shop-app-0", "labels": {names::COMPONENT_LABEL: "service"}},
