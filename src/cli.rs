@@ -179,7 +179,7 @@ pub enum Verb {
     /// Print the version
     #[command(hide = true)]
     Version,
-    /// Run the bundled service, or a rate-limiting proxy in front of an app
+    /// Run the bundled service, or the front of an app
     Serve(ServeArgs),
     /// Exit 0 if the replica on this host is ready; images have no curl
     Healthcheck {

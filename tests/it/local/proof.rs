@@ -103,3 +103,14 @@ fn proxies_of_a_file_are_trusted() {
     );
     assert_eq!(up.run(&["status"]).code, Some(0), "what runs is shown all the same");
 }
+
+/// Two replicas that count half of the limit each pass as many as the limit.
+#[test]
+fn rate_limit_is_not_proved_while_replicas_count_by_themselves() {
+    let closed = appforge_testing::port::closed();
+    let up = Up::new(&format!("redis: {{mode: external, url: 'redis://{closed}/'}}\n"));
+    up.done(&["up", "--replicas", "2"]);
+    let run = up.run(&["verify", "--check", "rate-limit"]);
+    assert_eq!(run.code, Some(6), "{run:#?}");
+    assert!(run.stdout.contains("counts by itself: Redis does not answer it in time"), "{run:#?}");
+}
