@@ -41,7 +41,12 @@ fn loosen_property(property: &mut Value, sections: &[String]) {
     if let Some(items) = members.get_mut("items") {
         take_numbers(items);
     }
-    // The lists of `patches`; what `service.env` holds stays a string.
+    // `service.env`: the text of a number or a boolean is a string too.
+    if let Some(values) = members.get_mut("additionalProperties").filter(|values| values["type"] == "string")
+    {
+        values["type"] = json!(["string", "number", "boolean"]);
+    }
+    // The lists of `patches`.
     if let Some(values) = members.get_mut("additionalProperties").filter(|values| values["type"] == "array") {
         values["type"] = json!(["array", "null"]);
     }

@@ -19,6 +19,10 @@ pub(crate) fn copy(name: &str, edits: &[(&str, &str, &str)]) -> Project {
                 .unwrap();
         }
     }
+    if !project.path().join("appforge.yaml").exists() {
+        // Its README makes one with `appforge init`.
+        project.write("appforge.yaml", include_str!("fixtures/own/python.yaml"));
+    }
     for (file, old, new) in edits {
         let text = project.read(file);
         assert!(text.contains(old), "{file} of {name} has no `{old}`:\n{text}");

@@ -137,6 +137,7 @@ fn schema_takes_what_the_program_takes() {
         "{}",
         "service:\nmongodb: {pool: }\nkubernetes: {autoscaling: }\npatches:\n",
         "target: kubernetes\nmongodb: {mode: external, uri: {secret: db, key: uri}}\nredis: {mode: external, url: 'redis+cluster://h'}\n",
+        "service: {env: {LEVEL: 7, DEBUG: true, PRICE: 1.50, NAME: x}}\n",
         "name: 1e3\nservice: {resources: {cpu: 2, memory: 268435456}, address: '::1'}\n",
         "kubernetes: {autoscaling: {cpu: 70%, max: 20}, pull_secrets: [1.10]}\ncost: {budget: 99.5, peak_factor: '5'}\n",
         "patches: {compose/docker-compose.yml: [{op: remove, path: /a}, {op: add, path: /b, value: {c: 1}}]}\n",
@@ -147,7 +148,7 @@ fn schema_takes_what_the_program_takes() {
     for text in [
         "servise: {}",
         "service: {replicas: many}",
-        "service: {env: {LEVEL: 7}}",
+        "service: {env: {LEVEL: [7]}}",
         "target: cloud",
         "patches: {compose/docker-compose.yml: [{op: add, path: /a}]}",
         "kubernetes: {autoscaling: {min: -1}}",

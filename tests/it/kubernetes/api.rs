@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 
 use super::forward;
 use super::store::{Key, Store};
-use super::watches;
+use super::watches::{self, decoded};
 
 /// What a request looked like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,21 +242,6 @@ async fn answer(
         });
     }
     Ok(serve(&shared, &mut inner, &changes, &seen, dry, &bytes))
-}
-
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let digits: Vec<u8> = rest.by_ref().take(2).collect();
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-            }
-            b'+' => bytes.push(b' '),
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 fn serve(
