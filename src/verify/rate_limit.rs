@@ -40,7 +40,11 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
     // Two replicas that count half of the limit each pass as many, until a third request of a client finds one of them used up.
     if let Some(alone) = counting_alone(subject).await {
-        return Ok(Finding::of(false, expected, format!("{alone} counts by itself: Redis does not answer it in time")));
+        return Ok(Finding::of(
+            false,
+            expected,
+            format!("{alone} counts by itself: Redis does not answer it in time"),
+        ));
     }
     let client = || fresh_client(&subject.probe_secret);
     let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;

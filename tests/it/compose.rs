@@ -309,7 +309,7 @@ async fn up_leaves_nothing_behind_when_an_obstacle_stops_it() {
     let project = Project::with(&text);
     let run = project.run(&["up"]);
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(run.stderr.contains("\n    | [FATAL tini"), "{}", run.stderr);
+    assert!(run.stderr.contains("\n    | /etc/mongodb/start.sh: "), "{}", run.stderr);
     let blamed = run.stderr.lines().find(|line| line.starts_with("hint: "));
     assert_eq!(blamed, Some("hint: appforge logs mongodb"), "the one that fails is blamed: {}", run.stderr);
     project.done(&["down", "--volumes", "--yes"]);

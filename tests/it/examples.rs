@@ -114,6 +114,7 @@ const ITEMS: [(&str, &str, &str); 1] = [("appforge.yaml", "health: /healthz", "h
 
 /// Neither errors nor long waits while the cache of an app is away, too.
 fn lives_without_redis(up: &Up) {
+    up.give_redis_a_port();
     up.done(&["up", "--replicas", "2"]);
     let drill = up.json(&["verify", "--check", "replicas", "--drill", "redis-down"]);
     assert_eq!(drill["passed"], true, "{drill:#}");

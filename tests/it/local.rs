@@ -184,6 +184,7 @@ fn what_is_down_says_so_with_the_next_command() {
 #[test]
 fn verify_proves_the_stack_and_fails_when_it_is_not_what_the_file_says() {
     let up = Up::new("");
+    up.give_redis_a_port();
     up.done(&["up", "--replicas", "3"]);
     up.connected();
     let report = up.json(&["verify", "--drill", "redis-down"]);

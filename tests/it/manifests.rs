@@ -128,7 +128,7 @@ fn the_same_folder_checks_clean_and_holds_no_secret() {
 #[test]
 fn the_file_of_init_renders_what_the_defaults_do() {
     let project = Project::new();
-    project.done(&["init", "--yes", "--target", "kubernetes"]);
+    project.done(&["init", "--yes", "--name", "appforge", "--target", "kubernetes"]);
     assert!(project.read("appforge.yaml").contains("  topology: single\n"));
     project.done(&["render", "--out", "init"]);
     project.write("appforge.yaml", "target: kubernetes\n");

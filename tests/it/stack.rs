@@ -1,5 +1,7 @@
 //! A stack that runs on the local target, in a project folder of its own.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use appforge_testing::wait::eventually;
@@ -26,6 +28,14 @@ impl Up {
 
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.project.command(args).env("PATH", &self.path))
+    }
+
+    /// The port that Redis had last, where it is tried first: no other test takes it while Redis is away.
+    pub(crate) fn give_redis_a_port(&self) {
+        let run = self.project.path().join(".appforge/run");
+        DirBuilder::new().recursive(true).mode(0o700).create(&run).unwrap();
+        let ports = format!("{{\"ports\": {{\"redis\": {}}}}}", port::reserve());
+        std::fs::write(run.join("processes.json"), ports).unwrap();
     }
 
     /// The same with more variables.

@@ -56,7 +56,6 @@ pub(super) struct Inner {
     violations: Vec<String>,
     faults: Vec<Fault>,
     logs: String,
-    /// Answers for the admin listeners of pods without a backend.
     admin: SocketAddr,
 }
 
@@ -69,8 +68,8 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn start() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (changes, _) = broadcast::channel(1024);
@@ -235,9 +234,8 @@ async fn answer(
         let pod = pod.rsplit('/').next().unwrap_or_default();
         return Ok(match inner.store.find("pods", pod) {
             Some(_) => {
-                let backend = inner.store.backends.get(pod).copied();
-                let admin = seen.query.get("ports").is_some_and(|port| port == "9090");
-                let backend = backend.or(admin.then_some(inner.admin));
+                let admin = (seen.query["ports"] == "9090").then_some(inner.admin);
+                let backend = inner.store.backends.get(pod).copied().or(admin);
                 forward::open(upgrade, &head.headers, &seen.query, backend)
             }
             None => not_found(pod),
@@ -315,10 +313,8 @@ fn serve(
             }
         }
         ("POST", None) if key.plural == "jobs" => {
-            if known.is_none_or(|manager| manager != "appforge") {
-                inner.violations.push(format!("{seen:?} makes a job without our manager"));
-            }
-            inner.store.make_job(key, bytes).map_or_else(changed, |job| reply(201, &job))
+            let made = inner.store.make_job(key, known.unwrap_or_default(), bytes);
+            made.map_or_else(changed, |job| reply(201, &job))
         }
         ("POST", None) if key.plural == "pods" => {
             let mut pod: Value = serde_json::from_slice(bytes).unwrap();

@@ -24,9 +24,9 @@ pub(super) enum Jobs {
 
 impl Store {
     /// Makes a Job that the namespace lets in; `None` when there is one of its name.
-    pub(super) fn make_job(&mut self, key: Key, bytes: &[u8]) -> Option<Value> {
+    pub(super) fn make_job(&mut self, key: Key, manager: &str, bytes: &[u8]) -> Option<Value> {
         let job: Value = serde_json::from_slice(bytes).unwrap();
-        assert!(restricted(&job["spec"]["template"]), "{job}");
+        assert!(restricted(&job["spec"]["template"]) && manager == "appforge", "{manager}: {job}");
         let key = Key { name: job["metadata"]["name"].as_str().unwrap().to_owned(), ..key };
         self.get(&key).is_none().then(|| self.put(&key, job))
     }

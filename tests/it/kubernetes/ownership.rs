@@ -146,7 +146,7 @@ fn stack_of_an_earlier_build_is_adopted_once_with_its_data() {
         let namespace = if global { String::new() } else { "shop".to_owned() };
         let name = value["metadata"]["name"].as_str().unwrap().to_owned();
         let key = Key { api, namespace, plural, name };
-        place.api.store(|store| store.apply(&key, "appforge", value, false, false)).unwrap();
+        place.api.store(|store| store.apply(&key, "appforge", value, false, true)).unwrap();
     };
     let text = include_str!("../fixtures/earlier/kubernetes.yaml");
     for part in serde_yaml::Deserializer::from_str(text) {

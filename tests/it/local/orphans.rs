@@ -1,11 +1,10 @@
 //! One server uses a data folder, also when it was found on PATH behind a wrapper script, and nothing outlives its supervisor.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
 use appforge_testing::peer::valkey_program;
+use appforge_testing::tcp;
 use appforge_testing::wait::eventually;
-use appforge_testing::{port, tcp};
 
 use crate::stack::{Up, kill, lives};
 
@@ -19,11 +18,8 @@ pub(super) fn wrapped(script: &str) -> Up {
     std::fs::write(&file, format!("#!/bin/sh\nVALKEY={}\n{script}\n", valkey.display())).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
     up.path = format!("{}:/usr/bin:/bin", folder.display());
-    // The port that Redis had last. A server takes no socket, and on the usual port another test could be faster.
-    let run = up.project.path().join(".appforge/run");
-    DirBuilder::new().recursive(true).mode(0o700).create(&run).unwrap();
-    std::fs::write(run.join("processes.json"), format!("{{\"ports\": {{\"redis\": {}}}}}", port::reserve()))
-        .unwrap();
+    // A server takes no socket, and on the usual port another test could be faster.
+    up.give_redis_a_port();
     up
 }
 

@@ -27,6 +27,7 @@ fn pooled(connections: u32, more: &str) -> Up {
 #[ignore = "needs python"]
 fn verify_and_its_drill_skip_nothing_before_an_app() {
     let up = pooled(12, "");
+    up.give_redis_a_port();
     up.done(&["up", "--replicas", "2"]);
     let report = up.json(&["verify", "--drill", "redis-down"]);
     let checks = report["checks"].as_array().unwrap();

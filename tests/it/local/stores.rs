@@ -98,6 +98,7 @@ fn redis_in_a_container_keeps_its_data_and_ends_with_its_supervisor() {
         "name: contained\nredis: {mode: container, image: 'appforge-test-redis:1', memory: 128MiB}\n",
     );
     up.path = std::env::var("PATH").unwrap();
+    up.give_redis_a_port();
     let shown = up.done(&["up"]);
     assert!(shown.stderr.contains("starting redis (appforge-test-redis:1 (container))"), "{shown:#?}");
     let verified = up.json(&["verify", "--check", "redis-ping", "--check", "rate-limit"]);
