@@ -58,6 +58,16 @@ impl Secrets {
         files::remove_private(&self.path(name))
     }
 
+    /// Removes all secrets whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or a file cannot be removed.
+    pub fn remove_all(&self, prefix: &str) -> Result<()> {
+        let names = files::list_private(&self.folder)?;
+        let meant = names.iter().filter_map(|name| name.to_str()).filter(|name| name.starts_with(prefix));
+        meant.map(|name| self.remove(name)).collect()
+    }
+
     /// Keeps a secret that came from elsewhere, and returns its file.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ struct Band {
 impl Band {
     fn of(stack: &Stack, subject: &Subject, options: &ClientOptions) -> Result<Self> {
         let pool = stack.mongodb.pool;
-        let given = subject.replicas.iter().map(|replica| replica.name.clone());
+        let given = subject.replicas.iter().map(|replica| format!("{}-{}", stack.name, replica.name));
         let names = match &options.app_name {
             Some(name) => vec![name.clone()],
             None => given.chain([stack.name.to_string()]).collect(),

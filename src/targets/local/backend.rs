@@ -14,6 +14,7 @@ use crate::stack::{ComponentKind, Stack, StoreKind, TargetKind};
 use crate::targets::backend::Backend;
 use crate::targets::change::{Change, Judge, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
+use crate::targets::local::layout::APP_SECRETS;
 use crate::targets::local::protocol::build;
 use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
@@ -104,6 +105,7 @@ impl Backend for Local {
                 removed.push(path.display().to_string());
             }
             self.forget_addresses(|_| false)?;
+            Secrets::of(self.layout.root()).remove_all(APP_SECRETS)?;
         }
         // The state folder may have been removed while the stack ran.
         let kept = !volumes && !data(&self.layout.data())?.is_empty();

@@ -6,6 +6,9 @@ use anyhow::Result;
 
 use crate::files;
 
+/// What the names of the secrets of an app of the user's own begin with: the addresses of its stores.
+pub(crate) const APP_SECRETS: &str = "app-";
+
 /// The folders and files of one stack on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {

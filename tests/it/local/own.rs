@@ -69,7 +69,7 @@ fn app_gets_its_stores_and_the_variables_of_file_and_shell() {
     let value = |name: &str| env[name].as_str().unwrap_or_default().to_owned();
     let uri = value("MONGODB_URI");
     assert!(
-        uri.contains("/shop?") && uri.contains("maxPoolSize=7") && uri.contains("appName=service-1"),
+        uri.contains("/shop?") && uri.contains("maxPoolSize=7") && uri.contains("appName=appforge-service-1"),
         "{uri}"
     );
     assert_eq!(value("DATABASE_URL"), uri);
@@ -93,6 +93,11 @@ fn app_gets_its_stores_and_the_variables_of_file_and_shell() {
     up.run_with(&["up"], &[("VIRTUAL_ENV", "/venv")]);
     assert!(get(&up, "/env").1.contains("\"TOKEN\": \"changed\""));
     assert!(!lives(before));
+    // The addresses of its stores go with the data.
+    up.done(&["down", "--volumes", "--yes"]);
+    let secrets = std::fs::read_dir(up.project.path().join(".appforge/secrets")).unwrap();
+    let left: Vec<_> = secrets.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_str().unwrap().starts_with("app-")), "{left:?}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn verify_and_its_drill_skip_nothing_before_an_app() {
     let checks = report["checks"].as_array().unwrap();
     assert_eq!(checks.len(), 6);
     assert!(checks.iter().all(|check| check["verdict"] == "pass"), "{report:#}");
-    assert_eq!(checks[1]["evidence"]["connections"]["service-2 127.0.0.1"], 12);
+    assert_eq!(checks[1]["evidence"]["connections"]["appforge-service-2 127.0.0.1"], 12);
     assert_eq!(checks[3]["evidence"]["concurrent_passed"], 100);
 }
 

@@ -8,6 +8,7 @@ use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::values::Secret;
 use crate::stack::{StoreKind, uri};
+use crate::targets::local::layout::APP_SECRETS;
 use crate::targets::local::protocol::{App, Desired, Store};
 use crate::targets::local::stores::REDIS_URL;
 use crate::targets::local::supervisor::app::{self, AppProgram};
@@ -57,15 +58,16 @@ impl Running {
         form: &Form,
     ) -> Result<(AppProgram, u16)> {
         let secrets = Secrets::of(self.layout.root());
-        let name = format!("service-{number}");
+        // With the stack, since another one may use the same server.
+        let name = format!("{}-service-{number}", desired.name);
         let mongodb = self.address(StoreKind::Mongodb, desired)?;
         let mongodb = uri::for_app(mongodb.reveal(), &app.database, &app.pool, &name).uri;
         let (mongodb, redis) = (Secret::new(mongodb), self.address(StoreKind::Redis, desired)?);
         let here = std::env::current_dir().context("cannot find the state folder")?;
         let [mongodb_file, redis_file] = app::FILES;
         let files = [
-            (mongodb_file, here.join(secrets.keep(&format!("app-{number}-mongodb-uri"), &mongodb)?)),
-            (redis_file, here.join(secrets.keep("app-redis-url", &redis)?)),
+            (mongodb_file, here.join(secrets.keep(&format!("{APP_SECRETS}{number}-mongodb-uri"), &mongodb)?)),
+            (redis_file, here.join(secrets.keep(&format!("{APP_SECRETS}redis-url"), &redis)?)),
         ];
         let surroundings = form.surroundings.clone();
         let program =
