@@ -71,7 +71,12 @@ fn load_and_verify_ask_the_root_of_an_app_without_health() {
     assert_eq!(check(&up, "service-health").0["observed"], "1 of 1 accept connections");
     let (skipped, code) = check(&up, "mongodb-connections");
     assert_eq!((skipped["verdict"].as_str(), code), (Some("skip"), Some(0)), "{skipped:#}");
-    assert!(skipped["observed"].as_str().unwrap().starts_with("no connection with the appName `service-1`"));
+    assert!(
+        skipped["observed"]
+            .as_str()
+            .unwrap()
+            .starts_with("no connection with the appName `appforge-service-1`")
+    );
 }
 
 #[test]
