@@ -64,8 +64,8 @@ impl Secrets {
     /// When the folder cannot be read or a file cannot be removed.
     pub fn remove_all(&self, prefix: &str) -> Result<()> {
         let names = files::list_private(&self.folder)?;
-        let meant = names.iter().filter_map(|name| name.to_str()).filter(|name| name.starts_with(prefix));
-        meant.map(|name| self.remove(name)).collect()
+        let mut meant = names.iter().filter_map(|name| name.to_str()).filter(|name| name.starts_with(prefix));
+        meant.try_for_each(|name| self.remove(name))
     }
 
     /// Keeps a secret that came from elsewhere, and returns its file.
