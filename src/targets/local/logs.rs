@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
 
 use crate::document::nearest;
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::ComponentKind;
 use crate::targets::local::Local;
+use crate::targets::local::inotify::{Inotify, WatchFlags};
 use crate::targets::local::supervisor::{component_of, file_name, numbered};
 use crate::targets::logs::{Line, LogsRequest, Sink};
 
@@ -32,7 +31,7 @@ impl Local {
         // The watch begins before the first reading, so that nothing falls between.
         let watch = if follow {
             self.layout.make()?;
-            Some(Watch::new(&folder)?)
+            Some(watch(&folder)?)
         } else {
             None
         };
@@ -45,7 +44,7 @@ impl Local {
             self.running().await?;
         }
         let mut open = sink(lines)?;
-        let Some(mut watch) = watch else { return Ok(()) };
+        let Some(watch) = watch else { return Ok(()) };
         while open {
             watch.changed().await?;
             open = sink(fitting(reader.fresh_lines()?))?;
@@ -240,43 +239,15 @@ fn file_id(of: &std::fs::Metadata) -> FileId {
     (of.dev(), of.ino())
 }
 
-/// Tells when something in a folder of logs has changed.
-#[derive(Debug)]
-struct Watch {
-    events: AsyncFd<rustix::fd::OwnedFd>,
-}
-
-impl Watch {
-    /// Begins to watch.
-    ///
-    /// # Errors
-    /// When the folder is not there, or the machine has no watch left.
-    fn new(folder: &Path) -> Result<Self> {
-        let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        let wanted =
-            inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-        inotify::add_watch(&events, folder, wanted)
-            .with_context(|| format!("cannot watch `{}`", folder.display()))?;
-        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
-        let events = AsyncFd::new(events)?;
-        Ok(Self { events })
-    }
-
-    /// Waits for the next change, and takes in all that came with it.
-    async fn changed(&mut self) -> Result<()> {
-        let mut ready = self.events.readable().await?;
-        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
-        let mut reader = inotify::Reader::new(&self.events, &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(_) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => break,
-                Err(error) => return Err(error).context("cannot watch the logs"),
-            }
-        }
-        ready.clear_ready();
-        Ok(())
-    }
+/// News of a folder of logs.
+///
+/// # Errors
+/// When the folder is not there, or the machine has no watch left.
+fn watch(folder: &Path) -> Result<Inotify> {
+    let watch = Inotify::new()?;
+    let interest = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+    watch.add(folder, interest).with_context(|| format!("cannot watch `{}`", folder.display()))?;
+    Ok(watch)
 }
 
 #[cfg(test)]
@@ -299,7 +270,7 @@ mod tests {
         let mut reader = Reader::new(folder.path(), Vec::new());
         let texts = |lines: Vec<Line>| lines.into_iter().map(|line| line.text).collect::<Vec<_>>();
         assert_eq!(texts(reader.fresh_lines().unwrap()), ["one", "two", "three"]);
-        let mut watch = Watch::new(folder.path()).unwrap();
+        let watch = watch(folder.path()).unwrap();
         write("a.log", "lf\n");
         tokio::time::timeout(std::time::Duration::from_secs(10), watch.changed()).await.unwrap().unwrap();
         std::fs::rename(folder.path().join("a.log"), folder.path().join("a.log.1")).unwrap();

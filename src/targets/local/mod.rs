@@ -7,6 +7,7 @@ mod client;
 mod doctor;
 pub(crate) mod guard;
 mod holders;
+mod inotify;
 mod launch;
 pub(crate) mod layout;
 pub(crate) mod leftovers;

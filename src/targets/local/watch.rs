@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use ignore::WalkBuilder;
-use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
+
+use crate::targets::local::inotify::{Inotify, WatchFlags};
 
 /// Folders that tools fill by themselves, also where no `.gitignore` says so.
 const TOOLS: [&str; 4] = [".git", ".appforge", "node_modules", "__pycache__"];
@@ -21,7 +21,7 @@ const DEEPEST: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Watch {
     folder: PathBuf,
-    events: AsyncFd<rustix::fd::OwnedFd>,
+    events: Inotify,
     files: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
@@ -31,10 +31,7 @@ impl Watch {
     /// # Errors
     /// When the machine has no watch left.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned, so this is sound")]
-        let events = AsyncFd::new(events)?;
-        let mut watch = Self { folder: folder.to_owned(), events, files: BTreeMap::new() };
+        let mut watch = Self { folder: folder.to_owned(), events: Inotify::new()?, files: BTreeMap::new() };
         watch.files = watch.look()?;
         Ok(watch)
     }
@@ -45,8 +42,8 @@ impl Watch {
     /// When the machine has no watch left.
     pub(crate) async fn changed(&mut self) -> Result<PathBuf> {
         loop {
-            self.event().await?;
-            while let Ok(more) = timeout(QUIET, self.event()).await {
+            self.events.changed().await?;
+            while let Ok(more) = timeout(QUIET, self.events.changed()).await {
                 more?;
             }
             // New folders are watched from here on, and what was written into them before is seen.
@@ -60,30 +57,15 @@ impl Watch {
         }
     }
 
-    async fn event(&self) -> Result<()> {
-        let mut ready = self.events.readable().await?;
-        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
-        let mut reader = inotify::Reader::new(&self.events, &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(_) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => break,
-                Err(error) => return Err(error).context("cannot watch the files of the project"),
-            }
-        }
-        ready.clear_ready();
-        Ok(())
-    }
-
     /// The files now; each folder among them is watched.
     fn look(&self) -> Result<BTreeMap<PathBuf, (SystemTime, u64)>> {
-        let flags = inotify::WatchFlags::CLOSE_WRITE
-            | inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::DELETE
-            | inotify::WatchFlags::MOVED_FROM
-            | inotify::WatchFlags::MOVED_TO
-            | inotify::WatchFlags::ATTRIB
-            | inotify::WatchFlags::ONLYDIR;
+        let flags = WatchFlags::CLOSE_WRITE
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::ATTRIB
+            | WatchFlags::ONLYDIR;
         let mut walk = WalkBuilder::new(&self.folder);
         walk.hidden(false).require_git(false).follow_links(false).max_depth(Some(DEEPEST));
         walk.filter_entry(|entry| !TOOLS.iter().any(|tool| entry.file_name() == *tool));
@@ -92,8 +74,8 @@ impl Watch {
         for entry in walk.build().flatten() {
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
-                match inotify::add_watch(&self.events, entry.path(), flags) {
-                    Ok(_)
+                match self.events.add(entry.path(), flags) {
+                    Ok(())
                     | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS) =>
                         {}
                     Err(error) => {

@@ -33,7 +33,7 @@ fn doctor_names_the_rights_that_up_lacks() {
     place.api.fail(Method::PATCH, "/priorityclasses/", Some(true), 403, &forbidden.to_string(), 1);
     let up = place.exits(1, &["up"]);
     assert!(up.stderr.contains("forbids `patch` on `priorityclasses.scheduling.k8s.io/"), "{}", up.stderr);
-    // Once the namespace is there, nobody needs to create it.
+    // Once the namespace is there, the right to create it is not needed.
     let again = place.run(&["doctor"]).stdout;
     assert!(again.contains("shop: patch priorityclasses.scheduling.k8s.io, list"), "{again}");
 }

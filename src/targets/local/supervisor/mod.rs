@@ -6,6 +6,7 @@ mod app;
 mod components;
 mod control;
 mod data;
+mod direct;
 mod events;
 mod listening;
 mod managed;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::stack::values::Secret;
 use crate::targets::admin;
-use crate::targets::local::supervisor::replica_set;
+use crate::targets::local::supervisor::{direct, replica_set};
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -71,16 +71,7 @@ async fn redis_version(url: &Secret) -> Result<String> {
 }
 
 async fn mongodb_version(address: SocketAddr) -> Result<String> {
-    // The driver's own search takes half a second when nothing listens yet.
-    drop(tokio::net::TcpStream::connect(address).await?);
-    let host =
-        mongodb::options::ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) };
-    let options = mongodb::options::ClientOptions::builder()
-        .hosts(vec![host])
-        .direct_connection(true)
-        .server_selection_timeout(LIMIT)
-        .build();
-    let client = mongodb::Client::with_options(options)?;
+    let client = direct::client(address).await?;
     let info = client.database("admin").run_command(bson::doc! {"buildInfo": 1}).await;
     client.shutdown().immediate(true).await;
     Ok(info?.get_str("version")?.to_owned())

@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bson::{Document, doc};
 
 use crate::files;
+use crate::targets::local::supervisor::direct;
 
 /// The name of the set.
 pub(super) const NAME: &str = "appforge";
@@ -16,8 +16,6 @@ pub(super) const NAME: &str = "appforge";
 const MARK: &str = "appforge-replica-set";
 /// What a MongoDB leaves in its data folder.
 const DATA: &str = "WiredTiger";
-/// How long one question may take.
-const LIMIT: Duration = Duration::from_secs(5);
 /// The set has no configuration yet; the configuration is not that of this address
 /// (<https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>).
 const NOT_YET_INITIALIZED: i32 = 94;
@@ -45,16 +43,7 @@ pub(super) fn is_set(data: &Path) -> Result<bool> {
 /// # Errors
 /// When it does not answer, or is not the primary yet: the caller asks again.
 pub(super) async fn primary(address: SocketAddr) -> Result<String> {
-    // The driver's own search takes half a second when nothing listens yet.
-    drop(tokio::net::TcpStream::connect(address).await?);
-    let host =
-        mongodb::options::ServerAddress::Tcp { host: address.ip().to_string(), port: Some(address.port()) };
-    let options = mongodb::options::ClientOptions::builder()
-        .hosts(vec![host])
-        .direct_connection(true)
-        .server_selection_timeout(LIMIT)
-        .build();
-    let client = mongodb::Client::with_options(options)?;
+    let client = direct::client(address).await?;
     let outcome = bring(&client.database("admin"), &address.to_string()).await;
     client.shutdown().immediate(true).await;
     outcome
