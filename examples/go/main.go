@@ -180,6 +180,13 @@ func run() error {
 	handler := http.NewServeMux()
 	handler.HandleFunc("/items", a.serveItems)
 	handler.HandleFunc("/healthz", a.health)
+	handler.HandleFunc("/", func(writer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path != "/" {
+			http.NotFound(writer, request)
+			return
+		}
+		a.health(writer, request)
+	})
 	server := &http.Server{
 		Addr:              net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")),
 		Handler:           handler,

@@ -74,7 +74,7 @@ const problem = (status, error) => ({ status, text: JSON.stringify({ error }) })
 async function answer(request) {
   const path = request.url.split('?')[0];
   const reads = request.method === 'GET' || request.method === 'HEAD';
-  if (path === '/healthz' && reads) return health();
+  if ((path === '/' || path === '/healthz') && reads) return health();
   if (path !== '/items') return problem(404, 'not found');
   if (reads) return listItems();
   if (request.method !== 'POST') return problem(405, 'use GET or POST');

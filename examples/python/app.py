@@ -94,7 +94,7 @@ def error(message):
 
 
 async def answer(method, path, receive):
-    if path == "/healthz" and method in ("GET", "HEAD"):
+    if path in ("/", "/healthz") and method in ("GET", "HEAD"):
         return await health()
     if path != "/items":
         return 404, error("not found")

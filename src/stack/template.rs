@@ -128,8 +128,8 @@ fn reference(name: &str) -> Result<Reference, String> {
     }
     let known = Reference::ALL.map(Reference::name);
     let near = nearest(name, known.into_iter());
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean `${{{near}}}`?"));
-    Err(format!("unknown reference `${{{name}}}`{hint} `$${{{name}}}` is the text itself"))
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean `${{{near}}}`"));
+    Err(format!("unknown reference `${{{name}}}`{hint}; write `$${{{name}}}` for the text itself"))
 }
 
 #[cfg(test)]
@@ -153,11 +153,11 @@ mod tests {
     fn unknown_reference_names_the_nearest() {
         let refused = |text: &str| Template::parse(text).unwrap_err();
         assert!(
-            refused("${mongo.uri}").contains("did you mean `${mongodb.uri}`?"),
+            refused("${mongo.uri}").contains("did you mean `${mongodb.uri}`;"),
             "{}",
             refused("${mongo.uri}")
         );
-        assert!(refused("${HOME}").contains("`$${HOME}` is the text itself"));
+        assert!(refused("${HOME}").contains("write `$${HOME}` for the text itself"));
         assert!(refused("${port").contains("no `}`"));
     }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::client::statusz;
 use super::report::Finding;
+use crate::document::counted;
 use crate::float;
 use crate::stack::Stack;
 use crate::targets::subject::Subject;
@@ -45,7 +46,10 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     }
     let (current, available) = connections_of(subject).await?;
     let expected = format!("pools of max {} min {}, {least} to {most} connections", pool.max, pool.min);
-    let mut observed = format!("{current} connections, {open} of them in the pools of {replicas} replicas");
+    let mut observed = format!(
+        "{current} connections, {open} of them in the pools of {}",
+        counted(subject.replicas.len(), "replica")
+    );
     let total = float::from_i64(current + available);
     if total > 0.0 && float::from_i64(replicas * i64::from(pool.max)) > total * NEAR {
         observed.push_str(&format!("; full pools would come near the {total} that the server allows"));

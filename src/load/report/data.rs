@@ -243,6 +243,9 @@ impl Report {
     }
 }
 
+/// What the limiter answers, which is counted apart.
+const TOO_MANY: u16 = 429;
+
 fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
     let tally = &measured.tally;
     let mut warnings = Vec::new();
@@ -258,6 +261,16 @@ fn warnings(measured: &Measured, simulated: bool) -> Vec<String> {
         warnings.push(format!(
             "{} of {} requests ({share}) were refused by the rate limiter{why}; latencies and errors exclude them",
             tally.limited, tally.requests
+        ));
+    }
+    // What is not there cannot be loaded.
+    let refused = |status: u16| (400..500).contains(&status) && status != TOO_MANY;
+    if let Some((status, count)) =
+        tally.statuses.iter().find(|(status, count)| refused(**status) && **count * 2 > tally.requests)
+    {
+        warnings.push(format!(
+            "{count} of {} requests were answered {status}: set `service.health` to a path of the app that answers 200, or name what to request with `--scenario FILE`",
+            tally.requests
         ));
     }
     let unsent = tally.errors_of(ErrorKind::NeverSent);

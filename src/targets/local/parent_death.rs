@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use crate::error::{ExitStatus, Failure};
@@ -39,6 +39,10 @@ pub(crate) fn become_program(parent: u32, program: &[String]) -> Result<ExitStat
         command.env("LISTEN_PID", std::process::id().to_string());
     }
     let error = command.args(arguments).exec();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        let place = if name.contains('/') { "" } else { " on PATH" };
+        bail!("cannot find the program `{name}`{place}, or the interpreter that it names");
+    }
     Err(error).with_context(|| format!("cannot start `{name}`"))
 }
 
