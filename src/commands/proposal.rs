@@ -113,19 +113,22 @@ fn python(folder: &Path, file: &'static str) -> Result<Option<String>> {
     if let Some(script) = script(&text) {
         return Ok(Some(script));
     }
-    let Some(library) = PYTHON.into_iter().find(|library| depends(&text, library)) else { return Ok(None) };
-    if library == "django" {
-        let there = folder.join("manage.py").is_file();
-        return Ok(there.then(|| "python3 manage.py runserver --noreload ${port}".to_owned()));
-    }
-    for module in ["app", "main"] {
-        let code = trust::read(&folder.join(format!("{module}.py")))?.unwrap_or_default();
-        if code.lines().any(defines_app) {
-            return Ok(Some(match library {
-                "uvicorn" => format!("uvicorn {module}:app --port ${{port}}"),
-                "gunicorn" => format!("gunicorn {module}:app --bind 127.0.0.1:${{port}}"),
-                _ => format!("flask --app {module} run --port ${{port}}"),
-            }));
+    for library in PYTHON.into_iter().filter(|library| depends(&text, library)) {
+        if library == "django" {
+            if folder.join("manage.py").is_file() {
+                return Ok(Some("python3 manage.py runserver --noreload ${port}".to_owned()));
+            }
+            continue;
+        }
+        for module in ["app", "main"] {
+            let code = trust::read(&folder.join(format!("{module}.py")))?.unwrap_or_default();
+            if code.lines().any(defines_app) {
+                return Ok(Some(match library {
+                    "uvicorn" => format!("uvicorn {module}:app --port ${{port}}"),
+                    "gunicorn" => format!("gunicorn {module}:app --bind 127.0.0.1:${{port}}"),
+                    _ => format!("flask --app {module} run --port ${{port}}"),
+                }));
+            }
         }
     }
     Ok(None)

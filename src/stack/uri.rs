@@ -43,7 +43,10 @@ pub(crate) fn for_app(uri: &str, database: &str, pool: &Pool, app_name: &str) ->
     }
     let path = if path.is_empty() { database } else { path };
     // The database of the path is also the one of the credentials, unless another is named.
-    if address_lacks_database(rest) && hosts.contains('@') && find(&options, "authSource").is_none() {
+    // Other mechanisms than passwords look elsewhere by themselves.
+    let by_password = find(&options, "authMechanism").is_none_or(|mechanism| mechanism.starts_with("SCRAM"));
+    let lacks = by_password && hosts.contains('@') && find(&options, "authSource").is_none();
+    if address_lacks_database(rest) && lacks {
         options.push(("authSource".to_owned(), "admin".to_owned()));
     }
     let query: Vec<String> = options.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -81,6 +84,12 @@ mod tests {
         assert_eq!(with.uri, format!("mongodb+srv://u:p@h/shop?{POOL}&appName=shop&authSource=admin"));
         let named = uri("mongodb://u:p@a,b/orders?replicaSet=rs0");
         assert_eq!(named.uri, format!("mongodb://u:p@a,b/orders?replicaSet=rs0&{POOL}&appName=shop"));
+    }
+
+    #[test]
+    fn login_without_a_password_keeps_its_own_source() {
+        let given = uri("mongodb+srv://KEY:SECRET@h/?authMechanism=MONGODB-AWS");
+        assert!(!given.uri.contains("authSource"), "{}", given.uri);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How an app of the user's own is run: the port, the words and the environment of each start. Starts nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,6 +106,11 @@ pub(super) fn settings(app: &App) -> BTreeMap<String, Setting> {
     all
 }
 
+/// The ports that were given last: an app listens some time after it got its port, and meanwhile it is free.
+static GIVEN: Mutex<VecDeque<u16>> = Mutex::new(VecDeque::new());
+/// Twice the most replicas of this target.
+const REMEMBERED: usize = 128;
+
 /// The variables that name the files of [`AppProgram::files`].
 pub(super) const FILES: [&str; 2] = [variable::MONGODB_URI_FILE, variable::REDIS_URL_FILE];
 
@@ -118,9 +123,16 @@ fn free_port() -> Result<u16> {
     let mut random = [0; 2];
     getrandom::fill(&mut random).context("the system gave no randomness")?;
     let start = u16::from_le_bytes(random) % span;
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (0..span)
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_free =
+        |port: &u16| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = (0..span)
         .map(|step| LOWEST + (start.wrapping_add(step) % span))
         .find(is_free)
-        .with_context(|| format!("no port from {LOWEST} to {} is free", end - 1))
+        .with_context(|| format!("no port from {LOWEST} to {} is free", end - 1))?;
+    if given.len() == REMEMBERED {
+        given.pop_front();
+    }
+    given.push_back(port);
+    Ok(port)
 }

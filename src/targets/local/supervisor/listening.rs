@@ -13,24 +13,13 @@ use crate::targets::local::leftovers::children;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// How often the other ports of a program are looked for while it does not listen where it should.
 const OTHERS: Duration = Duration::from_millis(500);
-/// A program that listens elsewhere as long as this does not read `PORT`.
-const MISPLACED: Duration = Duration::from_secs(5);
 /// The state of a socket that listens, in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
 
-/// What was seen of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// It listens where it should; beyond the loopback interface, on this address.
-    Listens { beyond: Option<IpAddr> },
-    /// It listens on these ports only.
-    Misplaced(Vec<u16>),
-}
-
-/// Waits until a process below `root` listens on `port`, or all of them listen elsewhere for a while. The caller bounds it.
-pub(super) async fn listens(root: u32, port: u16) -> Seen {
+/// Waits until a process below `root` listens on `port`, and says meanwhile where all of them listen instead. The caller bounds it.
+pub(super) async fn listens(root: u32, port: u16, mut elsewhere: impl FnMut(Vec<u16>)) -> Option<IpAddr> {
     let mut pause = PAUSES.0;
-    let (mut looked, mut elsewhere) = (Instant::now(), None);
+    let mut looked = Instant::now();
     loop {
         let sockets = listening();
         let at_port = |address: &SocketAddr| address.port() == port;
@@ -38,8 +27,7 @@ pub(super) async fn listens(root: u32, port: u16) -> Seen {
         if sockets.values().any(at_port) {
             let own: Vec<SocketAddr> = own(root, &sockets).into_iter().filter(at_port).collect();
             if !own.is_empty() {
-                let beyond = own.iter().map(SocketAddr::ip).find(|address| !address.is_loopback());
-                return Seen::Listens { beyond };
+                return own.iter().map(SocketAddr::ip).find(|address| !address.is_loopback());
             }
         }
         if looked.elapsed() >= OTHERS {
@@ -47,11 +35,7 @@ pub(super) async fn listens(root: u32, port: u16) -> Seen {
             let mut ports: Vec<u16> = own(root, &sockets).iter().map(SocketAddr::port).collect();
             ports.sort_unstable();
             ports.dedup();
-            if ports.is_empty() {
-                elsewhere = None;
-            } else if elsewhere.get_or_insert(looked).elapsed() >= MISPLACED {
-                return Seen::Misplaced(ports);
-            }
+            elsewhere(ports);
         }
         // The kernel gives no event for this.
         tokio::time::sleep(pause).await;

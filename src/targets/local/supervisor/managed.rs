@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::local::guard;
+use crate::stack::values::Span;
 use crate::targets::local::leftovers::{Process, Record};
 use crate::targets::local::parent_death::{SELF, inherited};
 use crate::targets::local::supervisor::app::AppProgram;
@@ -26,7 +26,7 @@ use crate::targets::local::supervisor::data::DataFolder;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::probe::Probe;
 use crate::targets::local::supervisor::readiness::until_ready;
-use crate::targets::local::supervisor::start::{Start, kill_group, outcome, signal_process};
+use crate::targets::local::supervisor::start::{Start, end, kill_group, outcome};
 use crate::targets::status::ComponentState;
 
 /// The pause before a crashed process is started again: it doubles from the first to the last.
@@ -35,10 +35,10 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const STEADY: Duration = Duration::from_secs(10);
 /// Ended this often before it was ready: it will not become ready.
 const MOST_ENDS: u32 = 3;
+/// A program that listens elsewhere as long as this may not read `PORT`.
+const MISPLACED: Duration = Duration::from_secs(5);
 /// How long the last output of a process that ended may take to arrive.
 const TRAILING_OUTPUT: Duration = Duration::from_millis(200);
-/// How long the guard of a program may take to end all that the program started.
-const ALL_GONE: Duration = Duration::from_secs(5);
 
 /// How to run a process.
 #[derive(Clone, Debug)]
@@ -130,25 +130,15 @@ impl ManagedProcess {
         let name = &self.recipe.name;
         let hint = format!("appforge logs {name}");
         let mut view = self.view.clone();
-        let is_settled = |view: &View| {
-            view.state == ComponentState::Ready || view.restarts >= MOST_ENDS || !view.misplaced.is_empty()
-        };
-        let wait = view.wait_for(is_settled);
-        let view = match timeout(limit, wait).await {
-            Err(_) => {
-                let message = format!("`{name}` is not ready after {}", crate::stack::values::Span(limit));
-                return Err(Failure::new(ExitStatus::TimedOut, message).hint(hint).into());
-            }
-            Ok(view) => view.with_context(|| format!("`{name}` was removed from the stack"))?.clone(),
+        let is_settled = |view: &View| view.state == ComponentState::Ready || view.restarts >= MOST_ENDS;
+        let waited =
+            timeout(limit, view.wait_for(is_settled)).await.map(|view| view.map(|view| view.clone()));
+        let view = match waited {
+            Err(_) => return Err(self.late(limit, hint)),
+            Ok(view) => view.with_context(|| format!("`{name}` was removed from the stack"))?,
         };
         if view.state == ComponentState::Ready {
             return Ok(());
-        }
-        if let Some(port) = view.misplaced.first() {
-            let message = format!("`{name}` listens on port {port} and not on the one that `PORT` gives it");
-            return Err(Failure::new(ExitStatus::Failed, message)
-                .hint(format!("let the app read `PORT`, or write `service.app_port: {port}`"))
-                .into());
         }
         let trouble = view.trouble.unwrap_or_else(|| "it ended".into());
         let message = format!("`{name}` does not stay up: {trouble}");
@@ -157,6 +147,35 @@ impl ManagedProcess {
             failure = failure.caused_by(anyhow!("`{name}` printed:\n  {}", view.last_lines.join("\n  ")));
         }
         Err(failure.into())
+    }
+
+    fn late(&self, limit: Duration, hint: String) -> anyhow::Error {
+        let name = &self.recipe.name;
+        let failure =
+            Failure::new(ExitStatus::TimedOut, format!("`{name}` is not ready after {}", Span(limit)));
+        match self.view.borrow().misplaced.first() {
+            Some(port) => failure
+                .caused_by(anyhow!("it listens on port {port}, and not on the one in `PORT`"))
+                .hint(format!("let the app read `PORT`, or write `service.app_port: {port}`")),
+            None => failure.hint(hint),
+        }
+        .into()
+    }
+
+    /// Resolves once it has listened for a while, and only on other ports than it should; the first of them.
+    pub(super) async fn misplaced(&self) -> u16 {
+        let mut view = self.view.clone();
+        loop {
+            let Ok(ports) =
+                view.wait_for(|view| !view.misplaced.is_empty()).await.map(|it| it.misplaced.clone())
+            else {
+                return std::future::pending().await;
+            };
+            // A debugger or a page of metrics may listen before the app does.
+            if timeout(MISPLACED, view.wait_for(|view| view.misplaced.is_empty())).await.is_err() {
+                return ports.first().copied().unwrap_or_default();
+            }
+        }
     }
 
     /// Ends the process in order: SIGTERM, then after its grace SIGKILL, to its whole group.
@@ -216,10 +235,19 @@ impl Task {
         self.recorded(pid.and_then(Process::of));
         self.view.send_modify(|view| {
             view.state = ComponentState::Starting;
+            view.misplaced.clear();
             view.pid = pid;
         });
         let mut ready_at = None;
-        let ready = until_ready(self.recipe.probe().cloned(), pid.zip(port));
+        let view = self.view.clone();
+        let elsewhere = move |ports| {
+            view.send_if_modified(|view| {
+                let is_news = view.misplaced != ports;
+                view.misplaced = ports;
+                is_news
+            });
+        };
+        let ready = until_ready(self.recipe.probe().cloned(), pid.zip(port), elsewhere);
         tokio::pin!(ready);
         let mut waiting = true;
         let ended = loop {
@@ -231,7 +259,7 @@ impl Task {
                 }
                 found = &mut ready, if waiting => {
                     waiting = false;
-                    ready_at = found.is_ready().then(Instant::now);
+                    ready_at = Some(Instant::now());
                     self.view.send_modify(|view| found.show(view));
                 }
             }
@@ -248,23 +276,11 @@ impl Task {
         })
     }
 
-    async fn end(&self, mut child: Child) {
-        let pid = child.id();
+    async fn end(&self, child: Child) {
         self.view.send_modify(|view| view.state = ComponentState::Stopping);
-        kill_group(pid, Signal::TERM);
-        // A process that was stopped gets the signal only once it runs again.
-        kill_group(pid, Signal::CONT);
-        if timeout(self.recipe.grace, child.wait()).await.is_err() {
-            self.log.line(b"appforge: did not end in time and is killed");
-            if self.recipe.is_guarded() {
-                signal_process(pid, guard::END_ALL);
-                // What is left after that is killed below.
-                let _ = timeout(ALL_GONE, child.wait()).await;
-            }
+        if !end(child, self.recipe.grace, self.recipe.is_guarded()).await {
+            self.log.line(b"appforge: did not end in time and was killed");
         }
-        kill_group(pid, Signal::KILL);
-        // `kill` also reaps; a child that is gone already is what we want.
-        let _ = child.kill().await;
     }
 
     /// The child and, for an app, the port that it was given.

@@ -16,10 +16,13 @@ use crate::targets::status::ComponentState;
 /// The pause before a front that did not take the news gets it again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// The ports of the apps that accept connections.
+/// By pair: the port of the app while it accepts connections. A pair that has ended has no entry, and gets none again.
+type Ports = watch::Sender<BTreeMap<u64, Option<u16>>>;
+
+/// The ports of the apps.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    ports: watch::Sender<BTreeMap<u64, u16>>,
+    ports: Ports,
     next: AtomicU64,
 }
 
@@ -27,7 +30,7 @@ pub(super) struct Pairs {
 #[derive(Debug)]
 pub(super) struct Link {
     number: u64,
-    ports: watch::Sender<BTreeMap<u64, u16>>,
+    ports: Ports,
     task: AbortOnDropHandle<()>,
 }
 
@@ -47,6 +50,9 @@ impl Pairs {
         first: u16,
     ) -> Link {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.ports.send_modify(|ports| {
+            ports.insert(number, None);
+        });
         let task = inform(number, self.ports.clone(), app, front, admin, first);
         Link { number, ports: self.ports.clone(), task: AbortOnDropHandle::new(tokio::spawn(task)) }
     }
@@ -62,7 +68,7 @@ impl Drop for Link {
 
 async fn inform(
     number: u64,
-    ports: watch::Sender<BTreeMap<u64, u16>>,
+    ports: Ports,
     mut app: watch::Receiver<View>,
     mut front: watch::Receiver<View>,
     admin: SocketAddr,
@@ -78,13 +84,14 @@ async fn inform(
         };
         // The last one stays the first in the list while the app is away: the front finds nothing there, and waits.
         own = accepting.unwrap_or(own);
-        ports.send_if_modified(|ports| match accepting {
-            Some(port) => ports.insert(number, port) != Some(port),
-            None => ports.remove(&number).is_some(),
+        ports.send_if_modified(|ports| match ports.get_mut(&number) {
+            Some(port) => std::mem::replace(port, accepting) != accepting,
+            None => false,
         });
         let process = front.borrow_and_update().pid;
         let siblings = all.borrow_and_update().clone();
-        let siblings = siblings.into_iter().filter(|(other, _)| *other != number).map(|(_, port)| port);
+        let siblings =
+            siblings.into_iter().filter(|(other, _)| *other != number).filter_map(|(_, port)| port);
         let list: Vec<u16> = std::iter::once(own).chain(siblings).collect();
         let news = (process, list);
         let mut again = false;

@@ -14,7 +14,7 @@ use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::replica::Form;
 use crate::targets::local::supervisor::stack::Running;
-use crate::targets::local::supervisor::start::{Start, kill_group, outcome};
+use crate::targets::local::supervisor::start::{Start, end, outcome};
 
 /// The log of the command.
 const NAME: &str = "release";
@@ -57,7 +57,6 @@ impl Running {
             OptionFuture::from(streams.0.map(|stream| log.clone().capture(stream))),
             OptionFuture::from(streams.1.map(|stream| log.clone().capture(stream))),
         );
-        let pid = child.id();
         let ended = timeout(limit, join(child.wait(), capture)).await;
         let (status, message) = match ended {
             Ok((Ok(status), _)) if status.success() => {
@@ -67,9 +66,7 @@ impl Running {
             Ok((Ok(status), _)) => (ExitStatus::Failed, outcome(status, true)),
             Ok((Err(error), _)) => (ExitStatus::Failed, format!("was lost: {error}")),
             Err(_) => {
-                kill_group(pid, rustix::process::Signal::TERM);
-                // The guard kills what does not end.
-                let _ = timeout(GRACE * 2, child.wait()).await;
+                end(child, GRACE, true).await;
                 (ExitStatus::TimedOut, format!("did not end within {}", Span(limit)))
             }
         };

@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::{ExitStatus, Failure, status_of};
 use crate::stack::ComponentKind;
 use crate::stack::values::Span;
 use crate::targets::admin;
 use crate::targets::local::protocol::{App, Setting, Surroundings};
 use crate::targets::local::supervisor::app;
 use crate::targets::local::supervisor::components::Entry;
+use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::managed::ManagedProcess;
 use crate::targets::local::supervisor::pairs::Link;
 
@@ -26,6 +27,8 @@ pub(super) struct Form {
     pub(super) environment: BTreeMap<String, Setting>,
     /// The app behind it.
     pub(super) app: Option<App>,
+    /// Distinguishes the MongoDB of the app, of which a front gets nothing.
+    pub(super) mongodb: Option<Setting>,
     /// What the app sees besides; not compared.
     pub(super) surroundings: Arc<Surroundings>,
 }
@@ -38,7 +41,8 @@ impl Form {
 
     /// The values by which forms differ.
     pub(super) fn settings(&self) -> BTreeMap<String, Setting> {
-        let app = self.app.as_ref().map(app::settings).unwrap_or_default();
+        let mut app = self.app.as_ref().map(app::settings).unwrap_or_default();
+        app.extend(self.mongodb.clone().map(|setting| ("MONGODB_FINGERPRINT".to_owned(), setting)));
         // No variable has a space in its name.
         let app = app.into_iter().map(|(name, setting)| (format!("app {name}"), setting));
         self.environment.clone().into_iter().chain(app).collect()
@@ -61,15 +65,26 @@ impl Replica {
     ///
     /// # Errors
     /// When a process of it ends again and again, or `limit` passes (exit 9).
-    pub(super) async fn ready(&self, limit: Duration) -> Result<()> {
+    pub(super) async fn ready(&self, limit: Duration, events: &Events) -> Result<()> {
         let until = Instant::now() + limit;
         // Without its app a front is not ready, so why the app is not says more.
         if let Some((app, _)) = &self.app {
-            app.ready(limit).await?;
+            let ready = app.ready(limit);
+            tokio::pin!(ready);
+            tokio::select! {
+                outcome = &mut ready => outcome?,
+                port = app.misplaced() => {
+                    let name = &app.recipe().name;
+                    events.progress(format!("{name} listens on port {port} so far, and not on the one in PORT"));
+                    ready.await?;
+                }
+            }
         }
         let rest = until.saturating_duration_since(Instant::now());
         match self.process.ready(rest).await {
-            Err(error) if self.app.is_some() => Err(self.explained(error, limit).await),
+            Err(error) if self.app.is_some() && status_of(&error) == ExitStatus::TimedOut => {
+                Err(self.explained(error, limit).await)
+            }
             outcome => outcome,
         }
     }

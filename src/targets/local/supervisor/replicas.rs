@@ -9,7 +9,7 @@ use crate::secrets::Secrets;
 use crate::stack::values::Secret;
 use crate::stack::{StoreKind, uri};
 use crate::targets::local::layout::APP_SECRETS;
-use crate::targets::local::protocol::{App, Desired, Store};
+use crate::targets::local::protocol::{App, Desired, Setting, Store};
 use crate::targets::local::stores::REDIS_URL;
 use crate::targets::local::supervisor::app::{self, AppProgram};
 use crate::targets::local::supervisor::replica::{Form, Replica};
@@ -21,7 +21,13 @@ impl Running {
     pub(super) fn form(&self, desired: &Desired) -> Form {
         let (mongodb, redis) = (self.port(StoreKind::Mongodb), self.port(StoreKind::Redis));
         let environment = recipes::environment(self.layout.root(), desired, mongodb, redis);
-        Form { environment, app: desired.app.clone(), surroundings: self.surroundings.clone() }
+        let mongodb = desired.app.as_ref().map(|_| match &desired.mongodb {
+            Store::External { fingerprint, .. } => {
+                Setting { value: fingerprint.clone(), path: "mongodb.uri".to_owned() }
+            }
+            _ => Setting { value: format!("{mongodb:?}"), path: "mongodb.mode".to_owned() },
+        });
+        Form { environment, app: desired.app.clone(), mongodb, surroundings: self.surroundings.clone() }
     }
 
     pub(super) fn start_replica(&self, number: u32, desired: &Desired, form: &Form) -> Result<Replica> {

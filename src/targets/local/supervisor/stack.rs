@@ -117,7 +117,6 @@ impl Running {
         limit: Duration,
         events: &Events,
     ) -> Result<Plan> {
-        self.surroundings = Arc::new(surroundings);
         let plan = self.plan(&desired);
         let was_down = self.is_down();
         match &self.public {
@@ -125,9 +124,16 @@ impl Running {
             Some(public) if public.port == desired.port => self.move_to(&desired, limit, events).await?,
             _ => self.public = Some(Public::open(&desired)?),
         }
+        let before =
+            (self.desired.clone(), std::mem::replace(&mut self.surroundings, Arc::new(surroundings)));
         let outcome = self.converge(desired, limit, events).await;
-        if outcome.is_err() && was_down {
-            self.tear_down(events).await;
+        if outcome.is_err() {
+            if was_down {
+                self.tear_down(events).await;
+            } else {
+                // What did not become ready is not what `restart` should start.
+                (self.desired, self.surroundings) = before;
+            }
         }
         outcome.map(|()| plan)
     }
@@ -197,7 +203,7 @@ impl Running {
             self.replicas.insert(*number, replica);
         }
         let started = fresh.iter().filter_map(|number| self.replicas.get(number));
-        let outcome = try_join_all(started.map(|replica| replica.ready(limit))).await;
+        let outcome = try_join_all(started.map(|replica| replica.ready(limit, events))).await;
         if outcome.is_err() && !self.replicas.keys().all(|number| fresh.contains(number)) {
             // Those that served before go on; the new ones that cannot are taken away again.
             self.remove_replicas(&fresh, events).await;
@@ -212,16 +218,24 @@ impl Running {
         let mut outcome = Ok(());
         for number in numbers {
             events.progress(format!("replacing service-{number}"));
+            let mut before = None;
             if form.has_own_port()
                 && let Some(old) = self.replicas.remove(number)
             {
                 // Two apps cannot listen on one port, so this is the one change with a gap; connections wait.
+                before = Some(old.form.clone());
                 old.stop().await;
             }
             let replica = self.start_replica(*number, desired, form)?;
-            outcome = replica.ready(limit).await;
+            outcome = replica.ready(limit, events).await;
             if outcome.is_err() {
                 replica.stop().await;
+                if let Some(before) = before {
+                    events.progress(format!("starting service-{number} as it was before"));
+                    let old = self.start_replica(*number, desired, &before)?;
+                    self.show(*number, &old);
+                    self.replicas.insert(*number, old);
+                }
                 break;
             }
             self.show(*number, &replica);
@@ -257,6 +271,7 @@ impl Running {
         let desired = self.desired.clone().ok_or_else(down)?;
         let form = self.form(&desired);
         let numbers: Vec<u32> = self.replicas.keys().copied().collect();
+        self.release(&desired, &form, limit, events).await?;
         let start = Start { desired: &desired, form: &form, limit, events };
         self.replace(&numbers, &start).await?;
         let mut plan = Plan::default();

@@ -6,11 +6,15 @@ use std::process::{ExitStatus as ProcessStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::targets::local::guard;
 use crate::targets::local::leftovers::MARK;
 use crate::targets::local::parent_death::SELF;
+
+/// How long the guard of a program may take to end all that the program started.
+const ALL_GONE: Duration = Duration::from_secs(5);
 
 /// What runs.
 pub(super) struct Start {
@@ -47,11 +51,30 @@ pub(super) fn kill_group(pid: Option<u32>, signal: Signal) {
     }
 }
 
-pub(super) fn signal_process(pid: Option<u32>, signal: Signal) {
+fn signal_process(pid: Option<u32>, signal: Signal) {
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
         // A child that is gone already is what we want; until it is reaped its id is its own.
         let _ = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// Ends a process in order: SIGTERM to its group, then after `grace` SIGKILL; with a guard, to all that it left behind too. Whether
+/// it ended by itself.
+pub(super) async fn end(mut child: Child, grace: Duration, guarded: bool) -> bool {
+    let pid = child.id();
+    kill_group(pid, Signal::TERM);
+    // A process that was stopped gets the signal only once it runs again.
+    kill_group(pid, Signal::CONT);
+    let in_time = timeout(grace, child.wait()).await.is_ok();
+    if !in_time && guarded {
+        signal_process(pid, guard::END_ALL);
+        // What is left after that is killed below.
+        let _ = timeout(ALL_GONE, child.wait()).await;
+    }
+    kill_group(pid, Signal::KILL);
+    // `kill` also reaps; a child that is gone already is what we want.
+    let _ = child.kill().await;
+    in_time
 }
 
 /// How a process ended by itself.
