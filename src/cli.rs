@@ -256,8 +256,7 @@ pub struct UpArgs {
     /// Continue with less embedded data than was acknowledged (local)
     #[arg(long)]
     pub accept_loss: bool,
-    /// Stay, and replace the replicas whenever a file of the project changes
-    /// that .gitignore does not name (local)
+    /// Watch the project's files and replace the replicas on changes (local)
     #[arg(short, long, conflicts_with = "dry_run")]
     pub watch: bool,
     /// Accepted for users of Docker Compose: `up` always runs in the background.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::stack::model::{Autoscaling, StoreMode};
-use crate::stack::values::{Name, Percent, Span};
+use crate::stack::values::{ImageRef, Name, Percent, Span};
 
 /// Options of `init`. A flag answers its question.
 #[derive(Clone, Debug, Args)]
@@ -16,10 +16,14 @@ pub struct InitArgs {
     /// Name of the stack, a DNS label; by default that of the folder
     #[arg(long)]
     pub name: Option<Name>,
-    /// Command of your own app, or `bundled`; by default what Procfile, package.json, pyproject.toml, requirements.txt,
-    /// go.mod, Cargo.toml or (compose) a Dockerfile proposes
+    /// Command of your own app, or `bundled`; by default what Procfile,
+    /// package.json, pyproject.toml, requirements.txt, go.mod, Cargo.toml or
+    /// (compose) a Dockerfile proposes
     #[arg(long, value_name = "TEXT")]
     pub command: Option<String>,
+    /// Image of your own app, for compose and kubernetes
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<ImageRef>,
     /// Published port
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,

@@ -46,6 +46,8 @@ struct Answers {
 #[derive(Serialize)]
 struct AppAnswer {
     command: Option<CommandLine>,
+    /// The image of the user's own.
+    image: Option<String>,
     /// Whether the engine builds the Dockerfile of the folder.
     build: bool,
     /// The file that proposed it; `None` when the user wrote it.
@@ -103,7 +105,16 @@ fn ask(context: &Context, args: &InitArgs, folder: &Path, id: StackId) -> Result
     };
     let name = proposal::name_of(folder).unwrap_or(defaults.name);
     let name = answer(args.name.clone(), yes, "The stack's name", name, |_| Ok(()))?;
-    let app = app(args.command.as_deref(), yes, proposal::propose(folder, target)?)?;
+    let app = match &args.image {
+        // With an image of the user's own nothing has to be proposed.
+        Some(image) => Some(AppAnswer {
+            command: args.command.clone().map(CommandLine::Text),
+            image: Some(image.to_string()),
+            build: false,
+            source: None,
+        }),
+        None => app(args.command.as_deref(), yes, proposal::propose(folder, target)?)?,
+    };
     let port = answer(args.port, yes, "The published port", defaults.service.port, |port| {
         fits(&[("service.port", json!(port))])
     })?;
@@ -148,7 +159,7 @@ fn app(flag: Option<&str>, yes: bool, proposal: Option<Proposal>) -> Result<Opti
     let build = proposal.as_ref().is_some_and(|proposal| proposal.run == Run::Build);
     let written = |text: &str| {
         let command = (text != BUNDLED).then(|| CommandLine::Text(text.to_owned()));
-        command.map(|command| AppAnswer { command: Some(command), build, source: None })
+        command.map(|command| AppAnswer { command: Some(command), image: None, build, source: None })
     };
     let Some(Proposal { run, source }) = proposal.filter(|_| flag.is_none()) else {
         return Ok(flag.and_then(written));
@@ -161,7 +172,12 @@ fn app(flag: Option<&str>, yes: bool, proposal: Option<Proposal>) -> Result<Opti
                 (BUNDLED, "the service of appforge"),
             ];
             let built = yes || prompt::choice("What does the stack serve?", &choices, 0)? == 0;
-            return Ok(built.then_some(AppAnswer { command: None, build, source: Some(source) }));
+            return Ok(built.then_some(AppAnswer {
+                command: None,
+                image: None,
+                build,
+                source: Some(source),
+            }));
         }
     };
     let question = format!("The command of your app, from {source} (`{BUNDLED}`: the service of appforge)");

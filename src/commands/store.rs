@@ -1,5 +1,6 @@
 //! `store`: runs an embedded store on the socket that the supervisor hands over. `store-container`: runs a server in a container.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -52,7 +53,8 @@ pub(super) async fn run_container(args: StoreContainerArgs) -> Result<ExitStatus
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
     };
     let absolute = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // Below sudo that is the user behind it.
+    let owner = std::fs::metadata(&args.data).context("cannot read the data folder")?;
     let container = StoreContainer {
         name: args.name,
         image: args.image,
@@ -60,7 +62,7 @@ pub(super) async fn run_container(args: StoreContainerArgs) -> Result<ExitStatus
         port: args.port,
         data: absolute(&args.data)?,
         configuration: args.configuration.as_deref().map(absolute).transpose()?,
-        user: format!("{user}:{group}"),
+        user: format!("{}:{}", owner.uid(), owner.gid()),
         memory: i64::try_from(args.memory).unwrap_or(i64::MAX),
     };
     container.run(shutdown).await

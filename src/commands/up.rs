@@ -13,6 +13,10 @@ use crate::targets::Target;
 use crate::targets::change::{Change, Judge, Outcome, only_on};
 use crate::targets::interrupt::Interrupts;
 use crate::targets::local::Watch;
+use crate::targets::plan::{Action, Step};
+
+/// What the names of replicas begin with, on local.
+const REPLICA: &str = "service-";
 
 /// Brings the stack to what the file says.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
@@ -35,7 +39,10 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     // Begun before the stack starts from these files, so that no change falls between.
-    let files = args.watch.then(|| Watch::new(&context.project.folder)).transpose()?;
+    let folder = &context.project.folder;
+    let own = context.project.file.clone().into_iter();
+    let always = own.chain(target.stack().service.env_file.as_ref().map(|file| folder.join(file)));
+    let files = args.watch.then(|| Watch::new(folder, always.collect())).transpose()?;
     let outcome = bring_up(context, &target, &args).await?;
     match files {
         Some(files) => follow(context, &args, files).await,
@@ -102,8 +109,10 @@ async fn replace(context: &Context, args: &UpArgs) -> Result<()> {
     let target = open(context, context.stack(&[])?, args).await?;
     let change = change(args);
     let outcome = target.up(&change).await?;
-    // The stack file says the same, so it is the code that changed.
-    let outcome = if outcome.plan.is_empty() { target.restart(&change).await? } else { outcome };
+    let replaced = |step: &Step| step.action == Action::Restart && step.component.starts_with(REPLICA);
+    // What the stack file says is the same for the replicas, so it is their code that changed.
+    let outcome =
+        if outcome.plan.steps.iter().any(replaced) { outcome } else { target.restart(&change).await? };
     print_outcome(context, &outcome, args.strict)
 }
 

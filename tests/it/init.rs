@@ -150,3 +150,27 @@ fn dockerfile_is_built_on_compose() {
     assert_eq!(refused.code, Some(2), "{refused:#?}");
     assert!(!other.path().join("appforge.yaml").exists());
 }
+
+/// `--command` alone could not succeed where an image runs.
+#[test]
+fn image_of_an_app_is_written_for_the_targets_that_run_one() {
+    for target in ["compose", "kubernetes"] {
+        let project = Project::new();
+        project.done(&[
+            "init",
+            "--yes",
+            "--target",
+            target,
+            "--image",
+            "shop/app:1",
+            "--command",
+            "node server.js",
+        ]);
+        let shown = project.done(&["config", "show", "-q", "-o", "json"]).stdout;
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(
+            (&shown["service"]["image"], &shown["service"]["command"]),
+            (&"shop/app:1".into(), &"node server.js".into())
+        );
+    }
+}

@@ -11,8 +11,7 @@ pub(crate) fn once(said: &Once, asked: &str, store: &str, key: &str) {
         let name: String =
             asked.chars().filter(|c| c.is_ascii_alphanumeric() || "$_ ".contains(*c)).take(LONGEST).collect();
         tracing::warn!(
-            "`{name}` is beyond the embedded {store}, which is for development; a real server has it: \
-             write `{key}: container` to run one in Docker, or install it"
+            "the embedded {store} does not support `{name}`; use a real server: `{key}: container` runs one in Docker"
         );
     });
 }

@@ -38,7 +38,7 @@ pub(super) fn app(stack: &Stack, violations: &mut Violations) {
     if let Some(port) = service.app_port {
         violations.within("service.app_port", port, 1, u16::MAX);
         if port == service.port {
-            let message = format!("must differ from service.port, which is {port}: there the front listens");
+            let message = format!("must differ from `service.port` ({port}), where the front listens");
             violations.add("service.app_port", message);
         }
         if stack.target == TargetKind::Local && service.replicas > 1 {

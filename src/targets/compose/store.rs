@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use crate::error::{ExitStatus, Failure};
-use crate::targets::compose::observe::Engine;
+use crate::targets::compose::observe::{Engine, is_missing};
 
 /// How long the store may take to write what it has: a little less than the supervisor waits.
 const GRACE: Duration = Duration::from_secs(25);
@@ -59,13 +59,17 @@ impl StoreContainer {
         }
         // What a killed process left behind still has the data.
         engine.stop_and_remove(&self.name, GRACE).await?;
-        self.see_to_image(&engine).await?;
         let name = self.name.clone();
-        self.start(&engine).await?;
+        let work = async {
+            self.see_to_image(&engine).await?;
+            self.start(&engine).await?;
+            follow(&engine, &name).await
+        };
         let ended = tokio::select! {
-            code = follow(&engine, &name) => Some(code),
+            code = work => Some(code),
             () = shutdown => None,
         };
+        // Also one that was made and could not be started.
         engine.stop_and_remove(&name, GRACE).await?;
         match ended {
             None => Ok(ExitStatus::Done),
@@ -80,12 +84,25 @@ impl StoreContainer {
         }
     }
 
+    /// Removes what a killed process left behind; whether there was anything. Without an engine there is nothing.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(crate) async fn remove(name: &str) -> Result<bool> {
+        let Ok(engine) = Engine::connect().await else { return Ok(false) };
+        match engine.docker.inspect_container(name, None).await {
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(_) => engine.stop_and_remove(name, GRACE).await.map(|()| true),
+        }
+    }
+
     async fn see_to_image(&self, engine: &Engine) -> Result<()> {
         if engine.image_id(&self.image).await?.is_some() {
             return Ok(());
         }
         print(format!("pulling {}\n", self.image).as_bytes())?;
-        let options = CreateImageOptionsBuilder::default().from_image(&self.image).build();
+        let options = CreateImageOptionsBuilder::default().from_image(&tagged(&self.image)).build();
         let mut pull = engine.docker.create_image(Some(options), None, None);
         while let Some(step) = pull.next().await {
             step.map_err(|error| {
@@ -119,7 +136,14 @@ impl StoreContainer {
                 memory: Some(self.memory),
                 pids_limit: Some(PIDS),
                 init: Some(true),
-                log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
+                // Its lines go to the log of the supervisor; this one only has to be there to be read.
+                log_config: Some(HostConfigLogConfig {
+                    typ: Some("json-file".to_owned()),
+                    config: Some(HashMap::from([
+                        ("max-size".to_owned(), "10m".to_owned()),
+                        ("max-file".to_owned(), "2".to_owned()),
+                    ])),
+                }),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
@@ -128,6 +152,12 @@ impl StoreContainer {
         engine.docker.create_container(Some(options), body).await?;
         Ok(engine.docker.start_container(&self.name, None).await?)
     }
+}
+
+/// The engine would pull all tags of an image that names none.
+fn tagged(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// Prints what the container prints until it ends; its exit code.

@@ -123,14 +123,49 @@ pub(crate) fn children(parent: u32) -> Result<Vec<u32>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // Field 4, counted from the last parenthesis as below. A process that ended meanwhile has no such file.
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let field = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_ascii_whitespace().nth(1));
-        if field.and_then(|field| field.parse().ok()) == Some(parent) {
+        if self::parent(pid) == Some(parent) {
             found.push(pid);
         }
     }
     Ok(found)
+}
+
+/// The other processes of this user that carry the mark of the stack with this state folder, however they came to have another
+/// parent. Those that this process descends from are left out: a command may be run by an app of the stack itself.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn marked(state_folder: &Path) -> Result<Vec<Process>> {
+    let Ok(state_folder) = state_folder.canonicalize() else { return Ok(Vec::new()) };
+    let entry = format!("{MARK}={}", mark(&state_folder)).into_bytes();
+    let mut own = Vec::new();
+    let mut next = Some(std::process::id());
+    while let Some(pid) = next.filter(|pid| *pid > 1) {
+        own.push(pid);
+        next = parent(pid);
+    }
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").context("cannot read `/proc`")?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if own.contains(&pid) || !process.metadata().is_ok_and(|meta| owner::is_own(meta.uid())) {
+            continue;
+        }
+        // One that ended meanwhile, or may not be read, is not ours to end.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|variable| variable == entry) {
+            found.extend(Process::of(pid));
+        }
+    }
+    Ok(found)
+}
+
+/// The parent of a process.
+fn parent(pid: u32) -> Option<u32> {
+    // Field 4, counted from the last parenthesis, since the name may hold anything.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Device and number of a folder; nothing of the sort for one that was removed.
@@ -195,6 +230,14 @@ impl Record {
                 process.kill().await.with_context(|| format!("cannot end the leftover process `{name}`"))?;
                 reaped.push(name);
             }
+        }
+        // What a program started may have outlived it and its guard.
+        for process in marked(self.state_folder())? {
+            process
+                .kill()
+                .await
+                .with_context(|| format!("cannot end the leftover process {}", process.pid))?;
+            reaped.push(format!("process {}", process.pid));
         }
         Ok(reaped)
     }

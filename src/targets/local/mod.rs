@@ -30,11 +30,13 @@ pub(crate) use watch::Watch;
 use crate::files;
 use crate::secrets::Secrets;
 use crate::stack::environment::{environment, front};
+use crate::stack::model::StoreMode;
 use crate::stack::{Stack, StoreKind};
 use crate::targets::change::not_up;
+use crate::targets::compose::StoreContainer;
 use crate::targets::local::holders::{holders, holders_of_removed};
 use crate::targets::local::layout::Layout;
-use crate::targets::local::leftovers::{Process, Record};
+use crate::targets::local::leftovers::{Process, Record, marked};
 use crate::targets::local::protocol::{Answer, Desired, Setting, Surroundings, build};
 use crate::targets::ownership::{Claim, Scope};
 use crate::targets::plan::Plan;
@@ -182,9 +184,10 @@ impl Local {
         let root = self.layout.root();
         let living =
             record.processes.into_iter().filter(|(_, process)| process.lives() && process.serves(root));
+        let marked = marked(root)?.into_iter().map(|process| ("app".to_owned(), process));
         let lost = self.lost()?.into_iter().map(|process| ("supervisor".to_owned(), process));
         let mut all: BTreeMap<u32, String> =
-            self.users_of_data()?.into_iter().map(|(name, process)| (process.pid, name)).collect();
+            marked.chain(self.users_of_data()?).map(|(name, process)| (process.pid, name)).collect();
         all.extend(living.chain(lost).map(|(name, process)| (process.pid, name)));
         Ok(all.into_iter().map(|(pid, name)| (name, pid)).collect())
     }
@@ -239,6 +242,12 @@ impl Local {
         for (name, process) in self.users_of_data()? {
             process.kill().await?;
             ended.push(name);
+        }
+        for kind in StoreKind::ALL {
+            if self.stack.store_mode(kind) == StoreMode::Container {
+                let name = stores::container_name(&self.stack, kind, &self.layout);
+                ended.extend(StoreContainer::remove(&name).await?.then_some(name));
+            }
         }
         if !ended.is_empty() {
             self.layout.check()?;

@@ -88,7 +88,7 @@ fn store(
 }
 
 /// One for each folder: two stacks may have the same name.
-fn container_name(stack: &Stack, kind: StoreKind, layout: &Layout) -> String {
+pub(super) fn container_name(stack: &Stack, kind: StoreKind, layout: &Layout) -> String {
     let folder = Sha256::digest(layout.root().as_os_str().as_encoded_bytes());
     format!("{}-local-{}-{}", stack.name, kind.as_str(), hex::encode(&folder[..4]))
 }

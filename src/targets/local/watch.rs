@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use ignore::WalkBuilder;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::targets::local::inotify::{Inotify, WatchFlags};
 
@@ -14,6 +14,8 @@ use crate::targets::local::inotify::{Inotify, WatchFlags};
 const TOOLS: [&str; 4] = [".git", ".appforge", "node_modules", "__pycache__"];
 /// A burst of changes has ended after so long without another.
 const QUIET: Duration = Duration::from_millis(150);
+/// A burst that lasts longer is looked at in its midst.
+const LONGEST: Duration = Duration::from_secs(2);
 /// Deeper folders are not looked at.
 const DEEPEST: usize = 64;
 
@@ -21,17 +23,20 @@ const DEEPEST: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Watch {
     folder: PathBuf,
+    /// Files that count although `.gitignore` may name them.
+    always: Vec<PathBuf>,
     events: Inotify,
     files: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
 impl Watch {
-    /// Begins to watch `folder` and all below it.
+    /// Begins to watch `folder` and all below it; the files of `always` count although `.gitignore` may name them.
     ///
     /// # Errors
     /// When the machine has no watch left.
-    pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let mut watch = Self { folder: folder.to_owned(), events: Inotify::new()?, files: BTreeMap::new() };
+    pub(crate) fn new(folder: &Path, always: Vec<PathBuf>) -> Result<Self> {
+        let (folder, events, files) = (folder.to_owned(), Inotify::new()?, BTreeMap::new());
+        let mut watch = Self { folder, always, events, files };
         watch.files = watch.look()?;
         Ok(watch)
     }
@@ -43,8 +48,13 @@ impl Watch {
     pub(crate) async fn changed(&mut self) -> Result<PathBuf> {
         loop {
             self.events.changed().await?;
+            let until = Instant::now() + LONGEST;
             while let Ok(more) = timeout(QUIET, self.events.changed()).await {
                 more?;
+                // Files that are ignored may change all the time.
+                if Instant::now() > until {
+                    break;
+                }
             }
             // New folders are watched from here on, and what was written into them before is seen.
             let files = self.look()?;
@@ -92,6 +102,14 @@ impl Watch {
                 files.insert(entry.into_path(), (changed, meta.len()));
             }
         }
+        for path in &self.always {
+            // Its folder may be another one than the project's; without the file there is nothing to compare.
+            let _ = path.parent().map(|folder| self.events.add(folder, flags));
+            if let Ok(meta) = path.metadata() {
+                let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                files.insert(path.clone(), (changed, meta.len()));
+            }
+        }
         Ok(files)
     }
 }
@@ -108,9 +126,9 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write(".gitignore", "*.log\nbuild/\n");
+        write(".gitignore", "*.log\nbuild/\n.env\n");
         write("src/app.py", "1");
-        let mut watch = Watch::new(folder.path()).unwrap();
+        let mut watch = Watch::new(folder.path(), vec![folder.path().join(".env")]).unwrap();
         for ignored in
             ["app.log", "build/out.js", "node_modules/x.js", "src/__pycache__/app.pyc", ".git/index"]
         {
@@ -121,6 +139,8 @@ mod tests {
         write("src/app.py", "22");
         let limit = Duration::from_secs(10);
         assert_eq!(timeout(limit, watch.changed()).await.unwrap().unwrap(), Path::new("src/app.py"));
+        write(".env", "A=1");
+        assert_eq!(timeout(limit, watch.changed()).await.unwrap().unwrap(), Path::new(".env"));
         // A folder that came later is watched too, and removing is a change.
         write("src/new/deep/util.py", "1");
         assert_eq!(

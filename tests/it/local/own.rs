@@ -186,12 +186,10 @@ fn app_that_crashes_is_shown_with_its_last_lines() {
 fn app_that_listens_elsewhere_is_reported_with_its_port() {
     let port = appforge_testing::port::reserve();
     let up = own(&format!("  env: {{OWN_PORT: {port}}}\n"), "");
-    let run = up.run(&["up"]);
-    assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(
-        run.stderr.contains(&format!("listens on port {port} and not on the one that `PORT` gives it")),
-        "{run:#?}"
-    );
+    let run = up.run(&["up", "--timeout", "8s"]);
+    assert_eq!(run.code, Some(9), "{run:#?}");
+    let so_far = format!("service-1/app listens on port {port} so far, and not on the one in PORT");
+    assert!(run.stderr.contains(&so_far), "{run:#?}");
     assert!(run.stderr.contains(&format!("service.app_port: {port}")), "{run:#?}");
     let file = up.project.read("appforge.yaml");
     up.project.write("appforge.yaml", &file.replace("  env:", &format!("  app_port: {port}\n  env:")));
@@ -201,6 +199,75 @@ fn app_that_listens_elsewhere_is_reported_with_its_port() {
     // A restart cannot have both: the port is free only when the old app has ended.
     up.done(&["restart"]);
     assert_eq!(get(&up, "/").0, 200);
+    // A change that fails brings the old form back.
+    let file = up.project.read("appforge.yaml");
+    up.project.write("appforge.yaml", &file.replace("app.py", "missing.py"));
+    assert_eq!(up.run(&["up"]).code, Some(1));
+    assert_eq!(get(&up, "/").0, 200);
+    up.done(&["restart"]);
+    assert_eq!(get(&up, "/").0, 200);
+}
+
+#[test]
+#[ignore = "needs python"]
+fn app_that_opens_another_port_first_is_waited_for() {
+    // As a debugger or a page of metrics.
+    let early = appforge_testing::port::reserve();
+    let up = own(&format!("  env: {{EARLY_PORT: {early}, DELAY: 7}}\n"), UNLIMITED);
+    up.done(&["up"]);
+    let detail = replica(&up, 1)["detail"].as_str().unwrap().to_owned();
+    assert!(get(&up, "/").0 == 200 && !detail.contains("PORT"), "{detail}");
+}
+
+#[test]
+#[ignore = "needs python"]
+fn another_mongodb_replaces_the_replicas_of_an_app() {
+    let other = Up::new("");
+    other.done(&["up"]);
+    let status = other.json(&["status"]);
+    let address = status["components"][0]["endpoint"].as_str().unwrap().to_owned();
+    let up = own("", "mongodb: {mode: embedded}\n");
+    up.done(&["up"]);
+    let file = up.project.read("appforge.yaml");
+    let external = format!("mongodb: {{mode: external, uri: 'mongodb://{address}/'}}");
+    up.project.write("appforge.yaml", &file.replace("mongodb: {mode: embedded}", &external));
+    let diff = up.run(&["diff"]);
+    assert!(diff.code == Some(5) && diff.stdout.contains("service-1"), "{diff:#?}");
+    up.done(&["up"]);
+    assert!(get(&up, "/env").1.contains(&address));
+    assert_eq!(up.run(&["diff"]).code, Some(0));
+}
+
+#[test]
+#[ignore = "needs python"]
+fn what_an_app_started_is_found_when_its_guard_was_killed_too() {
+    let up = own("  env: {TREE: 1}\n", UNLIMITED);
+    up.done(&["up"]);
+    let (server, guard, supervisor) = (app(&up), up.pid("service-1"), up.supervisor());
+    kill(guard);
+    kill(supervisor);
+    eventually("both have ended", || !lives(guard) && !lives(supervisor));
+    if lives(server) {
+        let status = up.run(&["status"]);
+        assert!(status.stderr.contains(&format!("(pid {server})")), "{status:#?}");
+    }
+    up.done(&["down"]);
+    assert!(!lives(server));
+}
+
+#[test]
+#[ignore = "needs python"]
+fn release_that_does_not_end_leaves_no_process() {
+    let up = own("  release: \"trap '' TERM; sleep 61739; true\"\n", "");
+    let run = up.run(&["up", "--timeout", "2s"]);
+    assert_eq!(run.code, Some(9), "{run:#?}");
+    assert!(run.stderr.contains("did not end within 2s"), "{run:#?}");
+    let sleeps = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|it| std::fs::read_to_string(it.path().join("cmdline")).ok());
+        lines.filter(|line| line.contains("sleep\u{0}61739")).count()
+    };
+    assert_eq!(sleeps(), 0);
 }
 
 #[test]
@@ -209,7 +276,7 @@ fn app_that_listens_beyond_loopback_is_reported() {
     let up = own("  env: {OWN_HOST: 0.0.0.0}\n", "");
     up.done(&["up"]);
     let detail = replica(&up, 1)["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("listens on 0.0.0.0, beyond its front"), "{detail}");
+    assert!(detail.contains("listens on 0.0.0.0, so clients can bypass the rate limit"), "{detail}");
 }
 
 #[test]
@@ -267,6 +334,10 @@ fn release_runs_once_for_a_change_and_its_failure_keeps_the_old_replicas() {
     );
     assert!(lives(before), "the old replica runs on");
     assert_eq!(get(&up, "/").0, 200);
+    // What was refused is not what `restart` starts.
+    up.done(&["restart"]);
+    assert!(!get(&up, "/env").1.contains("\"A\": \"b\""));
+    let before = app(&up);
     up.project.write("appforge.yaml", &file.replace("  release:", "  env: {A: b}\n  release:"));
     up.done(&["up"]);
     assert_eq!(releases(), 2);
