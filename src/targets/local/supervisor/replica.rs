@@ -42,7 +42,7 @@ impl Form {
     /// The values by which forms differ.
     pub(super) fn settings(&self) -> BTreeMap<String, Setting> {
         let mut app = self.app.as_ref().map(app::settings).unwrap_or_default();
-        app.extend(self.mongodb.clone().map(|setting| ("MONGODB_FINGERPRINT".to_owned(), setting)));
+        app.extend(self.mongodb.clone().map(|setting| ("DATABASE_FINGERPRINT".to_owned(), setting)));
         // No variable has a space in its name.
         let app = app.into_iter().map(|(name, setting)| (format!("app {name}"), setting));
         self.environment.clone().into_iter().chain(app).collect()
