@@ -65,7 +65,7 @@ impl Handler for Check {
     type Body = Body;
 
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
-        let series = self.app.metrics.routed(request.method(), request.uri().path());
+        let series = self.app.metrics.asked(request.method());
         let mut counted = Counted::new(&self.app.metrics, series);
         let response = self.decide(peer, request).await;
         counted.status = Some(response.status());

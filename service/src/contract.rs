@@ -87,6 +87,8 @@ pub mod variable {
     pub const UPSTREAM_HEALTH_HOST: &str = "UPSTREAM_HEALTH_HOST";
     /// The port of `GET /check`, for other proxies; off where it is unset.
     pub const CHECK_PORT: &str = "CHECK_PORT";
+    /// Milliseconds, separated by commas, that become bounds of the histogram of durations: thresholds, mostly.
+    pub const LATENCY_BOUNDS_MS: &str = "LATENCY_BOUNDS_MS";
 }
 
 /// A whole number that a variable carries.
@@ -165,6 +167,11 @@ pub mod admin {
     /// machine. Without entries the app is away.
     pub const UPSTREAMS: &str = "/upstreams";
 }
+
+/// Upper bounds of the histogram of durations, in milliseconds. Those of [`variable::LATENCY_BOUNDS_MS`] come on top.
+pub const LATENCY_BOUNDS_MS: [u32; 12] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+/// Most bounds that [`variable::LATENCY_BOUNDS_MS`] adds: each is a series for each route and outcome.
+pub const MOST_LATENCY_BOUNDS: usize = 2;
 
 /// The path of the listener at [`variable::CHECK_PORT`].
 pub const CHECK: &str = "/check";

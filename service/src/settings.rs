@@ -36,6 +36,8 @@ pub struct Settings {
     pub rate_limit: Option<limiter::Settings>,
     /// Whom to believe about where a request comes from.
     pub identity: identity::Settings,
+    /// Further bounds of the histogram of durations, in milliseconds.
+    pub latency_bounds: Vec<u32>,
     /// Variables that look like one of ours but are none. They may well be another program's.
     pub warnings: Vec<String>,
 }
@@ -99,6 +101,7 @@ impl Settings {
             },
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),
+            latency_bounds: environment.latency_bounds.clone().unwrap_or_default(),
             replica,
             warnings,
         };
