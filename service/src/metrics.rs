@@ -3,7 +3,7 @@
 mod cgroup;
 mod exposition;
 pub(crate) mod lag;
-pub(crate) mod process;
+mod process;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use exposition::Exposition;
 
-use self::process::Process;
+pub(crate) use self::process::Process;
 use crate::contract::{CHECK, LATENCY_BOUNDS_MS};
 use crate::logging;
 

@@ -121,7 +121,7 @@ impl Settings {
 }
 
 /// Gives the text of a file.
-type Read<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
+pub(crate) type Read<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 fn address(bind: Option<IpAddr>, port: u16) -> SocketAddr {
     SocketAddr::new(bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
@@ -209,7 +209,8 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
     }
 }
 
-fn secret(
+/// A secret of the environment, from its file where one is named.
+pub(crate) fn secret(
     given: Option<&Given>,
     file_variable: &str,
     read: Read<'_>,

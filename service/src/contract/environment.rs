@@ -179,7 +179,7 @@ pub struct Parsed {
 }
 
 /// What `LOG_LEVEL` takes.
-const LEVEL: &str = "expected `error`, `warn`, `info`, `debug` or `trace`";
+pub(super) const LEVEL: &str = "expected `error`, `warn`, `info`, `debug` or `trace`";
 
 /// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -40,12 +40,22 @@ impl Exposition {
 
     /// All metrics of `registry` as text.
     pub fn encode(self, registry: &Registry) -> String {
+        self.encode_all(&[registry])
+    }
+
+    /// All metrics of these registries as one text.
+    pub fn encode_all(self, registries: &[&Registry]) -> String {
         let mut written = String::new();
         // Writing to a String cannot fail.
-        let _ = match self {
-            Self::Prometheus => prometheus_text::encode(&mut written, registry),
-            Self::OpenMetrics => text::encode(&mut written, registry),
-        };
+        for registry in registries {
+            let _ = match self {
+                Self::Prometheus => prometheus_text::encode(&mut written, registry),
+                Self::OpenMetrics => text::encode_registry(&mut written, registry),
+            };
+        }
+        if self == Self::OpenMetrics {
+            let _ = text::encode_eof(&mut written);
+        }
         written
     }
 }

@@ -12,14 +12,14 @@ use super::cgroup::Limits;
 
 /// The series of this process.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     /// When it started, in seconds since 1970.
     started: i64,
 }
 
 impl Process {
     /// Begins now.
-    pub(super) fn starts() -> Self {
+    pub(crate) fn starts() -> Self {
         Self { started: jiff::Timestamp::now().as_second() }
     }
 }
@@ -65,10 +65,10 @@ impl Collector for Process {
 }
 
 /// Writes one series at a time.
-pub(crate) struct Writer<'a>(pub(crate) DescriptorEncoder<'a>);
+struct Writer<'a>(DescriptorEncoder<'a>);
 
 impl Writer<'_> {
-    pub(crate) fn gauge<N>(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: N) -> fmt::Result
+    fn gauge<N>(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: N) -> fmt::Result
     where
         ConstGauge<N>: EncodeMetric,
     {
@@ -77,7 +77,7 @@ impl Writer<'_> {
         gauge.encode(self.0.encode_descriptor(name, help, unit, kind)?)
     }
 
-    pub(crate) fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
         let counter = ConstCounter::new(value);
         let kind = counter.metric_type();
         counter.encode(self.0.encode_descriptor(name, help, unit, kind)?)

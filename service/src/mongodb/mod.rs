@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use failure::Away;
+pub(crate) use failure::describe;
 use operation::Durations;
 pub use operation::Operation;
 use pool::Pool;
