@@ -1,7 +1,5 @@
 //! The rate limiter under saturation: passing and refusing, against the same server without it and against nginx.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 
 use super::document::{Goal, Part, table};
@@ -9,7 +7,7 @@ use super::nginx::Nginx;
 use super::process::Core;
 use super::redis::{Redis, Work};
 use super::stack::{Limit, Stack};
-use super::wrk::{Run, Wrk};
+use super::wrk::{Load, Run, Wrk};
 use super::{Bench, median};
 use crate::run::say;
 
@@ -48,9 +46,6 @@ struct Round {
     /// Memory of the largest replica after the run, in MB.
     memory: Option<f64>,
 }
-
-/// What a case is loaded for before its first round.
-const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Measures all cases in turn, there and back: of two that are compared, none is always the first.
 pub(super) fn measure(bench: &Bench, wrk: &Wrk, redis: &Redis, nginx: Option<&Nginx>) -> Result<Part> {
@@ -121,11 +116,12 @@ fn one(bench: &Bench, wrk: &Wrk, redis: &Redis, subject: &Subject, case: &Case) 
     };
     // The same requests with and without a limiter, but for a client that is to be refused.
     let clients = if case.limit == Limit::Block { 1 } else { CLIENTS };
+    let load = Load::get(url).connections(case.connections).clients(clients);
     if case.rounds.is_empty() {
-        wrk.run(&url, case.connections, clients, WARM_UP)?;
+        wrk.run(&load, bench.lengths.warm_up)?;
     }
     let (before, cpu) = (redis.work()?, cpu(subject)?);
-    let run = wrk.run(&url, case.connections, clients, bench.lengths.turn)?;
+    let run = wrk.run(&load, bench.lengths.turn)?;
     let (Work { cpu: redis_cpu, commands }, after) = (redis.work()?, self::cpu(subject)?);
     let share = run.refused / run.requests;
     let right = if case.limit == Limit::Block { share > 0.99 } else { share == 0.0 };
