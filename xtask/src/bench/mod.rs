@@ -13,6 +13,7 @@ mod outage;
 mod process;
 mod redis;
 mod relay;
+mod rounds;
 mod stack;
 mod verbs;
 mod wrk;

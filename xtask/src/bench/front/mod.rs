@@ -12,13 +12,14 @@ use anyhow::{Context, Result, ensure};
 
 use self::peers::{Place, Subject};
 use self::size::Sizes;
+use super::Bench;
 use super::document::Part;
 use super::outage::failing;
 use super::process::{Core, cpu_of_family, pinned};
 use super::redis::Redis;
+use super::rounds::{Rounds, in_turn};
 use super::stack::{Limit, Stack};
 use super::wrk::{Load, Run, Wrk};
-use super::{Bench, median};
 use crate::run::say;
 
 /// Addresses that the passing load comes from.
@@ -47,7 +48,7 @@ struct Case {
     name: &'static str,
     work: Work,
     subject: usize,
-    rounds: Vec<Round>,
+    rounds: Rounds<Round>,
 }
 
 /// One run and what it cost.
@@ -99,28 +100,22 @@ pub(super) fn measure(
     let app = place.app()?;
     place.app = app.port;
     let (subjects, mut cases) = cases(bench, &place, app)?;
-    for round in 1..=bench.lengths.front_rounds {
-        // There and back: of two that are compared, none is always the first.
-        let mut turn: Vec<&mut Case> = cases.iter_mut().collect();
-        if round % 2 == 0 {
-            turn.reverse();
-        }
-        for case in turn {
-            let subject = subjects.get(case.subject).context("each case has a subject")?;
-            let measured = one(bench, wrk, redis, subject, case)
-                .with_context(|| format!("{}, {:?}", case.name, case.work))?;
-            say(&format!(
-                "   round {round}: {:<22} {:<15} {:>7.0} req/s {:>7.1} µs  Redis {:>5.1} µs  {:.3} ms",
-                case.name,
-                format!("{:?}", case.work),
-                measured.run.rate,
-                measured.cpu,
-                measured.redis,
-                measured.paced
-            ));
-            case.rounds.push(measured);
-        }
-    }
+    in_turn(&mut cases, bench.lengths.front_rounds, |round, case| {
+        let subject = subjects.get(case.subject).context("each case has a subject")?;
+        let measured = one(bench, wrk, redis, subject, case)
+            .with_context(|| format!("{}, {:?}", case.name, case.work))?;
+        say(&format!(
+            "   round {round}: {:<22} {:<15} {:>7.0} req/s {:>7.1} µs  Redis {:>5.1} µs  {:.3} ms",
+            case.name,
+            format!("{:?}", case.work),
+            measured.run.rate,
+            measured.cpu,
+            measured.redis,
+            measured.paced
+        ));
+        case.rounds.push(measured);
+        Ok(())
+    })?;
     say("   memory");
     let sizes: Sizes = size::measure(bench, wrk, || place.front(Limit::Pass, place.sink))?;
     let front = place.front(Limit::Pass, place.app)?;
@@ -142,7 +137,7 @@ fn cases(bench: &Bench, place: &Place, app: Subject) -> Result<(Vec<Loaded>, Vec
     let mut add = |name, subject, works: &[Work]| {
         subjects.push(subject);
         let subject = subjects.len() - 1;
-        cases.extend(works.iter().map(|work| Case { name, work: *work, subject, rounds: Vec::new() }));
+        cases.extend(works.iter().map(|work| Case { name, work: *work, subject, rounds: Rounds::default() }));
     };
     let pass = CONNECTIONS.map(Work::Requests);
     let both = [pass[0], pass[1], Work::Paced];
@@ -209,16 +204,4 @@ fn one(bench: &Bench, wrk: &Wrk, redis: &Redis, subject: &Loaded, case: &Case) -
     ensure!(right, "{:.0} of {:.0} requests were refused", run.refused, run.requests);
     let each = |seconds: f64| seconds * 1e6 / run.requests;
     Ok(Round { run, cpu: each(after - before), redis: each(redis_after - redis_before), paced: 0.0 })
-}
-
-impl Case {
-    fn median(&self, read: impl Fn(&Round) -> f64) -> f64 {
-        median(&mut self.rounds.iter().map(read).collect::<Vec<_>>())
-    }
-
-    /// The median of the ratios of each round: what slows a round down slows both down.
-    fn over(&self, peer: &Self, read: impl Fn(&Round) -> f64) -> f64 {
-        let rounds = self.rounds.iter().zip(&peer.rounds);
-        median(&mut rounds.map(|(round, peer)| read(round) / read(peer)).collect::<Vec<_>>())
-    }
 }

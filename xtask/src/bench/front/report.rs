@@ -47,23 +47,41 @@ fn requests(cases: &[Case]) -> Vec<Goal> {
         let work = Work::Requests(connections);
         if let Some((front, nginx)) = pair("front", "nginx limit_req", work) {
             let figure = format!("front, {connections} connections: CPU a request over nginx limit_req");
-            goals.push(Goal::at_most(figure, most, front.over(nginx, |round| round.cpu), "", 2));
+            goals.push(Goal::at_most(
+                figure,
+                most,
+                front.rounds.over(&nginx.rounds, |round| round.cpu),
+                "",
+                2,
+            ));
             let figure = format!("front, {connections} connections: Redis CPU a request");
-            goals.push(Goal::at_most(figure, 2.5, front.median(|round| round.redis), "µs", 2));
+            goals.push(Goal::at_most(figure, 2.5, front.rounds.median(|round| round.redis), "µs", 2));
         }
         if let Some((front, traefik)) = pair("front", "Traefik with Redis", work) {
             let figure = format!("front, {connections} connections: req/s over Traefik with Redis");
-            goals.push(Goal::at_least(figure, 3.5, front.over(traefik, |round| round.run.rate), "", 2));
+            goals.push(Goal::at_least(
+                figure,
+                3.5,
+                front.rounds.over(&traefik.rounds, |round| round.run.rate),
+                "",
+                2,
+            ));
         }
     }
     if let Some((front, nginx)) = pair("front", "nginx limit_req", Work::Refusals) {
         let figure = "front, refused: CPU a request over nginx limit_req".to_owned();
-        goals.push(Goal::at_most(figure, 1.08, front.over(nginx, |round| round.cpu), "", 2));
+        goals.push(Goal::at_most(figure, 1.08, front.rounds.over(&nginx.rounds, |round| round.cpu), "", 2));
     }
     for (work, name) in [(Work::Down, "down"), (Work::Up, "up")] {
         if let Some((front, haproxy)) = pair("front", "HAProxy", work) {
             let figure = format!("front, bodies {name}: CPU a MB over HAProxy");
-            goals.push(Goal::at_most(figure, 1.2, front.over(haproxy, |round| round.cpu), "", 2));
+            goals.push(Goal::at_most(
+                figure,
+                1.2,
+                front.rounds.over(&haproxy.rounds, |round| round.cpu),
+                "",
+                2,
+            ));
         }
     }
     goals
@@ -73,8 +91,7 @@ fn requests(cases: &[Case]) -> Vec<Goal> {
 fn added(cases: &[Case]) -> Vec<Goal> {
     let over = |name, base| {
         let (case, base) = find(cases, name, Work::Paced).zip(find(cases, base, Work::Paced))?;
-        let rounds = case.rounds.iter().zip(&base.rounds);
-        Some(crate::bench::median(&mut rounds.map(|(one, two)| one.paced - two.paced).collect::<Vec<_>>()))
+        Some(case.rounds.with(&base.rounds, |one, two| one.paced - two.paced))
     };
     let figure = |what| format!("{} requests a second: p50 added by the front, {what}", paced::RATE);
     let (Some(nginx), Some(off), Some(on), Some(limiter), Some(traefik)) = (
@@ -110,7 +127,7 @@ fn text(bench: &Bench, cases: &[Case], failing: &[Vec<String>]) -> String {
         };
         let saturated = case.work != Work::Paced;
         let number = |show: bool, read: fn(&super::Round) -> f64, digits: usize| {
-            if show { format!("{:.digits$}", case.median(read)) } else { "-".to_owned() }
+            if show { format!("{:.digits$}", case.rounds.median(read)) } else { "-".to_owned() }
         };
         vec![
             case.name.to_owned(),
