@@ -78,12 +78,15 @@ async fn waiting_request_reaches_a_sibling_that_comes_back() {
     front.point_at(&[away, sibling]).await;
     own.kill().await;
     let client = &mut Client::connect(front.public).await;
+    let began = Instant::now();
     let (answer, app) = tokio::join!(client.ask("POST /later", "", "x"), async {
         until("the request waits", async || front.statusz().await.contains(r#""accepting":false"#)).await;
         App::echo_on(listener(sibling).await).await
     });
     starts(&answer, 200);
     assert!(app.head().starts_with("POST /later "));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "before the last attempt: {took:?}");
     front.end().await;
 }
 
