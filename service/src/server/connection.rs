@@ -43,7 +43,7 @@ const MOST_STREAMED: usize = 32 * 1024;
 /// Of a head that says twice where its request ends, or that follows chunks which do.
 const DOUBTFUL: Fault = Fault(
     StatusCode::BAD_REQUEST,
-    "it is in doubt where the request ends: it has both Content-Length and Transfer-Encoding",
+    "ambiguous framing: both Content-Length and Transfer-Encoding, or a bare line feed in the chunks before",
 );
 
 /// Serves one client until it leaves or has to.
