@@ -71,6 +71,9 @@ pub mod variable {
     pub const RATE_LIMIT_REPLICAS: &str = "RATE_LIMIT_REPLICAS";
     /// What requests are counted by: `address` or `header:NAME`.
     pub const RATE_LIMIT_KEY: &str = "RATE_LIMIT_KEY";
+    /// Networks of proxies that set or check the header of [`RATE_LIMIT_KEY`], in the form of [`TRUSTED_PROXIES`]: through them it counts
+    /// without the address.
+    pub const RATE_LIMIT_KEY_PROXIES: &str = "RATE_LIMIT_KEY_PROXIES";
     /// Networks whose `X-Forwarded-For` counts, `file:PATH` with one a line, or `cloudflare`; separated by commas.
     pub const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
     /// The key of simulated clients.
@@ -165,6 +168,9 @@ pub mod admin {
     /// machine. Without entries the app is away.
     pub const UPSTREAMS: &str = "/upstreams";
 }
+
+/// The name of the networks of Cloudflare's edge in [`variable::TRUSTED_PROXIES`].
+pub const CLOUDFLARE: &str = "cloudflare";
 
 /// The path of the listener at [`variable::CHECK_PORT`].
 pub const CHECK: &str = "/check";

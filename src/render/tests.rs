@@ -218,6 +218,20 @@ fn only_the_gateway_publishes_and_only_it_may_name_clients() {
 }
 
 #[test]
+fn gateway_is_not_among_the_proxies_that_set_keys() {
+    let mut stack = Stack::default();
+    stack.rate_limit.key = "header:x-api-key".parse().unwrap();
+    let value = |stack: &Stack| {
+        parsed(stack)["services"]["appforge"]["environment"]["RATE_LIMIT_KEY_PROXIES"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    assert_eq!(value(&stack), None);
+    stack.rate_limit.trusted_proxies = ["cloudflare", "10.1.0.0/16", "file:edge"].map(str::to_owned).to_vec();
+    assert_eq!(value(&stack).as_deref(), Some("10.1.0.0/16,file:/run/secrets/trusted_proxies"));
+}
+
+#[test]
 fn a_share_of_the_cpu_is_given_in_periods_shorter_than_the_wait_for_redis() {
     let service = parsed(&Stack::default())["services"]["appforge"].clone();
     assert_eq!((&service["cpu_period"], &service["cpu_quota"]), (&10_000.into(), &5_000.into()));

@@ -312,9 +312,15 @@ fn environment(stack: &Stack, gateway: Ipv4Addr) -> Result<Vec<Pair>> {
 
 /// `shared`, and what the containers of this target need: addresses, ports, files.
 fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<String, String> {
-    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
-    let mut proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
-    proxies.extend(lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}")));
+    // Files are joined to one, a secret.
+    let joined = |first: Option<String>, entries: &[String]| {
+        let listed = entries.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
+        let file = lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}"));
+        first.into_iter().chain(listed).chain(file).collect::<Vec<_>>().join(",")
+    };
+    let proxies = joined(Some(format!("{gateway}/32")), &stack.rate_limit.trusted_proxies);
+    let key_proxies = Some(environment::key_proxies(stack)).filter(|proxies| !proxies.is_empty());
+    let key_proxies = key_proxies.map(|proxies| (variable::RATE_LIMIT_KEY_PROXIES, joined(None, &proxies)));
     let own = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
         (variable::ADMIN_PORT, admin_port(stack).to_string()),
@@ -322,9 +328,10 @@ fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<S
         (variable::PORT, stack.service.port.to_string()),
         (variable::PROBE_SECRET_FILE, "/run/secrets/probe_secret".to_owned()),
         (variable::REDIS_URL_FILE, "/run/secrets/redis_url".to_owned()),
-        (variable::TRUSTED_PROXIES, proxies.join(",")),
+        (variable::TRUSTED_PROXIES, proxies),
     ];
     let shared = shared.into_iter().map(|variable| (variable.name, variable.value));
+    let own = own.into_iter().chain(key_proxies);
     shared.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
