@@ -101,12 +101,21 @@ impl Session<'_> {
     /// Adds to a failure of Compose what its containers say.
     pub(crate) async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let Ok(containers) = self.engine.containers(self.compose.project()).await else { return error };
-        let guilty: Vec<Container> = containers.into_iter().filter(Container::is_guilty).collect();
+        let status = crate::error::status_of(&error);
+        let (mut guilty, others): (Vec<Container>, Vec<Container>) =
+            containers.into_iter().partition(Container::is_guilty);
+        // Compose waits for the health of a store, and what it waited for in vain says why.
+        if guilty.is_empty() && status == ExitStatus::TimedOut {
+            let stores = self.compose.stores();
+            let is_awaited = |container: &Container| {
+                container.state == State::Starting && stores.iter().any(|store| container.is((*store).into()))
+            };
+            guilty = others.into_iter().filter(is_awaited).collect();
+        }
         if guilty.is_empty() {
             return error;
         }
         let names: Vec<String> = guilty.iter().map(|container| container.component.clone()).collect();
-        let status = crate::error::status_of(&error);
         self.stuck(&guilty, &names, status).await.caused_by(error).into()
     }
 
