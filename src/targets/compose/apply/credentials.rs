@@ -101,9 +101,12 @@ impl Compose {
         Ok(Credentials {
             probe: secrets.get_or_make(PROBE)?,
             mongodb: self.store(StoreKind::Mongodb, || secrets.get_or_make(MONGODB))?,
-            app_mongodb: self.store(StoreKind::Mongodb, || match self.stack.service.is_own() {
-                true => secrets.get_or_make(APP_PASSWORD),
-                false => Ok(Secret::new("")),
+            app_mongodb: self.store(StoreKind::Mongodb, || {
+                if self.stack.service.is_own() {
+                    secrets.get_or_make(APP_PASSWORD)
+                } else {
+                    Ok(Secret::new(""))
+                }
             })?,
             redis: self.store(StoreKind::Redis, || secrets.get_or_make(REDIS))?,
         })
