@@ -93,7 +93,7 @@ fn mongodb_says_why_it_makes_no_users() {
     let path = ".appforge/compose/secrets/mongodb_password";
     let password = project.read(path);
     project.write(path, "another");
-    let refused = project.run(&["up", "--timeout", "25s"]);
+    let refused = project.run(&["up", "--timeout", "45s"]);
     assert_eq!(refused.code, Some(9), "{refused:#?}");
     assert!(refused.stderr.contains("last health answer: MongoServerError: "), "{refused:#?}");
     // With the right one the next start continues.
