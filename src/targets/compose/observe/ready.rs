@@ -102,15 +102,15 @@ impl Session<'_> {
     pub(crate) async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let Ok(containers) = self.engine.containers(self.compose.project()).await else { return error };
         let status = crate::error::status_of(&error);
-        let (mut guilty, others): (Vec<Container>, Vec<Container>) =
-            containers.into_iter().partition(Container::is_guilty);
-        // Compose waits for the health of a store, and what it waited for in vain says why.
-        if guilty.is_empty() && status == ExitStatus::TimedOut {
-            let stores = self.compose.stores();
-            let is_awaited = |container: &Container| {
-                container.state == State::Starting && stores.iter().any(|store| container.is((*store).into()))
-            };
-            guilty = others.into_iter().filter(is_awaited).collect();
+        // Compose waits for the health of a store, and without it fronts are unhealthy, too.
+        let stores = self.compose.stores();
+        let is_store = |container: &Container| stores.iter().any(|store| container.is((*store).into()));
+        let is_awaited = |container: &&Container| {
+            status == ExitStatus::TimedOut && is_store(container) && container.state != State::Healthy
+        };
+        let mut guilty: Vec<Container> = containers.iter().filter(is_awaited).cloned().collect();
+        if guilty.is_empty() {
+            guilty = containers.into_iter().filter(Container::is_guilty).collect();
         }
         if guilty.is_empty() {
             return error;
