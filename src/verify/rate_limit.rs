@@ -11,7 +11,7 @@ use super::client::{Answer, Outcome, Question, fresh_client, statusz};
 use super::report::Finding;
 use crate::float;
 use crate::stack::Stack;
-use crate::targets::subject::Subject;
+use crate::targets::subject::{ServiceAddress, Subject};
 
 /// The pause between two looks at replicas that count by themselves.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,8 +43,8 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
         return Ok(Finding::of(false, expected, alone));
     }
     let client = || fresh_client(&subject.probe_secret);
-    let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;
-    let concurrent = round((&question, &subject.url), &client()?, sent, AT_ONCE, ROUND).await?;
+    let serial = round((&question, &subject.service), &client()?, sent, 1, ROUND).await?;
+    let concurrent = round((&question, &subject.service), &client()?, sent, AT_ONCE, ROUND).await?;
     let described =
         |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
@@ -106,7 +106,7 @@ impl Round {
 
 /// All requests of one client: so many together, or more where they would not end `within` the time.
 async fn round(
-    (question, url): (&Question, &str),
+    (question, service): (&Question, &ServiceAddress),
     client: &str,
     requests: u32,
     together: usize,
@@ -114,7 +114,7 @@ async fn round(
 ) -> Result<Round> {
     let ask = |count: u32, together: usize| {
         stream::iter(0..count)
-            .map(|_| question.ask(url, client))
+            .map(|_| question.ask(service, client))
             .buffer_unordered(together)
             .try_collect::<Vec<(Outcome, Answer)>>()
     };
@@ -146,7 +146,7 @@ async fn round(
 
 async fn headers_only(limit: u32, question: &Question, subject: &Subject) -> Result<Finding> {
     let client = fresh_client(&subject.probe_secret)?;
-    let (_, answer) = question.ask(&subject.url, &client).await?;
+    let (_, answer) = question.ask(&subject.service, &client).await?;
     let reported =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let observed =
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     /// A service with a limit of 100 that takes so long for each answer.
-    async fn service(delay: Duration) -> String {
+    async fn service(delay: Duration) -> ServiceAddress {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let count = Arc::new(AtomicU32::new(0));
@@ -188,17 +188,18 @@ mod tests {
                 });
             }
         });
-        url
+        ServiceAddress::of(url)
     }
 
     #[tokio::test]
     async fn round_ends_in_time_though_each_answer_takes_long() {
         let question = Question::of(&Stack::default());
         for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
-            let url = service(Duration::from_millis(delay)).await;
+            let service = service(Duration::from_millis(delay)).await;
             let began = Instant::now();
-            let round =
-                round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            let round = round((&question, &service), "client", 150, together, Duration::from_millis(500))
+                .await
+                .unwrap();
             assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
             // One after the other they would take 9 s.
             assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());
