@@ -73,6 +73,9 @@ pub mod variable {
     pub const RATE_LIMIT_REPLICAS: &str = "RATE_LIMIT_REPLICAS";
     /// What requests are counted by: `address` or `header:NAME`.
     pub const RATE_LIMIT_KEY: &str = "RATE_LIMIT_KEY";
+    /// Networks of proxies that set or check the header of [`RATE_LIMIT_KEY`], in the form of [`TRUSTED_PROXIES`]: through them it counts
+    /// without the address.
+    pub const RATE_LIMIT_KEY_PROXIES: &str = "RATE_LIMIT_KEY_PROXIES";
     /// Networks whose `X-Forwarded-For` counts, `file:PATH` with one a line, or `cloudflare`; separated by commas.
     pub const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
     /// The key of simulated clients.
@@ -184,6 +187,9 @@ pub mod admin {
 pub const LATENCY_BOUNDS_MS: [u32; 12] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 /// Most bounds that [`variable::LATENCY_BOUNDS_MS`] adds: each is a series for each route and outcome.
 pub const MOST_LATENCY_BOUNDS: usize = 2;
+
+/// The name of the networks of Cloudflare's edge in [`variable::TRUSTED_PROXIES`].
+pub const CLOUDFLARE: &str = "cloudflare";
 
 /// The path of the listener at [`variable::CHECK_PORT`].
 pub const CHECK: &str = "/check";

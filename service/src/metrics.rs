@@ -155,7 +155,6 @@ impl Route {
         match path {
             "/health" => Self::Health,
             "/api/items" => Self::Items,
-            CHECK => Self::Check,
             _ if path.starts_with("/api/items/") => Self::Item,
             _ => Self::Other,
         }
@@ -274,7 +273,7 @@ impl Metrics {
     }
 
     /// What a question of another proxy is counted as.
-    pub fn asked(&self, method: &Method) -> Series {
+    pub fn checked(&self, method: &Method) -> Series {
         Series { method: known_method(method), route: Route::Check }
     }
 

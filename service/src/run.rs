@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use http::StatusCode;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -141,10 +142,12 @@ pub async fn serve_on(
             (Backend::Front(upstreams), Some(watched))
         }
     };
+    let (requests, key) =
+        (settings.rate_limit.as_ref().map_or(0, |limit| limit.requests), settings.identity.key.clone());
     let app = Arc::new(App {
         replica: settings.replica,
         backend,
-        too_many: TooMany::new(settings.rate_limit.as_ref().map_or(0, |limit| limit.requests)),
+        too_many: TooMany::new(StatusCode::TOO_MANY_REQUESTS, requests),
         redis,
         limiter,
         identities: Identities::new(settings.identity, &mut registry),
@@ -167,13 +170,19 @@ pub async fn serve_on(
             tokio::spawn(connections.accept(listeners.public, public));
         }
         Backend::Front(upstreams) => {
-            let front = Arc::new(Front::new(app.clone(), upstreams.clone()));
-            tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
+            let front = Arc::new(Front::new(app.clone(), upstreams.clone(), &key));
+            if listeners.shared {
+                tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
+            } else {
+                tokio::spawn(connections.accept(listeners.public, front));
+            }
         }
     }
     if let Some(listener) = check {
         tracing::info!("other proxies ask on {}", listener.local_addr()?);
-        tokio::spawn(app.connections.clone().accept(vec![listener], Arc::new(Check::new(app.clone()))));
+        tokio::spawn(
+            app.connections.clone().accept(vec![listener], Arc::new(Check::new(app.clone(), requests))),
+        );
     }
     let admin = Arc::new(Admin::new(app.clone()));
     tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));

@@ -9,6 +9,7 @@ use crate::contract::{
     self, ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, UPSTREAM_HEALTH_HOST, UpstreamUrl,
     number, variable,
 };
+use crate::server::is_host;
 use crate::{front, identity, limiter, logging, mongodb, redis};
 
 /// Shortest probe secret that is accepted, in bytes.
@@ -170,10 +171,12 @@ fn front(url: UpstreamUrl, environment: &Environment, problems: &mut Vec<Problem
         path
     });
     let host = environment.upstream_health_host.as_deref().unwrap_or(UPSTREAM_HEALTH_HOST);
-    let host = HeaderValue::from_str(host).unwrap_or_else(|_| {
-        problems.push(Problem::new(variable::UPSTREAM_HEALTH_HOST, "expected a host, such as `localhost`"));
-        HeaderValue::from_static(UPSTREAM_HEALTH_HOST)
-    });
+    let host =
+        HeaderValue::from_str(host).ok().filter(|host| is_host(host.as_bytes())).unwrap_or_else(|| {
+            problems
+                .push(Problem::new(variable::UPSTREAM_HEALTH_HOST, "expected a host, such as `localhost`"));
+            HeaderValue::from_static(UPSTREAM_HEALTH_HOST)
+        });
     front::Settings { url, health: front::health::Settings { path, host } }
 }
 
@@ -187,13 +190,18 @@ fn rate_limit(environment: &Environment) -> limiter::Settings {
 }
 
 fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Problem>) -> identity::Settings {
-    let mut trusted_proxies = Vec::new();
-    for entry in environment.trusted_proxies.iter().flatten() {
-        match identity::networks(entry, read) {
-            Ok(networks) => trusted_proxies.extend(networks),
-            Err(message) => problems.push(Problem::new(variable::TRUSTED_PROXIES, message)),
+    let mut networks = |variable: &str, entries: Option<&Vec<String>>| {
+        let mut all = Vec::new();
+        for entry in entries.into_iter().flatten() {
+            match identity::networks(entry, read) {
+                Ok(networks) => all.extend(networks),
+                Err(message) => problems.push(Problem::new(variable, message)),
+            }
         }
-    }
+        all
+    };
+    let trusted_proxies = networks(variable::TRUSTED_PROXIES, environment.trusted_proxies.as_ref());
+    let key_proxies = networks(variable::RATE_LIMIT_KEY_PROXIES, environment.rate_limit_key_proxies.as_ref());
     let probe_secret = secret(environment.probe_secret.as_ref(), variable::PROBE_SECRET_FILE, read, problems);
     if probe_secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_SECRET) {
         let message = format!("must have at least {SHORTEST_SECRET} bytes");
@@ -202,6 +210,7 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
     let prefix = environment.rate_limit_ipv6_prefix.unwrap_or(number::RATE_LIMIT_IPV6_PREFIX.default);
     identity::Settings {
         trusted_proxies,
+        key_proxies,
         ipv6_prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
         probe_secret: probe_secret.map(String::into_bytes),
         key: environment.rate_limit_key.clone().unwrap_or_default(),

@@ -12,6 +12,7 @@ use crate::stack::Stack;
 use crate::stack::values::Secret;
 use crate::targets::admin;
 pub(super) use crate::targets::admin::Answer;
+use crate::targets::subject::ServiceAddress;
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -28,15 +29,21 @@ pub(super) fn fresh_client(secret: &Secret) -> Result<String> {
 }
 
 /// `GET` over a connection of its own, as the client of the header.
-pub(super) async fn get(base: &str, path: &str, client: Option<&str>) -> Result<Answer> {
+pub(super) async fn get(service: &ServiceAddress, path: &str, client: Option<&str>) -> Result<Answer> {
+    let base = service.url.as_str();
+    let (scheme, host) = base.split_once("://").unwrap_or(("http", base));
     let whole = async {
-        let link = admin::connect(base.to_owned()).await?;
-        let host = base.trim_start_matches("http://");
         let mut request = Request::get(path).header(http::header::HOST, host);
         if let Some(client) = client {
             request = request.header(contract::PROBE_HEADER, client);
         }
-        admin::read(admin::send(link, request.body(Full::default())?).await?).await
+        let request = request.body(Full::default())?;
+        let answer = if scheme == "https" {
+            admin::send(admin::connect_tls(base, &service.accept).await?, request).await?
+        } else {
+            admin::send(admin::connect(base.to_owned()).await?, request).await?
+        };
+        admin::read(answer).await
     };
     let limited = tokio::time::timeout(LIMIT, whole).await;
     limited.with_context(|| format!("{base}{path} gave no answer within {}s", LIMIT.as_secs()))?
@@ -64,8 +71,8 @@ impl Question {
     }
 
     /// Asks over a new connection, as the client of the header.
-    pub(super) async fn ask(&self, base: &str, client: &str) -> Result<(Outcome, Answer)> {
-        let answer = get(base, &self.path, Some(client)).await?;
+    pub(super) async fn ask(&self, service: &ServiceAddress, client: &str) -> Result<(Outcome, Answer)> {
+        let answer = get(service, &self.path, Some(client)).await?;
         Ok((self.outcome(answer.status), answer))
     }
 

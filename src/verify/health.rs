@@ -83,7 +83,7 @@ async fn bundled(subject: &Subject) -> Result<Finding> {
     loop {
         // Each look is a client of its own, so that a small limit is not used up.
         let client = fresh_client(&subject.probe_secret)?;
-        let answer = get(&subject.url, "/health", Some(&client)).await?;
+        let answer = get(&subject.service, "/health", Some(&client)).await?;
         if answer.status != StatusCode::OK {
             return Ok(Finding::failed(expected, answer.status.to_string()));
         }

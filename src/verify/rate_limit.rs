@@ -11,7 +11,7 @@ use super::client::{Answer, Outcome, Question, fresh_client, statusz};
 use super::report::Finding;
 use crate::float;
 use crate::stack::Stack;
-use crate::targets::subject::Subject;
+use crate::targets::subject::{ServiceAddress, Subject};
 
 /// The pause between two looks at replicas that count by themselves.
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,15 +40,11 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
     // Two replicas that count half of the limit each pass as many, until a third request of a client finds one of them used up.
     if let Some(alone) = counting_alone(subject).await {
-        return Ok(Finding::of(
-            false,
-            expected,
-            format!("{alone} counts by itself: Redis does not answer it in time"),
-        ));
+        return Ok(Finding::of(false, expected, alone));
     }
     let client = || fresh_client(&subject.probe_secret);
-    let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;
-    let concurrent = round((&question, &subject.url), &client()?, sent, AT_ONCE, ROUND).await?;
+    let serial = round((&question, &subject.service), &client()?, sent, 1, ROUND).await?;
+    let concurrent = round((&question, &subject.service), &client()?, sent, AT_ONCE, ROUND).await?;
     let described =
         |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
@@ -71,7 +67,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     Ok(finding.with("concurrent_passed", concurrent.passed).with("sent", sent).with("replicas", replicas))
 }
 
-/// A replica that does not count in Redis, also after a moment.
+/// A replica that does not count in Redis, also after a moment, with the reason.
 async fn counting_alone(subject: &Subject) -> Option<String> {
     let until = Instant::now() + subject.redis_back_within;
     loop {
@@ -80,7 +76,11 @@ async fn counting_alone(subject: &Subject) -> Option<String> {
             // One that does not answer is the business of `replicas`.
             let Ok(status) = statusz(&replica.admin).await else { continue };
             if matches!(status.rate_limit.mode, LimitMode::Memory | LimitMode::Open | LimitMode::Closed) {
-                alone = Some(replica.name.clone());
+                let away =
+                    status.redis.error.map_or("Redis does not answer it in time".to_owned(), |error| {
+                        format!("Redis cannot be used ({error})")
+                    });
+                alone = Some(format!("{} counts by itself: {away}", replica.name));
             }
         }
         if alone.is_none() || Instant::now() > until {
@@ -106,7 +106,7 @@ impl Round {
 
 /// All requests of one client: so many together, or more where they would not end `within` the time.
 async fn round(
-    (question, url): (&Question, &str),
+    (question, service): (&Question, &ServiceAddress),
     client: &str,
     requests: u32,
     together: usize,
@@ -114,7 +114,7 @@ async fn round(
 ) -> Result<Round> {
     let ask = |count: u32, together: usize| {
         stream::iter(0..count)
-            .map(|_| question.ask(url, client))
+            .map(|_| question.ask(service, client))
             .buffer_unordered(together)
             .try_collect::<Vec<(Outcome, Answer)>>()
     };
@@ -146,7 +146,7 @@ async fn round(
 
 async fn headers_only(limit: u32, question: &Question, subject: &Subject) -> Result<Finding> {
     let client = fresh_client(&subject.probe_secret)?;
-    let (_, answer) = question.ask(&subject.url, &client).await?;
+    let (_, answer) = question.ask(&subject.service, &client).await?;
     let reported =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let observed =
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     /// A service with a limit of 100 that takes so long for each answer.
-    async fn service(delay: Duration) -> String {
+    async fn service(delay: Duration) -> ServiceAddress {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let count = Arc::new(AtomicU32::new(0));
@@ -188,17 +188,18 @@ mod tests {
                 });
             }
         });
-        url
+        ServiceAddress::of(url)
     }
 
     #[tokio::test]
     async fn round_ends_in_time_though_each_answer_takes_long() {
         let question = Question::of(&Stack::default());
         for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
-            let url = service(Duration::from_millis(delay)).await;
+            let service = service(Duration::from_millis(delay)).await;
             let began = Instant::now();
-            let round =
-                round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            let round = round((&question, &service), "client", 150, together, Duration::from_millis(500))
+                .await
+                .unwrap();
             assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
             // One after the other they would take 9 s.
             assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());

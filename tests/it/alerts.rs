@@ -78,7 +78,7 @@ async fn replica_has_every_series_that_rules_and_panels_read() {
     let (public, admin) =
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let address = admin.local_addr().unwrap();
-    let listeners = Listeners { public: vec![public], admin };
+    let listeners = Listeners { public: vec![public], admin, shared: false };
     let service = tokio::spawn(serve_on(listeners, settings, std::future::pending()));
     let metrics = Client::connect(address).await.get("/metrics").await;
     service.abort();

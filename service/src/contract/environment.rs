@@ -65,6 +65,8 @@ pub struct Environment {
     pub rate_limit_replicas: Option<u32>,
     /// What requests are counted by.
     pub rate_limit_key: Option<RateLimitKey>,
+    /// Networks of the proxies that set or check the key, in the form of `trusted_proxies`.
+    pub rate_limit_key_proxies: Option<Vec<String>>,
     /// Networks of trusted proxies: CIDR notation, `file:PATH` or `cloudflare`. An empty list is an empty variable, which counts as unset.
     pub trusted_proxies: Option<Vec<String>>,
     /// The key that signs simulated clients.
@@ -102,7 +104,9 @@ impl Environment {
         pairs.add(variable::RATE_LIMIT_IPV6_PREFIX, self.rate_limit_ipv6_prefix);
         pairs.add(variable::RATE_LIMIT_REPLICAS, self.rate_limit_replicas);
         pairs.add(variable::RATE_LIMIT_KEY, self.rate_limit_key.as_ref());
-        pairs.add(variable::TRUSTED_PROXIES, self.trusted_proxies.as_ref().map(|all| all.join(",")));
+        let joined = |list: Option<&Vec<String>>| list.map(|all| all.join(","));
+        pairs.add(variable::RATE_LIMIT_KEY_PROXIES, joined(self.rate_limit_key_proxies.as_ref()));
+        pairs.add(variable::TRUSTED_PROXIES, joined(self.trusted_proxies.as_ref()));
         pairs.add_given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE, self.probe_secret.as_ref());
         pairs.add_given(variable::MONGODB_URI, variable::MONGODB_URI_FILE, self.mongodb_uri.as_ref());
         pairs.add(variable::MONGODB_DATABASE, self.mongodb_database.as_deref());
@@ -153,6 +157,7 @@ impl Environment {
             rate_limit_replicas: from.number(number::RATE_LIMIT_REPLICAS),
             rate_limit_enabled: from.value(variable::RATE_LIMIT_ENABLED, "expected `true` or `false`"),
             rate_limit_key: from.choice(variable::RATE_LIMIT_KEY),
+            rate_limit_key_proxies: from.list(variable::RATE_LIMIT_KEY_PROXIES),
             trusted_proxies: from.list(variable::TRUSTED_PROXIES),
             rate_limit_ipv6_prefix: from.number(number::RATE_LIMIT_IPV6_PREFIX),
             probe_secret: from.given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE),
@@ -257,7 +262,7 @@ mod tests {
         fn environments()(
             (bind, port, admin_bind, admin_port) in (any::<Option<IpAddr>>(), any::<Option<u16>>(), any::<Option<IpAddr>>(), any::<Option<u16>>()),
             texts in proptest::collection::vec(proptest::option::of("[a-z/:.]{1,9}"), 5),
-            url in proptest::option::of(("[a-z][a-z.-]{0,9}", any::<u16>())),
+            url in proptest::option::of(("[a-z][a-z.-]{0,9}", 1..=u16::MAX)),
             key in proptest::option::of(proptest::option::of("[a-z][a-z-]{0,9}")),
             check_port in any::<Option<u16>>(),
             secrets in proptest::collection::vec(proptest::option::of(("[ -~]{1,20}", any::<bool>())), 3),
@@ -269,7 +274,7 @@ mod tests {
                 Just(OnRedisFailure::Memory), Just(OnRedisFailure::Open), Just(OnRedisFailure::Closed)
             ]),
             enabled in any::<Option<bool>>(),
-            proxies in proptest::option::of(proptest::collection::vec("[0-9a-f:./]{1,9}", 1..4)),
+            [proxies, key_proxies] in proptest::array::uniform2(proptest::option::of(proptest::collection::vec("[0-9a-f:./]{1,9}", 1..4))),
             bounds in proptest::option::of(proptest::collection::vec(1_u32..=600_000, 1..3)),
         ) -> Environment {
             let secret = |at: usize| secrets[at].clone().map(|(text, file)| if file { Given::File(text) } else { Given::Text(text) });
@@ -283,7 +288,7 @@ mod tests {
                 redis_url: secret(1), redis_key_prefix: texts[2].clone(),
                 rate_limit_enabled: enabled, rate_limit_requests: sizes[2], rate_limit_window: time(4),
                 rate_limit_on_redis_failure: failure, rate_limit_ipv6_prefix: sizes[3], rate_limit_replicas: sizes[4],
-                trusted_proxies: proxies, probe_secret: secret(2), cache_ttl: time(5),
+                trusted_proxies: proxies, rate_limit_key_proxies: key_proxies, probe_secret: secret(2), cache_ttl: time(5),
                 rate_limit_key: key.map(|name| name.map_or(RateLimitKey::Address, |name| format!("header:{name}").parse().unwrap())),
                 upstream_url: url.map(|(host, port)| format!("http://{host}:{port}").parse().unwrap()),
                 upstream_health_path: texts[3].clone(), upstream_health_host: texts[4].clone(), check_port,

@@ -18,22 +18,24 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{App, Counted};
-use crate::contract::UpstreamUrl;
+use crate::contract::{RateLimitKey, UPSTREAM_HEALTH_HOST, UpstreamUrl};
 use crate::problem::Problem;
-use crate::server::{Handler, RequestBody};
+use crate::server::{Handler, RequestBody, TrailerFilter};
 use body::FrontBody;
 use forward::Failure;
-use headers::{Hop, Refused};
+use headers::{Hop, OwnFields, Refused};
 use upstreams::Upstreams;
 
 /// For a client whose app is away.
 const RETRY_AFTER: u64 = 1;
+/// Of an app without an address.
+static LOCALHOST: HeaderValue = HeaderValue::from_static(UPSTREAM_HEALTH_HOST);
 
 /// The app, and how its health is asked.
 #[derive(Clone)]
@@ -59,20 +61,26 @@ pub fn start(settings: Settings, registry: &mut Registry) -> (Arc<Upstreams>, Dr
 pub struct Front {
     app: Arc<App>,
     upstreams: Arc<Upstreams>,
-    host: HeaderValue,
+    own: Arc<OwnFields>,
+    trailers: TrailerFilter,
 }
 
 impl Front {
-    /// In front of these apps.
-    pub fn new(app: Arc<App>, upstreams: Arc<Upstreams>) -> Self {
-        let host = upstreams.own().map_or(HeaderValue::from_static("localhost"), |own| own.host.clone());
-        Self { app, upstreams, host }
+    /// In front of these apps, where requests are counted by `key`.
+    pub fn new(app: Arc<App>, upstreams: Arc<Upstreams>, key: &RateLimitKey) -> Self {
+        let own = Arc::new(OwnFields::new(key));
+        let filter = own.clone();
+        Self { app, upstreams, own, trailers: Arc::new(move |trailers| filter.filter_trailers(trailers)) }
     }
 
     async fn forward(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<FrontBody> {
         let upload = request.body().upload();
         let hop = Hop { peer: peer.ip(), trusted: self.app.identities.is_trusted(peer.ip()) };
-        let asks = match headers::to_app(&mut request, hop, &self.host) {
+        // HTTP/1.0 may lack one.
+        let app = (!request.headers().contains_key(HOST)).then(|| self.upstreams.own()).flatten();
+        let host = app.as_ref().map_or(&LOCALHOST, |app| &app.host);
+        request.body_mut().filter_trailers(&self.trailers);
+        let asks = match headers::to_app(&mut request, hop, host, &self.own) {
             Ok(asks) => asks,
             Err(Refused(status, detail)) => return last(Problem::new(status, detail).into_response()),
         };
@@ -90,7 +98,7 @@ impl Front {
             let Some(client) = client else {
                 // The app speaks another protocol without having been asked to.
                 self.upstreams.metrics.broken.inc();
-                return last(problem(Failure::Broken).into_response());
+                return last(problem(Failure::Malformed).into_response());
             };
             self.upstreams.metrics.tunnels.inc();
             let app = hyper::upgrade::on(&mut response);
@@ -133,6 +141,9 @@ fn problem(failure: Failure) -> Problem {
         Failure::Unavailable => Problem::unavailable("the app does not accept connections", RETRY_AFTER),
         Failure::Broken => {
             Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer")
+        }
+        Failure::Malformed => {
+            Problem::new(StatusCode::BAD_GATEWAY, "the answer of the app cannot be forwarded")
         }
         Failure::Late => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
     }

@@ -20,6 +20,8 @@ use crate::status::UpstreamStatus;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to reach an app that is away: soon enough that a restart is hardly noticed.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
+/// The same between two attempts of a waiting request to reach another app.
+const SIBLINGS_EVERY: Duration = Duration::from_millis(200);
 
 /// The apps of a front.
 pub struct Upstreams {
@@ -90,25 +92,31 @@ impl Upstreams {
 
     /// A connection to the own app, to another while it is away, or to whichever comes back in time.
     pub(super) async fn lease(&self, reuse: Reuse) -> Option<Lease> {
-        let mut until = None;
+        if let Some(lease) = self.try_lease(reuse).await {
+            return Some(lease);
+        }
+        let until = Instant::now() + PATIENCE;
+        let (mut gate, mut peers) = (self.gate.subscribe(), self.peers.subscribe());
         loop {
+            // What changes during the attempt counts as a change.
+            peers.mark_unchanged();
             if let Some(lease) = self.try_lease(reuse).await {
                 return Some(lease);
             }
-            let now = Instant::now();
-            let until = *until.get_or_insert(now + PATIENCE);
-            if now >= until {
+            if Instant::now() >= until {
                 return None;
             }
-            let (mut gate, mut peers) = (self.gate.subscribe(), self.peers.subscribe());
             let back = async {
                 tokio::select! {
                     // Both senders are in `self`.
                     _ = gate.wait_for(|open| *open) => {}
                     _ = peers.changed() => {}
+                    // Only the own app has a gate.
+                    () = sleep(SIBLINGS_EVERY) => {}
                 }
             };
-            timeout_at(until, back).await.ok()?;
+            // The last attempt follows the end of the time.
+            let _ = timeout_at(until, back).await;
         }
     }
 

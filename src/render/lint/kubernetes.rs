@@ -1,6 +1,6 @@
 //! The rules for the Kubernetes target.
 
-use appforge_service::contract::variable;
+use appforge_service::contract::{RateLimitKey, variable};
 use serde_json::Value;
 
 use super::documents::{Objects, bytes, container, cpu, program, variable, word_after};
@@ -228,6 +228,15 @@ fn proxies(stack: &Stack, findings: &mut Findings) {
             stack.rate_limit.requests
         );
         findings.error("rate_limit.trusted_proxies", message);
+    }
+    if stack.kubernetes.ingress.is_some()
+        && let RateLimitKey::Header(name) = &stack.rate_limit.key
+    {
+        let message = format!(
+            "`{name}` counts without the client's address behind `rate_limit.trusted_proxies`: configure the ingress controller to check or \
+             overwrite the header, or each new value gives a client a fresh limit"
+        );
+        findings.warn("rate_limit.key", message);
     }
 }
 

@@ -142,6 +142,15 @@ fn behind_an_ingress_the_proxies_must_be_known() {
 }
 
 #[test]
+fn key_that_an_ingress_relays_is_warned_of() {
+    finds(Level::Warning, "rate_limit.key", &["`x-api-key`", "a fresh limit"], |stack| {
+        stack.kubernetes.ingress = Some("shop.example.com".into());
+        stack.rate_limit.trusted_proxies = vec!["10.244.0.0/16".into()];
+        stack.rate_limit.key = "header:x-api-key".parse().unwrap();
+    });
+}
+
+#[test]
 fn moving_tags_and_plain_secrets_are_warned_of() {
     finds(Level::Warning, "redis.image", &["`redis`"], |stack| {
         stack.redis.image = "redis".parse().unwrap();

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::{arguments, names};
 use crate::stack::Stack;
+use crate::stack::values::CommandLine;
 use crate::targets::kubernetes::apply::mounted::{self, TEMPLATE};
 use crate::targets::kubernetes::apply::reach::placed;
 use crate::targets::kubernetes::client::{
@@ -25,6 +26,7 @@ use crate::targets::kubernetes::client::{
 use crate::targets::kubernetes::observe::{fatal, pods};
 use crate::targets::kubernetes::session::Session;
 use crate::targets::plan::Action;
+use crate::targets::release::{failure, running, still_running};
 
 /// Looks at the pod of a Job this often: one that cannot start keeps the Job waiting.
 const LOOK: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ const JOB: &str = "batch.kubernetes.io/job-name";
 
 /// The Job of a stack that has a release command.
 pub(crate) struct Release {
+    /// As the stack file has it.
+    command: CommandLine,
     /// As it is made.
     pub(crate) job: Object,
     /// What became of the one that is there.
@@ -112,7 +116,7 @@ impl Release {
         let job = Object::new(kind.clone(), job(stack, &name, &template, &app))?;
         let live = there.iter().find(|live| live.kind == kind && live.name == name);
         let standing = live.map_or(Standing::Missing, |live| Standing::of(&live.value));
-        Ok(Some(Self { job, standing }))
+        Ok(Some(Self { command: command.clone(), job, standing }))
     }
 }
 
@@ -163,7 +167,7 @@ impl Session<'_> {
         if standing == Standing::Done {
             return Ok(());
         }
-        (self.say)(&format!("running `service.release` as {}", job.title()));
+        (self.say)(&format!("{} as {}", running(&release.command), job.title()));
         if standing == Standing::Failed {
             self.remove_failed(job).await?;
             standing = Standing::Missing;
@@ -182,7 +186,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
-        self.wait_for_release(job).await
+        self.wait_for_release(release).await
     }
 
     /// Removes a Job that failed, unless another command has put a new one in its place.
@@ -207,8 +211,8 @@ impl Session<'_> {
         }
     }
 
-    async fn wait_for_release(&self, job: &Object) -> Result<()> {
-        let cluster = &self.cluster;
+    async fn wait_for_release(&self, release: &Release) -> Result<()> {
+        let (cluster, job) = (&self.cluster, &release.job);
         let labels = format!("{STACK_LABEL}={},{}={}", self.name(), names::COMPONENT_LABEL, names::RELEASE);
         let config = watcher::Config::default().labels(&labels);
         let mut events = watcher(cluster.api::<Job>(), config).default_backoff().boxed();
@@ -221,7 +225,7 @@ impl Session<'_> {
                     match Standing::of(&serde_json::to_value(&live)?) {
                         Standing::Done => return Ok(()),
                         Standing::Failed => {
-                            return Err(self.failure(job, ExitStatus::Failed, "failed").await.into());
+                            return Err(self.failure(release, ExitStatus::Failed, "failed").await.into());
                         }
                         Standing::Missing | Standing::Open => {}
                     }
@@ -233,10 +237,7 @@ impl Session<'_> {
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => fatal(cluster, error)?,
                 Ok(None) | Err(_) if Instant::now() >= cluster.deadline() => {
-                    let failure = self.failure(job, ExitStatus::TimedOut, "is still running").await;
-                    return Err(failure
-                        .hint("`appforge up` waits for it again; `--timeout` sets the time limit")
-                        .into());
+                    return Err(self.failure(release, ExitStatus::TimedOut, "").await.into());
                 }
                 Ok(None) => tokio::time::sleep_until(cluster.deadline().min(next_look)).await,
                 Err(_) => {}
@@ -245,7 +246,7 @@ impl Session<'_> {
                 next_look = Instant::now() + LOOK;
                 let stuck = |pod: &Pod| pods::trouble(pod).is_some_and(|trouble| trouble.permanent);
                 if self.pods_of_job(job).await?.iter().any(stuck) {
-                    return Err(self.failure(job, ExitStatus::Failed, "cannot start").await.into());
+                    return Err(self.failure(release, ExitStatus::Failed, "cannot start").await.into());
                 }
             }
         }
@@ -260,17 +261,17 @@ impl Session<'_> {
     }
 
     /// The failure of a release, with the last lines of its pod.
-    async fn failure(&self, job: &Object, status: ExitStatus, what: &str) -> Failure {
+    async fn failure(&self, release: &Release, status: ExitStatus, what: &str) -> Failure {
+        let (command, job) = (&release.command, &release.job);
         let late = self.until(self.cluster.deadline().max(Instant::now() + DIAGNOSIS));
-        let mut text = format!("the release command {what} ({})", job.title());
+        let mut text = format!("({})", job.title());
         // They only illustrate the failure.
         for pod in late.pods_of_job(job).await.unwrap_or_default() {
             text.push_str(&pods::last_lines(&late.cluster, &pod).await);
         }
-        let failure = Failure::new(status, text);
         match status {
-            ExitStatus::TimedOut => failure,
-            _ => failure.hint("correct it, then: appforge up; the replicas that run were not changed"),
+            ExitStatus::TimedOut => still_running(command, &format!(" {text}")),
+            _ => failure(command, status, &format!("{what} {text}"), &[]),
         }
     }
 }
@@ -280,7 +281,6 @@ mod tests {
     use super::*;
     use crate::render::{Overrides, render};
     use crate::stack::TargetKind;
-    use crate::stack::values::CommandLine;
 
     const DIGEST: &str = "0123456789abcdef";
 
