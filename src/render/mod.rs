@@ -128,4 +128,6 @@ mod app_tests;
 #[cfg(test)]
 mod kubernetes_tests;
 #[cfg(test)]
+mod monitoring_tests;
+#[cfg(test)]
 mod scanner_tests;

@@ -2,6 +2,7 @@
 
 mod app;
 mod kubernetes;
+pub(crate) mod monitoring;
 pub(crate) mod stores;
 mod violations;
 
@@ -49,6 +50,7 @@ const LINKER: [&str; 2] = ["LD_", "DYLD_"];
 pub(crate) fn validate(stack: &Stack) -> Vec<(String, String)> {
     let mut violations = Violations(validate_running(stack));
     stores::addresses(stack, &mut violations);
+    monitoring::starting(stack, &mut violations);
     violations.0
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn validate_running(stack: &Stack) -> Vec<(String, String)> {
     compose(stack, &mut violations);
     kubernetes::kubernetes(stack, MAX_REPLICAS, &mut violations);
     cost(stack, &mut violations);
+    monitoring::monitoring(stack, &mut violations);
     environment(stack, &mut violations);
     violations.0
 }

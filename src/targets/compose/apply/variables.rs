@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::{
-    APP_PASSWORD, APP_USER, APP_VARIABLES, GATEWAY_VARIABLES, TLS_CERT, TLS_KEY,
+    APP_PASSWORD, APP_USER, APP_VARIABLES, GATEWAY_VARIABLES, TLS_CERT, TLS_KEY, receivers,
 };
 use crate::stack::StoreKind;
 use crate::stack::app::variables;
@@ -52,6 +52,11 @@ impl Compose {
             let (mongodb, redis) = self.app_addresses(credentials);
             all.push((APP_VARIABLES, self.app_variables(&mongodb, &redis)?));
             files.extend([("app_mongodb_uri", mongodb), ("app_redis_url", redis)]);
+        }
+        for receiver in receivers(&self.stack) {
+            let secret = self.stack.alerts.secret(receiver);
+            // A missing one was refused by `validate` where it counts.
+            files.extend(secret.map(|secret| (receiver.file(), Secret::new(secret.reveal().trim()))));
         }
         if let Some(tls) = &self.stack.compose.tls {
             let pair = [
