@@ -106,6 +106,7 @@ async fn client_is_told_to_retry_when_no_app_comes_back() {
     let began = Instant::now();
     let answer = client.get("/").await;
     starts(&answer, 503);
+    assert!(answer.contains("proxy-status: appforge; error=destination_unavailable\r\n"), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("application/problem+json"), "{answer}");
     let took = began.elapsed();
     assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&took), "{took:?}");
@@ -189,6 +190,7 @@ async fn app_that_breaks_off_is_a_bad_gateway() {
     for path in ["/garbage", "/lengths", "/end"] {
         let answer = Client::connect(front.public).await.get(path).await;
         starts(&answer, 502);
+        assert!(answer.contains("proxy-status: appforge; error=connection_terminated\r\n"), "{answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
     }
     front.end().await;
@@ -230,5 +232,20 @@ async fn list_of_apps_is_checked() {
     }
     starts(&admin.get("/upstreams").await, 405);
     starts(&Client::connect(front.public).await.get("/").await, 200);
+    front.end().await;
+}
+
+#[tokio::test]
+async fn app_that_listens_past_its_front_is_shown() {
+    let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let app = App::echo_on(everywhere).await;
+    let front = Front::start(SocketAddr::new([127, 0, 0, 1].into(), port), &[OFF]).await;
+    let shown = front.statusz().await;
+    assert!(shown.contains(&format!(r#""beyond_loopback":"0.0.0.0:{port}""#)), "{shown}");
+    app.kill().await;
+    let inside = App::echo().await;
+    front.point_at(&[inside.address]).await;
+    assert!(!front.statusz().await.contains("beyond_loopback"));
     front.end().await;
 }

@@ -44,7 +44,8 @@ impl Running {
         }
         let shown = command.texts().join(" ");
         events.progress(format!("running the release command `{shown}`"));
-        let (program, port) = self.app_program(1, app, desired, form)?;
+        // Its files are not those of a replica that runs.
+        let (program, port) = self.app_program(0, app, desired, form)?;
         let start = Start {
             program: words(command, port),
             environment: program.environment(port),
