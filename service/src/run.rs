@@ -183,9 +183,9 @@ pub async fn serve_on(
         tracing::warn!("not all requests were finished in {} ms", settings.shutdown_timeout.as_millis());
     }
     if let Some(forward) = &forward {
-        // A front ends before its app, which may need Redis at its own end: that begins when the drain may last no longer.
-        let left = (settings.shutdown_timeout * 2).saturating_sub(drained.elapsed());
-        forward.closed(left).await;
+        // A front ends before its app, which needs Redis until its own end: that begins when the drain may last no longer.
+        let app_ends = drained + settings.shutdown_timeout;
+        forward.outlast(app_ends.into(), settings.shutdown_timeout).await;
     }
     if let Some(limiter) = &app.limiter {
         limiter.close().await;

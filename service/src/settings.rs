@@ -118,6 +118,10 @@ impl Settings {
             let message = "must differ from the other ports (PORT and ADMIN_PORT)";
             problems.push(Problem::new(variable::CHECK_PORT, message));
         }
+        if settings.redis_forward.is_some() && matches!(settings.backend, Backend::Bundled { .. }) {
+            let message = "applies only to a front, which has UPSTREAM_URL";
+            problems.push(Problem::new(variable::REDIS_FORWARD_PORT, message));
+        }
         if settings.redis_forward.is_some_and(|forward| {
             let taken = [Some(settings.public), Some(settings.admin), settings.check];
             forward.port() != 0 && taken.into_iter().flatten().any(|other| other.port() == forward.port())

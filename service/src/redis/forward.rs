@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::failure;
@@ -65,8 +65,10 @@ impl Forward {
         self.most.saturating_sub(self.room.available_permits())
     }
 
-    /// Waits until no connection is open, for at most `limit`.
-    pub async fn closed(&self, limit: Duration) {
+    /// Forwards until `app_ends`, when the app begins to end at the latest, and on until no connection is open, for at most `limit`.
+    pub async fn outlast(&self, app_ends: Instant, limit: Duration) {
+        // Until then the app may connect again at any time.
+        sleep_until(app_ends).await;
         let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         // What is open at the limit ends with the process.
         let _ = timeout(limit, self.room.acquire_many(all)).await;
@@ -222,10 +224,10 @@ mod tests {
         let (forward, address) = forward_to(echo().await, 2).await;
         let mut open = TcpStream::connect(address).await.unwrap();
         assert!(works(&mut open).await);
-        forward.closed(Duration::from_millis(50)).await;
+        forward.outlast(Instant::now(), Duration::from_millis(50)).await;
         assert_eq!(forward.open(), 1);
         drop(open);
-        timeout(DEADLINE, forward.closed(DEADLINE * 2)).await.unwrap();
+        timeout(DEADLINE, forward.outlast(Instant::now(), DEADLINE * 2)).await.unwrap();
         assert_eq!(forward.open(), 0);
     }
 }

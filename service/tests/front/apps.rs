@@ -249,3 +249,34 @@ async fn app_that_listens_past_its_front_is_shown() {
     assert!(!front.statusz().await.contains("beyond_loopback"));
     front.end().await;
 }
+
+#[tokio::test]
+async fn app_reaches_redis_through_its_front_until_the_front_has_ended() {
+    // A server that greets each connection stands in for Redis: the front looks at no byte.
+    let redis = App::raw(|mut stream| async move {
+        let _ = stream.write_all(b"+OK\r\n").await;
+        let _ = stream.read(&mut [0]).await;
+    });
+    let redis = redis.await;
+    let (app, port) = (App::echo().await, port::reserve());
+    let forward = port.to_string();
+    let url = format!("redis://{}/", redis.address);
+    let variables =
+        [OFF, ("REDIS_URL", &url), ("REDIS_FORWARD_PORT", &forward), ("SHUTDOWN_TIMEOUT_MS", "1000")];
+    let front = Front::start(app.address, &variables).await;
+    let greeted = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut answer = [0; 5];
+        timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().ok()?;
+        Some(answer)
+    };
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"));
+    let began = Instant::now();
+    let (public, ended) = (front.public, tokio::spawn(front.end()));
+    until("the front takes no requests", async || TcpStream::connect(public).await.is_err()).await;
+    // All is drained, and the app still works.
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"), "{:?}", began.elapsed());
+    timeout(DEADLINE, ended).await.unwrap().unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(greeted().await, None);
+}

@@ -12,7 +12,7 @@ impl Kubernetes {
     /// Makes the namespace for the lease of `up` when it is missing. One that is being deleted is waited for.
     ///
     /// # Errors
-    /// What `up` would fail with before its first change, as far as it needs no look at the cluster's objects; exit 9 when the
+    /// What `up` would fail with before its first change, as far as it needs no look at the stack's objects; exit 9 when the
     /// namespace is still being deleted; when it may not be created.
     pub(crate) async fn begin_namespace(&self, cluster: &Cluster, say: Say<'_>) -> Result<()> {
         self.variables_of_file()?;
@@ -22,6 +22,7 @@ impl Kubernetes {
         if state != NamespaceState::Missing {
             return Ok(());
         }
+        self.session(cluster.clone(), say).check_references().await?;
         let namespace = objects.iter().find(|object| object.kind.name() == "Namespace");
         self.make_namespace(cluster, namespace).await
     }

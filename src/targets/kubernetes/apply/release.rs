@@ -171,6 +171,12 @@ fn forward(template: &Value) -> Option<Value> {
     front
         .as_object_mut()?
         .retain(|key, _| !["lifecycle", "ports", "readinessProbe", "livenessProbe"].contains(&key.as_str()));
+    for variable in front["env"].as_array_mut().into_iter().flatten() {
+        // It has no request to finish, and the pod ends with it.
+        if variable["name"] == variable::SHUTDOWN_TIMEOUT_MS {
+            variable["value"] = "1".into();
+        }
+    }
     Some(front)
 }
 
@@ -355,6 +361,9 @@ mod tests {
         assert!(front["startupProbe"].is_object(), "the command waits for it");
         assert_eq!((&front["lifecycle"], &front["readinessProbe"]), (&Value::Null, &Value::Null));
         assert_eq!(pod["volumes"][0]["name"], "credentials");
+        let mut variables = front["env"].as_array().unwrap().iter();
+        let drain = variables.find(|variable| variable["name"] == "SHUTDOWN_TIMEOUT_MS").unwrap();
+        assert_eq!(drain["value"], "1", "the pod of a finished command waits for nothing");
     }
 
     #[test]
