@@ -29,7 +29,9 @@ fn front_drains_and_ends_when_its_container_drains() {
     eventually("the front has started", || ask().unwrap_or_default().starts_with("HTTP/1.1 200"));
     let namespace = format!("--pid=/proc/{}/ns/pid_for_children", container.id());
     let drained = Run::of(Command::new("nsenter").args([&namespace, PROGRAM, "drain", "--after", "10ms"]));
-    assert_eq!((drained.code, drained.stderr.as_str()), (Some(0), ""));
+    // The kernel kills what is left in a container once its first process has ended, which may be `drain` itself.
+    assert!(matches!(drained.code, Some(0) | None), "exit status {:?}", drained.code);
+    assert_eq!(drained.stderr, "");
     let mut ended = None;
     eventually("the front has ended", || {
         ended = container.try_wait().unwrap();

@@ -14,6 +14,9 @@ const PINS: &str = include_str!("../peers.txt");
 /// What judges Kubernetes manifests, with versions; apart, since it needs other versions of what the servers need.
 const SCANNERS: &str = include_str!("../scanners.txt");
 
+/// Reverse proxies that the front is measured beside, with versions.
+const PROXIES: &str = include_str!("../proxies.txt");
+
 /// Where the tests find the servers.
 pub(crate) struct Peers {
     /// `APPFORGE_PEER_VALKEY`.
@@ -49,6 +52,30 @@ pub(crate) fn peers(root: &Path) -> Result<Peers> {
         }
     }
     Ok(Peers { valkey, mongo, python, node, compose, scanners })
+}
+
+/// Where the bench finds the proxies.
+pub(crate) struct Proxies {
+    /// The program of Caddy.
+    pub caddy: PathBuf,
+    /// The one of Traefik.
+    pub traefik: PathBuf,
+    /// The one of Envoy.
+    pub envoy: PathBuf,
+}
+
+/// Installs the proxies that are missing into `target/proxies`.
+pub(crate) fn proxies(root: &Path) -> Result<Proxies> {
+    let folder = environment(root, "proxies", PROXIES)?;
+    let program = |below: &str, name| {
+        find(&folder.join(below), name)?.with_context(|| format!("the proxies hold no {name}"))
+    };
+    // `bin/envoy` is a script that starts the program.
+    Ok(Proxies {
+        caddy: program("bin", "caddy")?,
+        traefik: program("bin", "traefik")?,
+        envoy: program("lib", "envoy")?,
+    })
 }
 
 /// A virtual environment below `target` that has these packages. One that was made before with the same is taken as it is.

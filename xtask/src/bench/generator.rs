@@ -12,7 +12,7 @@ use super::nginx::Nginx;
 use super::process::{Core, cpu_of_children, finish_json, memory_of, pinned};
 use super::redis::Redis;
 use super::stack::{Limit, Stack};
-use super::wrk::Wrk;
+use super::wrk::{Load, Wrk};
 use super::{Bench, median};
 use crate::run::say;
 
@@ -28,7 +28,7 @@ pub(super) fn against_wrk(bench: &Bench, wrk: &Wrk, nginx: &Nginx) -> Result<Par
     let folder = bench.folder.join("generator");
     std::fs::create_dir_all(&folder)?;
     for round in 1..=bench.lengths.rounds {
-        let run = wrk.run(&url, CONNECTIONS, 0, bench.lengths.measure)?;
+        let run = wrk.run(&Load::get(url.clone()).connections(CONNECTIONS), bench.lengths.measure)?;
         theirs.push((run.rate, run.cpu * 1e6 / run.requests));
         let (rate, cpu) = appforge(&bench.appforge, &folder, &url, bench.lengths.measure)?;
         ours.push((rate, cpu));

@@ -1,16 +1,15 @@
 //! The rate limiter under saturation: passing and refusing, against the same server without it and against nginx.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 
+use super::Bench;
 use super::document::{Goal, Part, table};
 use super::nginx::Nginx;
 use super::process::Core;
 use super::redis::{Redis, Work};
+use super::rounds::{Rounds, in_turn};
 use super::stack::{Limit, Stack};
-use super::wrk::{Run, Wrk};
-use super::{Bench, median};
+use super::wrk::{Load, Run, Wrk};
 use crate::run::say;
 
 /// Addresses that the passing load comes from.
@@ -32,7 +31,7 @@ struct Case {
     replicas: u32,
     connections: u32,
     subject: usize,
-    rounds: Vec<Round>,
+    rounds: Rounds<Round>,
 }
 
 /// One run and what it cost.
@@ -49,28 +48,20 @@ struct Round {
     memory: Option<f64>,
 }
 
-/// What a case is loaded for before its first round.
-const WARM_UP: Duration = Duration::from_secs(1);
-
 /// Measures all cases in turn, there and back: of two that are compared, none is always the first.
 pub(super) fn measure(bench: &Bench, wrk: &Wrk, redis: &Redis, nginx: Option<&Nginx>) -> Result<Part> {
     let (subjects, mut cases) = cases(bench, redis, nginx)?;
-    for round in 1..=bench.lengths.turns {
-        let mut turn: Vec<&mut Case> = cases.iter_mut().collect();
-        if round % 2 == 0 {
-            turn.reverse();
-        }
-        for case in turn {
-            let subject = subjects.get(case.subject).context("each case has a subject")?;
-            let measured = one(bench, wrk, redis, subject, case)
-                .with_context(|| format!("{}, {} replicas", case.name, case.replicas))?;
-            say(&format!(
-                "   round {round}: {:<24} {} replicas {:>3} connections {:>9.0} req/s  p99 {:.2} ms",
-                case.name, case.replicas, case.connections, measured.run.rate, measured.run.p99
-            ));
-            case.rounds.push(measured);
-        }
-    }
+    in_turn(&mut cases, bench.lengths.turns, |round, case| {
+        let subject = subjects.get(case.subject).context("each case has a subject")?;
+        let measured = one(bench, wrk, redis, subject, case)
+            .with_context(|| format!("{}, {} replicas", case.name, case.replicas))?;
+        say(&format!(
+            "   round {round}: {:<24} {} replicas {:>3} connections {:>9.0} req/s  p99 {:.2} ms",
+            case.name, case.replicas, case.connections, measured.run.rate, measured.run.p99
+        ));
+        case.rounds.push(measured);
+        Ok(())
+    })?;
     Ok(Part { title: "The limiter under saturation".into(), text: text(bench, &cases), goals: goals(&cases) })
 }
 
@@ -85,7 +76,7 @@ fn cases(bench: &Bench, redis: &Redis, nginx: Option<&Nginx>) -> Result<(Vec<Sub
             replicas,
             connections,
             subject,
-            rounds: Vec::new(),
+            rounds: Rounds::default(),
         }));
     };
     for replicas in REPLICAS {
@@ -121,11 +112,12 @@ fn one(bench: &Bench, wrk: &Wrk, redis: &Redis, subject: &Subject, case: &Case) 
     };
     // The same requests with and without a limiter, but for a client that is to be refused.
     let clients = if case.limit == Limit::Block { 1 } else { CLIENTS };
+    let load = Load::get(url).connections(case.connections).clients(clients);
     if case.rounds.is_empty() {
-        wrk.run(&url, case.connections, clients, WARM_UP)?;
+        wrk.run(&load, bench.lengths.warm_up)?;
     }
     let (before, cpu) = (redis.work()?, cpu(subject)?);
-    let run = wrk.run(&url, case.connections, clients, bench.lengths.turn)?;
+    let run = wrk.run(&load, bench.lengths.turn)?;
     let (Work { cpu: redis_cpu, commands }, after) = (redis.work()?, self::cpu(subject)?);
     let share = run.refused / run.requests;
     let right = if case.limit == Limit::Block { share > 0.99 } else { share == 0.0 };
@@ -150,35 +142,22 @@ fn cpu(subject: &Subject) -> Result<Option<f64>> {
     }
 }
 
-impl Case {
-    fn median(&self, read: impl Fn(&Round) -> f64) -> f64 {
-        median(&mut self.rounds.iter().map(read).collect::<Vec<_>>())
-    }
-
-    /// The median of the ratios of each round: what slows a round down slows both down.
-    fn over(&self, peer: &Case, read: impl Fn(&Round) -> f64) -> f64 {
-        let rounds = self.rounds.iter().zip(&peer.rounds);
-        median(&mut rounds.map(|(round, peer)| read(round) / read(peer)).collect::<Vec<_>>())
-    }
-}
-
 fn text(bench: &Bench, cases: &[Case]) -> String {
     let rows = cases.iter().map(|case| {
         let optional = |read: fn(&Round) -> Option<f64>, digits: usize| {
-            let all: Option<Vec<f64>> = case.rounds.iter().map(read).collect();
-            all.map_or("-".to_owned(), |mut all| format!("{:.digits$}", median(&mut all)))
+            case.rounds.median_of_all(read).map_or("-".to_owned(), |median| format!("{median:.digits$}"))
         };
         vec![
             case.name.to_owned(),
             case.replicas.to_string(),
             case.connections.to_string(),
-            format!("{:.0}", case.median(|round| round.run.rate)),
-            format!("{:.2}", case.median(|round| round.run.p50)),
-            format!("{:.2}", case.median(|round| round.run.p95)),
-            format!("{:.2}", case.median(|round| round.run.p99)),
+            format!("{:.0}", case.rounds.median(|round| round.run.rate)),
+            format!("{:.2}", case.rounds.median(|round| round.run.p50)),
+            format!("{:.2}", case.rounds.median(|round| round.run.p95)),
+            format!("{:.2}", case.rounds.median(|round| round.run.p99)),
             optional(|round| round.server, 1),
-            format!("{:.2}", case.median(|round| round.redis)),
-            format!("{:.3}", case.median(|round| round.commands)),
+            format!("{:.2}", case.rounds.median(|round| round.redis)),
+            format!("{:.3}", case.rounds.median(|round| round.commands)),
             optional(|round| round.memory, 1),
         ]
     });
@@ -222,7 +201,13 @@ fn goals(cases: &[Case]) -> Vec<Goal> {
         if let Some((case, peer_case)) = pair {
             let noun = if replicas == 1 { "replica" } else { "replicas" };
             let figure = format!("{name}, {connections} connections, {replicas} {noun}: req/s over {peer}");
-            goals.push(Goal::at_least(figure, goal, case.over(peer_case, |round| round.run.rate), "", 2));
+            goals.push(Goal::at_least(
+                figure,
+                goal,
+                case.rounds.over(&peer_case.rounds, |round| round.run.rate),
+                "",
+                2,
+            ));
         }
     };
     for replicas in REPLICAS {
@@ -240,7 +225,7 @@ fn goals(cases: &[Case]) -> Vec<Goal> {
         if let Some((case, off)) = case(name, 1, connections).zip(case("without limiter", 1, connections)) {
             let figure =
                 format!("{name}, {connections} connections: requests per CPU second over without limiter");
-            let ratio = off.over(case, |round| round.server.unwrap_or(f64::NAN));
+            let ratio = off.rounds.over(&case.rounds, |round| round.server.unwrap_or(f64::NAN));
             goals.push(Goal::at_least(figure, goal, ratio, "", 2));
         }
     };
@@ -251,21 +236,21 @@ fn goals(cases: &[Case]) -> Vec<Goal> {
     for connections in CONNECTIONS {
         if let Some(pass) = case("pass", 1, connections) {
             let figure = format!("pass, {connections} connections: Redis CPU per request");
-            goals.push(Goal::at_most(figure, 2.5, pass.median(|round| round.redis), "µs", 2));
+            goals.push(Goal::at_most(figure, 2.5, pass.rounds.median(|round| round.redis), "µs", 2));
             let figure = format!("pass, {connections} connections: Redis commands per request");
-            goals.push(Goal::at_most(figure, 1.02, pass.median(|round| round.commands), "", 3));
+            goals.push(Goal::at_most(figure, 1.02, pass.rounds.median(|round| round.commands), "", 3));
         }
     }
     for replicas in REPLICAS {
         if let Some(block) = case("block", replicas, 350) {
             let figure = format!("block, {replicas} replicas: Redis commands per refused request");
-            goals.push(Goal::at_most(figure, 0.002, block.median(|round| round.commands), "", 4));
+            goals.push(Goal::at_most(figure, 0.002, block.rounds.median(|round| round.commands), "", 4));
         }
     }
     if let Some(pass) = case("pass", 1, 350) {
         let figure = "pass, 350 connections: p99".to_owned();
-        goals.push(Goal::at_most(figure, 10.0, pass.median(|round| round.run.p99), "ms", 2));
-        let memory = pass.median(|round| round.memory.unwrap_or(f64::NAN));
+        goals.push(Goal::at_most(figure, 10.0, pass.rounds.median(|round| round.run.p99), "ms", 2));
+        let memory = pass.rounds.median(|round| round.memory.unwrap_or(f64::NAN));
         goals.push(Goal::at_most("memory of a replica at 350 connections".into(), 30.0, memory, "MB", 1));
     }
     goals

@@ -4,6 +4,7 @@
 //! is told in the document and is no failure; what could not be measured is one.
 
 mod document;
+mod front;
 mod generator;
 mod limiter;
 mod machine;
@@ -12,6 +13,7 @@ mod outage;
 mod process;
 mod redis;
 mod relay;
+mod rounds;
 mod stack;
 mod verbs;
 mod wrk;
@@ -46,7 +48,7 @@ pub(crate) struct Options {
 }
 
 /// The parts, in their order.
-const PARTS: [&str; 5] = ["verbs", "limiter", "outage", "generator", "stress"];
+const PARTS: [&str; 6] = ["verbs", "limiter", "front", "outage", "generator", "stress"];
 
 /// What all parts need.
 struct Bench {
@@ -64,6 +66,10 @@ struct Lengths {
     /// Rounds of the limiter, short and many: its cases are compared to the hundredth, and the machine's speed drifts.
     turns: usize,
     turn: Duration,
+    /// The same number for the front and its peers, which are many.
+    front_rounds: usize,
+    /// What a case is loaded for before its first round.
+    warm_up: Duration,
     outage: Duration,
     stress: Duration,
 }
@@ -77,6 +83,8 @@ impl Lengths {
                 measure: seconds(2),
                 turns: 1,
                 turn: seconds(1),
+                front_rounds: 1,
+                warm_up: seconds(1),
                 outage: seconds(3),
                 stress: seconds(5),
             }
@@ -86,6 +94,8 @@ impl Lengths {
                 measure: seconds(4),
                 turns: 9,
                 turn: seconds(2),
+                front_rounds: 5,
+                warm_up: seconds(1),
                 outage: seconds(9),
                 stress: seconds(60),
             }
@@ -127,7 +137,7 @@ pub(crate) fn run_bench(root: &Path, options: &Options) -> Result<()> {
         }
     };
     let about = machine::about(root, &peers.valkey, nginx.is_some())?;
-    let redis = Redis::start(&peers.valkey, bench.folder.join("valkey"))?;
+    let mut redis = Redis::start(&peers.valkey, bench.folder.join("valkey"))?;
     let mut parts = Vec::new();
     for name in PARTS {
         if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
@@ -138,6 +148,7 @@ pub(crate) fn run_bench(root: &Path, options: &Options) -> Result<()> {
         let part = match (name, &wrk, &nginx) {
             ("verbs", ..) => Some(verbs::measure(&bench)?),
             ("limiter", Some(wrk), nginx) => Some(limiter::measure(&bench, wrk, &redis, nginx.as_ref())?),
+            ("front", Some(wrk), _) => Some(front::measure(&bench, wrk, &target, root, &mut redis)?),
             ("outage", ..) => Some(outage::measure(&bench, &peers.valkey)?),
             ("generator", Some(wrk), Some(nginx)) => Some(generator::against_wrk(&bench, wrk, nginx)?),
             ("stress", ..) => Some(generator::stress(&bench, &redis)?),

@@ -1,6 +1,6 @@
 //! Redis that is far away, killed or frozen: what a request waits.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -56,33 +56,16 @@ pub(super) fn measure(bench: &Bench, valkey: &std::path::Path) -> Result<Part> {
     let mut goals = far(bench, &redis, &mut rows)?;
     let folder = bench.folder.join("outage");
     let stack = Stack::up(&bench.appforge, folder, Limit::Pass, Some(redis.port()), REPLICAS, Core::Server)?;
-    for (name, fault) in [("Redis up", Fault::None), ("killed", Fault::Kill), ("frozen", Fault::Freeze)] {
-        say(&format!("   {name}"));
-        let seen = outage(bench, &stack, &mut redis, fault)?;
-        rows.push(seen.row(&format!("{REPLICAS} replicas, {OUTAGE_RATE} req/s, {name}")));
-        if !matches!(fault, Fault::None) {
-            goals.push(Goal::at_most(
-                format!("Redis {name} under load: slowest request"),
-                60.0,
-                seen.0[3],
-                "ms",
-                1,
-            ));
-            goals.push(Goal::at_most(
-                format!("Redis {name} under load: failed requests"),
-                0.0,
-                seen.0[4],
-                "",
-                0,
-            ));
-        }
-    }
+    let (more_rows, more_goals) =
+        failing(bench, &mut redis, &format!("{REPLICAS} replicas"), || stack.load(&[]))?;
+    rows.extend(more_rows);
+    goals.extend(more_goals);
     let text = format!(
         "`appforge load` in the open model: latency counts from when a request was due. Far: {} ms each way through a relay. Killed and \
          frozen (SIGSTOP): for the middle third of {} s; all requests are within the limit.\n\n{}",
         FAR.as_millis(),
         bench.lengths.outage.as_secs(),
-        table(&["case", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed"], &rows)
+        table(&HEAD, &rows)
     );
     Ok(Part { title: "Redis far away, killed, frozen".into(), text, goals })
 }
@@ -120,11 +103,35 @@ enum Fault {
     Freeze,
 }
 
-fn outage(bench: &Bench, stack: &Stack, redis: &mut Redis, fault: Fault) -> Result<Seen> {
+/// What requests met while Redis was up, killed, frozen. `load` is the begin of the command that sends them.
+pub(super) fn failing(
+    bench: &Bench,
+    redis: &mut Redis,
+    subject: &str,
+    load: impl Fn() -> Command,
+) -> Result<(Vec<Vec<String>>, Vec<Goal>)> {
+    let (mut rows, mut goals) = (Vec::new(), Vec::new());
+    for (name, fault) in [("Redis up", Fault::None), ("killed", Fault::Kill), ("frozen", Fault::Freeze)] {
+        say(&format!("   {name}"));
+        let seen = outage(bench, load(), redis, fault)?;
+        rows.push(seen.row(&format!("{subject}, {OUTAGE_RATE} req/s, {name}")));
+        if !matches!(fault, Fault::None) {
+            let figure = |what| format!("{subject}, Redis {name} under load: {what}");
+            goals.push(Goal::at_most(figure("slowest request"), 60.0, seen.0[3], "ms", 1));
+            goals.push(Goal::at_most(figure("failed requests"), 0.0, seen.0[4], "", 0));
+        }
+    }
+    Ok((rows, goals))
+}
+
+/// The columns of [`failing`].
+pub(super) const HEAD: [&str; 6] = ["case", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed"];
+
+/// What requests at a steady rate met while Redis failed for the middle third of the time. `load` is the begin of the command.
+fn outage(bench: &Bench, mut command: Command, redis: &mut Redis, fault: Fault) -> Result<Seen> {
     let third = bench.lengths.outage / 3;
     let seconds = format!("{}s", bench.lengths.outage.as_secs());
-    let args = ["--rate", OUTAGE_RATE, "--vus", "50", "--duration", &seconds, "-o", "json", "-q"];
-    let mut command = stack.load(&args);
+    command.args(["--rate", OUTAGE_RATE, "--vus", "50", "--duration", &seconds, "-o", "json", "-q"]);
     let load = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     std::thread::sleep(third);
     match fault {

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 
 /// Longest wait for a server to listen.
@@ -116,6 +118,35 @@ pub(super) fn finish_json(command: &mut Command, accepted: &[i32]) -> Result<Val
 /// Seconds of CPU that a process has used.
 pub(super) fn cpu_of(pid: u32) -> Result<f64> {
     Ok(ticks(&format!("{pid}"), 11)? * TICK)
+}
+
+/// Seconds of CPU that a process and its living children have used.
+pub(super) fn cpu_of_family(pid: u32) -> Result<f64> {
+    let mut sum = 0.0;
+    let mut family = vec![pid.to_string()];
+    while let Some(pid) = family.pop() {
+        sum += ticks(&pid, 11)? * TICK;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        family.extend(children.split_whitespace().map(str::to_owned));
+    }
+    Ok(sum)
+}
+
+/// Keeps this thread, and those that it starts, on a core.
+pub(super) fn stay_on(core: Core) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core as usize);
+    sched_setaffinity(None, &cores).context("cannot choose the core of a thread")
+}
+
+/// Lets this process open so many files.
+pub(super) fn allow_open_files(count: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= count) {
+        return Ok(());
+    }
+    let wider = Rlimit { current: Some(count), maximum: limit.maximum };
+    setrlimit(Resource::Nofile, wider).with_context(|| format!("cannot open {count} files"))
 }
 
 /// Seconds of CPU that the children which this process has waited for have used.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::process::{Core, cpu_of, finish, finish_json, free_port, memory_of, pinned};
 
 /// A limit that nobody reaches.
-const ENDLESS: u32 = 1_000_000_000;
+pub(super) const ENDLESS: u32 = 1_000_000_000;
 /// Longest wait for an answer of a replica.
 const PATIENCE: Duration = Duration::from_secs(5);
 

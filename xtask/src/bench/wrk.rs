@@ -12,6 +12,11 @@ use super::process::{Core, cpu_of_children, finish, pinned};
 /// Sends as one of CLIENTS clients in turn, and writes what came of it as JSON. Requests are made before the run.
 const SCRIPT: &str = r#"
 local clients = tonumber(os.getenv("CLIENTS"))
+local body = tonumber(os.getenv("BODY"))
+if body > 0 then
+  wrk.method = "POST"
+  wrk.body = string.rep("x", body)
+end
 local ready = {}
 local turn = 0
 if clients > 0 then
@@ -34,6 +39,37 @@ function done(summary, latency, requests)
     latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3))
 end
 "#;
+
+/// Who asks what.
+#[derive(Clone)]
+pub(super) struct Load {
+    url: String,
+    connections: u32,
+    clients: u32,
+    body: u32,
+}
+
+impl Load {
+    /// `GET url` over one connection, without `X-Forwarded-For`.
+    pub(super) fn get(url: String) -> Self {
+        Self { url, connections: 1, clients: 0, body: 0 }
+    }
+
+    /// `POST url` with a body of 1 MB.
+    pub(super) fn post(url: String) -> Self {
+        Self { body: 1_000_000, ..Self::get(url) }
+    }
+
+    /// Over so many connections.
+    pub(super) fn connections(self, connections: u32) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// As one of so many clients in turn, by `X-Forwarded-For`.
+    pub(super) fn clients(self, clients: u32) -> Self {
+        Self { clients, ..self }
+    }
+}
 
 /// The program and its script.
 pub(super) struct Wrk {
@@ -71,13 +107,14 @@ impl Wrk {
         Ok(Some(Self { program, script }))
     }
 
-    /// Loads `url` over `connections`, as so many clients by `X-Forwarded-For`; 0 sends no such header.
-    pub(super) fn run(&self, url: &str, connections: u32, clients: u32, length: Duration) -> Result<Run> {
+    /// Sends this load for so long.
+    pub(super) fn run(&self, load: &Load, length: Duration) -> Result<Run> {
+        let Load { url, connections, clients, body } = load;
         let before = cpu_of_children()?;
         let mut command = pinned(Core::Client, &self.program);
         let connections = connections.to_string();
         command.args(["-t", "1", "-c", &connections, "-d", &format!("{}s", length.as_secs()), "-s"]);
-        command.arg(&self.script).arg(url).env("CLIENTS", clients.to_string());
+        command.arg(&self.script).arg(url).env("CLIENTS", clients.to_string()).env("BODY", body.to_string());
         let (output, _) = finish(&mut command, &[0])?;
         let cpu = cpu_of_children()? - before;
         let text = String::from_utf8_lossy(&output.stdout);
