@@ -243,7 +243,9 @@ async fn app_that_breaks_off_is_a_bad_gateway() {
     for path in ["/garbage", "/lengths", "/gzip-chunked", "/gzip", "/end"] {
         let answer = Client::connect(front.public).await.get(path).await;
         starts(&answer, 502);
-        assert!(answer.contains("proxy-status: appforge; error=connection_terminated\r\n"), "{answer}");
+        // A length that is coded otherwise can be read, and not be forwarded.
+        let error = if path.contains("gzip") { "http_protocol_error" } else { "connection_terminated" };
+        assert!(answer.contains(&format!("proxy-status: appforge; error={error}\r\n")), "{path}: {answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
     }
     front.end().await;
