@@ -29,7 +29,7 @@ type Group = (&'static str, &'static [&'static str]);
 const GROUPS: [Group; 6] = [
     ("Set up", &["init", "config", "doctor", "render", "image"]),
     ("Run", &["up", "scale", "restart", "rollback", "down"]),
-    ("Observe", &["status", "logs", "diff", "history"]),
+    ("Observe", &["status", "logs", "diff", "history", "alerts"]),
     ("Prove", &["verify", "load"]),
     ("Plan", &["cost"]),
     ("Other", &["completions", "man", "serve", "healthcheck", "help"]),
@@ -50,7 +50,7 @@ pub struct Topic {
 }
 
 /// The verbs that users run, and what help says about each.
-static TOPICS: [Topic; 27] = [
+static TOPICS: [Topic; 28] = [
     topic(
         "init",
         LINES,
@@ -111,6 +111,14 @@ static TOPICS: [Topic; 27] = [
         &[
             ("logs -f service", "follow all replicas"),
             ("logs redis --since 10m -n 100", "the last 100 lines of 10 minutes"),
+        ],
+    ),
+    topic(
+        "alerts",
+        ALL,
+        &[
+            ("alerts", "list the alerts, each with the next command"),
+            ("alerts --print rules --target compose > rules.yml", "write a rule file for Prometheus"),
         ],
     ),
     topic("restart", ALL, &[("restart", "replace the replicas in turn")]),
