@@ -59,6 +59,8 @@ pub mod variable {
     pub const REDIS_URL_FILE: &str = "REDIS_URL_FILE";
     /// What every key in Redis begins with.
     pub const REDIS_KEY_PREFIX: &str = "REDIS_KEY_PREFIX";
+    /// The port on 127.0.0.1 that leads to the current master of Redis, for the app of a front; off where it is unset.
+    pub const REDIS_FORWARD_PORT: &str = "REDIS_FORWARD_PORT";
     /// `true` or `false`.
     pub const RATE_LIMIT_ENABLED: &str = "RATE_LIMIT_ENABLED";
     /// Requests that a client has in a window.
@@ -206,5 +208,7 @@ pub const REDIS_PORT: u16 = 6379;
 pub const REDIS_SENTINEL_PORT: u16 = 26379;
 /// What keys in Redis begin with by default.
 pub const REDIS_KEY_PREFIX: &str = "appforge:";
+/// The header of an error that a front answers itself, and not its app (RFC 9209).
+pub const PROXY_STATUS: &str = "proxy-status";
 /// The header that names a simulated client.
 pub const PROBE_HEADER: &str = "x-appforge-probe";

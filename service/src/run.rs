@@ -25,7 +25,7 @@ use crate::metrics::{self, Metrics, Served};
 use crate::mongodb::Mongodb;
 use crate::open_files;
 use crate::problem::TooMany;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::server::Connections;
 use crate::settings::{self, Settings};
 
@@ -115,6 +115,10 @@ pub async fn serve_on(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let check = settings.check.map(listen::open).transpose()?;
+    let forward = match settings.redis_forward {
+        Some(address) => Some(redis::forward(&settings.redis.url, listen::open(address)?)?),
+        None => None,
+    };
     let mut registry = Registry::default();
     let _measured = metrics::lag::measure(&mut registry);
     let served = Served {
@@ -189,10 +193,16 @@ pub async fn serve_on(
     tracing::info!("{} listens on {addresses}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
     tracing::info!("no new connections; finishing what is under way on {}", app.connections.open());
+    let drained = Instant::now();
     app.draining.store(true, Ordering::Relaxed);
     app.connections.drain();
     if !app.connections.closed(settings.shutdown_timeout).await {
         tracing::warn!("not all requests were finished in {} ms", settings.shutdown_timeout.as_millis());
+    }
+    if let Some(forward) = &forward {
+        // A front ends before its app, which needs Redis until its own end: that begins when the drain may last no longer.
+        let app_ends = drained + settings.shutdown_timeout;
+        forward.outlast(app_ends.into(), settings.shutdown_timeout).await;
     }
     if let Some(limiter) = &app.limiter {
         limiter.close().await;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub check: Option<SocketAddr>,
     /// What answers the requests that pass.
     pub backend: Backend,
+    /// Where the app of a front finds the master of Redis; nowhere by default.
+    pub redis_forward: Option<SocketAddr>,
     /// The counter and cache store.
     pub redis: redis::Settings,
     /// The rate limit; none where something in front of the service limits already.
@@ -100,6 +102,9 @@ impl Settings {
                     .clone()
                     .unwrap_or_else(|| contract::REDIS_KEY_PREFIX.into()),
             },
+            redis_forward: environment
+                .redis_forward_port
+                .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),
             latency_bounds: environment.latency_bounds.clone().unwrap_or_default(),
@@ -116,6 +121,17 @@ impl Settings {
         {
             let message = "must differ from the other ports (PORT and ADMIN_PORT)";
             problems.push(Problem::new(variable::CHECK_PORT, message));
+        }
+        if settings.redis_forward.is_some() && matches!(settings.backend, Backend::Bundled { .. }) {
+            let message = "applies only to a front, which has UPSTREAM_URL";
+            problems.push(Problem::new(variable::REDIS_FORWARD_PORT, message));
+        }
+        if settings.redis_forward.is_some_and(|forward| {
+            let taken = [Some(settings.public), Some(settings.admin), settings.check];
+            forward.port() != 0 && taken.into_iter().flatten().any(|other| other.port() == forward.port())
+        }) {
+            let message = "must differ from the other ports (PORT, ADMIN_PORT and CHECK_PORT)";
+            problems.push(Problem::new(variable::REDIS_FORWARD_PORT, message));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::client::{Answer, Outcome, Question, fresh_client, statusz};
 use super::report::Finding;
+use crate::document::counted;
 use crate::float;
 use crate::stack::Stack;
 use crate::targets::subject::{ServiceAddress, Subject};
@@ -57,6 +58,14 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     if replicas > 1 && most > limit && most.is_multiple_of(limit) {
         observed.push_str(&format!(": the limit is per replica, {replicas} replicas pass {most}"));
     }
+    // The limiter did its part; whoever reads the report looks into the app.
+    let errors: u32 = [&serial, &concurrent].iter().map(|round| round.errors).sum();
+    if errors > 0 {
+        observed.push_str(&format!(
+            "; warning: the app answers {} of them with 5xx",
+            counted(errors as usize, "request")
+        ));
+    }
     let faults: Vec<&String> = serial.faults.iter().chain(&concurrent.faults).collect();
     if let Some(fault) = faults.first() {
         observed.push_str(&format!("; {fault}"));
@@ -64,7 +73,8 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let exact = |round: &Round| round.passed == limit && round.limited == sent - limit;
     let good = exact(&serial) && exact(&concurrent) && faults.is_empty();
     let finding = Finding::of(good, expected, observed).with("serial_passed", serial.passed);
-    Ok(finding.with("concurrent_passed", concurrent.passed).with("sent", sent).with("replicas", replicas))
+    let finding = finding.with("concurrent_passed", concurrent.passed).with("app_errors", errors);
+    Ok(finding.with("sent", sent).with("replicas", replicas))
 }
 
 /// A replica that does not count in Redis, also after a moment, with the reason.
@@ -95,6 +105,8 @@ struct Round {
     passed: u32,
     limited: u32,
     other: u32,
+    /// Of those that passed, how many the app answered with 5xx.
+    errors: u32,
     faults: Vec<String>,
 }
 
@@ -125,10 +137,13 @@ async fn round(
     let width = alone.as_secs_f64() / within.as_secs_f64();
     let together = float::to_usize(width.ceil()).clamp(together, MOST_AT_ONCE);
     answers.extend(ask(rest, together).await.context("cannot send all requests")?);
-    let mut round = Round { passed: 0, limited: 0, other: 0, faults: Vec::new() };
+    let mut round = Round { passed: 0, limited: 0, other: 0, errors: 0, faults: Vec::new() };
     for (outcome, answer) in &answers {
         match outcome {
-            Outcome::Passed => round.passed += 1,
+            Outcome::Passed => {
+                round.passed += 1;
+                round.errors += u32::from(answer.status.is_server_error());
+            }
             Outcome::Limited => {
                 round.limited += 1;
                 if !answer.headers.contains_key("retry-after") {

@@ -101,7 +101,10 @@ fn prometheus_evaluates_every_rule_and_panel() {
     prometheus.current_dir(project.path()).args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
     let _prometheus = run(prometheus.arg(format!("--web.listen-address=127.0.0.1:{port}")));
     let prometheus = local(port);
-    eventually("Prometheus is ready", || std::net::TcpStream::connect(prometheus).is_ok());
+    eventually("Prometheus is ready", || {
+        let answer = tcp::exchange(prometheus, b"GET /-/ready HTTP/1.0\r\n\r\n");
+        answer.is_ok_and(|answer| answer.starts_with("HTTP/1.0 200 "))
+    });
 
     let panels = rules::panels(&facts);
     let expressions =

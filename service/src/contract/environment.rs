@@ -51,6 +51,8 @@ pub struct Environment {
     pub redis_url: Option<Given>,
     /// Prefix of every key in Redis.
     pub redis_key_prefix: Option<String>,
+    /// Port on 127.0.0.1 that leads to the master of Redis.
+    pub redis_forward_port: Option<u16>,
     /// Whether requests are counted.
     pub rate_limit_enabled: Option<bool>,
     /// Requests that a client has in a window.
@@ -118,6 +120,7 @@ impl Environment {
         pairs.add_millis(variable::MONGODB_SOCKET_TIMEOUT_MS, self.mongodb_socket_timeout);
         pairs.add_given(variable::REDIS_URL, variable::REDIS_URL_FILE, self.redis_url.as_ref());
         pairs.add(variable::REDIS_KEY_PREFIX, self.redis_key_prefix.as_deref());
+        pairs.add(variable::REDIS_FORWARD_PORT, self.redis_forward_port);
         pairs.add_millis(variable::CACHE_TTL_MS, self.cache_ttl);
         pairs.add(variable::UPSTREAM_URL, self.upstream_url.as_ref());
         pairs.add(variable::UPSTREAM_HEALTH_PATH, self.upstream_health_path.as_deref());
@@ -151,6 +154,7 @@ impl Environment {
             mongodb_socket_timeout: from.millis(number::MONGODB_SOCKET_TIMEOUT_MS),
             redis_url: from.given(variable::REDIS_URL, variable::REDIS_URL_FILE),
             redis_key_prefix: from.text(variable::REDIS_KEY_PREFIX),
+            redis_forward_port: from.port(variable::REDIS_FORWARD_PORT, super::REDIS_PORT),
             rate_limit_requests: from.number(number::RATE_LIMIT_REQUESTS),
             rate_limit_window: from.millis(number::RATE_LIMIT_WINDOW_MS),
             rate_limit_on_redis_failure: from.choice(variable::RATE_LIMIT_ON_REDIS_FAILURE),
@@ -264,7 +268,7 @@ mod tests {
             texts in proptest::collection::vec(proptest::option::of("[a-z/:.]{1,9}"), 5),
             url in proptest::option::of(("[a-z][a-z.-]{0,9}", 1..=u16::MAX)),
             key in proptest::option::of(proptest::option::of("[a-z][a-z-]{0,9}")),
-            check_port in any::<Option<u16>>(),
+            (check_port, redis_forward_port) in any::<(Option<u16>, Option<u16>)>(),
             secrets in proptest::collection::vec(proptest::option::of(("[ -~]{1,20}", any::<bool>())), 3),
             sizes in proptest::collection::vec(proptest::option::of(32_u32..=128), 5),
             times in proptest::collection::vec(proptest::option::of(1_u64..=2_678_400_000), 6),
@@ -285,7 +289,7 @@ mod tests {
                 mongodb_uri: secret(0), mongodb_database: texts[1].clone(),
                 mongodb_max_pool_size: sizes[0], mongodb_min_pool_size: sizes[1], mongodb_max_idle_time: time(1),
                 mongodb_server_selection_timeout: time(2), mongodb_socket_timeout: time(3),
-                redis_url: secret(1), redis_key_prefix: texts[2].clone(),
+                redis_url: secret(1), redis_key_prefix: texts[2].clone(), redis_forward_port,
                 rate_limit_enabled: enabled, rate_limit_requests: sizes[2], rate_limit_window: time(4),
                 rate_limit_on_redis_failure: failure, rate_limit_ipv6_prefix: sizes[3], rate_limit_replicas: sizes[4],
                 trusted_proxies: proxies, rate_limit_key_proxies: key_proxies, probe_secret: secret(2), cache_ttl: time(5),

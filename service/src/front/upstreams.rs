@@ -2,6 +2,7 @@
 //!
 //! The gate is open while the own app accepts connections. A request that fails to connect closes it, and a task opens it again.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::health::Health;
 use super::metrics::Metrics;
 use super::pool::{Lease, Peer};
 use crate::contract::Endpoint;
+use crate::listening::beyond_loopback;
 use crate::status::UpstreamStatus;
 
 /// How long a request waits for an app to come back.
@@ -31,6 +33,13 @@ pub struct Upstreams {
     turn: AtomicUsize,
     health: Mutex<Health>,
     pub(super) metrics: Metrics,
+}
+
+/// The port of an app that shares the network of its front.
+fn loopback_port(own: &Endpoint) -> Option<u16> {
+    let address = own.host.parse::<IpAddr>();
+    let is_here = own.host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    is_here.then_some(own.port)
 }
 
 /// Whether a connection that carried a request before will do.
@@ -87,6 +96,10 @@ impl Upstreams {
             last_status: health.last_status,
             error: health.error.clone(),
             siblings: peers.len().saturating_sub(1) as u64,
+            beyond_loopback: peers
+                .first()
+                .and_then(|own| loopback_port(&own.endpoint))
+                .and_then(beyond_loopback),
         }
     }
 

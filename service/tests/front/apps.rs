@@ -155,6 +155,7 @@ async fn client_is_told_to_retry_when_no_app_comes_back() {
     let began = Instant::now();
     let answer = client.get("/").await;
     starts(&answer, 503);
+    assert!(answer.contains("proxy-status: appforge; error=destination_unavailable\r\n"), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("application/problem+json"), "{answer}");
     let took = began.elapsed();
     assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&took), "{took:?}");
@@ -242,6 +243,9 @@ async fn app_that_breaks_off_is_a_bad_gateway() {
     for path in ["/garbage", "/lengths", "/gzip-chunked", "/gzip", "/end"] {
         let answer = Client::connect(front.public).await.get(path).await;
         starts(&answer, 502);
+        // A length that is coded otherwise can be read, and not be forwarded.
+        let error = if path.contains("gzip") { "http_protocol_error" } else { "connection_terminated" };
+        assert!(answer.contains(&format!("proxy-status: appforge; error={error}\r\n")), "{path}: {answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
     }
     front.end().await;
@@ -289,4 +293,50 @@ async fn list_of_apps_is_checked() {
     starts(&admin.get("/upstreams").await, 405);
     starts(&Client::connect(front.public).await.get("/").await, 200);
     front.end().await;
+}
+
+#[tokio::test]
+async fn app_that_listens_past_its_front_is_shown() {
+    let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let app = App::echo_on(everywhere).await;
+    let front = Front::start(SocketAddr::new([127, 0, 0, 1].into(), port), &[OFF]).await;
+    let shown = front.statusz().await;
+    assert!(shown.contains(&format!(r#""beyond_loopback":"0.0.0.0:{port}""#)), "{shown}");
+    app.kill().await;
+    let inside = App::echo().await;
+    front.point_at(&[inside.address]).await;
+    assert!(!front.statusz().await.contains("beyond_loopback"));
+    front.end().await;
+}
+
+#[tokio::test]
+async fn app_reaches_redis_through_its_front_until_the_front_has_ended() {
+    // A server that greets each connection stands in for Redis: the front looks at no byte.
+    let redis = App::raw(|mut stream| async move {
+        let _ = stream.write_all(b"+OK\r\n").await;
+        let _ = stream.read(&mut [0]).await;
+    });
+    let redis = redis.await;
+    let (app, port) = (App::echo().await, port::reserve());
+    let forward = port.to_string();
+    let url = format!("redis://{}/", redis.address);
+    let variables =
+        [OFF, ("REDIS_URL", &url), ("REDIS_FORWARD_PORT", &forward), ("SHUTDOWN_TIMEOUT_MS", "1000")];
+    let front = Front::start(app.address, &variables).await;
+    let greeted = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut answer = [0; 5];
+        timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().ok()?;
+        Some(answer)
+    };
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"));
+    let began = Instant::now();
+    let (public, ended) = (front.public, tokio::spawn(front.end()));
+    until("the front takes no requests", async || TcpStream::connect(public).await.is_err()).await;
+    // All is drained, and the app still works.
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"), "{:?}", began.elapsed());
+    timeout(DEADLINE, ended).await.unwrap().unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(greeted().await, None);
 }

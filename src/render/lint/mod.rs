@@ -45,7 +45,7 @@ pub fn lint(stack: &Stack, target: TargetKind, documents: &[Document]) -> Vec<Fi
         TargetKind::Compose => compose::lint(stack, documents),
         TargetKind::Local => without_monitoring(stack).into_iter().collect(),
     };
-    findings.extend(app::lint(stack));
+    findings.extend(app::lint(stack, target));
     findings
 }
 

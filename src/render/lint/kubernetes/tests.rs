@@ -158,10 +158,6 @@ fn moving_tags_and_plain_secrets_are_warned_of() {
     finds(Level::Warning, "runtime.image", &["`registry.example.com/appforge`"], |stack| {
         stack.runtime.image = Some("registry.example.com/appforge".parse().unwrap());
     });
-    finds(Level::Warning, "redis.topology", &["redis+sentinel://"], |stack| {
-        stack.redis.topology = Topology::Sentinel;
-        stack.service.image = "shop:1".parse().unwrap();
-    });
     finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
         stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());
     });

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::contract::variable;
 use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -134,13 +135,20 @@ fn environment_digest(app: &Value, template: &Value) -> String {
 
 fn job(stack: &Stack, name: &str, template: &Value, app: &Value) -> Value {
     let mut spec = placed(template);
-    let mounts: Vec<&Value> =
-        app["volumeMounts"].as_array().into_iter().flatten().map(|mount| &mount["name"]).collect();
+    let forward = forward(template);
+    let containers = std::iter::once(app).chain(&forward);
+    let mounts: Vec<&Value> = containers
+        .flat_map(|container| container["volumeMounts"].as_array().into_iter().flatten())
+        .map(|mount| &mount["name"])
+        .collect();
     let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
     let volumes: Vec<&Value> = volumes.filter(|volume| mounts.contains(&&volume["name"])).collect();
     spec.insert("volumes".to_owned(), json!(volumes));
     spec.insert("restartPolicy".to_owned(), "Never".into());
     spec.insert("containers".to_owned(), json!([app]));
+    if let Some(forward) = &forward {
+        spec.insert("initContainers".to_owned(), json!([forward]));
+    }
     let mut labels = template["metadata"]["labels"].clone();
     labels[names::COMPONENT_LABEL] = names::RELEASE.into();
     let annotations = template["metadata"].get("annotations").cloned().unwrap_or_else(|| json!({}));
@@ -155,6 +163,25 @@ fn job(stack: &Stack, name: &str, template: &Value, app: &Value) -> Value {
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec},
         },
     })
+}
+
+/// The front, for a command that reaches Redis through it. Kubernetes ends it after the command, which takes no requests.
+fn forward(template: &Value) -> Option<Value> {
+    let mut sidecars = template["spec"]["initContainers"].as_array()?.iter();
+    let front = sidecars.find(|sidecar| sidecar["name"] == names::FRONT_CONTAINER)?;
+    let mut variables = front["env"].as_array()?.iter();
+    variables.find(|variable| variable["name"] == variable::REDIS_FORWARD_PORT)?;
+    let mut front = front.clone();
+    front
+        .as_object_mut()?
+        .retain(|key, _| !["lifecycle", "ports", "readinessProbe", "livenessProbe"].contains(&key.as_str()));
+    for variable in front["env"].as_array_mut().into_iter().flatten() {
+        // It has no request to finish, and the pod ends with it.
+        if variable["name"] == variable::SHUTDOWN_TIMEOUT_MS {
+            variable["value"] = "1".into();
+        }
+    }
+    Some(front)
 }
 
 impl Session<'_> {
@@ -281,6 +308,8 @@ mod tests {
     use super::*;
     use crate::render::{Overrides, render};
     use crate::stack::TargetKind;
+    use crate::stack::model::Topology;
+    use crate::stack::values::CommandLine;
 
     const DIGEST: &str = "0123456789abcdef";
 
@@ -321,6 +350,21 @@ mod tests {
         let labels = job.at("/spec/template/metadata/labels").unwrap();
         assert_eq!(labels[names::INSTANCE_LABEL], "appforge-app");
         assert_eq!(labels[names::COMPONENT_LABEL], "release");
+    }
+
+    #[test]
+    fn job_reaches_the_master_of_redis_through_a_front() {
+        let job = release(|stack| stack.redis.topology = Topology::Sentinel);
+        serde_json::from_value::<Job>(job.value.clone()).unwrap();
+        let pod = job.at("/spec/template/spec").unwrap();
+        let front = &pod["initContainers"][0];
+        assert_eq!((&front["name"], &front["restartPolicy"]), (&json!("front"), &json!("Always")));
+        assert!(front["startupProbe"].is_object(), "the command waits for it");
+        assert_eq!((&front["lifecycle"], &front["readinessProbe"]), (&Value::Null, &Value::Null));
+        assert_eq!(pod["volumes"][0]["name"], "credentials");
+        let mut variables = front["env"].as_array().unwrap().iter();
+        let drain = variables.find(|variable| variable["name"] == "SHUTDOWN_TIMEOUT_MS").unwrap();
+        assert_eq!(drain["value"], "1", "the pod of a finished command waits for nothing");
     }
 
     #[test]

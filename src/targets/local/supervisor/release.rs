@@ -44,7 +44,8 @@ impl Running {
             return Ok(());
         }
         events.progress(running(command));
-        let (program, port) = self.app_program(1, app, desired, form)?;
+        // Its files are not those of a replica that runs.
+        let (program, port) = self.app_program(0, app, desired, form)?;
         let start = Start {
             program: words(command, port),
             environment: program.environment(port),
