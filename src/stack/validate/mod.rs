@@ -50,7 +50,7 @@ const LINKER: [&str; 2] = ["LD_", "DYLD_"];
 pub(crate) fn validate(stack: &Stack) -> Vec<(String, String)> {
     let mut violations = Violations(validate_running(stack));
     stores::addresses(stack, &mut violations);
-    monitoring::starting(stack, &mut violations);
+    monitoring::target(stack, &mut violations);
     violations.0
 }
 
@@ -166,7 +166,7 @@ fn compose(stack: &Stack, violations: &mut Violations) {
 }
 
 /// The environment variable that sets a path of the stack.
-pub(super) fn variable_of(path: &str) -> String {
+pub(crate) fn variable_of(path: &str) -> String {
     format!("APPFORGE_{}", path.to_uppercase().replace('.', "_"))
 }
 

@@ -4,9 +4,9 @@ use appforge_service::contract::ProbeUrl;
 
 use crate::document::nearest;
 use crate::rules;
+use crate::stack::alerts::Receiver;
 use crate::stack::model::{Stack, TargetKind};
 use crate::stack::monitoring::every_fact;
-use crate::stack::validate::variable_of;
 use crate::stack::validate::violations::Violations;
 use crate::stack::values::Span;
 
@@ -43,6 +43,13 @@ fn alerts(stack: &Stack, violations: &mut Violations) {
             && !runbooks.contains(|c: char| c.is_control() || c.is_whitespace() || "{}#".contains(c));
         violations.expect("alerts.runbooks", runbooks, fits, "a URL without a fragment");
     }
+    for receiver in Receiver::ALL.into_iter().filter(|receiver| *receiver != Receiver::PagerDuty) {
+        let is_url = |text: &str| text.parse::<ProbeUrl>().is_ok();
+        if alerts.secret(receiver).is_some_and(|secret| !is_url(secret.reveal().trim())) {
+            // The value is a secret, even when it is a wrong one.
+            violations.add(receiver.path(), "expected a URL such as `https://hooks.example.com/…`");
+        }
+    }
     let known = rules::ids(&every_fact(stack));
     for name in &alerts.disable {
         if known.contains(&name.as_str()) {
@@ -56,22 +63,10 @@ fn alerts(stack: &Stack, violations: &mut Violations) {
     }
 }
 
-/// What only a command that starts the stack needs: the secrets, and a target that has monitoring.
-pub(super) fn starting(stack: &Stack, violations: &mut Violations) {
-    if !stack.monitoring.enabled {
-        return;
-    }
-    if stack.target == TargetKind::Kubernetes {
+/// What only a command that shows or stops what runs does without: a target that has monitoring.
+pub(super) fn target(stack: &Stack, violations: &mut Violations) {
+    if stack.monitoring.enabled && stack.target == TargetKind::Kubernetes {
         violations.add("monitoring.enabled", ONLY_COMPOSE);
-    }
-    if stack.target != TargetKind::Compose {
-        return;
-    }
-    for receiver in stack.alerts.receivers() {
-        if stack.alerts.secret(receiver).is_none_or(|secret| secret.reveal().trim().is_empty()) {
-            let path = receiver.path();
-            violations.add(path, format!("is missing; set {} in the environment", variable_of(path)));
-        }
     }
 }
 
@@ -81,7 +76,8 @@ pub(crate) const ONLY_COMPOSE: &str = "runs on the target compose only; on kuber
 
 #[cfg(test)]
 mod tests {
-    use crate::stack::layers::{Layer, resolve, resolve_running};
+    use super::*;
+    use crate::stack::layers::{Layer, resolve};
 
     /// What is wrong with a stack of these keys and variables.
     fn problems(target: &str, keys: &str, variables: &[(&str, &str)]) -> Vec<String> {
@@ -93,31 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn receiver_without_its_secret_names_the_variable() {
-        let keys = "monitoring: {enabled: true}\nalerts: {slack: {channel: '#shop'}, pagerduty: {enabled: true}, \
-                    heartbeat: {enabled: true}, webhook: null}\n";
-        assert_eq!(
-            problems("compose", keys, &[]),
-            [
-                "alerts.heartbeat.url: is missing; set APPFORGE_ALERTS_HEARTBEAT_URL in the environment",
-                "alerts.pagerduty.key: is missing; set APPFORGE_ALERTS_PAGERDUTY_KEY in the environment",
-                "alerts.slack.url: is missing; set APPFORGE_ALERTS_SLACK_URL in the environment",
-            ]
-        );
-        let secrets = [
-            ("APPFORGE_ALERTS_SLACK_URL", "https://hooks.example.com/x"),
-            ("APPFORGE_ALERTS_PAGERDUTY_KEY", "key"),
-            ("APPFORGE_ALERTS_HEARTBEAT_URL", "https://ping.example.com/x"),
-        ];
-        assert_eq!(problems("compose", keys, &secrets), [""; 0]);
-        // Nothing is sent where nothing runs, and a command that shows what runs needs no secret.
-        assert_eq!(problems("local", keys, &[]), [""; 0]);
-        assert_eq!(
-            problems("compose", keys.strip_prefix("monitoring: {enabled: true}\n").unwrap(), &[]),
-            [""; 0]
-        );
-        let text = format!("target: compose\n{keys}");
-        assert!(resolve_running(&[Layer::File { name: "appforge.yaml".into(), text }]).is_ok());
+    fn receivers_are_switched_on_by_the_file_or_by_a_secret() {
+        let keys = "alerts: {slack: {channel: '#shop'}, pagerduty: null, webhook: {enabled: true}}\n";
+        let receivers = |keys: &str, variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let file = Layer::File { name: "appforge.yaml".into(), text: keys.into() };
+            resolve(&[file, Layer::Env(variables.collect())]).unwrap().stack.alerts.receivers()
+        };
+        assert_eq!(receivers("", &[]), []);
+        assert_eq!(receivers(keys, &[]), [Receiver::Slack, Receiver::Webhook]);
+        let key = [("APPFORGE_ALERTS_PAGERDUTY_KEY", "key")];
+        assert_eq!(receivers("", &key), [Receiver::PagerDuty]);
     }
 
     #[test]
@@ -141,6 +123,7 @@ mod tests {
             ("monitoring: {probe: 'https://u:hunter2@shop.test/'}", "monitoring.probe"),
             ("alerts: {slack: {channel: '{{ x }}'}}", "alerts.slack.channel"),
             ("alerts: {runbooks: 'wiki'}", "alerts.runbooks"),
+            ("alerts: {slack: {url: 'hunter2'}}", "alerts.slack.url"),
         ] {
             let found = problems("local", keys, &[]);
             assert!(!found.is_empty() && found.iter().all(|it| it.starts_with(path)), "{keys}: {found:?}");

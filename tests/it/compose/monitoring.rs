@@ -115,8 +115,20 @@ fn redis_that_ended_reaches_slack_and_explains_the_rest() {
     let addresses: BTreeSet<_> = found.iter().map(|target| &target.1).collect();
     assert_eq!(addresses.len(), 6, "each front once: {found:?}");
 
+    let verified = project.done(&["verify", "--check", "monitoring", "-o", "json"]);
+    let report: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(report["checks"][0]["verdict"], "pass", "{report:#}");
+    assert_eq!(report["checks"][0]["evidence"]["targets"], 6, "{report:#}");
+    // Its secret is there, so another shell may scale.
+    project.done(&["scale", "--replicas", "2"]);
+
     let rendered = project.read(".appforge/compose/alertmanager/alertmanager.yml");
     assert!(rendered.contains("/run/secrets/alerts_slack_url") && !rendered.contains("hunter2"));
+    docker(&["stop", "-t", "0", &format!("{}-exporter", stack.name)]);
+    let failed = project.run(&["verify", "--check", "monitoring"]);
+    assert_eq!(failed.code, Some(6), "{}{}", failed.stdout, failed.stderr);
+    assert!(failed.stdout.contains("exporter at exporter:9090"), "{}", failed.stdout);
+    docker(&["start", &format!("{}-exporter", stack.name)]);
     docker(&["stop", "-t", "0", &format!("{}-redis", stack.name)]);
     let (path, message) = messages.recv_timeout(NOTIFIED).unwrap();
     assert_eq!(path, "/services/hunter2");
