@@ -125,6 +125,9 @@ fn redis_that_ended_reaches_slack_and_explains_the_rest() {
     let rendered = project.read(".appforge/compose/alertmanager/alertmanager.yml");
     assert!(rendered.contains("/run/secrets/alerts_slack_url") && !rendered.contains("hunter2"));
     docker(&["stop", "-t", "0", &format!("{}-exporter", stack.name)]);
+    eventually("the next scrape finds it gone", || {
+        targets(&prometheus).iter().any(|(component, _, health)| component == "exporter" && health == "down")
+    });
     let failed = project.run(&["verify", "--check", "monitoring"]);
     assert_eq!(failed.code, Some(6), "{}{}", failed.stdout, failed.stderr);
     assert!(failed.stdout.contains("exporter at exporter:9090"), "{}", failed.stdout);
@@ -144,6 +147,15 @@ fn redis_that_ended_reaches_slack_and_explains_the_rest() {
     });
     let more: Vec<_> = messages.try_iter().collect();
     assert!(more.is_empty(), "{more:#?}");
+
+    // Without a receiver there is no Alertmanager, and `status` says what that means.
+    docker(&["start", &format!("{}-redis", stack.name)]);
+    project.write("appforge.yaml", &file.replace("alerts: {slack: {channel: '#shop'}}\n", ""));
+    let up = project.done(&["up"]);
+    assert!(up.stderr.contains("no receiver is configured"), "{}", up.stderr);
+    assert!(up.stdout.contains("alerts are sent nowhere"), "{}", up.stdout);
+    let names = docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", &format!("name={}-", stack.name)]);
+    assert!(names.contains("-prometheus") && !names.contains("-alertmanager"), "{names}");
 
     project.done(&["down", "--volumes", "--yes"]);
     let left = docker(&["volume", "ls", "-q", "--filter", &format!("name=^{}_", stack.name)]);

@@ -72,11 +72,21 @@ impl Compose {
             restarts: container.restarts,
             version: container.image.rsplit_once(':').map(|(_, tag)| tag.to_owned()),
             detail: match container.state {
-                State::Healthy => format!("container {}", container.name),
+                State::Healthy => format!("container {}{}", container.name, self.note(kind)),
                 _ => format!("container {}: {}", container.name, container.complaint()),
             },
             pid: None,
         })
+    }
+
+    /// What else to know of a component that works.
+    fn note(&self, kind: ComponentKind) -> &'static str {
+        let unheard = self.stack.alerts.receivers().is_empty();
+        if kind == ComponentKind::Prometheus && unheard {
+            "; without a receiver (`alerts`), alerts are sent nowhere"
+        } else {
+            ""
+        }
     }
 
     /// Where the service answers.
