@@ -5,10 +5,11 @@ pub mod help;
 pub mod image;
 pub mod init;
 pub mod load;
+pub mod monitor;
 pub mod render;
 pub mod serve;
+pub mod store;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use appforge_service::contract;
@@ -18,11 +19,13 @@ use clap_complete::Shell;
 
 use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
+use crate::cli::monitor::MonitorArgs;
 use crate::cli::render::RenderArgs;
 use crate::cli::serve::ServeArgs;
+use crate::cli::store::{StoreArgs, StoreContainerArgs};
 use crate::output::Format;
+use crate::stack::TargetKind;
 use crate::stack::values::Span;
-use crate::stack::{StoreKind, TargetKind};
 use crate::verify::Drill;
 
 /// Run a MongoDB + Redis backed HTTP service on a laptop, on Docker Compose and on Kubernetes, and prove that it works
@@ -126,6 +129,10 @@ pub enum Verb {
     },
     /// Show the logs of components
     Logs(LogsArgs),
+    /// Serve a page with problems, charts and history on this machine
+    Monitor(MonitorArgs),
+    /// Show load, latency and memory of each replica until interrupted
+    Top,
     /// Replace every replica in turn, without a failed request
     Restart {
         /// How long a component may take to become ready
@@ -336,51 +343,6 @@ pub struct VerifyArgs {
 /// A path. An empty one, as of `APPFORGE_CONFIG=`, names no file.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// Which embedded store, and how.
-#[derive(Clone, Debug, Args)]
-pub struct StoreArgs {
-    /// `mongodb` or `redis`
-    pub name: StoreKind,
-    /// The address of the socket that the supervisor hands over
-    #[arg(long, value_name = "ADDRESS")]
-    pub socket: SocketAddr,
-    /// The folder of its data
-    #[arg(long)]
-    pub data: PathBuf,
-    /// Bytes for keys (redis)
-    #[arg(long, default_value_t = 0)]
-    pub maxmemory: u64,
-    /// What goes when they are used up (redis)
-    #[arg(long, default_value = "allkeys-lru")]
-    pub maxmemory_policy: String,
-}
-
-/// A store in a container, as the supervisor runs it.
-#[derive(Clone, Debug, Args)]
-pub struct StoreContainerArgs {
-    /// The name of the container
-    #[arg(long)]
-    pub name: String,
-    /// Its image
-    #[arg(long)]
-    pub image: String,
-    /// The port, within and on 127.0.0.1
-    #[arg(long)]
-    pub port: u16,
-    /// The most memory, in bytes
-    #[arg(long)]
-    pub memory: u64,
-    /// The configuration that the server reads
-    #[arg(long)]
-    pub configuration: Option<PathBuf>,
-    /// A word of the command in it
-    #[arg(long = "word", allow_hyphen_values = true)]
-    pub words: Vec<String>,
-    /// The folder of its data
-    #[arg(long)]
-    pub data: PathBuf,
 }
 
 /// What `config` can do.

@@ -8,7 +8,7 @@ use appforge_service::listen::handed_over;
 use appforge_service::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{StoreArgs, StoreContainerArgs};
+use crate::cli::store::{StoreArgs, StoreContainerArgs};
 use crate::commands::serve::log_to_stderr;
 use crate::error::{ExitStatus, Failure};
 use crate::stack::StoreKind;

@@ -1,0 +1,160 @@
+//! A view as text for a terminal. Pure.
+
+use std::fmt::Write as _;
+
+use super::view::{Keeper, Point, Row, View};
+use crate::output::table;
+
+/// The bars of a sparkline, the lowest first.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Values of a sparkline beside the whole stack and beside a replica.
+const WIDE: usize = 60;
+const NARROW: usize = 20;
+
+/// What is not known.
+const NO_DATA: &str = "-";
+
+/// The stack and its replicas now, and what is wrong.
+pub(crate) fn now(view: &View) -> String {
+    let mut text = format!("stack {} on {}", view.stack, view.target);
+    match &view.url {
+        Some(url) => {
+            let _ = writeln!(
+                text,
+                " at {url}, {} of {} replicas ready",
+                view.replicas.ready, view.replicas.desired
+            );
+        }
+        None => text.push_str(" is down\n"),
+    }
+    text.push('\n');
+    text.push_str(&replicas(view));
+    text
+}
+
+/// What is wrong, and the replicas now; empty before the first reading.
+pub(crate) fn replicas(view: &View) -> String {
+    let mut text = problems(view);
+    let rows = view.rows.iter().map(row).collect();
+    let head = [
+        "replica",
+        "state",
+        "requests",
+        "p95",
+        "failed",
+        "cpu",
+        "memory",
+        "mongodb",
+        "limit",
+        "last minutes",
+    ];
+    if !view.rows.is_empty() {
+        text.push_str(&table(&head, rows));
+    }
+    text
+}
+
+/// The same with the course of the last 2 minutes, for a terminal that is drawn again.
+pub(crate) fn screen(view: &View) -> String {
+    let mut text = now(view);
+    let last = view.points.len().saturating_sub(WIDE);
+    let course = |of: fn(&Point) -> Option<f64>| -> Vec<Option<f64>> {
+        view.points.iter().skip(last).map(|point| point.as_ref().and_then(of)).collect()
+    };
+    let current = view.current.unwrap_or_default();
+    let lines: [(&str, Vec<Option<f64>>, String); 5] = [
+        ("requests", course(|point| point.rate), per_second(current.rate)),
+        ("failed", course(|point| point.failed), per_second(current.failed)),
+        ("refused", course(|point| point.limited), per_second(current.limited)),
+        ("p95", course(|point| point.p95), millis(current.p95)),
+        ("cpu", course(|point| point.cpu), cores(current.cpu)),
+    ];
+    text.push('\n');
+    for (name, values, value) in lines {
+        let _ = writeln!(text, "{name:<9} {:<WIDE$} {value}", sparkline(&values, WIDE));
+    }
+    let kept = match view.history.kept_by {
+        Keeper::Supervisor => "history kept by the supervisor",
+        Keeper::Monitor => "measured since this command began",
+    };
+    let _ = write!(text, "\n{kept}; Ctrl-C ends\n");
+    text
+}
+
+/// The problems, each with the next command; empty without any.
+pub(crate) fn problems(view: &View) -> String {
+    let mut text = String::new();
+    for problem in &view.problems {
+        let _ =
+            writeln!(text, "{}: {}\n  hint: {}", problem.severity.as_str(), problem.text, problem.command);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn row(row: &Row) -> Vec<String> {
+    let current = row.current.unwrap_or_default();
+    let pool = match (current.pool_in_use, current.pool_max) {
+        (Some(in_use), Some(max)) => format!("{in_use:.0} of {max:.0}"),
+        _ => NO_DATA.to_owned(),
+    };
+    vec![
+        row.name.clone(),
+        if row.answers { row.state.clone() } else { "no answer".to_owned() },
+        per_second(current.rate),
+        millis(current.p95),
+        current.failed_share.map_or_else(no_data, |share| format!("{share:.1}%")),
+        cores(current.cpu),
+        current.memory.map_or_else(no_data, |bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20))),
+        pool,
+        row.limit.clone().unwrap_or_else(no_data),
+        sparkline(&row.spark, NARROW),
+    ]
+}
+
+/// Requests per second.
+pub(crate) fn per_second(value: Option<f64>) -> String {
+    value.map_or_else(no_data, |value| format!("{value:.1}/s"))
+}
+
+/// Milliseconds.
+pub(crate) fn millis(value: Option<f64>) -> String {
+    value.map_or_else(no_data, |value| format!("{value:.1} ms"))
+}
+
+/// Cores.
+pub(crate) fn cores(value: Option<f64>) -> String {
+    value.map_or_else(no_data, |value| format!("{value:.2}"))
+}
+
+fn no_data() -> String {
+    NO_DATA.to_owned()
+}
+
+/// The last `width` values; a gap is a blank.
+fn sparkline(values: &[Option<f64>], width: usize) -> String {
+    let values = &values[values.len().saturating_sub(width)..];
+    let most = values.iter().flatten().copied().fold(0.0, f64::max);
+    let bar = |value: f64| {
+        let last = BARS.len() - 1;
+        let height = if most > 0.0 { (value / most * crate::float::from_usize(last)).round() } else { 0.0 };
+        BARS[crate::float::to_usize(height).min(last)]
+    };
+    values.iter().map(|value| value.map_or(' ', bar)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparkline_rises_to_its_highest_and_leaves_gaps_blank() {
+        let values = [Some(0.0), Some(7.0), None, Some(3.5), Some(7.0)];
+        assert_eq!(sparkline(&values, 4), "█ ▅█");
+        assert_eq!(sparkline(&values, 60), "▁█ ▅█");
+        assert_eq!(sparkline(&[Some(0.0), None], 60), "▁ ");
+        assert_eq!(sparkline(&[], 60), "");
+    }
+}
