@@ -195,8 +195,10 @@ impl Screen {
     /// # Errors
     /// When stdout cannot be written.
     pub fn draw(&self, text: &str) -> Result<bool> {
-        let (width, height) = rustix::termios::tcgetwinsize(io::stdout())
-            .map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+        // A terminal without a size reports 0.
+        let (width, height) = size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or((80, 24));
         let mut drawn = String::from("\x1b[H");
         for line in plain(text).lines().take(height.saturating_sub(1)) {
             drawn.extend(line.chars().take(width));

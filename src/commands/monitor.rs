@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::cli::monitor::MonitorArgs;
 use crate::commands::Context;
@@ -41,7 +42,8 @@ pub(crate) async fn run(context: &Context, args: MonitorArgs) -> Result<ExitStat
     let token = Secrets::of(&state_folder).get_or_make(TOKEN)?;
     let page = Page::open(args.port, PORT, token).await?;
     let mut interrupts = Interrupts::listen()?;
-    context.out.text(&format!("{}\n", page.url()))?;
+    let url = page.url();
+    context.out.data(&json!({ "url": url }), || format!("{url}\n"))?;
     context.out.say("open this address in a browser of this machine; Ctrl-C ends");
     tokio::select! {
         () = page.serve(&source) => {}

@@ -10,7 +10,7 @@ use super::reader;
 use super::reading::Reading;
 use super::tracker::Tracker;
 use super::view::{Keeper, Known, Question, View, last_slots};
-use crate::targets::status::{Replicas, Status};
+use crate::targets::status::Status;
 use crate::targets::subject::Replica;
 
 /// Into an interval, so that a late timer does not read in the next one.
@@ -120,21 +120,25 @@ impl Book {
         }
     }
 
-    /// What is known, with `more` that happened.
-    pub(crate) fn view(&self, question: Question, more: &[Event]) -> View {
+    /// What is known of the stack that is in `status` now, with `more` that happened.
+    pub(crate) fn view(&self, status: &Status, question: Question, more: &[Event]) -> View {
         let pages = self.lock();
         let now = now();
-        let status = pages.status.clone().unwrap_or_else(nothing);
         let minute: Figures = pages.history.ring(Window::Minutes).sum_from(last_slots(now, MINUTE));
-        let evidence =
-            Evidence { status: &status, readings: &pages.readings, silent: &pages.silent, minute: &minute };
+        let evidence = Evidence {
+            status,
+            readings: &pages.readings,
+            silent: &pages.silent,
+            was_asked: pages.last_round.is_some(),
+            minute: &minute,
+        };
         let found = match &pages.trouble {
             Some(trouble) => vec![trouble.clone()],
             None => problems(&evidence),
         };
         let known = Known {
             history: &pages.history,
-            status: &status,
+            status,
             readings: &pages.readings,
             silent: &pages.silent,
             kept_by: self.kept_by,
@@ -149,18 +153,6 @@ impl Book {
     fn lock(&self) -> MutexGuard<'_, Pages> {
         // A panic in the midst of a change loses at most that reading.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Before the first look.
-fn nothing() -> Status {
-    Status {
-        stack: String::new(),
-        target: String::new(),
-        url: None,
-        replicas: Replicas::default(),
-        components: Vec::new(),
-        cluster: None,
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Evidence<'a> {
     pub(super) readings: &'a [(String, Reading)],
     /// Replicas that were asked and did not answer.
     pub(super) silent: &'a [String],
+    /// Whether any was asked yet.
+    pub(super) was_asked: bool,
     /// The last minute.
     pub(super) minute: &'a Figures,
 }
@@ -67,7 +69,7 @@ pub(super) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
     let mut add = |severity, text: String, command: String| found.push(Problem { severity, text, command });
     let (readings, silent) = (evidence.readings, evidence.silent);
     let status = evidence.status;
-    if readings.is_empty() {
+    if readings.is_empty() && evidence.was_asked {
         add(Severity::Critical, "no replica answers".into(), "appforge logs service --tail 50".into());
     }
     for name in silent.iter().filter(|_| !readings.is_empty()) {
@@ -182,7 +184,7 @@ mod tests {
             .map(|(number, reading)| (format!("service-{number}"), reading.clone()))
             .collect();
         let silent: Vec<String> = silent.iter().copied().map(str::to_owned).collect();
-        let evidence = Evidence { status, readings: &readings, silent: &silent, minute };
+        let evidence = Evidence { status, readings: &readings, silent: &silent, was_asked: true, minute };
         problems(&evidence).into_iter().map(|problem| (problem.severity, problem.text)).collect()
     }
 
@@ -194,6 +196,21 @@ mod tests {
         status.url = None;
         let down = (Severity::Critical, "the stack is down".to_owned());
         assert_eq!(found(&status, &[], &[], &Figures::NONE), [down]);
+    }
+
+    #[test]
+    fn no_replica_is_missed_before_any_was_asked() {
+        let status = status(2, ComponentState::Ready);
+        let evidence = Evidence {
+            status: &status,
+            readings: &[],
+            silent: &[],
+            was_asked: false,
+            minute: &Figures::NONE,
+        };
+        assert_eq!(problems(&evidence), []);
+        let texts = found(&status, &[], &["service-1", "service-2"], &Figures::NONE);
+        assert_eq!(texts, [(Severity::Critical, "no replica answers".to_owned())]);
     }
 
     #[test]

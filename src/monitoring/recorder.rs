@@ -43,8 +43,8 @@ impl Recorder for Chronicle {
         Box::pin(async move { record(&book, folder, look, stop).await })
     }
 
-    fn answer(&self, query: &str) -> Option<Vec<u8>> {
-        serde_json::to_vec(&self.book.view(Question::parse(query)?, &[])).ok()
+    fn answer(&self, query: &str, status: &Status) -> Option<Vec<u8>> {
+        serde_json::to_vec(&self.book.view(status, Question::parse(query)?, &[])).ok()
     }
 }
 

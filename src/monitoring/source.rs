@@ -86,7 +86,7 @@ impl Source {
     pub(crate) async fn view(&self, question: Question) -> Result<View> {
         let more = self.more.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(own) = &self.own {
-            return Ok(own.book.view(question, &more));
+            return Ok(own.book.view(&own.scene().status, question, &more));
         }
         match recorded(&self.target, question).await? {
             Some(mut view) => {

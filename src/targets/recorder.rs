@@ -19,6 +19,6 @@ pub(crate) trait Recorder: Debug + Send + Sync + 'static {
     /// Records until `stop`, with files in `folder`.
     fn record(&self, folder: PathBuf, look: Look, stop: CancellationToken) -> Recording;
 
-    /// The JSON that answers a query of the control socket; `None` when it is not one.
-    fn answer(&self, query: &str) -> Option<Vec<u8>>;
+    /// The JSON that answers a query of the control socket about the stack in this status; `None` when it is not one.
+    fn answer(&self, query: &str, status: &Status) -> Option<Vec<u8>>;
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Child;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -35,7 +36,8 @@ pub(crate) fn on_terminal_until(project: &Project, args: &[&str], text: &str) ->
     let (mut child, mut near) = start_on_terminal(project, args);
     let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
     let mut is_interrupted = false;
-    while let Ok(count) = near.read(&mut part) {
+    // The end of a terminal is an error.
+    while let Some(count) = read_in_time(&mut near, &mut part) {
         bytes.extend_from_slice(&part[..count]);
         if !is_interrupted && String::from_utf8_lossy(&bytes).contains(text) {
             is_interrupted = true;
@@ -45,6 +47,13 @@ pub(crate) fn on_terminal_until(project: &Project, args: &[&str], text: &str) ->
     }
     assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}");
     String::from_utf8(bytes).unwrap()
+}
+
+fn read_in_time(near: &mut File, part: &mut [u8]) -> Option<usize> {
+    let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+    let mut ready = [PollFd::new(near, PollFlags::IN)];
+    assert_eq!(poll(&mut ready, Some(&limit)).unwrap(), 1, "nothing came within 60 s");
+    near.read(part).ok()
 }
 
 fn start_on_terminal(project: &Project, args: &[&str]) -> (Child, File) {

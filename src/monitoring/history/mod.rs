@@ -143,10 +143,19 @@ impl History {
         self.events.iter()
     }
 
-    /// When the first interval begins that is known, in milliseconds since 1970.
+    /// When the first interval begins that is known, in milliseconds since 1970: of the longest intervals, and within that one of the
+    /// shorter ones as far as they reach back.
     pub(super) fn since(&self) -> Option<u64> {
-        let begins = |ring: &Ring| ring.range().map(|(first, _)| first * ring.step());
-        self.stack.iter().filter_map(begins).min()
+        let mut known: Option<(u64, u64)> = None;
+        for ring in self.stack.iter().rev() {
+            let Some((first, _)) = ring.range() else { continue };
+            let begins = first * ring.step();
+            match known {
+                Some((since, step)) if !(since..since + step).contains(&begins) => break,
+                _ => known = Some((begins, ring.step())),
+            }
+        }
+        known.map(|(since, _)| since)
     }
 }
 
@@ -201,6 +210,19 @@ mod tests {
         }
         let gaps = |window| history.ring(window).from(0).filter(|(_, figures)| figures.is_gap()).count();
         assert_eq!(Window::ALL.map(gaps), [100, 20, 2, 0]);
+    }
+
+    #[test]
+    fn history_begins_with_its_first_reading() {
+        let mut history = History::default();
+        assert_eq!(history.since(), None);
+        let start = 1_700_000_000_000 / 600_000 * 600_000;
+        history.add(&tick(start + 312_000, &["a"]));
+        history.add(&tick(start + 400_000, &["a"]));
+        assert_eq!(history.since(), Some(start + 312_000));
+        // The shortest intervals begin again after a pause, the longest remain.
+        history.add(&tick(start + 4_000_000, &["a"]));
+        assert_eq!(history.since(), Some(start + 310_000));
     }
 
     #[test]

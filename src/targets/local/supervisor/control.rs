@@ -70,7 +70,7 @@ async fn look(State(control): State<Control>) -> Json<Status> {
 }
 
 async fn history(State(control): State<Control>, RawQuery(query): RawQuery) -> Response {
-    match control.recorder.answer(query.as_deref().unwrap_or_default()) {
+    match control.recorder.answer(query.as_deref().unwrap_or_default(), &control.components.status()) {
         Some(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
         None => StatusCode::BAD_REQUEST.into_response(),
     }
