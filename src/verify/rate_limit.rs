@@ -40,11 +40,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let expected = format!("{limit} of {sent} pass, {} get 429", sent - limit);
     // Two replicas that count half of the limit each pass as many, until a third request of a client finds one of them used up.
     if let Some(alone) = counting_alone(subject).await {
-        return Ok(Finding::of(
-            false,
-            expected,
-            format!("{alone} counts by itself: Redis does not answer it in time"),
-        ));
+        return Ok(Finding::of(false, expected, alone));
     }
     let client = || fresh_client(&subject.probe_secret);
     let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;
@@ -71,7 +67,7 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     Ok(finding.with("concurrent_passed", concurrent.passed).with("sent", sent).with("replicas", replicas))
 }
 
-/// A replica that does not count in Redis, also after a moment.
+/// A replica that does not count in Redis, also after a moment, with the reason.
 async fn counting_alone(subject: &Subject) -> Option<String> {
     let until = Instant::now() + subject.redis_back_within;
     loop {
@@ -80,7 +76,11 @@ async fn counting_alone(subject: &Subject) -> Option<String> {
             // One that does not answer is the business of `replicas`.
             let Ok(status) = statusz(&replica.admin).await else { continue };
             if matches!(status.rate_limit.mode, LimitMode::Memory | LimitMode::Open | LimitMode::Closed) {
-                alone = Some(replica.name.clone());
+                let away =
+                    status.redis.error.map_or("Redis does not answer it in time".to_owned(), |error| {
+                        format!("Redis cannot be used ({error})")
+                    });
+                alone = Some(format!("{} counts by itself: {away}", replica.name));
             }
         }
         if alone.is_none() || Instant::now() > until {

@@ -1,7 +1,7 @@
 //! A small network of a test's own: a proxy that knows names no resolver does, and TLS in front of a plain server.
 //!
 //! `fixtures/tls` holds an authority, and the certificate and key of `registry.test`, `auth.test`, `cdn.test` and
-//! `cluster.test`; they are for these tests only.
+//! `cluster.test`; `local-authority` and `local` those of `localhost` and 127.0.0.1. They are for these tests only.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

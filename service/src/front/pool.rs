@@ -178,13 +178,19 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buffer.remaining().min(MOST_READ);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        let outcome = Pin::new(&mut self.tcp).poll_read(cx, &mut part);
-        let read = part.filled().len();
-        if read > 0 {
-            self.heard.store(true, Relaxed);
+        let before = buffer.filled().len();
+        let outcome = if buffer.remaining() <= MOST_READ {
+            Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        } else {
+            // A part of the buffer has to be filled with zeros first, which small answers are spared.
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(MOST_READ));
+            let outcome = Pin::new(&mut self.tcp).poll_read(cx, &mut part);
+            let read = part.filled().len();
             buffer.advance(read);
+            outcome
+        };
+        if buffer.filled().len() > before {
+            self.heard.store(true, Relaxed);
         }
         outcome
     }

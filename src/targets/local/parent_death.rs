@@ -12,8 +12,20 @@ use rustix::process::Signal;
 use crate::error::{ExitStatus, Failure};
 
 /// What the processes of a stack may see of the environment of the command that started it. The rest may hold secrets.
-const INHERITED: [&str; 9] =
-    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "RUST_BACKTRACE", "SUDO_UID", "SUDO_GID"];
+/// The files of certificates are those that `doctor` and `up` trust a store by.
+const INHERITED: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "RUST_BACKTRACE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SUDO_UID",
+    "SUDO_GID",
+];
 
 /// This program, also after its file was replaced.
 pub(crate) const SELF: &str = "/proc/self/exe";
