@@ -148,6 +148,80 @@ fn sparkline(values: &[Option<f64>], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitoring::problems::{Problem, Severity};
+    use crate::monitoring::view::Origin;
+    use crate::targets::status::Replicas;
+
+    fn sample() -> View {
+        let current = Point {
+            rate: Some(126.04),
+            limited: Some(26.0),
+            failed: Some(0.0),
+            failed_share: Some(0.0),
+            p95: Some(12.34),
+            pool_in_use: Some(2.4),
+            pool_max: Some(50.0),
+            cpu: Some(0.126),
+            memory: Some(36e6),
+            ..Point::default()
+        };
+        let row = |name: &str, current: Option<Point>| Row {
+            name: name.into(),
+            state: "ready".into(),
+            restarts: 0,
+            answers: current.is_some(),
+            limit: current.map(|_| "shared".to_owned()),
+            current,
+            spark: vec![Some(0.0), None, Some(126.0)],
+        };
+        View {
+            stack: "shop".into(),
+            target: "local".into(),
+            url: Some("http://127.0.0.1:5000".into()),
+            now: 0,
+            history: Origin { kept_by: Keeper::Supervisor, since: None },
+            replicas: Replicas { desired: 2, ready: 2 },
+            problems: vec![Problem {
+                severity: Severity::Warning,
+                text: "service-2 does not answer".into(),
+                command: "appforge logs service-2 --tail 50".into(),
+            }],
+            current: Some(current),
+            rows: vec![row("service-1", Some(current)), row("service-2", None)],
+            events: Vec::new(),
+            window: "15m".into(),
+            step: 2000,
+            room: 450,
+            first: 0,
+            points: vec![Some(Point::default()), None, Some(current)],
+        }
+    }
+
+    #[test]
+    fn view_is_shown_with_its_problems_first_and_no_number_for_what_is_not_known() {
+        let expected = "\
+stack shop on local at http://127.0.0.1:5000, 2 of 2 replicas ready
+
+warning: service-2 does not answer
+  hint: appforge logs service-2 --tail 50
+
+REPLICA    STATE      REQUESTS  P95      FAILED  CPU   MEMORY  MONGODB  LIMIT   LAST MINUTES
+service-1  ready      126.0/s   12.3 ms  0.0%    0.13  34 MiB  2 of 50  shared  ▁ █
+service-2  no answer  -         -        -       -     -       -        -       ▁ █
+
+requests    █                                                          126.0/s
+failed      ▁                                                          0.0/s
+refused     █                                                          26.0/s
+p95         █                                                          12.3 ms
+cpu         █                                                          0.13
+
+history kept by the supervisor; Ctrl-C ends
+";
+        let shown: Vec<String> = screen(&sample()).lines().map(str::trim_end).map(str::to_owned).collect();
+        assert_eq!(shown.join("\n") + "\n", expected);
+        let down = View { url: None, rows: Vec::new(), problems: Vec::new(), ..sample() };
+        assert_eq!(now(&down), "stack shop on local is down\n\n");
+    }
 
     #[test]
     fn sparkline_rises_to_its_highest_and_leaves_gaps_blank() {

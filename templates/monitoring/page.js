@@ -43,6 +43,8 @@ const state = { window: "15m", frozen: false, view: null, points: [], first: 0, 
 
 function merge(view) {
   const end = state.first + state.points.length;
+  /* Of a stack that is down there is nothing new; what was shown stays. */
+  if (!view.points.length && state.view && state.view.window === view.window) { state.view = view; return; }
   if (!state.view || state.view.window !== view.window || view.first > end || view.first < state.first) {
     state.points = view.points;
     state.first = view.first;

@@ -25,6 +25,11 @@ fn loaded() -> Up {
     up
 }
 
+/// Waits until nothing is wrong: on a busy machine a replica may count alone for a moment.
+fn is_well(up: &Up) {
+    eventually("no problems", || up.json(&["monitor", "--once"])["problems"] == serde_json::json!([]));
+}
+
 /// `monitor`, which ends with the test.
 struct Monitor {
     child: Child,
@@ -83,20 +88,17 @@ fn once_has_the_rates_of_a_load_test_and_its_events() {
     }
     assert_eq!(number(&view, "/current/failed"), 0.0);
     assert_eq!(view["history"]["kept_by"], "supervisor");
-    assert_eq!(
-        (&view["rows"][0]["name"], &view["rows"][1]["limit"]),
-        (&"service-1".into(), &"shared".into())
-    );
-    assert_eq!(view["problems"], serde_json::json!([]));
+    assert_eq!(view["rows"][0]["name"], "service-1");
     assert_eq!(number(&view, "/current/pool_max"), 100.0);
     assert!(view["points"].as_array().unwrap().len() >= 2);
     let events = view["events"].as_array().unwrap();
-    let has = |kind: &str| events.iter().any(|event| event["kind"] == kind);
-    assert!(has("load"), "{events:#?}");
+    assert!(events.iter().any(|event| event["kind"] == "load"), "{events:#?}");
     let status = up.json(&["status"]);
     let replica = status["components"].as_array().unwrap().iter().find(|found| found["name"] == "service-1");
     assert!(number(replica.unwrap(), "/metrics/rate") > 0.0, "{status:#}");
-    assert_eq!(status["problems"], serde_json::json!([]));
+    assert!(status["problems"].is_array(), "{status:#}");
+    is_well(&up);
+    assert_eq!(up.json(&["monitor", "--once"])["rows"][1]["limit"], "shared");
     assert!(up.done(&["status"]).stdout.contains("LAST MINUTES"));
     let table = up.done(&["monitor", "--once"]).stdout;
     assert!(table.contains("service-2") && table.contains("/s"), "{table}");

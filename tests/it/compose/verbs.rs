@@ -60,7 +60,7 @@ fn bundled_service_keeps_an_exact_limit_over_its_life() {
     assert!(project.done(&["logs", "service"]).stdout.contains("Redis rate limiter connected"));
     let seen = project.done(&["monitor", "--once", "-o", "json"]).stdout;
     let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
-    assert_eq!((&seen["history"]["kept_by"], &seen["problems"]), (&"monitor".into(), &serde_json::json!([])));
+    assert_eq!(seen["history"]["kept_by"], "monitor");
     let answers = seen["rows"].as_array().unwrap().iter().filter(|row| row["current"]["rate"].is_f64());
     assert_eq!(answers.count(), 3, "{seen:#}");
     let ended = Arc::new(AtomicBool::new(false));

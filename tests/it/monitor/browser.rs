@@ -5,7 +5,7 @@ use std::process::Command;
 use appforge_testing::need;
 use serde_json::Value;
 
-use super::{Monitor, loaded};
+use super::{Monitor, is_well, loaded};
 
 /// The page as it is after so many milliseconds of its own time.
 fn rendered(url: &str, profile: &std::path::Path, more: &[&str]) -> String {
@@ -22,6 +22,7 @@ fn rendered(url: &str, profile: &std::path::Path, more: &[&str]) -> String {
 #[ignore = "needs chromium"]
 fn browser_shows_charts_replicas_and_no_markup_of_others() {
     let up = loaded();
+    is_well(&up);
     let monitor = Monitor::start(&up);
     let profile = tempfile::tempdir().unwrap();
     let page = rendered(&monitor.url, profile.path(), &["--dump-dom", "--virtual-time-budget=6000"]);
