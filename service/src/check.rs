@@ -10,10 +10,11 @@ use http::{HeaderName, Method, Request, Response, StatusCode};
 
 use crate::app::{App, Counted};
 use crate::contract::CHECK;
-use crate::problem::Problem;
+use crate::identity::FORWARDED_FOR;
+use crate::limiter::Outcome;
+use crate::problem::{Problem, TooMany};
 use crate::server::{Handler, RequestBody};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What nginx names the client by.
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// For `auth_request`, which takes any other status but 401 for an error.
@@ -22,12 +23,14 @@ const DENY_403: &str = "deny=403";
 /// Answers whether requests may pass.
 pub struct Check {
     app: Arc<App>,
+    /// What a client over its limit gets where 429 counts as an error.
+    forbidden: TooMany,
 }
 
 impl Check {
-    /// By the limit of `app`.
-    pub fn new(app: Arc<App>) -> Self {
-        Self { app }
+    /// By the limit of `app`, of so many requests.
+    pub fn new(app: Arc<App>, limit: u32) -> Self {
+        Self { app, forbidden: TooMany::new(StatusCode::FORBIDDEN, limit) }
     }
 
     async fn decide(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<Body> {
@@ -51,11 +54,12 @@ impl Check {
         let Some(decision) = self.app.admit(peer.ip(), headers).await else {
             return StatusCode::OK.into_response();
         };
-        let refusal = self.app.refusal(&decision, headers);
+        let refusal = if deny && decision.outcome == Outcome::Limited {
+            Some(self.forbidden.respond(decision.retry_after(), std::mem::take(headers)))
+        } else {
+            self.app.refusal(&decision, headers)
+        };
         let mut response = refusal.unwrap_or_else(|| StatusCode::OK.into_response());
-        if deny && response.status() == StatusCode::TOO_MANY_REQUESTS {
-            *response.status_mut() = StatusCode::FORBIDDEN;
-        }
         decision.write_headers(response.headers_mut());
         response
     }
@@ -65,7 +69,7 @@ impl Handler for Check {
     type Body = Body;
 
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<Body> {
-        let series = self.app.metrics.routed(request.method(), request.uri().path());
+        let series = self.app.metrics.checked(request.method());
         let mut counted = Counted::new(&self.app.metrics, series);
         let response = self.decide(peer, request).await;
         counted.status = Some(response.status());

@@ -57,6 +57,8 @@ pub mod variable {
     pub const REDIS_URL_FILE: &str = "REDIS_URL_FILE";
     /// What every key in Redis begins with.
     pub const REDIS_KEY_PREFIX: &str = "REDIS_KEY_PREFIX";
+    /// The port on 127.0.0.1 that leads to the current master of Redis, for the app of a front; off where it is unset.
+    pub const REDIS_FORWARD_PORT: &str = "REDIS_FORWARD_PORT";
     /// `true` or `false`.
     pub const RATE_LIMIT_ENABLED: &str = "RATE_LIMIT_ENABLED";
     /// Requests that a client has in a window.
@@ -71,6 +73,9 @@ pub mod variable {
     pub const RATE_LIMIT_REPLICAS: &str = "RATE_LIMIT_REPLICAS";
     /// What requests are counted by: `address` or `header:NAME`.
     pub const RATE_LIMIT_KEY: &str = "RATE_LIMIT_KEY";
+    /// Networks of proxies that set or check the header of [`RATE_LIMIT_KEY`], in the form of [`TRUSTED_PROXIES`]: through them it counts
+    /// without the address.
+    pub const RATE_LIMIT_KEY_PROXIES: &str = "RATE_LIMIT_KEY_PROXIES";
     /// Networks whose `X-Forwarded-For` counts, `file:PATH` with one a line, or `cloudflare`; separated by commas.
     pub const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
     /// The key of simulated clients.
@@ -166,6 +171,9 @@ pub mod admin {
     pub const UPSTREAMS: &str = "/upstreams";
 }
 
+/// The name of the networks of Cloudflare's edge in [`variable::TRUSTED_PROXIES`].
+pub const CLOUDFLARE: &str = "cloudflare";
+
 /// The path of the listener at [`variable::CHECK_PORT`].
 pub const CHECK: &str = "/check";
 /// The `Host` of health requests by default.
@@ -181,5 +189,7 @@ pub const REDIS_PORT: u16 = 6379;
 pub const REDIS_SENTINEL_PORT: u16 = 26379;
 /// What keys in Redis begin with by default.
 pub const REDIS_KEY_PREFIX: &str = "appforge:";
+/// The header of an error that a front answers itself, and not its app (RFC 9209).
+pub const PROXY_STATUS: &str = "proxy-status";
 /// The header that names a simulated client.
 pub const PROBE_HEADER: &str = "x-appforge-probe";

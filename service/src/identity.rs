@@ -4,7 +4,8 @@
 //! are read one by one from the right, as bytes: what a client wrote to the left of a proxy's entry changes nothing. A
 //! malformed header never panics and never gives a fresh identity.
 //!
-//! Where requests are counted by a header, a trusted proxy's counts alone; anyone else's counts besides the address.
+//! Where requests are counted by a header, it counts alone when the request came through a proxy that sets it; anyone else's counts
+//! besides the address. A proxy is on the way when it is the peer, or an entry that only trusted proxies have seen.
 
 mod keys;
 mod proxies;
@@ -30,7 +31,7 @@ pub use proxies::networks;
 /// Read once, not for each request.
 const PROBE: HeaderName = HeaderName::from_static(PROBE_HEADER);
 /// What proxies say of who asked them: a list, each entry added by the one behind it.
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// No chain of proxies is longer, and a request may carry tens of thousands of entries.
 const MOST_ENTRIES: usize = 64;
 
@@ -88,6 +89,8 @@ impl fmt::Display for Identity {
 pub struct Settings {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Proxies that set or check the header which requests are counted by.
+    pub key_proxies: Vec<Network>,
     /// Bits of an IPv6 address that make a client.
     pub ipv6_prefix: u8,
     /// Signs simulated clients; without one there are none.
@@ -159,13 +162,13 @@ impl Identities {
             RateLimitKey::Address => None,
             RateLimitKey::Header(name) => digest(headers, name),
         };
+        let Way { client, source, sets_key } = self.way(peer, headers);
         if let Some(key) = key
-            && self.is_trusted(peer)
+            && sets_key
         {
             return (Identity::Key(key), None, Source::header);
         }
-        let (address, source) = self.address(peer, headers);
-        let address = Identity::of_address(address, self.settings.ipv6_prefix);
+        let address = Identity::of_address(client, self.settings.ipv6_prefix);
         let key = key.filter(|key| self.fresh.allow(&address, *key)).map(Identity::Key);
         (address, key, source)
     }
@@ -183,29 +186,41 @@ impl Identities {
         }
     }
 
-    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Source) {
+    fn way(&self, peer: IpAddr, headers: &HeaderMap) -> Way {
         let trusted = |address: IpAddr| self.is_trusted(address);
+        let sets_key =
+            |address: IpAddr| self.settings.key_proxies.iter().any(|network| network.contains(address));
+        let mut way = Way { client: peer, source: Source::peer, sets_key: sets_key(peer) };
         if !trusted(peer) {
-            return (peer, Source::peer);
+            return way;
         }
+        // Only trusted hops: the one furthest away stands for what is behind it.
+        way.source = Source::short;
         // Several headers are one list (RFC 9110, 5.3); it is walked from the hop next to us.
         let headers = headers.get_all(&FORWARDED_FOR).iter().rev();
         let entries = headers.flat_map(|header| header.as_bytes().rsplit(|byte| *byte == b','));
-        let mut hop = peer;
         for entry in entries.map(<[u8]>::trim_ascii).take(MOST_ENTRIES) {
             // A list may have empty elements, which mean nothing (RFC 9110, 5.6.1).
             if entry.is_empty() {
                 continue;
             }
-            let Some(address) = entry_address(entry) else { return (hop, Source::bad) };
+            let Some(address) = entry_address(entry) else { return Way { source: Source::bad, ..way } };
             if !trusted(address) {
-                return (address, Source::xff);
+                return Way { client: address, source: Source::xff, ..way };
             }
-            hop = address;
+            way.client = address;
+            way.sets_key |= sets_key(address);
         }
-        // Only trusted hops: the one furthest away stands for what is behind it.
-        (hop, Source::short)
+        way
     }
+}
+
+/// How a request came.
+struct Way {
+    client: IpAddr,
+    source: Source,
+    /// Whether a proxy on the way sets the key.
+    sets_key: bool,
 }
 
 /// An address, with or without a port.

@@ -16,6 +16,8 @@ pub struct Listeners {
     pub public: Vec<tokio::net::TcpListener>,
     /// For probes and scrapes.
     pub admin: tokio::net::TcpListener,
+    /// Whether other replicas accept on the public listeners, too: what this one leaves in the queue is another's.
+    pub shared: bool,
 }
 
 /// The addresses of the sockets that a supervisor hands over.
@@ -39,7 +41,7 @@ impl Listeners {
         sockets.push(("admin", expected.admin));
         let mut public = handed_over(&sockets)?;
         let admin = public.pop().context("no socket is expected from the supervisor")?;
-        Ok(Self { public, admin })
+        Ok(Self { public, admin, shared: true })
     }
 
     /// Takes the sockets that the service manager of the machine handed over, named `public` and `admin`, or opens them.
@@ -49,7 +51,7 @@ impl Listeners {
     pub fn handed_over_or_open(public: SocketAddr, admin: SocketAddr) -> Result<Self> {
         let mut handed = ListenFd::from_env();
         if handed.len() == 0 {
-            return Ok(Self { public: vec![open(public)?], admin: open(admin)? });
+            return Ok(Self { public: vec![open(public)?], admin: open(admin)?, shared: false });
         }
         ensure!(handed.len() == 2, "{} sockets were handed over; the service takes 2", handed.len());
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
@@ -58,6 +60,7 @@ impl Listeners {
         Ok(Self {
             public: vec![take(&mut handed, usize::from(swapped))?],
             admin: take(&mut handed, usize::from(!swapped))?,
+            shared: false,
         })
     }
 }

@@ -67,7 +67,6 @@ impl Route {
             "/health" => Self::Health,
             "/openapi.json" => Self::Openapi,
             "/api/items" => Self::Items,
-            CHECK => Self::Check,
             _ if path.starts_with("/api/items/") => Self::Item,
             _ => Self::Other,
         }
@@ -159,6 +158,11 @@ impl Metrics {
     /// What a request of a front is counted as: the paths are the app's.
     pub fn forwarded(&self, method: &Method) -> Series {
         Series { method: known_method(method), route: Route::App }
+    }
+
+    /// What a question of another proxy is counted as.
+    pub fn checked(&self, method: &Method) -> Series {
+        Series { method: known_method(method), route: Route::Check }
     }
 
     /// A request has come.

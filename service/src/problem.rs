@@ -117,9 +117,10 @@ impl Problem {
     }
 }
 
-/// 429 for a client that is over its limit. Its text is made once, but for the seconds: to refuse must stay cheaper than
+/// The answer to a client that is over its limit. Its text is made once, but for the seconds: to refuse must stay cheaper than
 /// to ask.
 pub struct TooMany {
+    status: StatusCode,
     before: String,
 }
 
@@ -127,14 +128,14 @@ pub struct TooMany {
 const AFTER: &str = " seconds\"}";
 
 impl TooMany {
-    /// For a limit of so many requests.
-    pub fn new(limit: u32) -> Self {
+    /// With this status, for a limit of so many requests.
+    pub fn new(status: StatusCode, limit: u32) -> Self {
         let detail = format!("the limit of {limit} requests is used up; try again in ");
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        let problem = Problem::new(status, detail);
         // No field can fail to be written; the text ends behind the detail, the last field.
         let mut before = serde_json::to_string(&problem).unwrap_or_default();
         before.truncate(before.len().saturating_sub("\"}".len()));
-        Self { before }
+        Self { status, before }
     }
 
     /// The answer, to be asked again in some seconds; with `headers`, of which only the room is used.
@@ -147,7 +148,7 @@ impl TooMany {
         headers.insert(CONTENT_TYPE, PROBLEM);
         headers.insert(CACHE_CONTROL, NO_STORE);
         let mut response = Response::new(Body::from(body.freeze()));
-        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response
     }
@@ -197,7 +198,7 @@ mod tests {
     async fn a_refusal_is_a_problem_like_the_others() {
         let mut headers = HeaderMap::new();
         headers.insert("x-of-the-request", HeaderValue::from_static("1"));
-        let response = TooMany::new(100).respond(309, headers);
+        let response = TooMany::new(StatusCode::TOO_MANY_REQUESTS, 100).respond(309, headers);
         let detail = "the limit of 100 requests is used up; try again in 309 seconds";
         let other = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
         assert_eq!(response.status(), other.status());

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use http::StatusCode;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::mongodb::Mongodb;
 use crate::open_files;
 use crate::problem::TooMany;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::server::Connections;
 use crate::settings::{self, Settings};
 
@@ -114,6 +115,10 @@ pub async fn serve_on(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let check = settings.check.map(listen::open).transpose()?;
+    let forward = match settings.redis_forward {
+        Some(address) => Some(redis::forward(&settings.redis.url, listen::open(address)?)?),
+        None => None,
+    };
     let mut registry = Registry::default();
     let redis = Redis::start(settings.redis, &mut registry)?;
     let limiter =
@@ -133,10 +138,12 @@ pub async fn serve_on(
             (Backend::Front(upstreams), Some(watched))
         }
     };
+    let (requests, key) =
+        (settings.rate_limit.as_ref().map_or(0, |limit| limit.requests), settings.identity.key.clone());
     let app = Arc::new(App {
         replica: settings.replica,
         backend,
-        too_many: TooMany::new(settings.rate_limit.as_ref().map_or(0, |limit| limit.requests)),
+        too_many: TooMany::new(StatusCode::TOO_MANY_REQUESTS, requests),
         redis,
         limiter,
         identities: Identities::new(settings.identity, &mut registry),
@@ -159,23 +166,35 @@ pub async fn serve_on(
             tokio::spawn(connections.accept(listeners.public, public));
         }
         Backend::Front(upstreams) => {
-            let front = Arc::new(Front::new(app.clone(), upstreams.clone()));
-            tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
+            let front = Arc::new(Front::new(app.clone(), upstreams.clone(), &key));
+            if listeners.shared {
+                tokio::spawn(connections.accept_while(upstreams.gate(), listeners.public, front));
+            } else {
+                tokio::spawn(connections.accept(listeners.public, front));
+            }
         }
     }
     if let Some(listener) = check {
         tracing::info!("other proxies ask on {}", listener.local_addr()?);
-        tokio::spawn(app.connections.clone().accept(vec![listener], Arc::new(Check::new(app.clone()))));
+        tokio::spawn(
+            app.connections.clone().accept(vec![listener], Arc::new(Check::new(app.clone(), requests))),
+        );
     }
     let admin = Arc::new(Admin::new(app.clone()));
     tokio::spawn(admin_connections.clone().accept(vec![listeners.admin], admin));
     tracing::info!("{} listens on {addresses}, for probes and metrics on {admin_address}", app.replica);
     shutdown.await;
     tracing::info!("no new connections; finishing what is under way on {}", app.connections.open());
+    let drained = Instant::now();
     app.draining.store(true, Ordering::Relaxed);
     app.connections.drain();
     if !app.connections.closed(settings.shutdown_timeout).await {
         tracing::warn!("not all requests were finished in {} ms", settings.shutdown_timeout.as_millis());
+    }
+    if let Some(forward) = &forward {
+        // A front ends before its app, which needs Redis until its own end: that begins when the drain may last no longer.
+        let app_ends = drained + settings.shutdown_timeout;
+        forward.outlast(app_ends.into(), settings.shutdown_timeout).await;
     }
     if let Some(limiter) = &app.limiter {
         limiter.close().await;

@@ -9,6 +9,7 @@ use crate::contract::{
     self, ADMIN_PORT, Environment, Given, Number, PORT, Parsed, Problem, UPSTREAM_HEALTH_HOST, UpstreamUrl,
     number, variable,
 };
+use crate::server::is_host;
 use crate::{front, identity, limiter, logging, mongodb, redis};
 
 /// Shortest probe secret that is accepted, in bytes.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub check: Option<SocketAddr>,
     /// What answers the requests that pass.
     pub backend: Backend,
+    /// Where the app of a front finds the master of Redis; nowhere by default.
+    pub redis_forward: Option<SocketAddr>,
     /// The counter and cache store.
     pub redis: redis::Settings,
     /// The rate limit; none where something in front of the service limits already.
@@ -97,6 +100,9 @@ impl Settings {
                     .clone()
                     .unwrap_or_else(|| contract::REDIS_KEY_PREFIX.into()),
             },
+            redis_forward: environment
+                .redis_forward_port
+                .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),
             replica,
@@ -112,6 +118,17 @@ impl Settings {
         {
             let message = "must differ from the other ports (PORT and ADMIN_PORT)";
             problems.push(Problem::new(variable::CHECK_PORT, message));
+        }
+        if settings.redis_forward.is_some() && matches!(settings.backend, Backend::Bundled { .. }) {
+            let message = "applies only to a front, which has UPSTREAM_URL";
+            problems.push(Problem::new(variable::REDIS_FORWARD_PORT, message));
+        }
+        if settings.redis_forward.is_some_and(|forward| {
+            let taken = [Some(settings.public), Some(settings.admin), settings.check];
+            forward.port() != 0 && taken.into_iter().flatten().any(|other| other.port() == forward.port())
+        }) {
+            let message = "must differ from the other ports (PORT, ADMIN_PORT and CHECK_PORT)";
+            problems.push(Problem::new(variable::REDIS_FORWARD_PORT, message));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
@@ -167,10 +184,12 @@ fn front(url: UpstreamUrl, environment: &Environment, problems: &mut Vec<Problem
         path
     });
     let host = environment.upstream_health_host.as_deref().unwrap_or(UPSTREAM_HEALTH_HOST);
-    let host = HeaderValue::from_str(host).unwrap_or_else(|_| {
-        problems.push(Problem::new(variable::UPSTREAM_HEALTH_HOST, "expected a host, such as `localhost`"));
-        HeaderValue::from_static(UPSTREAM_HEALTH_HOST)
-    });
+    let host =
+        HeaderValue::from_str(host).ok().filter(|host| is_host(host.as_bytes())).unwrap_or_else(|| {
+            problems
+                .push(Problem::new(variable::UPSTREAM_HEALTH_HOST, "expected a host, such as `localhost`"));
+            HeaderValue::from_static(UPSTREAM_HEALTH_HOST)
+        });
     front::Settings { url, health: front::health::Settings { path, host } }
 }
 
@@ -184,13 +203,18 @@ fn rate_limit(environment: &Environment) -> limiter::Settings {
 }
 
 fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Problem>) -> identity::Settings {
-    let mut trusted_proxies = Vec::new();
-    for entry in environment.trusted_proxies.iter().flatten() {
-        match identity::networks(entry, read) {
-            Ok(networks) => trusted_proxies.extend(networks),
-            Err(message) => problems.push(Problem::new(variable::TRUSTED_PROXIES, message)),
+    let mut networks = |variable: &str, entries: Option<&Vec<String>>| {
+        let mut all = Vec::new();
+        for entry in entries.into_iter().flatten() {
+            match identity::networks(entry, read) {
+                Ok(networks) => all.extend(networks),
+                Err(message) => problems.push(Problem::new(variable, message)),
+            }
         }
-    }
+        all
+    };
+    let trusted_proxies = networks(variable::TRUSTED_PROXIES, environment.trusted_proxies.as_ref());
+    let key_proxies = networks(variable::RATE_LIMIT_KEY_PROXIES, environment.rate_limit_key_proxies.as_ref());
     let probe_secret = secret(environment.probe_secret.as_ref(), variable::PROBE_SECRET_FILE, read, problems);
     if probe_secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_SECRET) {
         let message = format!("must have at least {SHORTEST_SECRET} bytes");
@@ -199,6 +223,7 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
     let prefix = environment.rate_limit_ipv6_prefix.unwrap_or(number::RATE_LIMIT_IPV6_PREFIX.default);
     identity::Settings {
         trusted_proxies,
+        key_proxies,
         ipv6_prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
         probe_secret: probe_secret.map(String::into_bytes),
         key: environment.rate_limit_key.clone().unwrap_or_default(),

@@ -109,17 +109,39 @@ fn problems_of_a_front_come_at_once() {
     let problems = of(&[
         ("UPSTREAM_URL", "http://127.0.0.1:3000"),
         ("UPSTREAM_HEALTH_PATH", "healthz"),
-        ("UPSTREAM_HEALTH_HOST", "a\nb"),
+        ("UPSTREAM_HEALTH_HOST", "a:0"),
         ("RATE_LIMIT_KEY", "cookie"),
         ("CHECK_PORT", "5000"),
+        ("RATE_LIMIT_KEY_PROXIES", "gateway"),
         ("TRUSTED_PROXIES", "cloudflare, file:/missing"),
     ]);
     let problems = problems.err().unwrap_or_default();
     let names: Vec<_> = problems.iter().map(|problem| problem.variable.as_str()).collect();
     assert_eq!(
         names,
-        ["RATE_LIMIT_KEY", "UPSTREAM_HEALTH_PATH", "UPSTREAM_HEALTH_HOST", "TRUSTED_PROXIES", "CHECK_PORT"]
+        [
+            "RATE_LIMIT_KEY",
+            "UPSTREAM_HEALTH_PATH",
+            "UPSTREAM_HEALTH_HOST",
+            "TRUSTED_PROXIES",
+            "RATE_LIMIT_KEY_PROXIES",
+            "CHECK_PORT"
+        ]
     );
     let wrong = of(&[("UPSTREAM_URL", "https://app")]).err().unwrap_or_default();
     assert_eq!(wrong[0].to_string(), "UPSTREAM_URL: expected `http://HOST:PORT`, without a path");
+}
+
+#[test]
+fn forward_to_redis_is_for_a_front_on_another_port() {
+    let upstream = ("UPSTREAM_URL", "http://127.0.0.1:3000");
+    let settings = of(&[upstream, ("REDIS_FORWARD_PORT", "6379")]).unwrap_or_else(|_| panic!("valid"));
+    assert_eq!(settings.redis_forward, Some("127.0.0.1:6379".parse().unwrap()));
+    for (variables, why) in [
+        (&[("REDIS_FORWARD_PORT", "6379")][..], "applies only to a front"),
+        (&[upstream, ("REDIS_FORWARD_PORT", "5000")], "must differ from the other ports"),
+    ] {
+        let problems = of(variables).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.to_string().contains(why)), "{problems:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What `/health` and `/statusz` answer, as types that `verify` and `status` read back. Data only.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// Whether a store answers.
@@ -67,6 +69,17 @@ pub struct UpstreamStatus {
     pub error: Option<String>,
     /// Apps of other fronts that step in for it.
     pub siblings: u64,
+    /// Where it listens beyond the loopback interface that it shares with its front; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_loopback: Option<SocketAddr>,
+}
+
+impl UpstreamStatus {
+    /// What is wrong with an app that listens beyond the loopback interface.
+    pub fn beyond(&self) -> Option<String> {
+        let address = self.beyond_loopback?;
+        Some(format!("the app also listens on {address}, past its front and the rate limit; bind HOST"))
+    }
 }
 
 /// How the rate limit is counted now.

@@ -209,7 +209,7 @@ fn app_reaches_what_the_file_names_and_is_reached_through_its_front() {
     }
     assert_eq!(
         (&v4["cidr"], &v6["cidr"], &v6["except"]),
-        (&json!("0.0.0.0/0"), &json!("::/0"), &json!(["fc00::/7", "fe80::/10"]))
+        (&json!("0.0.0.0/0"), &json!("::/0"), &json!(["::1/128", "fc00::/7", "fe80::/10"]))
     );
     assert_eq!(rules[4]["to"].as_array().unwrap().len(), 2, "any address: a policy takes no names");
     assert_eq!(rules[4]["ports"], json!([{"protocol": "TCP", "port": 443}]));

@@ -124,6 +124,8 @@ mod tests;
 
 #[cfg(test)]
 mod app_tests;
+#[cfg(test)]
+mod compose_tests;
 
 #[cfg(test)]
 mod kubernetes_tests;

@@ -7,16 +7,16 @@ use super::*;
 use crate::document;
 use crate::stack::model::Patch;
 
-fn compose(stack: &Stack) -> Vec<Document> {
+pub(super) fn compose(stack: &Stack) -> Vec<Document> {
     render(stack, TargetKind::Compose, &Overrides::default()).unwrap()
 }
 
 #[track_caller]
-fn text<'a>(documents: &'a [Document], path: &str) -> &'a str {
+pub(super) fn text<'a>(documents: &'a [Document], path: &str) -> &'a str {
     &documents.iter().find(|document| document.path == path).unwrap().text
 }
 
-fn parsed(stack: &Stack) -> Value {
+pub(super) fn parsed(stack: &Stack) -> Value {
     document::parse(text(&compose(stack), "docker-compose.yml")).unwrap().to_json()
 }
 
@@ -181,60 +181,11 @@ fn own_image_gets_no_dockerfile() {
 }
 
 #[test]
-fn published_address_is_that_of_the_service() {
-    let published = |address: Option<&str>, bind: Option<&str>| {
-        let mut stack = Stack::default();
-        stack.service.address = address.map(|address| address.parse().unwrap());
-        stack.compose.bind = bind.map(|address| address.parse().unwrap());
-        parsed(&stack)["services"]["gateway"]["ports"][0]["host_ip"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(published(None, None), "0.0.0.0");
-    assert_eq!(published(Some("127.0.0.1"), None), "127.0.0.1");
-    assert_eq!(published(None, Some("10.0.0.1")), "10.0.0.1");
-    assert_eq!(published(Some("::1"), Some("::1")), "::1");
-}
-
-#[test]
 fn name_of_a_digit_is_refused_for_kubernetes() {
     let stack = Stack { name: "9lives".parse().unwrap(), ..Stack::default() };
     let error = render(&stack, TargetKind::Kubernetes, &Overrides::default()).unwrap_err();
     assert!(error.to_string().starts_with("name: must start with a letter"), "{error:#}");
     compose(&stack);
-}
-
-#[test]
-fn only_the_gateway_publishes_and_only_it_may_name_clients() {
-    let document = parsed(&Stack::default());
-    let services = document["services"].as_object().unwrap();
-    let published: Vec<&String> =
-        services.iter().filter(|(_, service)| service.get("ports").is_some()).map(|(name, _)| name).collect();
-    assert_eq!(published, ["gateway"]);
-    let address = services["gateway"]["networks"]["edge"]["ipv4_address"].as_str().unwrap();
-    assert_eq!(services["appforge"]["environment"]["TRUSTED_PROXIES"], format!("{address}/32"));
-    let subnet = document["networks"]["edge"]["ipam"]["config"][0]["subnet"].as_str().unwrap();
-    let base: std::net::Ipv4Addr = subnet.strip_suffix("/22").unwrap().parse().unwrap();
-    assert_eq!(base.to_bits() + 1022, address.parse::<std::net::Ipv4Addr>().unwrap().to_bits());
-    assert_eq!(document["networks"]["data"]["internal"], true);
-}
-
-#[test]
-fn a_share_of_the_cpu_is_given_in_periods_shorter_than_the_wait_for_redis() {
-    let service = parsed(&Stack::default())["services"]["appforge"].clone();
-    assert_eq!((&service["cpu_period"], &service["cpu_quota"]), (&10_000.into(), &5_000.into()));
-}
-
-#[test]
-fn every_container_is_confined() {
-    let document = parsed(&Stack::default());
-    for (name, service) in document["services"].as_object().unwrap() {
-        assert_eq!(service["read_only"], true, "{name}");
-        assert_eq!(service["cap_drop"][0], "ALL", "{name}");
-        assert_eq!(service["security_opt"][0], "no-new-privileges:true", "{name}");
-        assert!(service["user"].as_str().is_some_and(|user| !user.starts_with('0')), "{name}");
-        assert_eq!(service["logging"]["options"]["max-file"], "3", "{name}");
-        assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name}");
-        assert!(service["healthcheck"]["test"].is_array(), "{name}");
-    }
 }
 
 #[test]

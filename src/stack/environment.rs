@@ -2,7 +2,7 @@
 //!
 //! What depends on where a stack runs (ports, addresses of the stores, secrets, the replica's name) is the target's.
 
-use appforge_service::contract::{Environment, RateLimitKey, variable};
+use appforge_service::contract::{CLOUDFLARE, Environment, RateLimitKey, variable};
 
 use crate::stack::model::Stack;
 
@@ -18,9 +18,10 @@ pub struct Variable {
 }
 
 /// Where the stack file has what a variable of [`typed`] carries.
-const PATHS: [(&str, &str); 16] = [
+const PATHS: [(&str, &str); 17] = [
     (variable::REDIS_KEY_PREFIX, "name"),
     (variable::RATE_LIMIT_KEY, "rate_limit.key"),
+    (variable::RATE_LIMIT_KEY_PROXIES, "rate_limit.trusted_proxies"),
     (variable::UPSTREAM_HEALTH_PATH, "service.health"),
     (variable::UPSTREAM_HEALTH_HOST, "service.health.host"),
     (variable::RATE_LIMIT_ENABLED, "rate_limit.enabled"),
@@ -37,6 +38,17 @@ const PATHS: [(&str, &str); 16] = [
     (variable::MONGODB_SOCKET_TIMEOUT_MS, "mongodb.pool.socket_timeout"),
 ];
 
+/// The proxies through which the header of `rate_limit.key` counts without the address: those that the file lists one by one. A gateway
+/// of ours and a CDN relay what any client sends. None where requests are counted by address.
+pub fn key_proxies(stack: &Stack) -> Vec<String> {
+    match stack.rate_limit.key {
+        RateLimitKey::Address => Vec::new(),
+        RateLimitKey::Header(_) => {
+            stack.rate_limit.trusted_proxies.iter().filter(|entry| *entry != CLOUDFLARE).cloned().collect()
+        }
+    }
+}
+
 /// What the stack decides about a replica, in the terms of the service.
 fn typed(stack: &Stack) -> Environment {
     let (limit, pool) = (&stack.rate_limit, &stack.mongodb.pool);
@@ -48,6 +60,7 @@ fn typed(stack: &Stack) -> Environment {
         rate_limit_on_redis_failure: Some(limit.on_redis_failure),
         rate_limit_ipv6_prefix: Some(limit.ipv6_prefix),
         rate_limit_key: (limit.key != RateLimitKey::Address).then(|| limit.key.clone()),
+        rate_limit_key_proxies: Some(key_proxies(stack)).filter(|proxies| !proxies.is_empty()),
         trusted_proxies: Some(limit.trusted_proxies.clone()),
         mongodb_database: Some(stack.mongodb.database.clone()),
         mongodb_max_pool_size: Some(pool.max),
@@ -105,6 +118,22 @@ pub fn environment(stack: &Stack) -> Vec<Variable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn key_counts_alone_only_behind_proxies_of_the_file() {
+        let mut stack = Stack::default();
+        stack.rate_limit.trusted_proxies =
+            ["10.1.0.0/16", CLOUDFLARE, "192.0.2.7"].map(str::to_owned).to_vec();
+        let value = |stack: &Stack| {
+            let all = front(stack);
+            all.into_iter().find(|it| it.name == variable::RATE_LIMIT_KEY_PROXIES).map(|it| it.value)
+        };
+        assert_eq!(value(&stack), None, "by address");
+        stack.rate_limit.key = "header:x-api-key".parse().unwrap();
+        assert_eq!(value(&stack).as_deref(), Some("10.1.0.0/16,192.0.2.7"));
+        stack.rate_limit.trusted_proxies = vec![CLOUDFLARE.to_owned()];
+        assert_eq!(value(&stack), None, "a CDN relays");
+    }
 
     #[test]
     fn the_settings_of_the_brief_are_the_defaults_and_service_env_wins() {

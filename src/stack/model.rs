@@ -80,7 +80,8 @@ impl TargetKind {
 pub struct RateLimit {
     /// Whether requests are counted at all.
     pub enabled: bool,
-    /// What a client is known by: `address`, or `header:NAME` where a trusted proxy sends it; from others both count.
+    /// What a client is known by: `address`, or `header:NAME`, which a proxy of `trusted_proxies` sets or checks (other than
+    /// `cloudflare`); elsewhere both count.
     #[serde(with = "crate::stack::values::text")]
     #[schemars(with = "String")]
     pub key: RateLimitKey,

@@ -2,9 +2,10 @@
 //! Follows no proxy and no redirect. Every answer is bounded in time and size.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use appforge_service::contract::admin;
 use appforge_service::status::Statusz;
 use bytes::Bytes;
@@ -15,8 +16,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::targets::certificates::{self, Accept, Refused};
 
 /// How long an admin listener may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -43,12 +49,40 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for T {}
 /// # Errors
 /// When `base` is not a plain HTTP address, or nothing listens there.
 pub(crate) async fn connect(base: String) -> Result<TcpStream> {
+    let (host, port) = place(&base, "http", 80)?;
+    open(&host, port).await
+}
+
+/// A TLS connection to the host of `base`, such as `https://127.0.0.1:443`, which has a certificate that is accepted.
+///
+/// # Errors
+/// When `base` is not an HTTPS address, nothing listens there, or the handshake fails.
+pub(crate) async fn connect_tls(base: &str, accept: &Accept) -> Result<TlsStream<TcpStream>> {
+    let (host, port) = place(base, "https", 443)?;
+    let mut config = certificates::client(accept)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = open(&host, port).await?;
+    let name = ServerName::try_from(host).with_context(|| format!("`{base}` has no name for TLS"))?;
+    let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    handshake.await.map_err(|error| match certificates::refused(&error, base) {
+        Some(Refused::Another) => {
+            anyhow!("{base} has another certificate than the stack file; `appforge up` replaces it")
+        }
+        _ => anyhow::Error::from(error).context(format!("the TLS handshake with {base} failed")),
+    })
+}
+
+/// Host and port of `base`.
+fn place(base: &str, scheme: &str, port: u16) -> Result<(String, u16)> {
     let uri: Uri = base.parse().with_context(|| format!("`{base}` is not an address"))?;
     let authority = uri.authority().with_context(|| format!("`{base}` names no host"))?;
-    ensure!(uri.scheme_str() == Some("http"), "`{base}` is not reached over plain HTTP");
-    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let stream =
-        TcpStream::connect(address).await.with_context(|| format!("cannot connect to {authority}"))?;
+    ensure!(uri.scheme_str() == Some(scheme), "`{base}` must begin with `{scheme}://`");
+    Ok((authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(port)))
+}
+
+async fn open(host: &str, port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await;
+    let stream = stream.with_context(|| format!("cannot connect to {host}:{port}"))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,35 +1,57 @@
-//! Which certificates of servers are accepted: those of the machine's authorities, or of the ones that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+//! Which certificates of servers are accepted: those of the machine's authorities, or of the ones that `SSL_CERT_FILE` and `SSL_CERT_DIR`
+//! name; of a gateway that the stack itself gave a certificate, that one.
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
 use crate::error::{ExitStatus, Failure};
 
 /// Whose certificates are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Accept {
     /// Those that this machine trusts, for the name that was asked for.
     Trusted,
+    /// This one alone, under any name.
+    Only(CertificateDer<'static>),
     /// Any. The connection is encrypted, but may end at anyone.
     Any,
+}
+
+impl Accept {
+    /// The first certificate of a PEM file, which is the server's own; the others are of its authorities.
+    ///
+    /// # Errors
+    /// When the text has no certificate.
+    pub(crate) fn first_of(pem: &str) -> Result<Self> {
+        // Its own error could quote the text, which may be another file.
+        let first = CertificateDer::from_pem_slice(pem.as_bytes()).ok();
+        first.map(Self::Only).context("the file has no certificate in PEM format")
+    }
 }
 
 /// The TLS configuration of a client, without ALPN.
 ///
 /// # Errors
 /// Unreachable when this machine trusts no authority at all.
-pub(crate) fn client(accept: Accept) -> Result<ClientConfig> {
+pub(crate) fn client(accept: &Accept) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match accept {
         Accept::Trusted => Arc::new(Trusted::of_machine(Arc::clone(&provider))?),
-        Accept::Any => Arc::new(Any(Arc::clone(&provider))),
+        Accept::Only(certificate) => {
+            let accepted = Some(certificate.clone());
+            Arc::new(Given { accepted, provider: Arc::clone(&provider) })
+        }
+        Accept::Any => Arc::new(Given { accepted: None, provider: Arc::clone(&provider) }),
     };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -106,19 +128,38 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-/// Accepts any certificate whose key the server holds.
+/// Accepts one certificate, or any without one, when the server holds its key.
 #[derive(Debug)]
-struct Any(Arc<CryptoProvider>);
+struct Given {
+    accepted: Option<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for Any {
+/// The server has another certificate than [`Accept::Only`].
+#[derive(Debug)]
+struct AnotherCertificate;
+
+impl std::fmt::Display for AnotherCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it is not the certificate of the stack file")
+    }
+}
+
+impl std::error::Error for AnotherCertificate {}
+
+impl ServerCertVerifier for Given {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if self.accepted.as_ref().is_some_and(|accepted| accepted != end_entity) {
+            let another = CertificateError::Other(OtherError(Arc::new(AnotherCertificate)));
+            return Err(Error::InvalidCertificate(another));
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -128,7 +169,12 @@ impl ServerCertVerifier for Any {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -137,11 +183,16 @@ impl ServerCertVerifier for Any {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -155,6 +206,8 @@ fn is_authority(error: &Error) -> bool {
 pub(crate) enum Refused {
     /// The certificate is not accepted; what to do about it.
     Certificate(String),
+    /// The certificate is another one than [`Accept::Only`].
+    Another,
     /// What came is not TLS.
     NoTls,
 }
@@ -164,6 +217,11 @@ pub(crate) fn refused(error: &(dyn std::error::Error + 'static), host: &str) -> 
     let mut at = Some(error);
     while let Some(error) = at {
         match error.downcast_ref::<Error>() {
+            Some(Error::InvalidCertificate(CertificateError::Other(other)))
+                if other.0.is::<AnotherCertificate>() =>
+            {
+                return Some(Refused::Another);
+            }
             Some(Error::InvalidCertificate(reason)) => {
                 return Some(Refused::Certificate(about(reason, host)));
             }

@@ -80,7 +80,7 @@ impl Connector {
     /// Connects to a proxy, which may itself require TLS.
     fn to(self, proxy: &Proxy) -> Result<HttpsConnector<HttpConnector>, BoxError> {
         let config = match proxy.uri.scheme_str() {
-            Some("https") => certificates::client(Accept::Trusted)?,
+            Some("https") => certificates::client(&Accept::Trusted)?,
             // Never asked for a handshake; so it needs no certificates of this machine.
             _ => ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
                 .with_safe_default_protocol_versions()?

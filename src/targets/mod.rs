@@ -23,6 +23,7 @@ mod port;
 pub(crate) mod progress;
 mod proxy;
 pub(crate) mod recorder;
+pub(crate) mod release;
 pub(crate) mod revision;
 pub(crate) mod scaled;
 pub mod status;

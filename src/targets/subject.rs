@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::stack::values::Secret;
+use crate::targets::certificates::Accept;
 use crate::targets::status::Autoscaler;
 
 /// A running stack as `verify` and `load` see it. Addresses of containers are reached from the engine's own machine.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// Where the service answers.
-    pub url: String,
+    pub service: ServiceAddress,
     /// Signs simulated clients.
     pub probe_secret: Secret,
     /// How many replicas there should be.
@@ -31,6 +32,22 @@ pub struct Subject {
     pub redis_back_within: Duration,
     /// What keeps the addresses working.
     pub ways: Ways,
+}
+
+/// Where a service answers.
+#[derive(Clone, Debug)]
+pub struct ServiceAddress {
+    /// Scheme, host and port.
+    pub url: String,
+    /// Whose certificate is accepted there, if it is HTTPS.
+    pub(crate) accept: Accept,
+}
+
+impl ServiceAddress {
+    /// An address whose certificate, if it has one, is of this machine's authorities.
+    pub(crate) fn of(url: String) -> Self {
+        Self { url, accept: Accept::Trusted }
+    }
 }
 
 /// Once Redis takes connections, replicas reach it again within this.

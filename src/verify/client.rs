@@ -12,6 +12,7 @@ use crate::stack::Stack;
 use crate::stack::values::Secret;
 use crate::targets::admin;
 pub(super) use crate::targets::admin::Answer;
+use crate::targets::subject::ServiceAddress;
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -28,15 +29,21 @@ pub(super) fn fresh_client(secret: &Secret) -> Result<String> {
 }
 
 /// `GET` over a connection of its own, as the client of the header.
-pub(super) async fn get(base: &str, path: &str, client: Option<&str>) -> Result<Answer> {
+pub(super) async fn get(service: &ServiceAddress, path: &str, client: Option<&str>) -> Result<Answer> {
+    let base = service.url.as_str();
+    let (scheme, host) = base.split_once("://").unwrap_or(("http", base));
     let whole = async {
-        let link = admin::connect(base.to_owned()).await?;
-        let host = base.trim_start_matches("http://");
         let mut request = Request::get(path).header(http::header::HOST, host);
         if let Some(client) = client {
             request = request.header(contract::PROBE_HEADER, client);
         }
-        admin::read(admin::send(link, request.body(Full::default())?).await?).await
+        let request = request.body(Full::default())?;
+        let answer = if scheme == "https" {
+            admin::send(admin::connect_tls(base, &service.accept).await?, request).await?
+        } else {
+            admin::send(admin::connect(base.to_owned()).await?, request).await?
+        };
+        admin::read(answer).await
     };
     let limited = tokio::time::timeout(LIMIT, whole).await;
     limited.with_context(|| format!("{base}{path} gave no answer within {}s", LIMIT.as_secs()))?
@@ -53,7 +60,7 @@ pub(super) struct Question {
 pub(super) enum Outcome {
     Passed,
     Limited,
-    /// 503, which a limiter that is closed answers too.
+    /// 503 of the service or of a front, which a limiter that is closed answers too.
     Unavailable,
     Failed,
 }
@@ -64,20 +71,20 @@ impl Question {
     }
 
     /// Asks over a new connection, as the client of the header.
-    pub(super) async fn ask(&self, base: &str, client: &str) -> Result<(Outcome, Answer)> {
-        let answer = get(base, &self.path, Some(client)).await?;
-        Ok((self.outcome(answer.status), answer))
+    pub(super) async fn ask(&self, service: &ServiceAddress, client: &str) -> Result<(Outcome, Answer)> {
+        let answer = get(service, &self.path, Some(client)).await?;
+        Ok((self.outcome(&answer), answer))
     }
 
-    /// The limiter passed whatever an app of the user's own answers, be it 404 or 500; what its front answers when it has no app
+    /// The limiter passed whatever an app of the user's own answers, be it 404 or 503; what its front answers when it has no app
     /// is another matter.
-    fn outcome(&self, status: StatusCode) -> Outcome {
-        match status {
+    fn outcome(&self, answer: &Answer) -> Outcome {
+        let of_front = answer.headers.contains_key(contract::PROXY_STATUS);
+        match answer.status {
             StatusCode::OK => Outcome::Passed,
             StatusCode::TOO_MANY_REQUESTS => Outcome::Limited,
+            _ if self.is_own && !of_front => Outcome::Passed,
             StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
-            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Failed,
-            _ if self.is_own => Outcome::Passed,
             _ => Outcome::Failed,
         }
     }
@@ -90,6 +97,9 @@ pub(super) async fn statusz(base: &str) -> Result<Statusz> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue};
+
     use super::Outcome::{Failed, Limited, Passed, Unavailable};
     use super::*;
 
@@ -101,10 +111,19 @@ mod tests {
         stack.service.image = "shop:1".parse().unwrap();
         let app = Question::of(&stack);
         assert_eq!(app.path, "/");
-        let outcomes = |question: &Question| {
-            [200, 302, 404, 429, 500, 502, 503].map(|it| question.outcome(StatusCode::from_u16(it).unwrap()))
+        let outcomes = |question: &Question, front: bool| {
+            [200, 302, 404, 429, 500, 502, 503].map(|it| {
+                let mut headers = HeaderMap::new();
+                if front {
+                    let status = HeaderValue::from_static("appforge; error=destination_unavailable");
+                    headers.insert(contract::PROXY_STATUS, status);
+                }
+                let status = StatusCode::from_u16(it).unwrap();
+                question.outcome(&Answer { status, headers, body: Bytes::new() })
+            })
         };
-        assert_eq!(outcomes(&app), [Passed, Passed, Passed, Limited, Passed, Failed, Unavailable]);
-        assert_eq!(outcomes(&bundled), [Passed, Failed, Failed, Limited, Failed, Failed, Unavailable]);
+        assert_eq!(outcomes(&app, false), [Passed, Passed, Passed, Limited, Passed, Passed, Passed]);
+        assert_eq!(outcomes(&app, true)[5..], [Failed, Unavailable]);
+        assert_eq!(outcomes(&bundled, false), [Passed, Failed, Failed, Limited, Failed, Failed, Unavailable]);
     }
 }

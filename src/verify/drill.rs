@@ -53,7 +53,7 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
     let limit = stack.rate_limit.requests.min(MOST);
     let before = limit / 2;
     for _ in 0..before {
-        question.ask(&subject.url, &client).await?;
+        question.ask(&subject.service, &client).await?;
     }
     target.switch_redis(false).await.context("cannot stop Redis")?;
     let outage = outage(stack, subject, (&question, &client), limit).await;
@@ -67,7 +67,7 @@ async fn redis_down(stack: &Stack, subject: &Subject, target: &Target) -> Result
     let within = subject.redis_back_within;
     // What a replica had sent when Redis went away is not sent again and may be counted nowhere: one request each.
     let (uncounted, mut after) = (u32::try_from(subject.replicas.len())?, 0);
-    while after <= uncounted && question.ask(&subject.url, &client).await?.0 == Outcome::Passed {
+    while after <= uncounted && question.ask(&subject.service, &client).await?.0 == Outcome::Passed {
         after += 1;
     }
     let used_up = stack.rate_limit.on_redis_failure == OnRedisFailure::Memory && before + passed >= limit;
@@ -102,7 +102,7 @@ async fn outage(
     let (mut passed, mut errors, mut slowest) = (0, 0, Duration::ZERO);
     for _ in 0..limit + replicas {
         let began = Instant::now();
-        match question.ask(&subject.url, client).await?.0 {
+        match question.ask(&subject.service, client).await?.0 {
             Outcome::Passed => passed += 1,
             Outcome::Limited => {}
             Outcome::Unavailable if fallback == LimitMode::Closed => {}

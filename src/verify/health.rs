@@ -41,7 +41,12 @@ async fn apps(stack: &Stack, subject: &Subject) -> Result<Finding> {
         if good || Instant::now() > until {
             let statuses: Map<String, Value> =
                 seen.iter().map(|(name, app)| ((*name).to_owned(), json!(app.last_status))).collect();
-            return Ok(Finding::of(good, expected, observed_of_apps(&seen)).with("statuses", statuses));
+            let beyond: Map<String, Value> = seen
+                .iter()
+                .filter_map(|(name, app)| Some(((*name).to_owned(), json!(app.beyond_loopback?))))
+                .collect();
+            let finding = Finding::of(good, expected, observed_of_apps(&seen)).with("statuses", statuses);
+            return Ok(if beyond.is_empty() { finding } else { finding.with("beyond_loopback", beyond) });
         }
         // A front gives no event when its app answers.
         tokio::time::sleep(LOOK).await;
@@ -74,6 +79,11 @@ fn observed_of_apps(seen: &[(&str, UpstreamStatus)]) -> String {
         let error = upstream.error.as_deref().unwrap_or("the app has not answered yet");
         observed.push_str(&format!("; {name}: {error}"));
     }
+    for (name, upstream) in seen {
+        if let Some(warning) = upstream.beyond() {
+            observed.push_str(&format!("; warning: {name}: {warning}"));
+        }
+    }
     observed
 }
 
@@ -83,7 +93,7 @@ async fn bundled(subject: &Subject) -> Result<Finding> {
     loop {
         // Each look is a client of its own, so that a small limit is not used up.
         let client = fresh_client(&subject.probe_secret)?;
-        let answer = get(&subject.url, "/health", Some(&client)).await?;
+        let answer = get(&subject.service, "/health", Some(&client)).await?;
         if answer.status != StatusCode::OK {
             return Ok(Finding::failed(expected, answer.status.to_string()));
         }
@@ -125,6 +135,7 @@ mod tests {
             last_status: status,
             error: error.map(str::to_owned),
             siblings: 0,
+            beyond_loopback: None,
         };
         let seen =
             [("a", app(Some(200), None)), ("b", app(Some(503), Some("the health of the app answers 503")))];
@@ -132,5 +143,10 @@ mod tests {
         assert_eq!(observed_of_apps(&seen[1..]), "0 of 1 healthy; b: the health of the app answers 503");
         assert_eq!(observed_of_apps(&[("a", app(None, None))]), "1 of 1 accept connections");
         assert_eq!(observed_of_apps(&[]), "no front runs");
+        let outside = UpstreamStatus { beyond_loopback: "0.0.0.0:8080".parse().ok(), ..app(Some(200), None) };
+        assert_eq!(
+            observed_of_apps(&[("a", outside)]),
+            "1 of 1 answer 200; warning: a: the app also listens on 0.0.0.0:8080, past its front and the rate limit; bind HOST"
+        );
     }
 }

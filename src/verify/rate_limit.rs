@@ -9,9 +9,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::client::{Answer, Outcome, Question, fresh_client, statusz};
 use super::report::Finding;
+use crate::document::counted;
 use crate::float;
 use crate::stack::Stack;
-use crate::targets::subject::Subject;
+use crate::targets::subject::{ServiceAddress, Subject};
 
 /// The pause between two looks at replicas that count by themselves.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,8 +44,8 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
         return Ok(Finding::of(false, expected, alone));
     }
     let client = || fresh_client(&subject.probe_secret);
-    let serial = round((&question, &subject.url), &client()?, sent, 1, ROUND).await?;
-    let concurrent = round((&question, &subject.url), &client()?, sent, AT_ONCE, ROUND).await?;
+    let serial = round((&question, &subject.service), &client()?, sent, 1, ROUND).await?;
+    let concurrent = round((&question, &subject.service), &client()?, sent, AT_ONCE, ROUND).await?;
     let described =
         |round: &Round| format!("{} pass, {} get 429{}", round.passed, round.limited, round.rest());
     let mut observed = if serial.passed == concurrent.passed && serial.limited == concurrent.limited {
@@ -57,6 +58,14 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     if replicas > 1 && most > limit && most.is_multiple_of(limit) {
         observed.push_str(&format!(": the limit is per replica, {replicas} replicas pass {most}"));
     }
+    // The limiter did its part; whoever reads the report looks into the app.
+    let errors: u32 = [&serial, &concurrent].iter().map(|round| round.errors).sum();
+    if errors > 0 {
+        observed.push_str(&format!(
+            "; warning: the app answers {} of them with 5xx",
+            counted(errors as usize, "request")
+        ));
+    }
     let faults: Vec<&String> = serial.faults.iter().chain(&concurrent.faults).collect();
     if let Some(fault) = faults.first() {
         observed.push_str(&format!("; {fault}"));
@@ -64,7 +73,8 @@ pub(super) async fn check(stack: &Stack, subject: &Subject) -> Result<Finding> {
     let exact = |round: &Round| round.passed == limit && round.limited == sent - limit;
     let good = exact(&serial) && exact(&concurrent) && faults.is_empty();
     let finding = Finding::of(good, expected, observed).with("serial_passed", serial.passed);
-    Ok(finding.with("concurrent_passed", concurrent.passed).with("sent", sent).with("replicas", replicas))
+    let finding = finding.with("concurrent_passed", concurrent.passed).with("app_errors", errors);
+    Ok(finding.with("sent", sent).with("replicas", replicas))
 }
 
 /// A replica that does not count in Redis, also after a moment, with the reason.
@@ -95,6 +105,8 @@ struct Round {
     passed: u32,
     limited: u32,
     other: u32,
+    /// Of those that passed, how many the app answered with 5xx.
+    errors: u32,
     faults: Vec<String>,
 }
 
@@ -106,7 +118,7 @@ impl Round {
 
 /// All requests of one client: so many together, or more where they would not end `within` the time.
 async fn round(
-    (question, url): (&Question, &str),
+    (question, service): (&Question, &ServiceAddress),
     client: &str,
     requests: u32,
     together: usize,
@@ -114,7 +126,7 @@ async fn round(
 ) -> Result<Round> {
     let ask = |count: u32, together: usize| {
         stream::iter(0..count)
-            .map(|_| question.ask(url, client))
+            .map(|_| question.ask(service, client))
             .buffer_unordered(together)
             .try_collect::<Vec<(Outcome, Answer)>>()
     };
@@ -125,10 +137,13 @@ async fn round(
     let width = alone.as_secs_f64() / within.as_secs_f64();
     let together = float::to_usize(width.ceil()).clamp(together, MOST_AT_ONCE);
     answers.extend(ask(rest, together).await.context("cannot send all requests")?);
-    let mut round = Round { passed: 0, limited: 0, other: 0, faults: Vec::new() };
+    let mut round = Round { passed: 0, limited: 0, other: 0, errors: 0, faults: Vec::new() };
     for (outcome, answer) in &answers {
         match outcome {
-            Outcome::Passed => round.passed += 1,
+            Outcome::Passed => {
+                round.passed += 1;
+                round.errors += u32::from(answer.status.is_server_error());
+            }
             Outcome::Limited => {
                 round.limited += 1;
                 if !answer.headers.contains_key("retry-after") {
@@ -146,7 +161,7 @@ async fn round(
 
 async fn headers_only(limit: u32, question: &Question, subject: &Subject) -> Result<Finding> {
     let client = fresh_client(&subject.probe_secret)?;
-    let (_, answer) = question.ask(&subject.url, &client).await?;
+    let (_, answer) = question.ask(&subject.service, &client).await?;
     let reported =
         answer.headers.get("ratelimit-limit").and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     let observed =
@@ -165,7 +180,7 @@ mod tests {
     use super::*;
 
     /// A service with a limit of 100 that takes so long for each answer.
-    async fn service(delay: Duration) -> String {
+    async fn service(delay: Duration) -> ServiceAddress {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let count = Arc::new(AtomicU32::new(0));
@@ -188,17 +203,18 @@ mod tests {
                 });
             }
         });
-        url
+        ServiceAddress::of(url)
     }
 
     #[tokio::test]
     async fn round_ends_in_time_though_each_answer_takes_long() {
         let question = Question::of(&Stack::default());
         for (delay, together) in [(60, 1), (60, 10), (0, 1)] {
-            let url = service(Duration::from_millis(delay)).await;
+            let service = service(Duration::from_millis(delay)).await;
             let began = Instant::now();
-            let round =
-                round((&question, &url), "client", 150, together, Duration::from_millis(500)).await.unwrap();
+            let round = round((&question, &service), "client", 150, together, Duration::from_millis(500))
+                .await
+                .unwrap();
             assert_eq!((round.passed, round.limited, round.other), (100, 50, 0), "{delay} {together}");
             // One after the other they would take 9 s.
             assert!(began.elapsed() < Duration::from_secs(4), "{delay} {together}: {:?}", began.elapsed());

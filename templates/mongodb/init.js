@@ -1,5 +1,5 @@
 // Makes a replica set with one member and its one user, each if it is missing: whatever a crash leaves behind, the next run
-// continues. The server is asked over 127.0.0.1, where it lets a client without a user do both until there is one.
+// continues. An empty REPLICA_SET makes none: the data has none. The server is asked over 127.0.0.1, where it lets a client without a user do both until there is one.
 const fs = require('fs');
 const { MEMBER, PASSWORD_FILE, PORT, REPLICA_SET, USER_NAME } = process.env;
 const { APP_DATABASE, APP_PASSWORD_FILE, APP_USER } = process.env;
@@ -14,7 +14,7 @@ try {
 } catch (refused) {
   known = false;
 }
-if (!admin.hello().setName) {
+if (REPLICA_SET && !admin.hello().setName) {
   const members = [{ _id: 0, host: MEMBER }];
   admin.runCommand({ replSetInitiate: { _id: REPLICA_SET, members } });
 }

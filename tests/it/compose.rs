@@ -24,7 +24,9 @@ mod edge;
 mod examples;
 mod own;
 mod ownership;
+mod release;
 mod target;
+mod tls;
 mod verbs;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -56,7 +58,7 @@ impl Stack {
         };
         format!(
             "target: compose\nname: {}\nservice: {{port: {}, {service}}}\n{front}\
-             mongodb: {{image: 'appforge-test-mongodb:3'}}\nredis: {{image: 'appforge-test-redis:1'}}\n\
+             mongodb: {{image: 'appforge-test-mongodb:4'}}\nredis: {{image: 'appforge-test-redis:1'}}\n\
              compose: {{gateway_image: 'appforge-test-haproxy:1'}}\n",
             self.name, self.port
         )
@@ -111,14 +113,19 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let ids = self.containers();
-        let _ = Command::new("docker").args(["rm", "-fv"]).args(ids).output();
+        let trials = ["release", "reach", "gateway-check"].map(|trial| format!("{}-{trial}", self.name));
+        let _ = Command::new("docker").args(["rm", "-fv"]).args(ids).args(trials).output();
         for network in ["edge", "app", "data"] {
             let _ =
                 Command::new("docker").args(["network", "rm", &format!("{}_{network}", self.name)]).output();
         }
-        for volume in ["mongodb-data", "redis-data", "appforge-owner"] {
-            let _ =
-                Command::new("docker").args(["volume", "rm", &format!("{}_{volume}", self.name)]).output();
+        // Data, and the records of the owner, of `scale` and of releases.
+        let filter = format!("name=^{}_", self.name);
+        if let Ok(volumes) =
+            Command::new("docker").args(["volume", "ls", "--quiet", "--filter", &filter]).output()
+        {
+            let volumes = String::from_utf8_lossy(&volumes.stdout).into_owned();
+            let _ = Command::new("docker").args(["volume", "rm"]).args(volumes.lines()).output();
         }
         // That of `service.build`.
         let _ = Command::new("docker").args(["rmi", &format!("{}-app", self.name)]).output();
@@ -305,7 +312,7 @@ async fn up_leaves_nothing_behind_when_an_obstacle_stops_it() {
     assert!(hints(&error).any(|hint| hint.ends_with("or change `compose.publish_stores`")), "{error:?}");
 
     // By the program, as whoever else uses the engine meanwhile: this test would be a service image of its own.
-    let text = stack.text("image: bundled").replace("appforge-test-mongodb:3", "appforge-test-broken:1");
+    let text = stack.text("image: bundled").replace("appforge-test-mongodb:4", "appforge-test-broken:1");
     let project = Project::with(&text);
     let run = project.run(&["up"]);
     assert_eq!(run.code, Some(1), "{run:#?}");

@@ -49,6 +49,23 @@ fn a_taken_port_comes_with_its_fix() {
 }
 
 #[test]
+fn store_in_a_container_needs_an_engine_of_this_machine() {
+    let file = format!("service: {{port: {}}}\nredis: {{mode: container}}\n", port::reserve());
+    let project = Project::with(&file);
+    for (host, why) in
+        [("unix:///nonexistent/docker.sock", "unix:///nonexistent"), ("tcp://127.0.0.1:1", "127.0.0.1:1")]
+    {
+        let mut command = project.command(&["doctor", "-q", "-o", "json"]);
+        let output = command.env("DOCKER_HOST", host).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{host}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let engine = finding(&found, "docker engine");
+        assert_eq!(engine["verdict"], "bad");
+        assert!(engine["observed"].as_str().unwrap().contains(why), "{engine}");
+    }
+}
+
+#[test]
 fn without_an_engine_compose_cannot_run_and_says_what_to_do() {
     let project = Project::new();
     let output = project

@@ -4,12 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use appforge_testing::peer::{IN_MEMORY, Server};
 use appforge_testing::port;
+use appforge_testing::tcp;
 use appforge_testing::wait::until;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::local::own::{get, own};
 use crate::net::{runtime, tls, with_tls};
 use crate::support::{Project, Run};
 
@@ -125,4 +127,26 @@ fn verify_finds_the_limit_exact_behind_sentinel_over_tls() {
     let sentinel = Server::valkey(&["--sentinel"]).configured(&lines).started();
     let port = runtime.block_on(with_either(&sentinel));
     verified(&format!("rediss+sentinel://:hunter22@127.0.0.1:{port}/main/1"));
+}
+
+#[test]
+#[ignore = "needs python and valkey"]
+fn app_reaches_the_master_that_sentinels_name() {
+    let master = Server::valkey(&[IN_MEMORY, &["--requirepass", "hunter22"]].concat()).started();
+    let monitor = format!("sentinel monitor main 127.0.0.1 {} 1", master.port);
+    let lines = [&monitor, "sentinel auth-pass main hunter22"];
+    let sentinel = Server::valkey(&["--sentinel"]).configured(&lines).started();
+    let url = format!("redis+sentinel://:hunter22@127.0.0.1:{}/main/1", sentinel.port);
+    let up = own("", &format!("redis: {{mode: external, url: '{url}'}}\n"));
+    up.done(&["up"]);
+    let environment: Value = serde_json::from_str(&get(&up, "/env").1).unwrap();
+    let url = environment["REDIS_URL"].as_str().unwrap();
+    let address = url.strip_prefix("redis://:hunter22@").and_then(|rest| rest.strip_suffix("/1")).unwrap();
+    assert_ne!(address, format!("127.0.0.1:{}", master.port));
+    let asked = tcp::exchange(address, b"AUTH hunter22\r\nSELECT 1\r\nSET seen 1\r\nQUIT\r\n").unwrap();
+    assert_eq!(asked, "+OK\r\n".repeat(4));
+    let file = environment["REDIS_URL_FILE"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), url);
+    assert_eq!(up.run(&["diff"]).code, Some(0));
+    up.done(&["down"]);
 }

@@ -13,7 +13,7 @@ mod environment;
 mod folder;
 mod open_files;
 mod orphans;
-mod own;
+pub(crate) mod own;
 mod proof;
 mod sockets;
 mod stopped;

@@ -199,7 +199,7 @@ fn network_that_is_too_small_is_a_finding() {
         Project::with("target: compose\nservice: {replicas: 12}\ncompose: {subnet: 10.250.0.0/28}\n");
     let run = project.run(&["render"]);
     assert_eq!(run.code, Some(3), "{run:#?}");
-    let said = "compose.subnet: 10.250.0.0/28 has addresses for 12 replicas, and 12 + 1 while they are replaced = 13";
+    let said = "compose.subnet: 10.250.0.0/28 has addresses for 12 replicas, but 12 + 1 while they are replaced = 13";
     assert!(run.stderr.contains(said), "{run:#?}");
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use crate::local::own::own;
 use crate::stack::Up;
 use crate::support::{Project, Run};
 
@@ -241,6 +242,36 @@ fn stack_that_sudo_started_belongs_to_its_user() {
     };
     as_user(&["up"]);
     as_user(&["down"]);
+}
+
+#[test]
+#[ignore = "needs python and root"]
+fn files_of_an_app_that_sudo_started_belong_to_its_user() {
+    let up = own("  env_file: .env\n  release: 'true'\n", "");
+    up.project.write(".env", "GIVEN=1\n");
+    up.project.give(OTHER);
+    let id = OTHER.to_string();
+    let sudo = |args: &[&str]| {
+        let run = up.run_with(args, &[("SUDO_UID", &id), ("SUDO_GID", &id)]);
+        assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
+    };
+    sudo(&["up", "--replicas", "2"]);
+    sudo(&["restart"]);
+    let paths = tree(&up.project.path().join(".appforge"));
+    assert!(paths.iter().any(|path| path.ends_with("secrets/app-2-mongodb-uri")), "{paths:?}");
+    // The socket is that of the supervisor, which runs as root and answers to root.
+    for path in paths.into_iter().filter(|path| !path.ends_with("control.sock")) {
+        let found = path.symlink_metadata().unwrap();
+        assert_eq!((found.uid(), found.gid()), (OTHER, OTHER), "{}", path.display());
+    }
+    sudo(&["down"]);
+    // The user may not be able to run the interpreter of the tests; the data and the folders are used all the same.
+    up.project.write("appforge.yaml", &format!("service: {{port: {}}}\n", up.port));
+    up.project.give(OTHER);
+    for args in [&["up"][..], &["down"]] {
+        let run = Run::of(&mut up.project.command_as(OTHER, "022", args));
+        assert_eq!(run.code, Some(0), "{args:?}: {run:#?}");
+    }
 }
 
 #[test]

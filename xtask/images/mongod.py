@@ -1,8 +1,8 @@
 """The `mongod` of the test image: the MongoDB wire server of PyPI, behind what it has not: users.
 
 With `--auth` or `--keyFile` a connection may do nothing but introduce itself before it has proved the password by
-SCRAM-SHA-256 (RFC 7677). The user is made as in the official image, or as `mongosh` of the test image, which does what the script
-for the real one would do; it is kept beside the data. There is no replica set.
+SCRAM-SHA-256 (RFC 7677). Its users are made as in the official image, or as `mongosh` of the test image, which does what the script
+for the real one would do; they are kept beside the data and may do everything. There is no replica set.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from nx_27017.handler import NeoSQLiteHandler
 from nx_27017.server import run_server
 
 DATA = Path("/data/db")
-USER = DATA / "user.json"
+USERS = DATA / "users.json"
 ROUNDS = 15000
 MECHANISM = "SCRAM-SHA-256"
 GREETINGS = {"hello", "Hello", "isMaster", "ismaster", "ping", "saslStart", "saslContinue"}
@@ -30,28 +30,44 @@ def mac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
-def user():
-    """The one user, once it was made."""
-    return json.loads(USER.read_text()) if USER.exists() else None
+def users():
+    """The users that were made, by name."""
+    return json.loads(USERS.read_text()) if USERS.exists() else {}
 
 
 def make_user(name, file):
-    """Makes the user, unless there is one."""
-    if USER.exists():
-        return
+    """Makes a user, or gives it another password."""
     password = Path(file).read_text().rstrip("\n")
     salt = os.urandom(28)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ROUNDS)
     made = {
-        "name": name,
         "salt": b64encode(salt).decode(),
         "stored": hashlib.sha256(mac(salted, "Client Key")).hexdigest(),
         "server": mac(salted, "Server Key").hex(),
     }
     # Whole or not at all: the server reads it meanwhile.
-    new = USER.with_suffix(".new")
-    new.write_text(json.dumps(made))
-    new.rename(USER)
+    new = USERS.with_suffix(".new")
+    new.write_text(json.dumps({**users(), name: made}))
+    new.rename(USERS)
+
+
+def is_known(name, file):
+    """Whether the password in the file is that of the user."""
+    known = users()[name]
+    password = Path(file).read_text().rstrip("\n")
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), b64decode(known["salt"]), ROUNDS)
+    return hashlib.sha256(mac(salted, "Client Key")).hexdigest() == known["stored"]
+
+
+def shell():
+    """What `init.js` does."""
+    name, file = os.environ["USER_NAME"], os.environ["PASSWORD_FILE"]
+    if name not in users():
+        make_user(name, file)
+    elif not is_known(name, file):
+        sys.exit("MongoServerError: command createUser requires authentication")
+    if "APP_USER" in os.environ:
+        make_user(os.environ["APP_USER"], os.environ["APP_PASSWORD_FILE"])
 
 
 class Refused(Exception):
@@ -63,7 +79,6 @@ class Guarded(NeoSQLiteHandler):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.known = None
         self.talks = {}
         self.inside = set()
 
@@ -102,25 +117,25 @@ class Guarded(NeoSQLiteHandler):
     def first(self, connection, command):
         bare = bytes(command["payload"]).decode().split(",", 2)[2]
         fields = dict(field.split("=", 1) for field in bare.split(","))
-        self.known = user()
-        if self.known is None or command["mechanism"] != MECHANISM or fields["n"] != self.known["name"]:
+        known = users().get(fields["n"])
+        if known is None or command["mechanism"] != MECHANISM:
             raise Refused
         nonce = fields["r"] + b64encode(os.urandom(18)).decode()
-        answer = f"r={nonce},s={self.known['salt']},i={ROUNDS}"
-        self.talks[connection] = (nonce, f"{bare},{answer}")
+        answer = f"r={nonce},s={known['salt']},i={ROUNDS}"
+        self.talks[connection] = (known, nonce, f"{bare},{answer}")
         return {"ok": 1.0, "conversationId": 1, "done": False, "payload": Binary(answer.encode())}
 
     def final(self, connection, command):
-        nonce, text = self.talks.pop(connection)
+        known, nonce, text = self.talks.pop(connection)
         said, proof = bytes(command["payload"]).decode().rsplit(",p=", 1)
         fields = dict(field.split("=", 1) for field in said.split(","))
         text = f"{text},{said}"
-        signature = mac(bytes.fromhex(self.known["stored"]), text)
+        signature = mac(bytes.fromhex(known["stored"]), text)
         key = bytes(a ^ b for a, b in zip(b64decode(proof), signature, strict=True))
-        if fields["r"] != nonce or hashlib.sha256(key).hexdigest() != self.known["stored"]:
+        if fields["r"] != nonce or hashlib.sha256(key).hexdigest() != known["stored"]:
             raise Refused
         self.inside.add(connection)
-        answer = f"v={b64encode(mac(bytes.fromhex(self.known['server']), text)).decode()}"
+        answer = f"v={b64encode(mac(bytes.fromhex(known['server']), text)).decode()}"
         return {"ok": 1.0, "conversationId": 1, "done": True, "payload": Binary(answer.encode())}
 
     def close_streams_for_connection(self, connection):
@@ -132,9 +147,9 @@ class Guarded(NeoSQLiteHandler):
 def main():
     logging.basicConfig(level=logging.WARNING)
     if sys.argv[1:2] == ["--mongosh"]:
-        make_user(os.environ["USER_NAME"], os.environ["PASSWORD_FILE"])
+        shell()
         return
-    if "MONGO_INITDB_ROOT_USERNAME" in os.environ:
+    if "MONGO_INITDB_ROOT_USERNAME" in os.environ and not USERS.exists():
         make_user(os.environ["MONGO_INITDB_ROOT_USERNAME"], os.environ["MONGO_INITDB_ROOT_PASSWORD_FILE"])
     # What the real one leaves with its data.
     (DATA / "WiredTiger").touch()

@@ -25,9 +25,9 @@ const PACKAGES: [&str; 6] = [
 ];
 
 /// The words of BusyBox that health checks and scripts use.
-const WORDS: [&str; 16] = [
-    "cat", "chmod", "cp", "echo", "grep", "head", "httpd", "kill", "mkdir", "nc", "printf", "rm", "seq",
-    "sh", "sleep", "wget",
+const WORDS: [&str; 17] = [
+    "cat", "chmod", "cp", "date", "echo", "grep", "head", "httpd", "kill", "mkdir", "nc", "printf", "rm",
+    "seq", "sh", "sleep", "wget",
 ];
 
 /// What `redis-cli` of the Redis image does in the health check: its words, sent as one inline command.
@@ -64,7 +64,7 @@ const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:3,python:1,registry:1,web:1,slow:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:4,python:1,registry:1,web:1,slow:1,broken:1}`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -82,7 +82,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     haproxy.folder("usr/local/etc/haproxy")?;
     haproxy.import(&["USER 99:99"], &[], "CMD [\"haproxy\"]")?;
 
-    let mongodb = Root::new(&work, "mongodb:3", &busybox)?;
+    let mongodb = Root::new(&work, "mongodb:4", &busybox)?;
     mongodb.program(Path::new("/bin/bash"), "bash", &debian)?;
     mongodb.python(&root.join("target/peers"), &MONGOD_MODULES, &debian)?;
     fs::write(mongodb.path.join("usr/local/lib/mongod.py"), MONGOD)?;

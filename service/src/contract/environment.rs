@@ -51,6 +51,8 @@ pub struct Environment {
     pub redis_url: Option<Given>,
     /// Prefix of every key in Redis.
     pub redis_key_prefix: Option<String>,
+    /// Port on 127.0.0.1 that leads to the master of Redis.
+    pub redis_forward_port: Option<u16>,
     /// Whether requests are counted.
     pub rate_limit_enabled: Option<bool>,
     /// Requests that a client has in a window.
@@ -65,6 +67,8 @@ pub struct Environment {
     pub rate_limit_replicas: Option<u32>,
     /// What requests are counted by.
     pub rate_limit_key: Option<RateLimitKey>,
+    /// Networks of the proxies that set or check the key, in the form of `trusted_proxies`.
+    pub rate_limit_key_proxies: Option<Vec<String>>,
     /// Networks of trusted proxies: CIDR notation, `file:PATH` or `cloudflare`. An empty list is an empty variable, which counts as unset.
     pub trusted_proxies: Option<Vec<String>>,
     /// The key that signs simulated clients.
@@ -100,7 +104,9 @@ impl Environment {
         pairs.add(variable::RATE_LIMIT_IPV6_PREFIX, self.rate_limit_ipv6_prefix);
         pairs.add(variable::RATE_LIMIT_REPLICAS, self.rate_limit_replicas);
         pairs.add(variable::RATE_LIMIT_KEY, self.rate_limit_key.as_ref());
-        pairs.add(variable::TRUSTED_PROXIES, self.trusted_proxies.as_ref().map(|all| all.join(",")));
+        let joined = |list: Option<&Vec<String>>| list.map(|all| all.join(","));
+        pairs.add(variable::RATE_LIMIT_KEY_PROXIES, joined(self.rate_limit_key_proxies.as_ref()));
+        pairs.add(variable::TRUSTED_PROXIES, joined(self.trusted_proxies.as_ref()));
         pairs.add_given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE, self.probe_secret.as_ref());
         pairs.add_given(variable::MONGODB_URI, variable::MONGODB_URI_FILE, self.mongodb_uri.as_ref());
         pairs.add(variable::MONGODB_DATABASE, self.mongodb_database.as_deref());
@@ -112,6 +118,7 @@ impl Environment {
         pairs.add_millis(variable::MONGODB_SOCKET_TIMEOUT_MS, self.mongodb_socket_timeout);
         pairs.add_given(variable::REDIS_URL, variable::REDIS_URL_FILE, self.redis_url.as_ref());
         pairs.add(variable::REDIS_KEY_PREFIX, self.redis_key_prefix.as_deref());
+        pairs.add(variable::REDIS_FORWARD_PORT, self.redis_forward_port);
         pairs.add_millis(variable::CACHE_TTL_MS, self.cache_ttl);
         pairs.add(variable::UPSTREAM_URL, self.upstream_url.as_ref());
         pairs.add(variable::UPSTREAM_HEALTH_PATH, self.upstream_health_path.as_deref());
@@ -142,12 +149,14 @@ impl Environment {
             mongodb_socket_timeout: from.millis(number::MONGODB_SOCKET_TIMEOUT_MS),
             redis_url: from.given(variable::REDIS_URL, variable::REDIS_URL_FILE),
             redis_key_prefix: from.text(variable::REDIS_KEY_PREFIX),
+            redis_forward_port: from.port(variable::REDIS_FORWARD_PORT, super::REDIS_PORT),
             rate_limit_requests: from.number(number::RATE_LIMIT_REQUESTS),
             rate_limit_window: from.millis(number::RATE_LIMIT_WINDOW_MS),
             rate_limit_on_redis_failure: from.choice(variable::RATE_LIMIT_ON_REDIS_FAILURE),
             rate_limit_replicas: from.number(number::RATE_LIMIT_REPLICAS),
             rate_limit_enabled: from.value(variable::RATE_LIMIT_ENABLED, "expected `true` or `false`"),
             rate_limit_key: from.choice(variable::RATE_LIMIT_KEY),
+            rate_limit_key_proxies: from.list(variable::RATE_LIMIT_KEY_PROXIES),
             trusted_proxies: from.list(variable::TRUSTED_PROXIES),
             rate_limit_ipv6_prefix: from.number(number::RATE_LIMIT_IPV6_PREFIX),
             probe_secret: from.given(variable::PROBE_SECRET, variable::PROBE_SECRET_FILE),
@@ -251,9 +260,9 @@ mod tests {
         fn environments()(
             (bind, port, admin_bind, admin_port) in (any::<Option<IpAddr>>(), any::<Option<u16>>(), any::<Option<IpAddr>>(), any::<Option<u16>>()),
             texts in proptest::collection::vec(proptest::option::of("[a-z/:.]{1,9}"), 5),
-            url in proptest::option::of(("[a-z][a-z.-]{0,9}", any::<u16>())),
+            url in proptest::option::of(("[a-z][a-z.-]{0,9}", 1..=u16::MAX)),
             key in proptest::option::of(proptest::option::of("[a-z][a-z-]{0,9}")),
-            check_port in any::<Option<u16>>(),
+            (check_port, redis_forward_port) in any::<(Option<u16>, Option<u16>)>(),
             secrets in proptest::collection::vec(proptest::option::of(("[ -~]{1,20}", any::<bool>())), 3),
             sizes in proptest::collection::vec(proptest::option::of(32_u32..=128), 5),
             times in proptest::collection::vec(proptest::option::of(1_u64..=2_678_400_000), 6),
@@ -263,7 +272,7 @@ mod tests {
                 Just(OnRedisFailure::Memory), Just(OnRedisFailure::Open), Just(OnRedisFailure::Closed)
             ]),
             enabled in any::<Option<bool>>(),
-            proxies in proptest::option::of(proptest::collection::vec("[0-9a-f:./]{1,9}", 1..4)),
+            [proxies, key_proxies] in proptest::array::uniform2(proptest::option::of(proptest::collection::vec("[0-9a-f:./]{1,9}", 1..4))),
         ) -> Environment {
             let secret = |at: usize| secrets[at].clone().map(|(text, file)| if file { Given::File(text) } else { Given::Text(text) });
             let time = |at: usize| times[at].map(Duration::from_millis);
@@ -273,10 +282,10 @@ mod tests {
                 mongodb_uri: secret(0), mongodb_database: texts[1].clone(),
                 mongodb_max_pool_size: sizes[0], mongodb_min_pool_size: sizes[1], mongodb_max_idle_time: time(1),
                 mongodb_server_selection_timeout: time(2), mongodb_socket_timeout: time(3),
-                redis_url: secret(1), redis_key_prefix: texts[2].clone(),
+                redis_url: secret(1), redis_key_prefix: texts[2].clone(), redis_forward_port,
                 rate_limit_enabled: enabled, rate_limit_requests: sizes[2], rate_limit_window: time(4),
                 rate_limit_on_redis_failure: failure, rate_limit_ipv6_prefix: sizes[3], rate_limit_replicas: sizes[4],
-                trusted_proxies: proxies, probe_secret: secret(2), cache_ttl: time(5),
+                trusted_proxies: proxies, rate_limit_key_proxies: key_proxies, probe_secret: secret(2), cache_ttl: time(5),
                 rate_limit_key: key.map(|name| name.map_or(RateLimitKey::Address, |name| format!("header:{name}").parse().unwrap())),
                 upstream_url: url.map(|(host, port)| format!("http://{host}:{port}").parse().unwrap()),
                 upstream_health_path: texts[3].clone(), upstream_health_host: texts[4].clone(), check_port,

@@ -63,6 +63,18 @@ impl<'a> RedisHosts<'a> {
         Ok(Some(Self { finds, tls, login, hosts }))
     }
 
+    /// The URL by which an app of the user's own reaches the master through a forward on `host`:`port`; `None` for a cluster, and
+    /// for TLS, whose certificates do not name `host`.
+    pub fn forwarded(&self, host: &str, port: u16) -> Option<String> {
+        match self.finds {
+            Finds::Master { database, .. } if !self.tls => {
+                let database = if database.is_empty() { String::new() } else { format!("/{database}") };
+                Some(format!("redis://{}{host}:{port}{database}", self.login))
+            }
+            Finds::Master { .. } | Finds::SlotOwner => None,
+        }
+    }
+
     /// `HOST:PORT` of each host; with the usual port where the URL has none.
     pub fn hosts(&self) -> impl Iterator<Item = String> + use<'a> {
         let usual = match self.finds {
@@ -128,6 +140,19 @@ mod tests {
         assert_eq!(url.finds, Finds::Master { name: "main", database: "3" });
         assert_eq!((url.login, url.tls), ("u:p%40@", false));
         assert_eq!(hosts("rediss+sentinel://a/main").1.login, "");
+    }
+
+    #[test]
+    fn app_reaches_the_master_through_a_forward() {
+        let forwarded = |url: &str| hosts(url).1.forwarded("127.0.0.1", 6379);
+        for (url, want) in [
+            ("redis+sentinel://u:p%40@a:1,b/main/3", Some("redis://u:p%40@127.0.0.1:6379/3")),
+            ("redis+sentinel://a/main", Some("redis://127.0.0.1:6379")),
+            ("rediss+sentinel://u:p@a/main", None),
+            ("redis+cluster://a", None),
+        ] {
+            assert_eq!(forwarded(url).as_deref(), want, "{url}");
+        }
     }
 
     #[test]

@@ -37,10 +37,16 @@ impl Endpoint {
             }
             None => text.split_at(text.find(':').unwrap_or(text.len())),
         };
-        let port = if rest.is_empty() { port? } else { rest.strip_prefix(':')?.parse().ok()? };
+        let port = if rest.is_empty() { port? } else { self::port(rest.strip_prefix(':')?)? };
         let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
         (!host.is_empty() && host.bytes().all(named)).then(|| Self { host: host.to_owned(), port })
     }
+}
+
+/// Between 1 and 65535, without a sign.
+fn port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port != 0)
 }
 
 impl FromStr for Endpoint {
@@ -101,12 +107,18 @@ mod tests {
             "http://",
             "http://a:1/x",
             "http://a:b",
+            "http://a:0",
+            "http://a:+80",
+            "http://a:65536",
+            "http://a:",
             "http://a@b:1",
             "http://[x]:1",
             "a:1",
         ] {
             assert!(wrong.parse::<UpstreamUrl>().is_err(), "{wrong}");
         }
-        assert!("127.0.0.1".parse::<Endpoint>().is_err(), "a port is required");
+        for wrong in ["127.0.0.1", "127.0.0.1:0", "127.0.0.1:+80", "[::1]:-1"] {
+            assert!(wrong.parse::<Endpoint>().is_err(), "{wrong}");
+        }
     }
 }

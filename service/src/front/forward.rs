@@ -8,17 +8,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::TrySendError;
-use tokio::time::timeout;
 
 use super::headers;
 use super::pool::Lease;
 use super::upstreams::{Reuse, Upstreams};
-use crate::server::{RequestBody, Upload};
+use crate::server::{RequestBody, Upload, has_plain_coding};
 
-/// How long the app may take to begin an answer once it has the request, or some more of it.
+/// How long the app may take to begin an answer once it has the request, or some more of its body.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Connections that are tried for one request, when each ends before any of it is sent.
 const ATTEMPTS: usize = 4;
@@ -30,6 +28,8 @@ pub(super) enum Failure {
     Unavailable,
     /// It broke the exchange off.
     Broken,
+    /// Its answer cannot be forwarded.
+    Malformed,
     /// It did not begin to answer in time.
     Late,
 }
@@ -61,7 +61,13 @@ pub(super) async fn exchange(
             return Err(Failure::Unavailable);
         };
         reuse = Reuse::Refused;
-        match sent(&mut lease, request, &upload).await {
+        match upload.bound(ANSWER_LIMIT, lease.send(request)).await {
+            // A body with a coding of one hop would reach the client without the field that says so.
+            Some(Ok(response)) if !has_plain_coding(response.headers()) => {
+                tracing::warn!("{} answers with an unsupported transfer coding", lease.peer().endpoint);
+                upstreams.metrics.broken.inc();
+                return Err(Failure::Malformed);
+            }
             Some(Ok(response)) => return Ok(answer(response, lease, upload)),
             Some(Err(mut failed)) => {
                 let unsent = failed.take_message();
@@ -82,22 +88,6 @@ pub(super) async fn exchange(
     Err(Failure::Broken)
 }
 
-/// What the app answers in time; the time begins again while it takes the body.
-async fn sent(
-    lease: &mut Lease,
-    request: Request<RequestBody>,
-    upload: &Upload,
-) -> Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
-    let mut sending = std::pin::pin!(lease.send(request));
-    loop {
-        match timeout(ANSWER_LIMIT, &mut sending).await {
-            Ok(outcome) => return Some(outcome),
-            Err(_) if upload.has_moved() => {}
-            Err(_) => return None,
-        }
-    }
-}
-
 fn answer(response: Response<Incoming>, lease: Lease, upload: Upload) -> Response<Answer> {
     let announced = headers::keep_alive(response.headers());
     response.map(|incoming| {
@@ -109,10 +99,7 @@ fn answer(response: Response<Incoming>, lease: Lease, upload: Upload) -> Respons
 
 /// A method of which the second time changes nothing (RFC 9110, 9.2.2), and no body that is gone by then.
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    let method = request.method();
-    request.body().is_end_stream()
-        && [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE]
-            .contains(method)
+    request.body().is_end_stream() && request.method().is_idempotent()
 }
 
 fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
@@ -147,10 +134,15 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        match &polled {
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        match &mut polled {
             Poll::Ready(None) => self.give_back(),
-            Poll::Ready(Some(Ok(_))) => self.give_back_at_end(),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_to_client(trailers);
+                }
+                self.give_back_at_end();
+            }
             Poll::Ready(Some(Err(_))) => self.lease = None,
             Poll::Pending => {}
         }

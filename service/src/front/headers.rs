@@ -13,10 +13,11 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Body;
 use smallvec::SmallVec;
 
-use crate::contract::PROBE_HEADER;
+use crate::contract::{PROBE_HEADER, RateLimitKey};
+use crate::identity::FORWARDED_FOR;
 use crate::network::canonical;
+use crate::server::is_host;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -41,6 +42,13 @@ pub(super) struct Hop {
     pub(super) trusted: bool,
 }
 
+/// Which fields of requests are ours.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnFields {
+    /// The header that requests are counted by, and as apps may read it.
+    key: Option<(HeaderName, String)>,
+}
+
 /// Why a request is not forwarded: its status and what the client can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str);
@@ -54,6 +62,7 @@ pub(super) fn to_app<B: Body>(
     request: &mut Request<B>,
     hop: Hop,
     host: &HeaderValue,
+    own: &OwnFields,
 ) -> Result<bool, Refused> {
     rewrite_target(request)?;
     let bare = request.body().is_end_stream();
@@ -65,9 +74,12 @@ pub(super) fn to_app<B: Body>(
     let upgrade = asks.then(|| headers.remove(UPGRADE)).flatten();
     let mut names = nominated(headers);
     names.retain(|name| {
-        *name != HOST && *name != CONTENT_LENGTH && !(hop.trusted && is_of_proxy(name.as_str()))
+        *name != HOST
+            && *name != CONTENT_LENGTH
+            && !own.is_key(name.as_str())
+            && !(hop.trusted && is_of_proxy(name.as_str()))
     });
-    names.extend(headers.keys().filter(|name| stays_here(name.as_str(), hop.trusted)).cloned());
+    names.extend(headers.keys().filter(|name| own.stays_here(name.as_str(), hop.trusted)).cloned());
     for name in names {
         headers.remove(name);
     }
@@ -114,6 +126,11 @@ pub(super) fn to_client<B>(response: &mut Response<B>, method: &Method) {
     }
 }
 
+/// Takes out of the trailers of an answer what is of one hop.
+pub(super) fn trailers_to_client(trailers: &mut HeaderMap) {
+    remove(trailers, is_of_hop);
+}
+
 /// The seconds after which the app closes an idle connection, if it announces them: `Keep-Alive: timeout=5`.
 pub(super) fn keep_alive(headers: &HeaderMap) -> Option<u64> {
     let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
@@ -138,7 +155,7 @@ fn rewrite_target<B>(request: &mut Request<B>) -> Result<(), Refused> {
     let known = uri.scheme().is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
     let named = !authority.host().is_empty() && !authority.as_str().contains('@');
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| malformed())?;
-    if !known || !named {
+    if !known || !named || !is_host(authority.as_str().as_bytes()) {
         return Err(malformed());
     }
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -196,20 +213,59 @@ fn is_of_hop(name: &str) -> bool {
     )
 }
 
-/// The fields of a request that end here.
-fn stays_here(name: &str, trusted: bool) -> bool {
-    if is_of_hop(name)
-        || matches!(name, "proxy-authorization" | "expect" | "http2-settings")
-        || name == PROBE_HEADER
-    {
-        return true;
+impl OwnFields {
+    /// Where requests are counted so.
+    pub(super) fn new(key: &RateLimitKey) -> Self {
+        let key = match key {
+            RateLimitKey::Address => None,
+            RateLimitKey::Header(name) => Some((name.clone(), folded(name.as_str()))),
+        };
+        Self { key }
     }
-    if name.contains('_') {
-        // Many apps read `_` and `-` as the same (CGI), so these would be ours.
-        let dashed = name.replace('_', "-");
-        return is_of_proxy(&dashed) || dashed == PROBE_HEADER;
+
+    /// Takes out of the trailers of a request what only a head may say: many apps merge the two.
+    pub(super) fn filter_trailers(&self, trailers: &mut HeaderMap) {
+        remove(trailers, |name| self.stays_here(name, false) || self.is_key(name));
     }
-    !trusted && is_of_proxy(name)
+
+    fn is_key(&self, name: &str) -> bool {
+        self.key.as_ref().is_some_and(|(key, _)| key == name)
+    }
+
+    /// The fields of a request that end here.
+    fn stays_here(&self, name: &str, trusted: bool) -> bool {
+        is_of_hop(name)
+            || matches!(name, "proxy-authorization" | "expect" | "http2-settings")
+            || name == PROBE_HEADER
+            || (!trusted && is_of_proxy(name))
+            || self.imitates(name)
+    }
+
+    /// Whether apps may read the name as another one, of ours or of where a message ends: many take `_` and other signs for `-` (CGI).
+    fn imitates(&self, name: &str) -> bool {
+        let is_key = |folded: &str| self.key.as_ref().is_some_and(|(_, key)| key == folded);
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return is_key(name) && !self.is_key(name);
+        }
+        let folded = folded(name);
+        is_of_proxy(&folded)
+            || is_of_hop(&folded)
+            || folded == PROBE_HEADER
+            || matches!(&*folded, "content-length" | "proxy-authorization")
+            || (is_key(&folded) && !self.is_key(name))
+    }
+}
+
+/// The name with `-` for each sign.
+fn folded(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+}
+
+fn remove(fields: &mut HeaderMap, is: impl Fn(&str) -> bool) {
+    let names: Names = fields.keys().filter(|name| is(name.as_str())).cloned().collect();
+    for name in names {
+        fields.remove(name);
+    }
 }
 
 /// What proxies say of who asked them.

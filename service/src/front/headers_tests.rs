@@ -4,6 +4,10 @@ use super::*;
 
 const HOST_OF_APP: HeaderValue = HeaderValue::from_static("app:3000");
 
+fn own() -> OwnFields {
+    OwnFields::new(&"header:x-api-key".parse().unwrap())
+}
+
 fn request(lines: &[(&str, &str)]) -> Request<Empty<bytes::Bytes>> {
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = Uri::from_static("/path?query");
@@ -18,7 +22,7 @@ fn request(lines: &[(&str, &str)]) -> Request<Empty<bytes::Bytes>> {
 fn seen(trusted: bool, lines: &[(&str, &str)]) -> Vec<String> {
     let mut request = request(lines);
     let hop = Hop { peer: "::ffff:203.0.113.9".parse().unwrap(), trusted };
-    to_app(&mut request, hop, &HOST_OF_APP).unwrap();
+    to_app(&mut request, hop, &HOST_OF_APP, &own()).unwrap();
     lines_of(request.headers())
 }
 
@@ -66,9 +70,55 @@ fn client_neither_takes_out_nor_writes_fields_of_ours() {
         &[("forwarded", "for=1.1.1.1"), ("x-real-ip", "1.1.1.1"), ("x-forwarded-prefix", "/admin")],
         &[("x_forwarded_for", "1.1.1.1"), ("x-forwarded_for", "1.1.1.1"), ("x_real-ip", "1.1.1.1")],
         &[(PROBE_HEADER, "v1;client=a"), ("x_appforge-probe", "x")],
+        &[("x_api_key", "stolen"), ("x-api_key", "stolen"), ("x.api.key", "stolen")],
+        &[("content_length", "5"), ("transfer_encoding", "chunked"), ("x.forwarded.for", "1.1.1.1")],
     ] {
         assert_eq!(seen(false, &[&[("host", "a")][..], lines].concat()), OURS, "{lines:?}");
     }
+}
+
+#[test]
+fn other_fields_with_signs_pass() {
+    let mut expected = vec!["x-api-key: k", "x_other: 1", "x.y: 2"];
+    expected.extend(OURS);
+    expected.sort_unstable();
+    let lines =
+        [("host", "a"), ("x-api-key", "k"), ("x_other", "1"), ("x.y", "2"), ("connection", "x-api-key")];
+    assert_eq!(seen(false, &lines), expected);
+}
+
+#[test]
+fn key_with_a_sign_is_imitated_by_none_without() {
+    let own = OwnFields::new(&"header:x_api_key".parse().unwrap());
+    assert!(!own.stays_here("x_api_key", false) && own.stays_here("x-api-key", false));
+    assert!(!OwnFields::default().stays_here("x_api_key", false));
+}
+
+#[test]
+fn trailers_say_nothing_that_only_a_head_may() {
+    let trailers = |names: &[&str]| {
+        let mut trailers = HeaderMap::new();
+        for name in names {
+            trailers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HTTP);
+        }
+        trailers
+    };
+    let mut up = trailers(&[
+        "x-sum",
+        "x-forwarded-for",
+        "forwarded",
+        "x_real_ip",
+        PROBE_HEADER,
+        "x-api-key",
+        "x_api_key",
+        "connection",
+        "expect",
+    ]);
+    own().filter_trailers(&mut up);
+    assert_eq!(lines_of(&up), ["x-sum: http"]);
+    let mut down = trailers(&["x-sum", "connection", "keep-alive", "transfer-encoding", "x-forwarded-for"]);
+    trailers_to_client(&mut down);
+    assert_eq!(lines_of(&down), ["x-forwarded-for: http", "x-sum: http"]);
 }
 
 #[test]
@@ -111,7 +161,7 @@ fn host_is_that_of_the_target_or_of_the_app() {
         let mut request = request(host);
         (*request.method_mut(), *request.uri_mut()) = (method, Uri::from_static(target));
         let hop = Hop { peer: "127.0.0.1".parse().unwrap(), trusted: false };
-        to_app(&mut request, hop, &HOST_OF_APP).map_err(|refused| refused.0.as_u16())?;
+        to_app(&mut request, hop, &HOST_OF_APP, &own()).map_err(|refused| refused.0.as_u16())?;
         Ok((request.uri().to_string(), request.headers()[HOST].to_str().unwrap().to_owned()))
     };
     let is = |path: &str, host: &str| Ok((path.to_owned(), host.to_owned()));
@@ -127,6 +177,7 @@ fn host_is_that_of_the_target_or_of_the_app() {
         (Method::GET, "*", 400),
         (Method::GET, "ftp://b/", 400),
         (Method::GET, "http://u:p@b/", 400),
+        (Method::GET, "http://b:0/", 400),
     ] {
         assert_eq!(of(method, target, a), Err(status), "{target}");
     }
@@ -137,7 +188,7 @@ fn upgrade_needs_both_fields_and_a_protocol_that_leads_past_nothing() {
     let asks = |lines: &[(&str, &str)]| {
         let mut request = request(lines);
         let hop = Hop { peer: "127.0.0.1".parse().unwrap(), trusted: false };
-        let asks = to_app(&mut request, hop, &HOST_OF_APP).unwrap();
+        let asks = to_app(&mut request, hop, &HOST_OF_APP, &own()).unwrap();
         assert_eq!(request.headers().contains_key(UPGRADE), asks, "{lines:?}");
         assert_eq!(request.headers().get(CONNECTION).is_some_and(|it| it == "upgrade"), asks, "{lines:?}");
         asks
@@ -152,7 +203,7 @@ fn upgrade_needs_both_fields_and_a_protocol_that_leads_past_nothing() {
     with_body.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
     with_body.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
     let hop = Hop { peer: "127.0.0.1".parse().unwrap(), trusted: false };
-    assert_eq!(to_app(&mut with_body, hop, &HOST_OF_APP), Ok(false));
+    assert_eq!(to_app(&mut with_body, hop, &HOST_OF_APP, &own()), Ok(false));
 }
 
 #[test]

@@ -18,22 +18,28 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{App, Counted};
-use crate::contract::UpstreamUrl;
+use crate::contract::{self, RateLimitKey, UPSTREAM_HEALTH_HOST, UpstreamUrl};
 use crate::problem::Problem;
-use crate::server::{Handler, RequestBody};
+use crate::server::{Handler, RequestBody, TrailerFilter};
 use body::FrontBody;
 use forward::Failure;
-use headers::{Hop, Refused};
+use headers::{Hop, OwnFields, Refused};
 use upstreams::Upstreams;
 
+/// Distinguishes an error of the front from one of its app (RFC 9209).
+const PROXY_STATUS: HeaderName = HeaderName::from_static(contract::PROXY_STATUS);
+/// The limiter cannot count, and the settings say to refuse then.
+const REFUSED: HeaderValue = HeaderValue::from_static("appforge; error=http_request_denied");
 /// For a client whose app is away.
 const RETRY_AFTER: u64 = 1;
+/// Of an app without an address.
+static LOCALHOST: HeaderValue = HeaderValue::from_static(UPSTREAM_HEALTH_HOST);
 
 /// The app, and how its health is asked.
 #[derive(Clone)]
@@ -59,20 +65,26 @@ pub fn start(settings: Settings, registry: &mut Registry) -> (Arc<Upstreams>, Dr
 pub struct Front {
     app: Arc<App>,
     upstreams: Arc<Upstreams>,
-    host: HeaderValue,
+    own: Arc<OwnFields>,
+    trailers: TrailerFilter,
 }
 
 impl Front {
-    /// In front of these apps.
-    pub fn new(app: Arc<App>, upstreams: Arc<Upstreams>) -> Self {
-        let host = upstreams.own().map_or(HeaderValue::from_static("localhost"), |own| own.host.clone());
-        Self { app, upstreams, host }
+    /// In front of these apps, where requests are counted by `key`.
+    pub fn new(app: Arc<App>, upstreams: Arc<Upstreams>, key: &RateLimitKey) -> Self {
+        let own = Arc::new(OwnFields::new(key));
+        let filter = own.clone();
+        Self { app, upstreams, own, trailers: Arc::new(move |trailers| filter.filter_trailers(trailers)) }
     }
 
     async fn forward(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<FrontBody> {
         let upload = request.body().upload();
         let hop = Hop { peer: peer.ip(), trusted: self.app.identities.is_trusted(peer.ip()) };
-        let asks = match headers::to_app(&mut request, hop, &self.host) {
+        // HTTP/1.0 may lack one.
+        let app = (!request.headers().contains_key(HOST)).then(|| self.upstreams.own()).flatten();
+        let host = app.as_ref().map_or(&LOCALHOST, |app| &app.host);
+        request.body_mut().filter_trailers(&self.trailers);
+        let asks = match headers::to_app(&mut request, hop, host, &self.own) {
             Ok(asks) => asks,
             Err(Refused(status, detail)) => return last(Problem::new(status, detail).into_response()),
         };
@@ -81,7 +93,7 @@ impl Front {
         let mut response = match forward::exchange(&self.upstreams, request).await {
             Ok(response) => response,
             Err(failure) => {
-                let response = problem(failure).into_response();
+                let response = failed(failure);
                 return if upload.is_over() { response.map(FrontBody::Own) } else { last(response) };
             }
         };
@@ -90,7 +102,7 @@ impl Front {
             let Some(client) = client else {
                 // The app speaks another protocol without having been asked to.
                 self.upstreams.metrics.broken.inc();
-                return last(problem(Failure::Broken).into_response());
+                return last(failed(Failure::Malformed));
             };
             self.upstreams.metrics.tunnels.inc();
             let app = hyper::upgrade::on(&mut response);
@@ -108,7 +120,10 @@ impl Handler for Front {
     async fn handle(&self, peer: SocketAddr, mut request: Request<RequestBody>) -> Response<FrontBody> {
         let mut counted = Counted::new(&self.app.metrics, self.app.metrics.forwarded(request.method()));
         let decision = self.app.admit(peer.ip(), request.headers()).await;
-        let refusal = decision.as_ref().and_then(|it| self.app.refusal(it, request.headers_mut()));
+        let mut refusal = decision.as_ref().and_then(|it| self.app.refusal(it, request.headers_mut()));
+        if let Some(refusal) = refusal.as_mut().filter(|refusal| refusal.status().is_server_error()) {
+            refusal.headers_mut().insert(PROXY_STATUS, REFUSED);
+        }
         let mut response = match refusal {
             Some(refusal) if request.body().upload().is_over() => refusal.map(FrontBody::Own),
             Some(refusal) => last(refusal),
@@ -128,12 +143,26 @@ fn last(mut response: Response<Body>) -> Response<FrontBody> {
     response.map(FrontBody::Own)
 }
 
-fn problem(failure: Failure) -> Problem {
-    match failure {
-        Failure::Unavailable => Problem::unavailable("the app does not accept connections", RETRY_AFTER),
-        Failure::Broken => {
-            Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer")
-        }
-        Failure::Late => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
-    }
+fn failed(failure: Failure) -> Response<Body> {
+    let (problem, status) = match failure {
+        Failure::Unavailable => (
+            Problem::unavailable("the app does not accept connections", RETRY_AFTER),
+            "appforge; error=destination_unavailable",
+        ),
+        Failure::Broken => (
+            Problem::new(StatusCode::BAD_GATEWAY, "the app closed the connection without an answer"),
+            "appforge; error=connection_terminated",
+        ),
+        Failure::Malformed => (
+            Problem::new(StatusCode::BAD_GATEWAY, "the answer of the app cannot be forwarded"),
+            "appforge; error=http_protocol_error",
+        ),
+        Failure::Late => (
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "the app did not answer in time"),
+            "appforge; error=http_response_timeout",
+        ),
+    };
+    let mut response = problem.into_response();
+    response.headers_mut().insert(PROXY_STATUS, HeaderValue::from_static(status));
+    response
 }

@@ -2,6 +2,7 @@
 //!
 //! The gate is open while the own app accepts connections. A request that fails to connect closes it, and a task opens it again.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,12 +15,15 @@ use super::health::Health;
 use super::metrics::Metrics;
 use super::pool::{Lease, Peer};
 use crate::contract::Endpoint;
+use crate::listening::beyond_loopback;
 use crate::status::UpstreamStatus;
 
 /// How long a request waits for an app to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to reach an app that is away: soon enough that a restart is hardly noticed.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
+/// The same between two attempts of a waiting request to reach another app.
+const SIBLINGS_EVERY: Duration = Duration::from_millis(200);
 
 /// The apps of a front.
 pub struct Upstreams {
@@ -29,6 +33,13 @@ pub struct Upstreams {
     turn: AtomicUsize,
     health: Mutex<Health>,
     pub(super) metrics: Metrics,
+}
+
+/// The port of an app that shares the network of its front.
+fn loopback_port(own: &Endpoint) -> Option<u16> {
+    let address = own.host.parse::<IpAddr>();
+    let is_here = own.host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    is_here.then_some(own.port)
 }
 
 /// Whether a connection that carried a request before will do.
@@ -85,30 +96,40 @@ impl Upstreams {
             last_status: health.last_status,
             error: health.error.clone(),
             siblings: peers.len().saturating_sub(1) as u64,
+            beyond_loopback: peers
+                .first()
+                .and_then(|own| loopback_port(&own.endpoint))
+                .and_then(beyond_loopback),
         }
     }
 
     /// A connection to the own app, to another while it is away, or to whichever comes back in time.
     pub(super) async fn lease(&self, reuse: Reuse) -> Option<Lease> {
-        let mut until = None;
+        if let Some(lease) = self.try_lease(reuse).await {
+            return Some(lease);
+        }
+        let until = Instant::now() + PATIENCE;
+        let (mut gate, mut peers) = (self.gate.subscribe(), self.peers.subscribe());
         loop {
+            // What changes during the attempt counts as a change.
+            peers.mark_unchanged();
             if let Some(lease) = self.try_lease(reuse).await {
                 return Some(lease);
             }
-            let now = Instant::now();
-            let until = *until.get_or_insert(now + PATIENCE);
-            if now >= until {
+            if Instant::now() >= until {
                 return None;
             }
-            let (mut gate, mut peers) = (self.gate.subscribe(), self.peers.subscribe());
             let back = async {
                 tokio::select! {
                     // Both senders are in `self`.
                     _ = gate.wait_for(|open| *open) => {}
                     _ = peers.changed() => {}
+                    // Only the own app has a gate.
+                    () = sleep(SIBLINGS_EVERY) => {}
                 }
             };
-            timeout_at(until, back).await.ok()?;
+            // The last attempt follows the end of the time.
+            let _ = timeout_at(until, back).await;
         }
     }
 

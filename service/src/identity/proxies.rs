@@ -1,15 +1,14 @@
 //! Which proxies are trusted: networks, files of networks, and the CDN that is known by name.
 
+use crate::contract::CLOUDFLARE;
 use crate::network::Network;
 
 /// What begins the path of a file.
 const FILE: &str = "file:";
-/// The name of [`CLOUDFLARE`].
-const CLOUDFLARE_NAME: &str = "cloudflare";
 
 /// The networks of Cloudflare's edge, as <https://www.cloudflare.com/ips-v4> and <https://www.cloudflare.com/ips-v6> list them
 /// (as published since 2023-09-28). Compare the list before each release.
-const CLOUDFLARE: [&str; 22] = [
+const EDGE: [&str; 22] = [
     "173.245.48.0/20",
     "103.21.244.0/22",
     "103.22.200.0/22",
@@ -39,8 +38,8 @@ const CLOUDFLARE: [&str; 22] = [
 /// # Errors
 /// What is wrong, with the line of a file.
 pub fn networks(entry: &str, read: &dyn Fn(&str) -> std::io::Result<String>) -> Result<Vec<Network>, String> {
-    if entry == CLOUDFLARE_NAME {
-        return CLOUDFLARE.iter().map(|network| network.parse()).collect();
+    if entry == CLOUDFLARE {
+        return EDGE.iter().map(|network| network.parse()).collect();
     }
     let Some(path) = entry.strip_prefix(FILE) else { return Ok(vec![entry.parse()?]) };
     let text = read(path).map_err(|error| format!("cannot read `{path}`: {error}"))?;

@@ -3,6 +3,7 @@
 
 mod connection;
 mod failure;
+mod forward;
 mod keeper;
 mod reach;
 mod roster;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use connection::Connection;
 pub use failure::{FailureKind, KindLabel};
+pub use forward::{Forward, forward};
 pub(crate) use keeper::random;
 pub use reach::{connect, reach};
 pub use roster::Count;

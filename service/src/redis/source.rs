@@ -1,12 +1,13 @@
 //! Where Redis is: at its address, wherever Sentinel says that the master is, or at the node of a cluster that owns the slot
 //! of the stack's keys. Asked before each connection.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use futures_util::future::select_ok;
+use futures_util::future::{join_all, select_ok};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Value};
@@ -91,6 +92,25 @@ impl Source {
             Self::Hosts { question: Question::SlotOwner(prefix), .. } => prefix.clone(),
             Self::Address(_) | Self::Hosts { .. } => prefix,
         }
+    }
+
+    /// `HOST:PORT` of the server that most hosts name now. Where as many name another one, `current` counts: while hosts take over
+    /// a change from each other, the answer must not go to and fro.
+    pub(super) async fn place(&self, current: Option<&str>) -> Result<String, RedisError> {
+        let (question, hosts) = match self {
+            Self::Address(client) => return Ok(client.get_connection_info().addr().to_string()),
+            Self::Hosts { question, hosts, .. } => (question, hosts),
+        };
+        let mut votes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut failure = None;
+        for answer in join_all(hosts.iter().map(|host| question.put(host))).await {
+            match answer {
+                Ok(place) => *votes.entry(place).or_default() += 1,
+                Err(error) => failure = Some(error),
+            }
+        }
+        let most = votes.into_iter().max_by_key(|(place, count)| (*count, Some(place.as_str()) == current));
+        most.map(|(place, _)| place).ok_or_else(|| failure.unwrap_or_else(unknown))
     }
 
     /// The server to connect to now.

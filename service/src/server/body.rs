@@ -3,30 +3,52 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use tokio::time::{Instant, timeout};
+
 use super::stream::{Answering, Pulse, Uploading};
+
+/// How often a wait for an answer looks at the body that the answer is to.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A body that is still coming, or none.
 pub struct RequestBody {
     incoming: Option<Incoming>,
     /// Until the body has come, the connection waits for its client and not for a head.
     busy: Option<Uploading>,
+    trailers: Option<TrailerFilter>,
 }
+
+/// Takes out of the trailers of a request what may not pass.
+pub type TrailerFilter = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 
 /// Whether a body moves.
 #[derive(Clone)]
 pub struct Upload(Option<Arc<Pulse>>);
 
 impl Upload {
-    /// Whether some of the body was taken since this was asked last.
-    pub fn has_moved(&self) -> bool {
-        self.0.as_ref().is_some_and(|pulse| pulse.take_uploaded())
+    /// What `answer` gives; none when it takes longer than `limit` after the last of the body was taken. While the client is waited for,
+    /// nothing is counted: how long it may stall is the connection's business.
+    pub async fn bound<T>(&self, limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
+        let Some(pulse) = &self.0 else { return timeout(limit, answer).await.ok() };
+        let mut answer = std::pin::pin!(answer);
+        let mut since = Instant::now();
+        loop {
+            match timeout(LOOK_EVERY, &mut answer).await {
+                Ok(answer) => return Some(answer),
+                Err(_) if pulse.take_uploaded() || pulse.is_waiting() => since = Instant::now(),
+                Err(_) if since.elapsed() >= limit => return None,
+                Err(_) => {}
+            }
+        }
     }
 
-    /// Whether all of it was taken, or it was given up.
+    /// Whether all of it was taken. One that was given up is not over: its rest may still come.
     pub fn is_over(&self) -> bool {
         self.0.as_ref().is_none_or(|pulse| !pulse.is_uploading())
     }
@@ -35,14 +57,21 @@ impl Upload {
 impl RequestBody {
     /// No body.
     pub fn empty() -> Self {
-        Self { incoming: None, busy: None }
+        Self { incoming: None, busy: None, trailers: None }
     }
 
     pub(super) fn new(incoming: Incoming, pulse: &Arc<Pulse>) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self { incoming: Some(incoming), busy: Some(pulse.uploading()) }
+        Self { incoming: Some(incoming), busy: Some(pulse.uploading()), trailers: None }
+    }
+
+    /// Lets this filter see the trailers first.
+    pub fn filter_trailers(&mut self, filter: &TrailerFilter) {
+        if self.incoming.is_some() {
+            self.trailers = Some(filter.clone());
+        }
     }
 
     /// To follow the body once it is given away.
@@ -59,18 +88,32 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut *incoming).poll_frame(cx);
-        let over = match &polled {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(Ok(_))) => incoming.is_end_stream(),
-            Poll::Ready(_) => true,
+        let Self { incoming: Some(incoming), busy, trailers } = &mut *self else { return Poll::Ready(None) };
+        let mut polled = Pin::new(&mut *incoming).poll_frame(cx);
+        let whole = match &mut polled {
+            Poll::Pending => {
+                if let Some(busy) = busy {
+                    busy.waits();
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(filter), Some(trailers)) = (trailers, frame.trailers_mut()) {
+                    filter(trailers);
+                }
+                incoming.is_end_stream()
+            }
+            Poll::Ready(Some(Err(_))) => {
+                *busy = None;
+                false
+            }
+            Poll::Ready(None) => true,
         };
-        if let Some(busy) = &self.busy {
+        if let Some(busy) = busy {
             busy.uploaded();
         }
-        if over {
-            self.busy = None;
+        if whole && let Some(busy) = busy.take() {
+            busy.finish();
         }
         polled
     }
@@ -113,5 +156,50 @@ impl<B: Body + Unpin> Body for ResponseBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn app_that_stays_silent_after_a_body_is_late() {
+        let pulse = Arc::new(Pulse::default());
+        let uploading = pulse.uploading();
+        let (upload, began) = (Upload(Some(pulse)), Instant::now());
+        let body = async {
+            for _ in 0..10 {
+                sleep(Duration::from_secs(50)).await;
+                uploading.uploaded();
+            }
+            uploading.waits();
+            sleep(LIMIT * 9).await;
+            uploading.uploaded();
+            uploading.finish();
+            pending::<()>().await;
+        };
+        let late = async { upload.bound(LIMIT, pending::<()>()).await };
+        tokio::select! { () = body => {}, late = late => assert_eq!(late, None) }
+        let sent = Duration::from_secs(500) + LIMIT * 9;
+        let late = began.elapsed().saturating_sub(sent);
+        assert!((LIMIT..LIMIT + 2 * LOOK_EVERY).contains(&late), "{late:?} after the end of the body");
+        assert_eq!(Upload(None).bound(LIMIT, pending::<()>()).await, None);
+    }
+
+    #[test]
+    fn body_that_was_given_up_is_not_over() {
+        let pulse = Arc::new(Pulse::default());
+        let upload = Upload(Some(pulse.clone()));
+        drop(pulse.uploading());
+        assert!(!upload.is_over() && !pulse.is_busy());
+        pulse.uploading().finish();
+        assert!(upload.is_over() && !pulse.is_busy());
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::body::{RequestBody, ResponseBody};
+use super::faults::{self, Fault};
 use super::stream::{Pulse, Stream};
 use super::{Handler, Stages};
 use crate::problem::Problem;
@@ -39,6 +40,11 @@ const STALL_LIMIT: Duration = Duration::from_secs(90);
 const MOST_HEAD: usize = 64 * 1024;
 /// The same where answers are long: as much of one is buffered. nginx takes as long ones.
 const MOST_STREAMED: usize = 32 * 1024;
+/// Of a head that says twice where its request ends, or that follows chunks which do.
+const DOUBTFUL: Fault = Fault(
+    StatusCode::BAD_REQUEST,
+    "ambiguous framing: both Content-Length and Transfer-Encoding, or a bare line feed in the chunks before",
+);
 
 /// Serves one client until it leaves or has to.
 pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, stages: Stages) {
@@ -52,10 +58,8 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
         let (busy, doubtful) = (pulse.busy(), pulse.begin_request());
         async move {
             let request = request.map(|body| RequestBody::new(body, &pulse));
-            let mut response = match host_fault(&request) {
-                _ if doubtful => {
-                    refuse("the request has both Content-Length and Transfer-Encoding").map(H::Body::from)
-                }
+            let fault = if doubtful { Some(DOUBTFUL) } else { faults::fault(&request) };
+            let mut response = match fault {
                 Some(fault) => refuse(fault).map(H::Body::from),
                 None => handler.handle(peer, request).await,
             };
@@ -99,26 +103,9 @@ pub(super) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, handl
     }
 }
 
-/// What is wrong with the `Host` of a request (RFC 9112, 3.2): HTTP/1.1 has exactly one, which HTTP/1.0 may lack. Servers that
-/// disagree over the host of a request are how caches are poisoned.
-fn host_fault<B>(request: &Request<B>) -> Option<&'static str> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() <= Version::HTTP_10 => None,
-        (None, _) => Some("the request has no Host header"),
-        (Some(_), Some(_)) => Some("the request has more than one Host header"),
-        (Some(host), None) => (!is_host(host.as_bytes())).then_some("the Host header is malformed"),
-    }
-}
-
-/// The characters of a host and a port (RFC 3986, 3.2.2). It may be empty.
-fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
-}
-
 /// Where one request ends is in doubt when its head is malformed, so nothing more is read.
-fn refuse(fault: &str) -> Response<Body> {
-    let mut response = Problem::new(StatusCode::BAD_REQUEST, fault).into_response();
+fn refuse(Fault(status, detail): Fault) -> Response<Body> {
+    let mut response = Problem::new(status, detail).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -151,14 +138,17 @@ impl Limits {
         if pulse.take_moved() {
             self.quiet = now;
         }
-        self.head = pulse.is_partial().then(|| self.head.unwrap_or(now));
+        // What comes while an answer is being sent is looked at behind it.
+        let head = pulse.is_partial() && !pulse.is_answering();
+        self.head = head.then(|| self.head.unwrap_or(now));
         let quiet = now - self.quiet;
         if self.head.is_some_and(|head| now - head >= HEAD_LIMIT) {
             Verdict::CutOff
+        } else if pulse.is_answering() && !pulse.is_blocked() {
+            // Events may be rare, in both directions.
+            Verdict::Stay
         } else if pulse.is_busy() || pulse.is_blocked() {
             if quiet >= STALL_LIMIT { Verdict::CutOff } else { Verdict::Stay }
-        } else if pulse.is_answering() {
-            Verdict::Stay
         } else if self.head.is_none() && quiet >= if draining { LAST_IDLE } else { IDLE_LIMIT } {
             Verdict::Leave
         } else {
@@ -170,28 +160,6 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn request_is_refused_when_its_host_is_missing_or_doubled() {
-        let fault = |version, hosts: &[&'static str]| {
-            let mut request = Request::new(());
-            *request.version_mut() = version;
-            for host in hosts {
-                request.headers_mut().append(HOST, HeaderValue::from_static(host));
-            }
-            host_fault(&request).is_some()
-        };
-        for good in ["", "x", "a.example:80", "[::1]:5000", "1.2.3.4"] {
-            assert!(!fault(Version::HTTP_11, &[good]), "{good}");
-        }
-        for bad in ["a b", "a, b", "a/b", "user@a", "a#b", "\t"] {
-            assert!(fault(Version::HTTP_11, &[bad]), "{bad}");
-        }
-        assert!(fault(Version::HTTP_11, &[]));
-        assert!(fault(Version::HTTP_11, &["a", "a"]));
-        assert!(fault(Version::HTTP_10, &["a", "b"]));
-        assert!(!fault(Version::HTTP_10, &[]));
-    }
 
     #[test]
     fn an_idle_client_is_let_go_and_a_slow_one_cut_off() {
@@ -207,9 +175,19 @@ mod tests {
         drop(busy);
         let answer = pulse.answering();
         assert_eq!(at(&pulse, true, STALL_LIMIT * 9), Verdict::Stay, "events are rare");
+        let upload = pulse.uploading();
+        assert_eq!(at(&pulse, true, STALL_LIMIT * 9), Verdict::Stay, "in both directions");
+        upload.finish();
+        pulse.heard();
+        assert_eq!(at(&pulse, false, STALL_LIMIT * 9), Verdict::Stay);
+        let began = IDLE_LIMIT * 10;
+        assert_eq!(
+            at(&pulse, false, began),
+            Verdict::Stay,
+            "the next request waits for the end of the answer"
+        );
         drop(answer);
         pulse.heard();
-        let began = IDLE_LIMIT * 10;
         assert_eq!(at(&pulse, true, began), Verdict::Stay, "a request is coming");
         pulse.heard();
         assert_eq!(at(&pulse, true, began + HEAD_LIMIT - TICK), Verdict::Stay);

@@ -1,6 +1,7 @@
 //! Follows where each request of a connection ends, to find a head that says it twice: by `Content-Length` and by
-//! `Transfer-Encoding` (RFC 9112, 6.3). The HTTP parser drops the one and serves the other, so only the bytes show it. Decides
-//! nothing else: where this and the parser differ, the parser refuses the request by itself.
+//! `Transfer-Encoding` (RFC 9112, 6.3). The HTTP parser drops the one and serves the other, so only the bytes show it. A head that
+//! follows a line of chunks which this and the parser could read differently is in doubt, too. Decides nothing else: where else the two
+//! differ, the parser refuses the request by itself.
 
 /// What is kept of a line: enough for the name and the value of `Content-Length`. A longer one is in doubt.
 const KEPT: usize = 64;
@@ -29,6 +30,7 @@ enum Part {
 struct Line {
     bytes: [u8; KEPT],
     length: usize,
+    last: Option<u8>,
 }
 
 /// What the head that is coming has said.
@@ -42,7 +44,7 @@ struct Head {
 
 impl Default for Line {
     fn default() -> Self {
-        Self { bytes: [0; KEPT], length: 0 }
+        Self { bytes: [0; KEPT], length: 0, last: None }
     }
 }
 
@@ -53,6 +55,11 @@ impl Line {
             *place = *byte;
         }
         self.length = self.length.saturating_add(part.len());
+        self.last = part.last().copied().or(self.last);
+    }
+
+    fn clear(&mut self) {
+        (self.length, self.last) = (0, None);
     }
 
     fn is_whole(&self) -> bool {
@@ -81,8 +88,12 @@ impl Framing {
                     };
                     let (line, rest) = bytes.split_at(end);
                     self.line.push(line);
+                    if self.line.last != Some(b'\r') && !matches!(self.part, Part::Head) {
+                        // Within chunks the parser takes a bare LF for no end of a line, so what follows is in doubt.
+                        doubtful = doubtful.or(Some(self.heads));
+                    }
                     doubtful = doubtful.or(self.line_ended());
-                    self.line.length = 0;
+                    self.line.clear();
                     rest.get(1..).unwrap_or_default()
                 }
             };
@@ -192,6 +203,16 @@ mod tests {
         ] {
             assert_eq!(found(&format!("{before}{BOTH}")), Some(1), "{before:?}");
         }
+    }
+
+    #[test]
+    fn head_behind_a_bare_line_end_in_chunks_is_found() {
+        let begin = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let next = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        for bare in ["0\r\nt: x\n\n", "0\r\n\n", "0\n\r\n", "1\nx\r\n0\r\n\r\n", "0\r\nt: x\ny\r\n\r\n"] {
+            assert_eq!(found(&format!("{begin}{bare}{next}")), Some(1), "{bare:?}");
+        }
+        assert_eq!(found(&format!("{begin}3\r\n\n\n\n\r\n0\r\nt: x\r\n\r\n{next}")), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod body;
 mod connection;
+mod faults;
 mod framing;
 mod stream;
 
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use body::{RequestBody, Upload};
+pub use body::{RequestBody, TrailerFilter, Upload};
+pub(crate) use faults::{has_plain_coding, is_host};
 
 /// How long to wait after the listener failed (too many open files) before it is asked again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

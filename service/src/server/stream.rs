@@ -29,6 +29,7 @@ pub(super) struct Pulse {
     leaving: AtomicBool,
     uploading: AtomicBool,
     uploaded: AtomicBool,
+    waiting: AtomicBool,
     tunnel: AtomicBool,
     requests: AtomicU32,
     doubtful: AtomicU32,
@@ -37,7 +38,7 @@ pub(super) struct Pulse {
 impl Default for Pulse {
     fn default() -> Self {
         let [answering, moved, partial, blocked] = Default::default();
-        let [leaving, uploading, uploaded, tunnel] = Default::default();
+        let [leaving, uploading, uploaded, waiting, tunnel] = Default::default();
         let [busy, requests] = Default::default();
         let doubtful = AtomicU32::new(u32::MAX);
         Self {
@@ -49,6 +50,7 @@ impl Default for Pulse {
             leaving,
             uploading,
             uploaded,
+            waiting,
             tunnel,
             requests,
             doubtful,
@@ -100,13 +102,13 @@ impl Pulse {
         self.requests.fetch_add(1, Relaxed) == self.doubtful.load(Relaxed)
     }
 
-    /// The body of a request is coming until the guard is dropped.
+    /// The body of a request is coming until the guard is dropped, and was taken whole if it is finished.
     pub(super) fn uploading(self: &Arc<Self>) -> Uploading {
         self.uploading.store(true, Relaxed);
         Uploading(self.busy())
     }
 
-    /// Whether the body of a request is coming.
+    /// Whether the body of the request was not taken whole: it is coming, or was given up.
     pub(super) fn is_uploading(&self) -> bool {
         self.uploading.load(Relaxed)
     }
@@ -114,6 +116,11 @@ impl Pulse {
     /// Whether some of the body was taken since this was asked last.
     pub(super) fn take_uploaded(&self) -> bool {
         self.uploaded.swap(false, Relaxed)
+    }
+
+    /// Whether the body of a request is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Relaxed)
     }
 
     /// What follows is of another protocol.
@@ -166,12 +173,23 @@ impl Uploading {
     /// Some of the body was taken.
     pub(super) fn uploaded(&self) {
         self.0.0.uploaded.store(true, Relaxed);
+        self.0.0.waiting.store(false, Relaxed);
+    }
+
+    /// Who takes the body waits for the client.
+    pub(super) fn waits(&self) {
+        self.0.0.waiting.store(true, Relaxed);
+    }
+
+    /// All of the body was taken, so the next request can follow.
+    pub(super) fn finish(self) {
+        self.0.0.uploading.store(false, Relaxed);
     }
 }
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.0.0.uploading.store(false, Relaxed);
+        self.0.0.waiting.store(false, Relaxed);
     }
 }
 

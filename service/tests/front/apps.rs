@@ -25,7 +25,7 @@ async fn listener(address: SocketAddr) -> TcpListener {
 #[tokio::test]
 async fn connections_wait_when_the_app_does_not_accept() {
     let address = port::closed();
-    let front = Front::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), address, &[OFF]).await;
+    let front = Front::start_sharing(TcpListener::bind("127.0.0.1:0").await.unwrap(), address, &[OFF]).await;
     let mut client = Client::connect(front.public).await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     until("the front looked", async || front.statusz().await.contains("does not answer")).await;
@@ -46,8 +46,8 @@ async fn front_whose_app_is_away_leaves_connections_to_the_others() {
     let shared = || TcpListener::from_std(socket.try_clone().unwrap()).unwrap();
     let (first, second) = (App::echo().await, App::echo().await);
     let (one, two) = (
-        Front::start_on(shared(), first.address, &[OFF]).await,
-        Front::start_on(shared(), second.address, &[OFF]).await,
+        Front::start_sharing(shared(), first.address, &[OFF]).await,
+        Front::start_sharing(shared(), second.address, &[OFF]).await,
     );
     until("both are ready", async || one.is_ready().await && two.is_ready().await).await;
     first.kill().await;
@@ -58,6 +58,55 @@ async fn front_whose_app_is_away_leaves_connections_to_the_others() {
     assert_eq!(second.heads.lock().unwrap().len(), 50);
     one.end().await;
     two.end().await;
+}
+
+#[tokio::test]
+async fn client_is_answered_when_no_other_front_shares_the_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = Front::start_on(listener, port::closed(), &[OFF]).await;
+    let answer = Client::connect(front.public).await.get("/").await;
+    starts(&answer, 503);
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+    front.end().await;
+}
+
+#[tokio::test]
+async fn waiting_request_reaches_a_sibling_that_comes_back() {
+    let own = App::echo().await;
+    let (away, sibling) = (own.address, port::closed());
+    let front = Front::start(away, &[OFF]).await;
+    front.point_at(&[away, sibling]).await;
+    own.kill().await;
+    let client = &mut Client::connect(front.public).await;
+    let began = Instant::now();
+    let (answer, app) = tokio::join!(client.ask("POST /later", "", "x"), async {
+        until("the request waits", async || front.statusz().await.contains(r#""accepting":false"#)).await;
+        App::echo_on(listener(sibling).await).await
+    });
+    starts(&answer, 200);
+    assert!(app.head().starts_with("POST /later "));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "before the last attempt: {took:?}");
+    front.end().await;
+}
+
+#[tokio::test]
+async fn connection_ends_when_the_body_of_a_failed_request_is_unread() {
+    let app = App::raw(|mut stream: TcpStream| async move {
+        Connection::default().head(&mut stream).await;
+    })
+    .await;
+    let front = Front::start(app.address, &[OFF]).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nbegin";
+    for (status, apps) in [(502, &[app.address][..]), (503, &[])] {
+        front.point_at(apps).await;
+        let client = &mut Client::connect(front.public).await;
+        client.send(head).await;
+        let answer = client.answer().await;
+        starts(&answer, status);
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    front.end().await;
 }
 
 #[tokio::test]
@@ -106,6 +155,7 @@ async fn client_is_told_to_retry_when_no_app_comes_back() {
     let began = Instant::now();
     let answer = client.get("/").await;
     starts(&answer, 503);
+    assert!(answer.contains("proxy-status: appforge; error=destination_unavailable\r\n"), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("application/problem+json"), "{answer}");
     let took = began.elapsed();
     assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&took), "{took:?}");
@@ -179,6 +229,10 @@ async fn app_that_breaks_off_is_a_bad_gateway() {
             "garbage\r\n\r\n"
         } else if head.contains("/lengths") {
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx"
+        } else if head.contains("/gzip-chunked") {
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+        } else if head.contains("/gzip") {
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nx"
         } else {
             ""
         };
@@ -186,9 +240,12 @@ async fn app_that_breaks_off_is_a_bad_gateway() {
     })
     .await;
     let front = Front::start(app.address, &[OFF]).await;
-    for path in ["/garbage", "/lengths", "/end"] {
+    for path in ["/garbage", "/lengths", "/gzip-chunked", "/gzip", "/end"] {
         let answer = Client::connect(front.public).await.get(path).await;
         starts(&answer, 502);
+        // A length that is coded otherwise can be read, and not be forwarded.
+        let error = if path.contains("gzip") { "http_protocol_error" } else { "connection_terminated" };
+        assert!(answer.contains(&format!("proxy-status: appforge; error={error}\r\n")), "{path}: {answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
     }
     front.end().await;
@@ -225,10 +282,61 @@ async fn list_of_apps_is_checked() {
     let app = App::echo().await;
     let front = Front::start(app.address, &[OFF]).await;
     let admin = &mut Client::connect(front.admin).await;
-    for body in [r#"{"upstreams":["nowhere"]}"#, r#"{"upstreams":[], "more": 1}"#, r#"["127.0.0.1:1"]"#] {
+    for body in [
+        r#"{"upstreams":["nowhere"]}"#,
+        r#"{"upstreams":[], "more": 1}"#,
+        r#"["127.0.0.1:1"]"#,
+        r#"{"upstreams":["127.0.0.1:0"]}"#,
+    ] {
         starts(&admin.ask("PUT /upstreams", "content-type: application/json\r\n", body).await, 422);
     }
     starts(&admin.get("/upstreams").await, 405);
     starts(&Client::connect(front.public).await.get("/").await, 200);
     front.end().await;
+}
+
+#[tokio::test]
+async fn app_that_listens_past_its_front_is_shown() {
+    let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let app = App::echo_on(everywhere).await;
+    let front = Front::start(SocketAddr::new([127, 0, 0, 1].into(), port), &[OFF]).await;
+    let shown = front.statusz().await;
+    assert!(shown.contains(&format!(r#""beyond_loopback":"0.0.0.0:{port}""#)), "{shown}");
+    app.kill().await;
+    let inside = App::echo().await;
+    front.point_at(&[inside.address]).await;
+    assert!(!front.statusz().await.contains("beyond_loopback"));
+    front.end().await;
+}
+
+#[tokio::test]
+async fn app_reaches_redis_through_its_front_until_the_front_has_ended() {
+    // A server that greets each connection stands in for Redis: the front looks at no byte.
+    let redis = App::raw(|mut stream| async move {
+        let _ = stream.write_all(b"+OK\r\n").await;
+        let _ = stream.read(&mut [0]).await;
+    });
+    let redis = redis.await;
+    let (app, port) = (App::echo().await, port::reserve());
+    let forward = port.to_string();
+    let url = format!("redis://{}/", redis.address);
+    let variables =
+        [OFF, ("REDIS_URL", &url), ("REDIS_FORWARD_PORT", &forward), ("SHUTDOWN_TIMEOUT_MS", "1000")];
+    let front = Front::start(app.address, &variables).await;
+    let greeted = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut answer = [0; 5];
+        timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().ok()?;
+        Some(answer)
+    };
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"));
+    let began = Instant::now();
+    let (public, ended) = (front.public, tokio::spawn(front.end()));
+    until("the front takes no requests", async || TcpStream::connect(public).await.is_err()).await;
+    // All is drained, and the app still works.
+    assert_eq!(greeted().await, Some(*b"+OK\r\n"), "{:?}", began.elapsed());
+    timeout(DEADLINE, ended).await.unwrap().unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(greeted().await, None);
 }

@@ -31,6 +31,10 @@ async fn request_whose_end_is_in_doubt_is_refused() {
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a:0\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a:+80\r\n\r\n",
+        "GET http://a:0/ HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
         "GET ftp://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
         "GET http://u@a/ HTTP/1.1\r\nhost: a\r\n\r\n",
     ] {
@@ -39,6 +43,39 @@ async fn request_whose_end_is_in_doubt_is_refused() {
         assert_eq!(answers(&answer), 1, "a second answer: {head:?}: {answer}");
     }
     assert!(app.heads.lock().unwrap().is_empty(), "{:?}", app.heads.lock().unwrap());
+    front.end().await;
+}
+
+#[tokio::test]
+async fn coded_body_is_not_forwarded_without_its_coding() {
+    let app = App::echo().await;
+    let front = Front::start(app.address, &[OFF]).await;
+    for codings in
+        ["transfer-encoding: gzip, chunked", "transfer-encoding: gzip\r\ntransfer-encoding: chunked"]
+    {
+        let text = format!("POST / HTTP/1.1\r\nhost: a\r\n{codings}\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+        let answer = exchange(front.public, &text).await;
+        starts(&answer, 501);
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    assert!(app.heads.lock().unwrap().is_empty());
+    front.end().await;
+}
+
+#[tokio::test]
+async fn bare_line_end_in_trailers_hides_no_request() {
+    let app = App::echo().await;
+    let front = Front::start(app.address, &[OFF]).await;
+    let begin = "POST /begin HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n";
+    let both =
+        "POST /bad HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    for hidden in ["x: 1\n\nGET /hidden HTTP/1.1\r\nhost: a\r\n\r\n", "x: 1\n\r\n\r\n", "\nx: 1\r\n\r\n"] {
+        let answer = exchange(front.public, &format!("{begin}{hidden}{both}")).await;
+        assert!(!answer.contains("/bad"), "{hidden:?}: {answer}");
+        assert!(answer.contains("HTTP/1.1 400 "), "{hidden:?}: {answer}");
+    }
+    let heads = app.heads.lock().unwrap().clone();
+    assert!(!heads.iter().any(|head| head.contains("/bad") || head.contains("/hidden")), "{heads:?}");
     front.end().await;
 }
 

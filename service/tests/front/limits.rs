@@ -89,10 +89,10 @@ async fn no_request_fails_when_redis_is_frozen_or_killed() {
         let (passed, limited) = (count(&outcomes, 200), count(&outcomes, 429));
         assert_eq!(passed + limited, 150, "{outcomes:?}");
         assert!((99..=102).contains(&passed), "{kind}: {passed} passed");
-        // Nothing hangs. How long a request waits for Redis is measured by the limiter's own tests: here clients, app and
-        // fronts share a thread.
+        // A request may wait for 60 ms. Here clients, app and fronts share a thread, so it may take ten times as long;
+        // the limiter's own tests measure the wait itself.
         let slowest = outcomes.iter().map(|(_, took)| *took).max().unwrap();
-        assert!(slowest < Duration::from_secs(1), "{kind}: {slowest:?}");
+        assert!(slowest < Duration::from_millis(600), "{kind}: {slowest:?}");
         if kind == "frozen" {
             redis.signal(Signal::CONT);
         }
@@ -115,12 +115,32 @@ async fn hostile_key_gives_no_fresh_budget() {
 }
 
 #[tokio::test]
-async fn key_of_a_trusted_proxy_has_its_own_budget() {
+async fn key_that_a_relay_forwards_gives_no_fresh_budget() {
     let app = App::echo().await;
     let by_key = [
         ("RATE_LIMIT_KEY", "header:x-api-key"),
         ("RATE_LIMIT_REQUESTS", "5"),
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("RATE_LIMIT_KEY_PROXIES", "192.0.2.0/24"),
+    ];
+    let front = Front::start(app.address, &by_key).await;
+    let client = &mut Client::connect(front.public).await;
+    let mut passed = 0;
+    for number in 0..50 {
+        let headers = format!("x-forwarded-for: 203.0.113.9\r\nx-api-key: {number}\r\n");
+        passed += usize::from(client.ask("GET /", &headers, "").await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(passed, 5);
+    front.end().await;
+}
+
+#[tokio::test]
+async fn key_that_a_proxy_sets_has_its_own_budget() {
+    let app = App::echo().await;
+    let by_key = [
+        ("RATE_LIMIT_KEY", "header:x-api-key"),
+        ("RATE_LIMIT_REQUESTS", "5"),
+        ("RATE_LIMIT_KEY_PROXIES", "127.0.0.0/8"),
     ];
     let front = Front::start(app.address, &by_key).await;
     let client = &mut Client::connect(front.public).await;
@@ -181,9 +201,15 @@ async fn other_proxies_ask_whether_a_client_may_pass() {
     assert!(answer.contains("retry-after: "), "{answer}");
     let denied = check(address, "/check?deny=403", "x-real-ip: 203.0.113.9\r\n").await;
     starts(&denied, 403);
-    assert!(denied.contains("ratelimit-remaining: 0\r\n"), "{denied}");
+    assert!(denied.contains("ratelimit-remaining: 0\r\n") && denied.contains("retry-after: "), "{denied}");
+    assert!(denied.contains(r#""title":"Forbidden","status":403"#), "{denied}");
     starts(&check(address, "/check?deny=403", "x-real-ip: 203.0.113.10\r\n").await, 200);
-    starts(&check(address, "/other", "").await, 404);
+    starts(&check(address, "/health", "").await, 404);
+    let metrics = front.metrics().await;
+    assert!(
+        metrics.contains(r#"route="/check",status="404""#) && !metrics.contains(r#"route="/health",status"#),
+        "{metrics}"
+    );
     // The budget is that of the front.
     starts(
         &Client::connect(front.public).await.ask("GET /", "x-forwarded-for: 203.0.113.9\r\n", "").await,

@@ -132,6 +132,46 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn trailers_forge_no_field_of_ours() {
+    let app = App::raw(|mut stream: TcpStream| async move {
+        let mut seen = Connection::default();
+        if seen.head(&mut stream).await.is_none() {
+            return;
+        }
+        let body = seen.upto(&mut stream, b"\r\n\r\n").await.unwrap();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum, keep-alive\r\n\r\n\
+             {:X}\r\n{body}\r\n0\r\nx-sum: 2\r\nkeep-alive: timeout=9\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let variables = [OFF, ("RATE_LIMIT_KEY", "header:x-api-key"), ("TRUSTED_PROXIES", "127.0.0.0/8")];
+    let front = Front::start(app.address, &variables).await;
+    let mut client = TcpStream::connect(front.public).await.unwrap();
+    let names = [
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "forwarded",
+        "x-appforge-probe",
+        "x-api-key",
+        "connection",
+        "x-sum",
+    ];
+    let head =
+        "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\ntransfer-encoding: chunked\r\n";
+    let fields: String = names.iter().map(|name| format!("{name}: 1\r\n")).collect();
+    let text = format!("{head}trailer: {}\r\n\r\n0\r\n{fields}\r\n", names.join(", "));
+    client.write_all(text.as_bytes()).await.unwrap();
+    let mut seen = Connection::default();
+    soon(seen.head(&mut client)).await.unwrap();
+    let body = soon(seen.upto(&mut client, b"x-sum: 2\r\n\r\n")).await.unwrap();
+    assert_eq!(body, "F\r\n0\r\nx-sum: 1\r\n\r\n\r\n0\r\nx-sum: 2\r\n\r\n");
+    front.end().await;
+}
+
+#[tokio::test]
 async fn client_is_asked_for_its_body_once_the_app_is_reached() {
     let app = App::echo().await;
     let front = Front::start(app.address, &[OFF]).await;

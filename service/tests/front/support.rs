@@ -35,6 +35,15 @@ impl Front {
 
     /// The same on this public listener, ready or not.
     pub(crate) async fn start_on(listener: TcpListener, app: SocketAddr, more: &[(&str, &str)]) -> Self {
+        Self::start_with(listener, false, app, more).await
+    }
+
+    /// The same on a public listener that other fronts may share.
+    pub(crate) async fn start_sharing(listener: TcpListener, app: SocketAddr, more: &[(&str, &str)]) -> Self {
+        Self::start_with(listener, true, app, more).await
+    }
+
+    async fn start_with(listener: TcpListener, shared: bool, app: SocketAddr, more: &[(&str, &str)]) -> Self {
         let mut variables = vec![
             ("UPSTREAM_URL".to_owned(), format!("http://{app}")),
             ("REDIS_URL".to_owned(), format!("redis://{}/", port::closed())),
@@ -46,7 +55,7 @@ impl Front {
         let settings = settings.unwrap_or_else(|problems| panic!("{problems:?}"));
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (public_address, admin_address) = (listener.local_addr().unwrap(), admin.local_addr().unwrap());
-        let listeners = Listeners { public: vec![listener], admin };
+        let listeners = Listeners { public: vec![listener], admin, shared };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve_on(listeners, settings, async {
             let _ = stopped.await;

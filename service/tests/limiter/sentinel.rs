@@ -1,10 +1,15 @@
 //! A Redis whose master goes: the replicas follow Sentinel to the next one.
 
+use appforge_service::redis as service_redis;
 use appforge_service::status::LimitMode;
 use appforge_testing::peer::{IN_MEMORY, Server};
 use appforge_testing::port;
-use appforge_testing::wait::until;
+use appforge_testing::wait::{DEADLINE, until};
 use redis::aio::MultiplexedConnection;
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::support::{Replica, limit, passed, shared};
 
@@ -23,10 +28,16 @@ async fn login(server: &Server) -> MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-#[tokio::test]
-#[ignore = "needs valkey"]
-async fn replicas_follow_sentinel_when_the_master_is_killed() {
-    let mut master = server(IN_MEMORY, &["repl-diskless-sync-delay 0"]);
+/// A master, its replica, and three sentinels that watch them and have found each other.
+struct Watched {
+    master: Server,
+    next: Server,
+    url: String,
+    _sentinels: Vec<Server>,
+}
+
+async fn watched() -> Watched {
+    let master = server(IN_MEMORY, &["repl-diskless-sync-delay 0"]);
     let port = master.port.to_string();
     let replica = [IN_MEMORY, &["--replicaof", "127.0.0.1", &port]].concat();
     let next = server(&replica, &["masterauth 0123456789abcdef"]);
@@ -43,10 +54,6 @@ async fn replicas_follow_sentinel_when_the_master_is_killed() {
     }
     let hosts: Vec<String> = sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port)).collect();
     let url = format!("redis+sentinel://{LOGIN}@{}/main", hosts.join(","));
-    let replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&url, &limit(2))).collect();
-    shared(&replicas).await;
-    assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
-
     // The sentinels know each other and the next master, which has what the old one counted.
     let mut told = login(sentinels.first().unwrap()).await;
     for (question, count) in [("sentinels", 2), ("replicas", 1)] {
@@ -57,8 +64,29 @@ async fn replicas_follow_sentinel_when_the_master_is_killed() {
         })
         .await;
     }
-    let mut copied = login(&master).await;
+    Watched { master, next, url, _sentinels: sentinels }
+}
+
+/// Waits until the next master has all that the master has.
+async fn copied(master: &Server) {
+    let mut copied = login(master).await;
     while redis::cmd("WAIT").arg(1).arg(100).query_async::<u32>(&mut copied).await.unwrap() == 0 {}
+}
+
+async fn is_master(server: &Server) -> bool {
+    let mut observer = login(server).await;
+    let role: (String, u64, Vec<redis::Value>) = redis::cmd("ROLE").query_async(&mut observer).await.unwrap();
+    role.0 == "master"
+}
+
+#[tokio::test]
+#[ignore = "needs valkey"]
+async fn replicas_follow_sentinel_when_the_master_is_killed() {
+    let Watched { mut master, next, url, _sentinels } = watched().await;
+    let replicas: Vec<Replica> = (0..2).map(|_| Replica::start(&url, &limit(2))).collect();
+    shared(&replicas).await;
+    assert_eq!(passed(&replicas, "client", 60, 1).await, 60);
+    copied(&master).await;
     master.kill();
     let missed = async || replicas.iter().any(|replica| replica.mode() == LimitMode::Memory);
     until("the master is missed", missed).await;
@@ -66,9 +94,37 @@ async fn replicas_follow_sentinel_when_the_master_is_killed() {
     println!("shared again {took:?} after the master was missed");
     let more = passed(&replicas, "client", 150, 10).await;
     assert!((38..=42).contains(&more), "{more}");
-    let mut observer = login(&next).await;
-    let role: (String, u64, Vec<redis::Value>) = redis::cmd("ROLE").query_async(&mut observer).await.unwrap();
-    assert_eq!(role.0, "master");
+    assert!(is_master(&next).await);
+}
+
+#[tokio::test]
+#[ignore = "needs valkey"]
+async fn forward_leads_to_the_next_master_when_one_freezes() {
+    let Watched { master, next, url, _sentinels } = watched().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _forward = service_redis::forward(&url, listener).unwrap();
+    // A client that has never heard of sentinels.
+    let client = redis::Client::open(format!("redis://{LOGIN}@{address}")).unwrap();
+    let set = async |value: &str| {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("SET").arg("key").arg(value).exec_async(&mut connection).await
+    };
+    set("before").await.unwrap();
+    copied(&master).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"PING\r\n").await.unwrap();
+    let mut answer = [0; 64];
+    assert!(timeout(DEADLINE, idle.read(&mut answer)).await.unwrap().unwrap() > 0);
+
+    // Frozen, it closes nothing by itself.
+    master.signal(Signal::STOP);
+    let ended = timeout(DEADLINE, idle.read(&mut answer)).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    until("the next master takes writes", async || set("after").await.is_ok()).await;
+    assert!(is_master(&next).await);
+    let value: String = redis::cmd("GET").arg("key").query_async(&mut login(&next).await).await.unwrap();
+    assert_eq!(value, "after");
 }
 
 #[tokio::test]

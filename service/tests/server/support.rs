@@ -48,8 +48,11 @@ impl Service {
             variables.chain(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let settings = Settings::from_env(variables, |path| std::fs::read_to_string(path));
         let settings = settings.unwrap_or_else(|problems| panic!("{problems:?}"));
-        let listeners =
-            Listeners { public: vec![listener], admin: TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let listeners = Listeners {
+            public: vec![listener],
+            admin: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            shared: false,
+        };
         let (public, admin) =
             (listeners.public[0].local_addr().unwrap(), listeners.admin.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();

@@ -32,8 +32,8 @@ pub(crate) async fn run(context: &Context, args: LoadArgs) -> Result<ExitStatus>
     let mut choice = Choice::read(&args, &stack)?;
     let thresholds = choice::thresholds(&args, &stack, &choice.scenario)?;
     let subject = subject(context, &stack, &args).await?;
-    let accept = if args.insecure { Accept::Any } else { Accept::Trusted };
-    let endpoint = Endpoint::prepare(&subject.url, accept).await?;
+    let accept = if args.insecure { &Accept::Any } else { &subject.service.accept };
+    let endpoint = Endpoint::prepare(&subject.service.url, accept).await?;
     choice.narrow(&endpoint)?;
     let history = History::new(&context.project.state_folder()?);
     let baseline = baseline(context, &args.compare, &history, &choice, endpoint.base())?;

@@ -11,7 +11,7 @@ use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::stack::Stack;
 use crate::targets::change::LOOK;
-use crate::targets::subject::Ways;
+use crate::targets::subject::{ServiceAddress, Ways};
 
 /// Fewer bytes are no secret; the service refuses them too.
 const LEAST_SECRET: usize = 16;
@@ -19,7 +19,7 @@ const LEAST_SECRET: usize = 16;
 /// What is loaded.
 pub(crate) struct Subject {
     /// Scheme, host, port, and a path when only that is meant.
-    pub(crate) url: String,
+    pub(crate) service: ServiceAddress,
     /// What signs requests of simulated clients.
     pub(crate) probe_secret: Option<Vec<u8>>,
     /// The target's name, or `url`.
@@ -40,7 +40,7 @@ pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -
         }
         let replicas = u32::try_from(running.replicas.len()).ok();
         return Ok(Subject {
-            url: running.url,
+            service: running.service,
             probe_secret: Some(running.probe_secret.reveal().as_bytes().to_vec()),
             target: stack.target.as_str().into(),
             replicas: args.replicas.or(replicas),
@@ -49,7 +49,7 @@ pub(crate) async fn subject(context: &Context, stack: &Stack, args: &LoadArgs) -
     };
     let probe_secret = args.probe_secret_file.as_deref().map(read_secret).transpose()?;
     Ok(Subject {
-        url: url.clone(),
+        service: ServiceAddress::of(url.clone()),
         probe_secret,
         target: "url".into(),
         replicas: args.replicas,

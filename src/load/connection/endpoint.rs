@@ -32,7 +32,7 @@ impl Endpoint {
     /// Takes `url` apart, resolves its host, and keeps the addresses that take a connection. No request is sent.
     ///
     /// Exit statuses: usage for a URL that cannot be one, unreachable for everything the network says.
-    pub(crate) async fn prepare(url: &str, accept: Accept) -> Result<Self> {
+    pub(crate) async fn prepare(url: &str, accept: &Accept) -> Result<Self> {
         let Parts { tls, host, port, path } = parts(url)?;
         let base = format!("{}://{}", if tls { "https" } else { "http" }, shown(&host, port, tls));
         let unreachable = |text: String| Failure::new(ExitStatus::Unreachable, text);
@@ -172,12 +172,15 @@ fn hinted(failure: Failure, refused: Option<&Refused>) -> Failure {
         Some(Refused::Certificate(hint)) => {
             failure.hint(hint.as_str()).hint("`--insecure` accepts any certificate")
         }
+        Some(Refused::Another) => failure
+            .hint("`appforge up` gives the gateway the certificate of the stack file")
+            .hint("`--insecure` accepts any certificate"),
         Some(Refused::NoTls) => failure.hint("does the port serve TLS? otherwise use `http://`"),
         None => failure.hint("start the stack (`appforge up`), or check its state (`appforge status`)"),
     }
 }
 
-fn connector(accept: Accept) -> Result<TlsConnector> {
+fn connector(accept: &Accept) -> Result<TlsConnector> {
     let mut config = certificates::client(accept)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))

@@ -29,6 +29,11 @@ pub fn mongodb_max_connections(limit: ByteSize) -> u32 {
     u32::try_from(room).unwrap_or(u32::MAX).max(10)
 }
 
+/// One word of a shell.
+pub fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Whether the stack runs the store itself, in a container.
 ///
 /// # Errors

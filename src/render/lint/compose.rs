@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Finding, Level};
+use crate::document::counted;
 use crate::render::Document;
 use crate::render::context::compose::FRONTS;
 use crate::stack::Stack;
@@ -24,11 +25,13 @@ fn addresses(stack: &Stack, file: &Value) -> Option<Finding> {
     let counters = if stack.service.is_own() { FRONTS } else { stack.service.replicas };
     let replicas = u64::from(counters);
     (replicas + 1 > room).then(|| {
+        let of = |count: u64| counted(usize::try_from(count).unwrap_or(usize::MAX), "replica");
         let message = format!(
-            "{subnet} has addresses for {room} replicas, and {replicas} + 1 while they are replaced = {} are needed: \
-             choose a larger network, or {} replicas at most",
+            "{subnet} has addresses for {}, but {replicas} + 1 while they are replaced = {} are needed; choose a larger \
+             network, or at most {}",
+            of(room),
             replicas + 1,
-            room.saturating_sub(1)
+            of(room.saturating_sub(1))
         );
         Finding { level: Level::Error, path: "compose.subnet", message }
     })

@@ -1,6 +1,6 @@
 //! The rules for the Kubernetes target.
 
-use appforge_service::contract::variable;
+use appforge_service::contract::{RateLimitKey, variable};
 use serde_json::Value;
 
 use super::documents::{Objects, bytes, container, cpu, program, variable, word_after};
@@ -10,7 +10,7 @@ use crate::render::Document;
 use crate::render::context::kubernetes::{MARGIN, names};
 use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, runs_here};
 use crate::stack::Stack;
-use crate::stack::model::{StoreMode, Topology};
+use crate::stack::model::StoreMode;
 use crate::stack::values::{ByteSize, ImageRef, MilliCpu, StoreAddress};
 
 /// What the driver holds beside the pool: one connection to watch the server, one to measure the way to it.
@@ -52,7 +52,6 @@ pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     mongodb_memory(stack, &mut findings);
     proxies(stack, &mut findings);
     images(stack, &mut findings);
-    sentinel(stack, &mut findings);
     plain_secrets(stack, &mut findings);
     findings.0
 }
@@ -108,7 +107,7 @@ fn ending(deployment: &Value, findings: &mut Findings) {
             && wait + MARGIN >= grace
         {
             let message = format!(
-                "the app gets SIGTERM after {wait} s (pre_stop and the drain of its front), but killed after {grace} s"
+                "the app gets SIGTERM after {wait} s (pre_stop and the drain of its front), but is killed after {grace} s"
             );
             findings.error("kubernetes.shutdown.grace", message);
         }
@@ -166,7 +165,7 @@ fn autoscaling(stack: &Stack, deployment: &Value, autoscaler: &Value, findings: 
     }
     if u64::from(stack.service.replicas) > max {
         let message = format!(
-            "{} has no effect: the autoscaler keeps the number between {min} and {max}",
+            "{} has no effect: the autoscaler keeps the number of replicas between {min} and {max}",
             stack.service.replicas
         );
         findings.warn("service.replicas", message);
@@ -229,6 +228,15 @@ fn proxies(stack: &Stack, findings: &mut Findings) {
         );
         findings.error("rate_limit.trusted_proxies", message);
     }
+    if stack.kubernetes.ingress.is_some()
+        && let RateLimitKey::Header(name) = &stack.rate_limit.key
+    {
+        let message = format!(
+            "`{name}` counts without the client's address behind `rate_limit.trusted_proxies`: configure the ingress controller to check or \
+             overwrite the header, or each new value gives a client a fresh limit"
+        );
+        findings.warn("rate_limit.key", message);
+    }
 }
 
 fn images(stack: &Stack, findings: &mut Findings) {
@@ -249,16 +257,6 @@ fn images(stack: &Stack, findings: &mut Findings) {
             let message = format!("the image of `{reference}` changes over time; set a version tag");
             findings.warn(path, message);
         }
-    }
-}
-
-/// The bundled service asks the sentinels where the master is; another one may not.
-fn sentinel(stack: &Stack, findings: &mut Findings) {
-    let here = runs_here("redis.mode", stack.redis.mode).unwrap_or(false);
-    if here && stack.redis.topology == Topology::Sentinel && stack.service.is_own() {
-        let message =
-            "your app must read URLs such as `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER`";
-        findings.warn("redis.topology", message.to_owned());
     }
 }
 

@@ -45,6 +45,6 @@ pub fn lint(stack: &Stack, target: TargetKind, documents: &[Document]) -> Vec<Fi
         TargetKind::Compose => compose::lint(stack, documents),
         TargetKind::Local => Vec::new(),
     };
-    findings.extend(app::lint(stack));
+    findings.extend(app::lint(stack, target));
     findings
 }

@@ -1,5 +1,6 @@
 //! The rules of an app of the user's own. Pure.
 
+use appforge_service::contract::CLOUDFLARE;
 use appforge_service::network::Network;
 
 use crate::stack::model::{Stack, TargetKind};
@@ -138,7 +139,7 @@ fn without_app(stack: &Stack, violations: &mut Violations) {
 
 /// Whether an entry of `rate_limit.trusted_proxies` can be read.
 pub(super) fn trusted_proxy(entry: &str, violations: &mut Violations) {
-    let fits = entry == "cloudflare"
+    let fits = entry == CLOUDFLARE
         || entry.strip_prefix("file:").is_some_and(|path| !path.is_empty())
         || entry.parse::<Network>().is_ok();
     violations.expect("rate_limit.trusted_proxies", entry, fits, PROXIES);

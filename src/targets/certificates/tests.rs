@@ -38,3 +38,23 @@ fn certificate_is_refused_when_untrusted_or_of_another_name_or_day() {
     assert_eq!(refused(verify(&[OWN], OWN, "a.test", 9_000_000_000)), "renew the certificate");
     assert_eq!(refused(verify(&[OWN], OWN, "a.test", 1)), "check the clocks of both machines");
 }
+
+#[test]
+fn certificate_of_the_stack_file_is_accepted_alone_and_under_any_name() {
+    let provider = Arc::new(ring::default_provider());
+    let read = |pem: &[u8]| CertificateDer::from_pem_slice(pem).unwrap();
+    let Accept::Only(certificate) = Accept::first_of(std::str::from_utf8(SIGNED).unwrap()).unwrap() else {
+        panic!("one certificate")
+    };
+    let given = Given { accepted: Some(certificate), provider };
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(IN_DATE));
+    let verify = |shown: &[u8]| {
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        given.verify_server_cert(&read(shown), &[], &name, &[], now).map(|_| ())
+    };
+    verify(SIGNED).unwrap();
+    let error = verify(OWN).unwrap_err();
+    assert!(matches!(refused(&error, "127.0.0.1"), Some(Refused::Another)), "{error}");
+    let error = Accept::first_of("no certificate, but a password").unwrap_err();
+    assert!(!format!("{error:?}").contains("password"), "{error:?}");
+}

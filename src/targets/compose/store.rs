@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 
 use crate::error::{ExitStatus, Failure};
 use crate::targets::compose::observe::{Engine, is_missing};
+use crate::targets::finding::Finding;
 
 /// How long the store may take to write what it has: a little less than the supervisor waits.
 const GRACE: Duration = Duration::from_secs(25);
@@ -44,19 +45,37 @@ pub(crate) struct StoreContainer {
 }
 
 impl StoreContainer {
+    /// The engine that such a container runs in.
+    ///
+    /// # Errors
+    /// Exit 4 without an engine of this machine.
+    async fn engine() -> Result<Engine> {
+        let engine = Engine::connect().await?;
+        if engine.is_local() {
+            return Ok(engine);
+        }
+        let message = format!("the Docker engine at `{}` has no access to this machine's files", engine.host);
+        Err(Failure::new(ExitStatus::Unreachable, message)
+            .hint("run the stack with `--target compose`, or unset DOCKER_HOST")
+            .into())
+    }
+
+    /// What `doctor` says of that engine.
+    pub(crate) async fn condition() -> Finding {
+        match Self::engine().await {
+            Ok(engine) => {
+                Finding::good("docker engine", format!("version {} at {}", engine.version, engine.host))
+            }
+            Err(error) => Finding::bad("docker engine", &error),
+        }
+    }
+
     /// Runs it until it ends or `shutdown` does, and removes it.
     ///
     /// # Errors
     /// Exit 4 without an engine of this machine; exit 1 when the image is missing or the store ends by itself.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> Result<ExitStatus> {
-        let engine = Engine::connect().await?;
-        if !engine.is_local() {
-            let message =
-                format!("the Docker engine at `{}` has no access to this machine's files", engine.host);
-            return Err(Failure::new(ExitStatus::Unreachable, message)
-                .hint("run the stack with `--target compose`, or unset DOCKER_HOST")
-                .into());
-        }
+        let engine = Self::engine().await?;
         // What a killed process left behind still has the data.
         engine.stop_and_remove(&self.name, GRACE).await?;
         let name = self.name.clone();

@@ -76,7 +76,7 @@ impl Registry {
     pub(crate) fn new(name: &RemoteName, credentials: Option<Credentials>, plain: bool) -> Result<Self> {
         let proxies = Proxies::from_environment();
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(certificates::client(Accept::Trusted)?)
+            .with_tls_config(certificates::client(&Accept::Trusted)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(Connector::new(proxies.clone()));

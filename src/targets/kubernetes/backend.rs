@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::render::context::compose::admin_port;
 use crate::render::lint;
 use crate::stack::Stack;
 use crate::targets::backend::Backend;
@@ -12,6 +13,7 @@ use crate::targets::change::{Change, Judge, LOOK, Loss, Outcome, Stopped, Verb};
 use crate::targets::finding::Finding;
 use crate::targets::hold::Hold;
 use crate::targets::kubernetes::apply::down::Remains;
+use crate::targets::kubernetes::client::link::Link;
 use crate::targets::kubernetes::observe::Snapshot;
 use crate::targets::kubernetes::session::Kubernetes;
 use crate::targets::lock::Lock;
@@ -22,6 +24,7 @@ use crate::targets::revision::Revision;
 use crate::targets::scaled::Scaled;
 use crate::targets::status::{Autoscaler, Status};
 use crate::targets::subject::Subject;
+use crate::targets::upstream;
 
 /// How long `down` may take; a store writes its data then.
 const ENDING: Duration = Duration::from_secs(180);
@@ -104,7 +107,13 @@ impl Backend for Kubernetes {
     async fn status(&self) -> Result<Status> {
         let cluster = self.connect(LOOK).await?;
         let snapshot = Snapshot::take(&cluster, self.name()).await?;
-        Ok(self.status_of(&cluster, &snapshot))
+        let mut status = self.status_of(&cluster, &snapshot);
+        if self.stack.service.is_own() {
+            let (port, late) = (admin_port(&self.stack), &cluster);
+            let open = |pod: String| async move { Ok(Link::open(late, &pod, port).await?.stream) };
+            upstream::add_health_of_pods(&mut status, open).await;
+        }
+        Ok(status)
     }
 
     async fn logs(&self, request: &LogsRequest, sink: Sink<'_>) -> Result<()> {

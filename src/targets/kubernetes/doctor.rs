@@ -87,12 +87,14 @@ impl Kubernetes {
         kinds.sort_by_key(|kind| kind.rank);
         kinds.dedup();
         for kind in &kinds {
-            for verb in ["list", "create", "patch"] {
-                // One Namespace is read by its name.
-                if verb != "list" || kind.name() != "Namespace" {
-                    needed.push(Right::of(verb, kind));
-                }
-            }
+            let verbs: &[&str] = match kind.name() {
+                // One is read by its name.
+                "Namespace" => &["create", "patch"],
+                // That of a release is made once, watched, and removed after it failed.
+                "Job" => &["list", "watch", "create", "delete"],
+                _ => &["list", "create", "patch"],
+            };
+            needed.extend(verbs.iter().map(|verb| Right::of(verb, kind)));
         }
         let refused = missing(cluster, needed).await?;
         let without_lease = missing(cluster, LEASES.to_vec()).await?;

@@ -54,8 +54,8 @@ struct Lease {
 }
 
 impl Kubernetes {
-    /// Takes the lease for `verb`, waiting for another machine's up to `patience`. Without the right to use leases the command
-    /// works without one, with a warning.
+    /// Takes the lease for `verb`, waiting for another machine's up to `patience`. For `up` a missing namespace is made first, since
+    /// the lease lies in it. Without the right to use leases the command works without one, with a warning.
     ///
     /// # Errors
     /// Exit 9 when another machine still has it, naming that one.
@@ -68,7 +68,12 @@ impl Kubernetes {
         let holder =
             format!("`appforge {}` of {} (pid {})", verb.as_str(), user_at_host(), std::process::id());
         let lease = Lease { name: format!("{}-change", self.name()), cluster, holder };
-        match lease.take(say).await? {
+        let mut attempt = lease.take(say).await?;
+        if matches!((&attempt, verb), (Attempt::Nowhere, Verb::Up)) {
+            self.begin_namespace(&lease.cluster, say).await?;
+            attempt = lease.take(say).await?;
+        }
+        match attempt {
             Attempt::Taken => Ok(lease.hold()),
             Attempt::Forbidden => {
                 self.warn(&format!(

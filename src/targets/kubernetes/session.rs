@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -25,6 +26,8 @@ pub(crate) struct Kubernetes {
     pub(crate) folder: PathBuf,
     pub(crate) templates: BTreeMap<String, String>,
     pub(crate) claim: Claim,
+    /// Set once this command has made the namespace.
+    pub(crate) made_namespace: OnceLock<()>,
     context: Option<String>,
     once: Once,
     /// One client for the whole command, so that a program which gives credentials runs once.
@@ -55,6 +58,7 @@ impl Kubernetes {
             folder: state.join("kubernetes"),
             templates,
             claim,
+            made_namespace: OnceLock::new(),
             context: None,
             once: Once::new(|_| ()),
             cluster: OnceCell::new(),

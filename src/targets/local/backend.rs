@@ -21,7 +21,7 @@ use crate::targets::logs::{LogsRequest, Sink};
 use crate::targets::plan::Plan;
 use crate::targets::progress::Say;
 use crate::targets::status::{ComponentState, Replicas, Status};
-use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
+use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, ServiceAddress, Subject, Ways};
 use crate::targets::upstream;
 
 impl Backend for Local {
@@ -157,7 +157,7 @@ impl Backend for Local {
             Some(Replica { name: component.name.clone(), admin: component.endpoint.clone()? })
         });
         Ok(Subject {
-            url: status.url.clone().unwrap_or_default(),
+            service: ServiceAddress::of(status.url.clone().unwrap_or_default()),
             probe_secret: secrets.get_or_make("probe")?,
             desired: stack.service.replicas,
             replicas: replicas.collect(),

@@ -11,6 +11,7 @@ use super::supervisor::sockets;
 use super::{Client, Local};
 use crate::stack::model::StoreMode;
 use crate::stack::{Stack, StoreKind};
+use crate::targets::compose::StoreContainer;
 use crate::targets::finding::{Finding, Verdict};
 use crate::targets::local::protocol::build;
 use crate::targets::machine;
@@ -37,6 +38,9 @@ impl Local {
         findings.push(port(stack, own));
         for kind in StoreKind::ALL {
             findings.push(self.store(stack, kind));
+        }
+        if StoreKind::ALL.into_iter().any(|kind| stack.store_mode(kind) == StoreMode::Container) {
+            findings.push(StoreContainer::condition().await);
         }
         if matches!(running, Ok(None)) {
             findings.push(leftovers(&self.left_processes()?));

@@ -41,7 +41,8 @@ fn new_address_that_does_not_answer_changes_nothing() {
     let left = format!("{}-reach", stack.name);
     let docker =
         |arguments: &[&str]| Command::new("docker").args(arguments).output().unwrap().status.success();
-    assert!(docker(&["create", "--name", &left, "appforge-test-web:1"]));
+    let label = format!("appforge.stack={}", stack.name);
+    assert!(docker(&["create", "--name", &left, "--label", &label, "appforge-test-web:1"]));
     for verb in [&["down"][..], &["logs"]] {
         let run = project.run(verb);
         assert_eq!(run.code, Some(if verb == ["down"] { 0 } else { 4 }), "{run:#?}");

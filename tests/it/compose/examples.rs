@@ -7,7 +7,7 @@ fn runs_on_compose(example: &str, base: &str) {
     let stack = Stack::new(example);
     let images = format!(
         "redis: {{image: 'appforge-test-redis:1'}}\nruntime: {{image: '{}'}}\n\
-         compose: {{gateway_image: 'appforge-test-haproxy:1'}}\nmongodb:\n  image: appforge-test-mongodb:3",
+         compose: {{gateway_image: 'appforge-test-haproxy:1'}}\nmongodb:\n  image: appforge-test-mongodb:4",
         front_image()
     );
     let project = copy(

@@ -1,15 +1,14 @@
-//! An app of the user's own on the Compose target: two fronts before it, HTTPS, variables that no document shows, releases.
+//! An app of the user's own on the Compose target: two fronts before it, variables that no document shows.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use appforge_testing::tcp;
 use appforge_testing::wait::eventually;
-use appforge_testing::{port, tcp};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -17,21 +16,21 @@ use super::{Stack, ask, load, request};
 use crate::support::Project;
 
 /// The settings of the app of `fixtures/app.py`; the image has a Python.
-fn app(more: &str) -> String {
+pub(super) fn app(more: &str) -> String {
     let script = include_str!("../fixtures/app.py").replace('$', "$$");
     let command = json!(["python", "-c", script, "--port", "${port}"]);
-    format!("image: 'appforge-test-mongodb:3', command: {command}, health: /health, {more}")
+    format!("image: 'appforge-test-mongodb:4', command: {command}, health: /health, {more}")
 }
 
 /// What the app answers.
-fn get(port: u16, path: &str, headers: &str) -> (String, Value) {
+pub(super) fn get(port: u16, path: &str, headers: &str) -> (String, Value) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{headers}Connection: close\r\n\r\n");
     let answer = tcp::exchange(("127.0.0.1", port), request.as_bytes()).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-fn docker(arguments: &[&str]) -> String {
+pub(super) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -218,7 +217,7 @@ fn variables_reach_an_own_app_as_they_are_and_no_document() {
         stack.text(&app(more)).replace("cat /run/secrets/mongodb_uri | wc -l", "test -s $$MONGODB_URI_FILE");
     let project = Project::with(&text);
     project.write(".env", ODD);
-    let release = "running service.release";
+    let release = "running the release command `";
     let first = project.done(&["up"]);
     assert!(first.stderr.contains(release) && first.stderr.contains("\nran\n"), "{}", first.stderr);
     let value = |name: &str| get(stack.port, &format!("/env?{name}"), "").1;
@@ -237,10 +236,10 @@ fn variables_reach_an_own_app_as_they_are_and_no_document() {
     ] {
         assert_eq!(value(name), expected, "{name}");
     }
-    let password = project.read(".appforge/compose/secrets/mongodb_password");
+    let password = project.read(".appforge/compose/secrets/mongodb_app_password");
     let uri = value("MONGODB_URI");
     let uri = uri.as_str().unwrap();
-    assert!(uri.contains(password.trim()) && uri.contains("maxPoolSize=50"), "{uri}");
+    assert!(uri.contains(&format!("//app:{}@", password.trim())) && uri.contains("maxPoolSize=50"), "{uri}");
     assert_eq!(value("DB"), format!("{uri}#8080"));
     assert_eq!(value("MONGODB_URI_FILE"), "/run/secrets/mongodb_uri");
     for document in ["docker-compose.yml", "haproxy.cfg"] {
@@ -266,11 +265,14 @@ fn variables_reach_an_own_app_as_they_are_and_no_document() {
     let failed = project.run(&["up"]);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
     assert!(
-        failed.stderr.contains("service.release failed") && failed.stderr.contains("\n  ran\n"),
+        failed.stderr.contains("` ended with exit status 7\n") && failed.stderr.contains("\n  ran\n"),
         "{failed:#?}"
     );
     assert_eq!(stack.containers(), containers);
     assert!(tokio_request(stack.port).starts_with("HTTP/1.1 200 "));
+    // What was refused is not what `restart` starts.
+    project.done(&["restart"]);
+    assert_eq!(value("CODE"), "0");
     project.write(".env", "A=1\nhunter2\n");
     let refused = project.run(&["up"]);
     assert_eq!(refused.code, Some(3), "{refused:#?}");
@@ -279,7 +281,7 @@ fn variables_reach_an_own_app_as_they_are_and_no_document() {
     project.done(&["down", "--volumes", "--yes"]);
 }
 
-fn tokio_request(port: u16) -> String {
+pub(super) fn tokio_request(port: u16) -> String {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -292,67 +294,6 @@ fn mode(project: &Project, secret: &str) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     let file = project.path().join(".appforge/compose/secrets").join(secret);
     std::fs::metadata(file).unwrap().permissions().mode() & 0o777
-}
-
-fn tls(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/tls").join(file)
-}
-
-/// What the stack answers to a client that trusts `authority`, over HTTPS.
-fn https(port: u16, authority: &str) -> std::process::Output {
-    let resolve = format!("registry.test:{port}:127.0.0.1");
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "-i", "--max-time", "10", "--resolve", &resolve, "--cacert"]).arg(tls(authority));
-    curl.arg(format!("https://registry.test:{port}/")).output().unwrap()
-}
-
-#[test]
-#[ignore = "needs curl and docker"]
-fn own_app_is_served_over_https_with_a_redirect() {
-    let stack = Stack::new("owntls");
-    let http = port::reserve();
-    let https_of = |cert: &str| {
-        let tls = format!("compose: {{tls: {{cert: {cert}, key: tls.key, http_port: {http}}}, ");
-        stack.text(&app("")).replace("compose: {", &tls)
-    };
-    let project = Project::with(&https_of("tls.pem"));
-    let refused = project.run(&["up"]);
-    assert_eq!(refused.code, Some(3), "{refused:#?}");
-    assert!(refused.stderr.contains("compose.tls.cert: no file `tls.pem`"), "{refused:#?}");
-    std::fs::copy(tls("own.pem"), project.path().join("tls.pem")).unwrap();
-    std::fs::copy(tls("server.key"), project.path().join("tls.key")).unwrap();
-    // The key is that of another certificate.
-    let refused = project.run(&["up"]);
-    assert_eq!(refused.code, Some(3), "{refused:#?}");
-    assert!(refused.stderr.contains("the gateway refuses the new haproxy.cfg"), "{refused:#?}");
-    assert_eq!(stack.containers(), Vec::<String>::new());
-
-    std::fs::copy(tls("server.pem"), project.path().join("tls.pem")).unwrap();
-    let up: Value = serde_json::from_str(&project.done(&["up", "-o", "json"]).stdout).unwrap();
-    assert_eq!(up["status"]["url"], format!("https://127.0.0.1:{}", stack.port));
-    let answer = https(stack.port, "authority.pem");
-    assert!(answer.status.success(), "{answer:?}");
-    let answer = String::from_utf8(answer.stdout).unwrap();
-    let seen: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-    assert_eq!(seen["headers"]["x-forwarded-proto"], "https", "{answer}");
-    assert!(!https(stack.port, "own.pem").status.success(), "another authority signed it");
-    let (head, _) = get(http, "/a?b=c", "");
-    assert!(head.starts_with("HTTP/1.1 308 "), "{head}");
-    assert!(head.contains(&format!("location: https://shop.test:{}/a?b=c\r", stack.port)), "{head}");
-    let key = std::fs::read_to_string(tls("server.key")).unwrap();
-    let line = key.lines().nth(1).unwrap();
-    for document in ["docker-compose.yml", "haproxy.cfg"] {
-        assert!(!project.read(&format!(".appforge/compose/{document}")).contains(line), "{document}");
-    }
-    assert_eq!(project.done(&["diff"]).stdout, "nothing to change\n");
-    // A renewed certificate replaces the gateway alone.
-    let renewed = std::fs::read_to_string(tls("server.pem")).unwrap() + "\n";
-    project.write("tls.pem", &renewed);
-    let diff = project.run(&["diff"]).stdout;
-    assert!(diff.contains("restart gateway") && !diff.contains("service"), "{diff}");
-    project.done(&["up"]);
-    assert!(https(stack.port, "authority.pem").status.success());
-    project.done(&["down", "--volumes", "--yes"]);
 }
 
 /// Without a registry: the engine builds from an image that it has.

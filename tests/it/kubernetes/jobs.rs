@@ -110,7 +110,11 @@ fn release_runs_once_for_each_image_and_before_the_replicas() {
     let place = Place::new(&stack(""));
     assert!(place.exits(5, &["diff"]).stdout.contains("+ create job/shop-app-release-"));
     let first = place.exits(0, &["up", "--timeout", "20s"]);
-    assert!(first.stderr.contains("running `service.release` as job/shop-app-release-"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("running the release command `./migrate` as job/shop-app-release-"),
+        "{}",
+        first.stderr
+    );
     let seen = place.api.seen();
     let at = |method: &str, part: &str| {
         seen.iter().position(|seen| seen.is_change() && seen.method == method && seen.path.contains(part))
@@ -141,7 +145,7 @@ fn failed_release_keeps_the_replicas_and_runs_again() {
     place.file(&stack("").replace("shop:1", "shop:2"));
     let failed = place.exits(1, &["up", "--timeout", "20s"]);
     for line in [
-        "error: the release command failed (job/shop-app-release-",
+        "error: the release command `./migrate` failed (job/shop-app-release-",
         "Ended: `app` ended with exit code 3 (Error)",
         "relation \"users\" is missing",
         "the replicas that run were not changed",
@@ -160,7 +164,7 @@ fn release_that_another_command_began_is_waited_for() {
     let place = Place::new(&stack(""));
     place.api.store(|store| store.jobs = Jobs::Run);
     let late = place.exits(9, &["up", "--timeout", "3s"]);
-    assert!(late.stderr.contains("the release command is still running"), "{}", late.stderr);
+    assert!(late.stderr.contains("the release command `./migrate` is still running"), "{}", late.stderr);
     assert_eq!(made(&place), 1);
     assert!(place.exits(5, &["diff"]).stdout.contains("`service.release` is still running"));
     std::thread::scope(|scope| {
@@ -195,7 +199,7 @@ fn release_whose_pod_cannot_start_ends_early() {
     let place = Place::new(&stack(""));
     place.api.store(|store| store.jobs = Jobs::CannotPull);
     let failed = place.exits(1, &["up", "--timeout", "60s"]);
-    assert!(failed.stderr.contains("the release command cannot start"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("the release command `./migrate` cannot start"), "{}", failed.stderr);
     assert!(failed.stderr.contains("ImagePullBackOff: not found"), "{}", failed.stderr);
     assert!(place.api.object("deployments", "shop-app").is_none());
 }

@@ -82,6 +82,42 @@ fn second_machine_waits_and_names_the_first() {
 }
 
 #[test]
+fn first_up_holds_the_lease_in_its_new_namespace() {
+    let place = Place::new(STACK);
+    // The first one cannot list what the cluster has, and tries again until its time is over.
+    let unavailable = json!({"kind": "Status", "status": "Failure", "reason": "ServiceUnavailable", "code": 503, "message": "etcd is not there"});
+    place.api.fail(Method::GET, "/deployments", None, 503, &unavailable.to_string(), 999);
+    let first = place.start(&["up"]);
+    eventually("the first machine holds the lease", || place.is_held());
+    let seen = place.api.seen();
+    let changes: Vec<(&str, &str)> = seen
+        .iter()
+        .filter(|seen| seen.method != "GET")
+        .map(|seen| (seen.method.as_str(), seen.path.rsplit("v1/").next().unwrap()))
+        .take_while(|(_, path)| !path.starts_with("namespaces/shop/") || path.ends_with("/leases"))
+        .collect();
+    let lease = ("POST", "namespaces/shop/leases");
+    assert_eq!(
+        changes,
+        [lease, ("PATCH", "namespaces/shop"), lease],
+        "nothing before the lease but its namespace"
+    );
+    let second = place.another().exits(9, &["up", "--timeout", "1500ms"]);
+    assert!(second.stderr.contains("waiting for `appforge up` of "), "{}", second.stderr);
+    kill_process(Pid::from_child(&first), Signal::INT).unwrap();
+    assert_eq!(end(first).0, Some(130));
+    assert!(!place.is_held(), "given back");
+}
+
+#[test]
+fn dry_run_makes_no_namespace() {
+    let place = Place::new(STACK);
+    let plan = place.exits(0, &["up", "--dry-run"]);
+    assert!(plan.stdout.starts_with("+ create namespace/shop\n"), "{}", plan.stdout);
+    assert!(place.api.seen().iter().all(|seen| seen.method == "GET"));
+}
+
+#[test]
 fn lease_that_is_not_renewed_is_taken_over() {
     let place = Place::new(STACK);
     place.exits(0, &["up"]);

@@ -13,7 +13,7 @@ const APP: &str = include_str!("../fixtures/own/app.py");
 const UNLIMITED: &str = "rate_limit: {requests: 100000000}\n";
 
 /// A stack whose app is the Python one, with more below `service:` and beside it.
-pub(super) fn own(service: &str, more: &str) -> Up {
+pub(crate) fn own(service: &str, more: &str) -> Up {
     let mut up = Up::new("");
     let python = need::program("APPFORGE_PEER_PYTHON", &[]).display().to_string();
     up.project =
@@ -23,7 +23,7 @@ pub(super) fn own(service: &str, more: &str) -> Up {
     up
 }
 
-pub(super) fn get(up: &Up, path: &str) -> (u16, String) {
+pub(crate) fn get(up: &Up, path: &str) -> (u16, String) {
     up.request(&format!("GET {path}"), "")
 }
 

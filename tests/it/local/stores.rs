@@ -1,9 +1,10 @@
 //! Who runs a store on this machine, and who can reach it.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
-use appforge_testing::tcp;
 use appforge_testing::wait::eventually;
+use appforge_testing::{need, tcp};
 
 use crate::local::orphans::{servers, wrapped};
 use crate::stack::{Up, kill};
@@ -127,4 +128,29 @@ fn image_that_is_missing_is_said_with_the_next_command() {
     let run = up.run(&["up"]);
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.contains("the image `appforge-test-missing:1` cannot be pulled"), "{run:#?}");
+}
+
+#[test]
+#[ignore = "needs mongodb"]
+fn mongodb_that_was_found_without_a_set_says_what_it_lacks() {
+    let mut up = Up::new("mongodb: {mode: auto}\nredis: {mode: embedded}\n");
+    let program = need::program("APPFORGE_PEER_MONGO", &["nx-27017"]);
+    let (bin, data) = (up.project.path().join("bin"), up.project.path().join(".appforge/data/mongodb"));
+    std::fs::create_dir(&bin).unwrap();
+    // Called as `mongod --port PORT --bind_ip 127.0.0.1 --dbpath FOLDER`; a set would be one more option.
+    let script = format!(
+        "#!/bin/sh\ntest $# = 6 || exit 9\nexec {} --host 127.0.0.1 -p $2 --data-dir $6/sqlite --log-file $6/log --pid-file $6/pid\n",
+        program.display()
+    );
+    std::fs::write(bin.join("mongod"), script).unwrap();
+    std::fs::set_permissions(bin.join("mongod"), PermissionsExt::from_mode(0o755)).unwrap();
+    up.path = format!("{}:/usr/bin:/bin", bin.display());
+    // What a server without `--replSet` left.
+    DirBuilder::new().recursive(true).mode(0o700).create(&data).unwrap();
+    std::fs::write(data.join("WiredTiger"), "WiredTiger 11").unwrap();
+    let first = up.done(&["up"]);
+    let warning = "warning: mongodb has no replica set, because its data was made without one; transactions and change streams need one: ";
+    assert!(first.stderr.contains(warning), "{first:#?}");
+    let detail = up.json(&["status"])["components"][0]["detail"].clone();
+    assert_eq!(detail, "mongod (found on PATH); no replica set, so no transactions and change streams");
 }

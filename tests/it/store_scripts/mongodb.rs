@@ -23,8 +23,8 @@ fn scripts() -> Project {
     // In two steps: the project itself may be below `/tmp`.
     let text = ["/data/db", "/tmp", "/run/secrets"]
         .iter()
-        .fold(text, |text, path| text.replace(path, &format!("@{path}")))
-        .replace('@', &root);
+        .fold(text, |text, path| text.replace(path, &format!("\0{path}")))
+        .replace('\0', &root);
     project.write("etc/start.sh", &text);
     project.write("run/secrets/mongodb_keyfile", "key");
     project.write("run/secrets/mongodb_password", "secret\n");
@@ -37,18 +37,27 @@ fn program(project: &Project, name: &str, script: &str) {
     std::fs::set_permissions(project.path().join(path), PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// What the script gives to `mongod`, which stays for as long as the shell of the script works.
-fn started(project: &Project, mongosh: &str) -> String {
+/// The start of MongoDB with this server, shell of MongoDB, and test of its port.
+fn start(project: &Project, mongod: &str, mongosh: &str, port: &str) -> Command {
     let root = project.path().display().to_string();
-    program(project, "mongod", &format!("echo \"$*\" > {root}/words; /bin/sleep 0.5"));
+    program(project, "mongod", &format!("echo \"$*\" > {root}/words; {mongod}"));
     program(project, "mongosh", mongosh);
+    program(project, "bash", port);
     program(project, "sleep", "exec /bin/sleep 0.01");
     let path = format!("{root}/bin:{}", std::env::var("PATH").unwrap());
-    let status =
-        Command::new("sh").arg(project.path().join("etc/start.sh")).env("PATH", path).status().unwrap();
-    assert!(status.success());
+    let mut command = Command::new("sh");
+    command.arg(project.path().join("etc/start.sh")).env("PATH", path);
+    command
+}
+
+/// What the script gives to `mongod`, which stays for as long as the shell of the script works.
+fn started(project: &Project, mongosh: &str) -> String {
+    assert!(start(project, "/bin/sleep 0.5", mongosh, "exit 1").status().unwrap().success());
     project.read("words")
 }
+
+/// A server that ends when it is asked to, with an exit code that no signal has.
+const SERVER: &str = "trap 'exit 5' TERM; while :; do /bin/sleep 0.05; done";
 
 #[test]
 fn new_data_becomes_a_replica_set_that_is_ready_once_its_shell_succeeds() {
@@ -73,9 +82,11 @@ fn new_data_becomes_a_replica_set_that_is_ready_once_its_shell_succeeds() {
 fn data_without_a_replica_set_stays_without_one() {
     let project = scripts();
     project.write("data/db/WiredTiger", "");
-    let words = started(&project, "exit 1");
+    let asked = format!("echo \"<$REPLICA_SET>\" > {}/asked", project.path().display());
+    let words = started(&project, &asked);
     assert!(words.contains("--auth") && !words.contains("--replSet"), "{words}");
     assert!(project.path().join("tmp/ready").exists());
+    assert_eq!(project.read("asked"), "<>\n");
 }
 
 #[test]
@@ -83,6 +94,37 @@ fn start_that_never_reaches_its_server_is_not_ready() {
     let project = scripts();
     started(&project, "exit 1");
     assert!(!project.path().join("tmp/ready").exists());
+}
+
+#[test]
+fn start_fails_with_the_reason_when_users_cannot_be_made() {
+    let project = scripts();
+    let root = project.path().display().to_string();
+    // 40 s pass between two looks at the clock.
+    let clock = format!("echo x >> {root}/looks; echo $(($(wc -l < {root}/looks) * 40))");
+    program(&project, "date", &clock);
+    let run = start(&project, SERVER, "echo no luck >&2; exit 1", "exit 0").output().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(said, "cannot make the replica set and its users within 90s:\nno luck\n");
+    assert!(!project.path().join("tmp/ready").exists());
+    // A server that still recovers its data has all the time that it takes.
+    let tries = format!("echo x >> {root}/tries; [ $(wc -l < {root}/tries) -gt 5 ]");
+    assert!(start(&project, "/bin/sleep 1", &tries, "exit 1").status().unwrap().success());
+    assert!(project.path().join("tmp/ready").exists());
+}
+
+#[test]
+fn server_ends_by_itself_when_its_container_is_stopped() {
+    for mongosh in ["exit 0", "exit 1"] {
+        let project = scripts();
+        let mut start = start(&project, SERVER, mongosh, "exit 1").spawn().unwrap();
+        eventually("the server runs", || project.path().join("words").exists());
+        eventually("the shell was asked", || project.path().join("tmp/init.log").exists());
+        let stopped = Command::new("kill").arg(start.id().to_string()).status().unwrap();
+        assert!(stopped.success());
+        assert_eq!(start.wait().unwrap().code(), Some(5), "{mongosh}");
+    }
 }
 
 /// The script of every target, from each state that a crash can leave.
@@ -122,6 +164,9 @@ fn shell_makes_replica_set_and_user_from_every_state() {
         let (done, now, said) = run(state.clone());
         assert!(done && now == made, "{state} -> {now}: {said}");
     }
+    // Data without a replica set gets none.
+    let (done, now, said) = run_for(json!({"alone": true}), &[("REPLICA_SET", "")]);
+    assert!(done && now == json!({"alone": true, "user": "appforge:secret"}), "{now}: {said}");
     // An app may have a user, which follows the stack file.
     for database in ["shop", "other"] {
         let (done, now, said) = run_for(made.clone(), &[("APP_USER", "app"), ("APP_DATABASE", database)]);

@@ -59,6 +59,13 @@ const FINDINGS: &[Case] = &[
         )],
         "render --target kubernetes",
     ),
+    (
+        &[(
+            "appforge.yaml",
+            "target: kubernetes\nservice: {image: 'shop:1'}\nmongodb: {mode: external, uri: {secret: atlas, key: uri}}\nredis: {mode: external, url: 'rediss+sentinel://h/main'}\n",
+        )],
+        "render",
+    ),
 ];
 
 const INIT: &[Case] = &[

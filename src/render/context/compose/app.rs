@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::render::Overrides;
 use crate::render::context::compose::gateway::Gateway;
 use crate::render::context::compose::{
-    APP_VARIABLES, BUNDLED_IMAGE, CounterFiles, CpuQuota, FRONTS, Pair, admin_port, component_key,
-    counter_files, memory, pairs, placed, reaches_host,
+    APP_VARIABLES, BUNDLED_IMAGE, CpuQuota, FRONTS, Pair, admin_port, component_key, memory, pairs, placed,
+    reaches_host,
 };
 use crate::stack::app::{variables, words};
 use crate::stack::template::Reference;
@@ -34,8 +34,7 @@ pub(super) struct Front {
     cpu_shares: u32,
     memory: String,
     environment: Vec<Pair>,
-    #[serde(flatten)]
-    files: CounterFiles,
+    secrets: Vec<&'static str>,
     reaches_host: bool,
 }
 
@@ -72,7 +71,7 @@ struct Check {
 }
 
 impl Front {
-    pub(super) fn new(stack: &Stack, gateway: &Gateway, overrides: &Overrides) -> Self {
+    pub(super) fn new(stack: &Stack, gateway: &Gateway) -> Self {
         let own = &stack.runtime.image;
         let variables = placed(stack, gateway.address, environment::front(stack));
         Self {
@@ -85,7 +84,7 @@ impl Front {
             cpu_shares: (stack.runtime.resources.cpu.0.saturating_mul(1024) / 1000).max(2),
             memory: memory(stack.runtime.resources.memory),
             environment: pairs(variables),
-            files: counter_files(stack, overrides, vec!["probe_secret", "redis_url"]),
+            secrets: vec!["probe_secret", "redis_url"],
             reaches_host: reaches_host(stack),
         }
     }

@@ -6,9 +6,7 @@ use appforge_service::identity::networks;
 use serde::Serialize;
 
 use crate::render::Overrides;
-use crate::render::context::compose::{
-    FILE, GATEWAY_VARIABLES, PROXIES, TLS_CERT, TLS_KEY, lists_proxies, published_on,
-};
+use crate::render::context::compose::{GATEWAY_VARIABLES, TLS_CERT, TLS_KEY, published_on};
 use crate::stack::Stack;
 
 /// Where the gateway listens inside its container.
@@ -35,9 +33,8 @@ pub(super) struct Gateway {
     pub(super) address: Ipv4Addr,
     /// Places for replicas; more than will ever run, so that `scale` changes no configuration.
     slots: u32,
-    /// Networks of trusted proxies, or what HAProxy reads them from.
+    /// Networks of trusted proxies.
     outer_proxies: Vec<String>,
-    lists_proxies: bool,
     /// What it says of the scheme of a request.
     scheme: &'static str,
     tls: Option<Tls>,
@@ -74,7 +71,6 @@ impl Gateway {
             address,
             slots: stack.service.replicas.saturating_mul(2).next_power_of_two().max(64),
             outer_proxies: outer_proxies(stack),
-            lists_proxies: lists_proxies(stack),
             tls: stack.compose.tls.as_ref().map(|tls| Tls {
                 redirect: tls.http_port.map(|port| Redirect { port, listen: REDIRECT_PORT }),
                 suffix: if port == 443 { String::new() } else { format!(":{port}") },
@@ -87,9 +83,7 @@ impl Gateway {
 
     /// The secret files that it reads.
     pub(super) fn secrets(&self) -> Vec<&'static str> {
-        let mut secrets = if self.tls.is_some() { vec![TLS_CERT, TLS_KEY] } else { Vec::new() };
-        secrets.extend(self.lists_proxies.then_some(PROXIES));
-        secrets
+        if self.tls.is_some() { vec![TLS_CERT, TLS_KEY] } else { Vec::new() }
     }
 
     /// Where fronts reach the app.
@@ -101,15 +95,13 @@ impl Gateway {
 /// What the gateway compares a peer with: HAProxy takes networks, and no name of a provider.
 fn outer_proxies(stack: &Stack) -> Vec<String> {
     let of_file = |_: &str| Err(std::io::ErrorKind::Unsupported.into());
-    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE));
-    let mut proxies: Vec<String> = listed
+    let listed = stack.rate_limit.trusted_proxies.iter();
+    listed
         .flat_map(|entry| match networks(entry, &of_file) {
             // What cannot be read was refused by `validate`.
             Err(_) => vec![entry.clone()],
             Ok(networks) if networks.len() == 1 => vec![entry.clone()],
             Ok(networks) => networks.iter().map(ToString::to_string).collect(),
         })
-        .collect();
-    proxies.extend(lists_proxies(stack).then(|| format!("-f /run/secrets/{PROXIES}")));
-    proxies
+        .collect()
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here};
+use crate::render::context::stores::{mongodb_cache_gb, redis_maxmemory, runs_here, shell_word};
 use crate::render::engine::{Dialect, Engine};
 use crate::render::templates::MONGODB_INIT;
 use crate::render::{Draft, Overrides};
@@ -35,16 +35,10 @@ pub const FRONTS: u32 = 2;
 pub const APP_VARIABLES: &str = "app.env";
 /// The same for the gateway.
 pub const GATEWAY_VARIABLES: &str = "gateway.env";
-/// The same for what counts requests: the replicas of the bundled service, else the fronts.
-pub const COUNTER_VARIABLES: &str = "counter.env";
 /// The secret files of HTTPS.
 pub const TLS_CERT: &str = "tls_cert";
 /// See [`TLS_CERT`].
 pub const TLS_KEY: &str = "tls_key";
-/// The secret file of the networks of trusted proxies that files of the project list.
-pub const PROXIES: &str = "trusted_proxies";
-/// What an entry of trusted proxies begins with that is a file.
-const FILE: &str = "file:";
 
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
@@ -87,18 +81,10 @@ struct Service {
     cpu: CpuQuota,
     memory: String,
     environment: Vec<Pair>,
-    #[serde(flatten)]
-    files: CounterFiles,
+    secrets: Vec<&'static str>,
     stores: Vec<&'static str>,
     /// An external store may run on this very machine.
     reaches_host: bool,
-}
-
-/// The files of what counts requests.
-#[derive(Serialize)]
-struct CounterFiles {
-    secrets: Vec<&'static str>,
-    variables_file: Option<String>,
 }
 
 /// A share of the CPU, in microseconds of each period (CFS bandwidth control of Linux).
@@ -131,7 +117,18 @@ struct Mongodb {
     cache_gb: f64,
     user: &'static str,
     replica_set: &'static str,
+    /// The user of an app of the user's own.
+    app: Option<AppUser>,
     config_hash: String,
+}
+
+#[derive(Serialize)]
+struct AppUser {
+    user: &'static str,
+    /// The secret file of the password.
+    password: &'static str,
+    /// One word of a shell.
+    database: String,
 }
 
 #[derive(Serialize)]
@@ -155,6 +152,10 @@ const REPLICA_SET: &str = "rs0";
 const MONGODB_START: &str = "mongodb-start.sh";
 /// The name that the service and its stores know each other by.
 pub const STORE_USER: &str = "appforge";
+/// The user of an app in a managed MongoDB, who reads and writes the database of the stack.
+pub const APP_USER: &str = "app";
+/// The secret file of the password of [`APP_USER`].
+pub const APP_PASSWORD: &str = "mongodb_app_password";
 
 /// Fills the templates.
 pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
@@ -211,10 +212,11 @@ impl Context {
         let gateway = Gateway::new(stack, address, overrides);
         let (service, front, app) = if stack.service.is_own() {
             secrets.extend(["app_mongodb_uri", "app_redis_url"]);
+            secrets.extend(mongodb.then_some(APP_PASSWORD));
             secrets.retain(|name| *name != "mongodb_uri");
-            (None, Some(Front::new(stack, &gateway, overrides)), Some(App::new(stack, stores, overrides)))
+            (None, Some(Front::new(stack, &gateway)), Some(App::new(stack, stores, overrides)))
         } else {
-            (Some(Service::new(stack, address, stores, overrides)?), None, None)
+            (Some(Service::new(stack, address, stores)?), None, None)
         };
         secrets.extend(gateway.secrets());
         secrets.sort_unstable();
@@ -230,6 +232,11 @@ impl Context {
                 cache_gb: mongodb_cache_gb(stack.mongodb.memory),
                 user: STORE_USER,
                 replica_set: REPLICA_SET,
+                app: stack.service.is_own().then(|| AppUser {
+                    user: APP_USER,
+                    password: APP_PASSWORD,
+                    database: shell_word(&stack.mongodb.database),
+                }),
                 config_hash: String::new(),
             }),
             redis: redis.then(|| Redis {
@@ -253,12 +260,7 @@ impl Context {
 }
 
 impl Service {
-    fn new(
-        stack: &Stack,
-        gateway: Ipv4Addr,
-        stores: Vec<&'static str>,
-        overrides: &Overrides,
-    ) -> Result<Self> {
+    fn new(stack: &Stack, gateway: Ipv4Addr, stores: Vec<&'static str>) -> Result<Self> {
         Ok(Self {
             key: component_key(stack).to_owned(),
             image: BUNDLED_IMAGE.to_owned(),
@@ -268,25 +270,10 @@ impl Service {
             cpu: CpuQuota::of(stack.service.resources.cpu),
             memory: memory(stack.service.resources.memory),
             environment: environment(stack, gateway)?,
-            files: counter_files(stack, overrides, vec!["mongodb_uri", "probe_secret", "redis_url"]),
+            secrets: vec!["mongodb_uri", "probe_secret", "redis_url"],
             stores,
             reaches_host: reaches_host(stack),
         })
-    }
-}
-
-/// Whether files of the project list trusted proxies.
-fn lists_proxies(stack: &Stack) -> bool {
-    stack.rate_limit.trusted_proxies.iter().any(|entry| entry.starts_with(FILE))
-}
-
-/// The secret files of what counts requests, and its file of variables, if it has one.
-fn counter_files(stack: &Stack, overrides: &Overrides, mut secrets: Vec<&'static str>) -> CounterFiles {
-    let listed = lists_proxies(stack);
-    secrets.extend(listed.then_some(PROXIES));
-    CounterFiles {
-        secrets,
-        variables_file: listed.then(|| format!("{}/{COUNTER_VARIABLES}", overrides.secrets)),
     }
 }
 
@@ -312,9 +299,8 @@ fn environment(stack: &Stack, gateway: Ipv4Addr) -> Result<Vec<Pair>> {
 
 /// `shared`, and what the containers of this target need: addresses, ports, files.
 fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<String, String> {
-    let listed = stack.rate_limit.trusted_proxies.iter().filter(|entry| !entry.starts_with(FILE)).cloned();
-    let mut proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
-    proxies.extend(lists_proxies(stack).then(|| format!("{FILE}/run/secrets/{PROXIES}")));
+    let listed = stack.rate_limit.trusted_proxies.iter().cloned();
+    let proxies: Vec<String> = [format!("{gateway}/32")].into_iter().chain(listed).collect();
     let own = [
         (variable::ADMIN_BIND, "0.0.0.0".to_owned()),
         (variable::ADMIN_PORT, admin_port(stack).to_string()),

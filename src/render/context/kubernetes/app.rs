@@ -6,6 +6,7 @@ use anyhow::Result;
 use appforge_service::contract::variable;
 use serde::Serialize;
 
+use super::names::LOOPBACK;
 use super::object::{Exemptions, Handler, Image, PortRef, Resources, quantity};
 use super::{Settings, names};
 use crate::error::{ExitStatus, Failure};
@@ -14,8 +15,6 @@ use crate::stack::template::{Part, Reference, Template};
 use crate::stack::values::{ByteSize, CommandLine, SecretKey};
 use crate::stack::{Stack, StoreKind};
 
-/// The address that an app listens on: its front, in the same pod, is all that reaches it.
-const LOOPBACK: &str = "127.0.0.1";
 /// The user and group of a container unless the file names one.
 const USER: u32 = 65532;
 /// Where the addresses of the stores are mounted.
@@ -228,6 +227,9 @@ fn source(stack: &Stack, kind: StoreKind) -> Source {
     let own = stack.referenced().find(|(known, _)| *known == kind);
     let (secret, key) = match own {
         Some((_, SecretKey { secret, key })) => (secret.clone(), key.clone()),
+        None if kind == StoreKind::Redis && names::forwards_redis(stack) => {
+            (names::service(stack), names::APP_REDIS_URL.to_owned())
+        }
         None => (names::service(stack), path.to_owned()),
     };
     Source { secret, key, path }

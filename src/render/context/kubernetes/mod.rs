@@ -118,7 +118,8 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
 
 impl Settings<'_> {
     fn secrets(&self) -> Vec<RequiredSecret> {
-        let service = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
+        let mut service = vec![names::PROBE_SECRET, names::MONGODB_URI, names::REDIS_URL];
+        service.extend(names::forwards_redis(self.stack).then_some(names::APP_REDIS_URL));
         let secret = |name, keys| RequiredSecret { name, keys, env_file: None };
         let mut secrets = vec![secret(names::service(self.stack), service)];
         if let Some(file) = &self.stack.service.env_file {

@@ -1,6 +1,6 @@
 //! The names that documents and the target share: objects, labels, keys of Secrets, addresses. Pure.
 
-use appforge_service::contract;
+use appforge_service::contract::{self, RedisHosts};
 
 use crate::render::context::compose::{STORE_USER, admin_port};
 use crate::stack::model::{SENTINEL_SERVERS, Topology};
@@ -8,6 +8,8 @@ use crate::stack::uri::for_app;
 use crate::stack::values::{ImageRef, Secret};
 use crate::stack::{Stack, StoreKind};
 
+/// The address of what only the containers of one pod reach.
+pub const LOOPBACK: &str = "127.0.0.1";
 /// The label that says whose an object is; what carries it and is no longer rendered may be pruned.
 pub const OWNER_LABEL: &str = "appforge.dev/stack";
 /// On objects without a namespace: the namespace of their stack, since two stacks may have one name.
@@ -52,6 +54,9 @@ pub const PROBE_SECRET: &str = "probe_secret";
 pub const MONGODB_URI: &str = "mongodb_uri";
 /// The URL of Redis, in the Secret of the service.
 pub const REDIS_URL: &str = "redis_url";
+/// The URL by which an app of the user's own reaches Redis through its front, in the Secret of the service. Without a forward the
+/// app gets [`REDIS_URL`].
+pub const APP_REDIS_URL: &str = "app_redis_url";
 /// The password of the user [`STORE_USER`], in the Secret of a managed MongoDB.
 pub const ROOT_PASSWORD: &str = "root_password";
 /// The password of the user [`APP_USER`], in the Secret of a managed MongoDB.
@@ -153,6 +158,28 @@ pub fn redis_url(stack: &Stack, password: &Secret) -> Secret {
     })
 }
 
+/// The URL by which an app of the user's own reaches the master of Redis at `url` through its front, which asks the sentinels;
+/// `None` when the app gets `url` itself.
+pub fn app_redis_url(stack: &Stack, url: &Secret) -> Option<Secret> {
+    let hosts = RedisHosts::parse(url.reveal()).ok().flatten()?;
+    let forwarded = hosts.forwarded(LOOPBACK, redis_forward_port(stack));
+    forwarded.filter(|_| stack.service.is_own()).map(Secret::new)
+}
+
+/// Whether the front of an app leads it to the master of Redis.
+pub fn forwards_redis(stack: &Stack) -> bool {
+    match stack.external(StoreKind::Redis) {
+        Some(address) => address.text().is_some_and(|url| app_redis_url(stack, url).is_some()),
+        None => stack.service.is_own() && stack.redis.runs_sentinel(),
+    }
+}
+
+/// Where the front does: the usual port of Redis, or the next one that the pod has free.
+pub fn redis_forward_port(stack: &Stack) -> u16 {
+    let taken = [container_port(stack), admin_port(stack), stack.app_port()];
+    (REDIS_PORT..).find(|port| !taken.contains(port)).unwrap_or(REDIS_PORT)
+}
+
 /// The tag of an image as the value of a label; the digest's first digits if it has no tag.
 pub fn version(image: &ImageRef) -> String {
     let image = image.to_string();
@@ -171,6 +198,7 @@ pub fn is_pinned(image: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::model::StoreMode;
 
     #[test]
     fn a_version_is_a_label() {
@@ -206,5 +234,25 @@ mod tests {
             "redis+sentinel://appforge:x@s-redis-0.s-redis.appforge.svc:26379,s-redis-1.s-redis.appforge.svc:26379,\
              s-redis-2.s-redis.appforge.svc:26379/s"
         );
+    }
+
+    #[test]
+    fn app_is_led_to_the_master_by_its_front() {
+        let mut stack = Stack::default();
+        stack.redis.topology = Topology::Sentinel;
+        assert!(!forwards_redis(&stack), "the bundled service asks the sentinels itself");
+        stack.service.image = "shop:1".parse().unwrap();
+        assert!(forwards_redis(&stack));
+        let url = redis_url(&stack, &Secret::new("x"));
+        assert_eq!(app_redis_url(&stack, &url).unwrap().reveal(), "redis://appforge:x@127.0.0.1:6379");
+        stack.service.app_port = Some(REDIS_PORT);
+        assert_eq!(app_redis_url(&stack, &url).unwrap().reveal(), "redis://appforge:x@127.0.0.1:6380");
+        stack.redis.mode = StoreMode::External;
+        for (url, forwards) in
+            [("redis+sentinel://h/main", true), ("rediss+sentinel://h/main", false), ("redis://h", false)]
+        {
+            stack.redis.url = Some(Secret::new(url).into());
+            assert_eq!(forwards_redis(&stack), forwards, "{url}");
+        }
     }
 }

@@ -27,8 +27,12 @@ const EVERY_V6: &str = "::/0";
 /// Private, shared (RFC 6598), loopback and link-local networks; the last one has the credentials of cloud machines.
 const PRIVATE_V4: [&str; 6] =
     ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
-/// Unique local and link-local networks.
-const PRIVATE_V6: [&str; 2] = ["fc00::/7", "fe80::/10"];
+/// Loopback, unique local and link-local networks.
+const PRIVATE_V6: [&str; 3] = ["::1/128", "fc00::/7", "fe80::/10"];
+/// What no store has: loopback and link-local networks. The last one has the credentials of cloud machines.
+const NO_STORE_V4: [&str; 2] = ["127.0.0.0/8", "169.254.0.0/16"];
+/// The same, with the address at which AWS has the credentials of a machine.
+const NO_STORE_V6: [&str; 3] = ["::1/128", "fd00:ec2::254/128", "fe80::/10"];
 
 #[derive(Serialize)]
 struct Policy {
@@ -83,6 +87,10 @@ impl Peer {
     fn cidr(cidr: &str) -> Self {
         Self { cidr: Some(cidr.to_owned()), ..Self::default() }
     }
+
+    fn cidr_without(cidr: &str, except: &[&'static str]) -> Self {
+        Self { except: except.to_vec(), ..Self::cidr(cidr) }
+    }
 }
 
 fn tcp(port: impl Into<Value>) -> Vec<Port> {
@@ -101,7 +109,8 @@ fn dns() -> Rule {
 
 /// A store that runs elsewhere. Only its ports are known here; its address may change any time.
 fn elsewhere(ports: Vec<Port>) -> Rule {
-    Rule { peers: vec![Peer::cidr(EVERY_V4), Peer::cidr(EVERY_V6)], ports }
+    let peers = vec![Peer::cidr_without(EVERY_V4, &NO_STORE_V4), Peer::cidr_without(EVERY_V6, &NO_STORE_V6)];
+    Rule { peers, ports }
 }
 
 /// What an app of the user's own may reach besides. The internet is all that is neither private nor of this link: other stacks, the
@@ -109,9 +118,9 @@ fn elsewhere(ports: Vec<Port>) -> Rule {
 fn outside(egress: &Egress) -> Rule {
     match egress {
         Egress::Internet => {
-            let peer =
-                |cidr: &str, except: &[&'static str]| Peer { except: except.to_vec(), ..Peer::cidr(cidr) };
-            Rule { peers: vec![peer(EVERY_V4, &PRIVATE_V4), peer(EVERY_V6, &PRIVATE_V6)], ports: Vec::new() }
+            let peers =
+                vec![Peer::cidr_without(EVERY_V4, &PRIVATE_V4), Peer::cidr_without(EVERY_V6, &PRIVATE_V6)];
+            Rule { peers, ports: Vec::new() }
         }
         // A policy takes no names, and the addresses of one may change.
         Egress::Host(host, port) => match network(host) {
@@ -276,6 +285,7 @@ fn ports(uri: Option<&Secret>, default: u16) -> Vec<Port> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::values::SecretKey;
 
     #[track_caller]
     fn leads_to(uri: &str, want: &[u16]) {
@@ -295,6 +305,26 @@ mod tests {
         ] {
             assert_eq!(network(text).as_deref(), Some(want));
         }
+    }
+
+    #[test]
+    fn store_by_name_opens_no_metadata_service() {
+        let metadata =
+            [("169.254.0.0/16", EVERY_V4), ("fd00:ec2::254/128", EVERY_V6), ("fe80::/10", EVERY_V6)];
+        let key = SecretKey { secret: "atlas".to_owned(), key: "uri".to_owned() };
+        let in_secret = elsewhere(external_ports(Some(&StoreAddress::Key(key)), |_| Vec::new()));
+        let by_name = outside(&Egress::Host("smtp.example".to_owned(), 587));
+        for rule in [in_secret, by_name] {
+            for (network, of) in metadata {
+                let peer = rule.peers.iter().find(|peer| peer.cidr.as_deref() == Some(of)).unwrap();
+                assert!(peer.except.contains(&network), "{network}");
+            }
+        }
+        let internet = outside(&Egress::Internet);
+        assert!(
+            internet.peers[0].except.contains(&"169.254.0.0/16")
+                && internet.peers[1].except.contains(&"::1/128")
+        );
     }
 
     #[test]

@@ -219,6 +219,10 @@ fn variables(stack: &Stack) -> Result<Vec<Pair>> {
     if own {
         variables.remove(variable::MONGODB_URI_FILE);
     }
+    if names::forwards_redis(stack) {
+        let port = names::redis_forward_port(stack).to_string();
+        variables.insert(variable::REDIS_FORWARD_PORT.to_owned(), port);
+    }
     for variable in if own { front(stack) } else { environment(stack) } {
         if variable.value.contains('\0') {
             return Err(Failure::new(

@@ -7,7 +7,9 @@ use super::object::{Component, Exemptions, Image, Labels, Object, Pair, PortRef,
 use super::service::{Budget, Port, Service};
 use super::{Drafts, PlainObject, Settings, names};
 use crate::render::context::compose::STORE_USER;
-use crate::render::context::stores::{mongodb_cache_gb, mongodb_max_connections, redis_maxmemory};
+use crate::render::context::stores::{
+    mongodb_cache_gb, mongodb_max_connections, redis_maxmemory, shell_word,
+};
 use crate::render::templates::MONGODB_INIT;
 use crate::stack::StoreKind;
 use crate::stack::model::{Persistence, SENTINEL_SERVERS, Topology};
@@ -172,10 +174,6 @@ pub(super) fn add(drafts: &mut Drafts<'_>, settings: &Settings<'_>) -> Result<()
         store.add(drafts, settings, config)?;
     }
     Ok(())
-}
-
-fn shell_word(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn sentinel(settings: &Settings<'_>) -> Option<Sentinel> {

@@ -142,16 +142,21 @@ fn behind_an_ingress_the_proxies_must_be_known() {
 }
 
 #[test]
+fn key_that_an_ingress_relays_is_warned_of() {
+    finds(Level::Warning, "rate_limit.key", &["`x-api-key`", "a fresh limit"], |stack| {
+        stack.kubernetes.ingress = Some("shop.example.com".into());
+        stack.rate_limit.trusted_proxies = vec!["10.244.0.0/16".into()];
+        stack.rate_limit.key = "header:x-api-key".parse().unwrap();
+    });
+}
+
+#[test]
 fn moving_tags_and_plain_secrets_are_warned_of() {
     finds(Level::Warning, "redis.image", &["`redis`"], |stack| {
         stack.redis.image = "redis".parse().unwrap();
     });
     finds(Level::Warning, "runtime.image", &["`registry.example.com/appforge`"], |stack| {
         stack.runtime.image = Some("registry.example.com/appforge".parse().unwrap());
-    });
-    finds(Level::Warning, "redis.topology", &["redis+sentinel://"], |stack| {
-        stack.redis.topology = Topology::Sentinel;
-        stack.service.image = "shop:1".parse().unwrap();
     });
     finds(Level::Warning, "service.env", &["`STRIPE_API_KEY`"], |stack| {
         stack.service.env.insert("STRIPE_API_KEY".into(), "x".into());

@@ -18,18 +18,6 @@ const OLDEST: (u32, u32) = (2, 20);
 /// How long a Compose may take to say its version; the first start after a boot reads it from the disk.
 const GREETING: Duration = Duration::from_secs(20);
 
-/// Lines of stdout that a failure shows, where they are shown at all.
-const SHOWN: usize = 20;
-
-/// What becomes of stdout.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stdout {
-    /// It is the result.
-    Kept,
-    /// Its lines are progress, and the last ones explain a failure.
-    Shown,
-}
-
 /// A Compose that was found, pointed at one project.
 #[derive(Clone, Debug)]
 pub(crate) struct Cli {
@@ -81,14 +69,7 @@ impl Cli {
     pub(crate) async fn run(&self, arguments: &[&str], deadline: Instant, say: Say<'_>) -> Result<()> {
         let mut all: Vec<&str> = vec!["--file", "docker-compose.yml"];
         all.extend(arguments);
-        self.start(&all, None, Stdout::Kept, deadline, say).await.map(drop)
-    }
-
-    /// The same for a command whose own lines matter as much as those of Compose: all are reported.
-    pub(crate) async fn run_shown(&self, arguments: &[&str], deadline: Instant, say: Say<'_>) -> Result<()> {
-        let mut all: Vec<&str> = vec!["--file", "docker-compose.yml"];
-        all.extend(arguments);
-        self.start(&all, None, Stdout::Shown, deadline, say).await.map(drop)
+        self.start(&all, None, deadline, say).await.map(drop)
     }
 
     /// Runs a command that needs no document: what the project has is known from its labels.
@@ -98,7 +79,7 @@ impl Cli {
         deadline: Instant,
         say: Say<'_>,
     ) -> Result<()> {
-        self.start(arguments, None, Stdout::Kept, deadline, say).await.map(drop)
+        self.start(arguments, None, deadline, say).await.map(drop)
     }
 
     /// Pulls the image of one service of `document`, with the credentials that the user gave to Docker.
@@ -110,7 +91,7 @@ impl Cli {
         say: Say<'_>,
     ) -> Result<()> {
         let arguments = ["--file", "-", "pull", "--quiet", service];
-        self.start(&arguments, Some(document), Stdout::Kept, deadline, say).await.map(drop)
+        self.start(&arguments, Some(document), deadline, say).await.map(drop)
     }
 
     /// Builds the image of one service of `document`, as far as the engine's cache does not have it.
@@ -122,13 +103,13 @@ impl Cli {
         say: Say<'_>,
     ) -> Result<()> {
         let arguments = ["--file", "-", "--progress", "plain", "build", "--quiet", service];
-        self.start(&arguments, Some(document), Stdout::Kept, deadline, say).await.map(drop)
+        self.start(&arguments, Some(document), deadline, say).await.map(drop)
     }
 
     /// The hash of each service of `document`, as Compose puts it on containers.
     pub(crate) async fn hashes(&self, document: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
         let arguments = ["--file", "-", "config", "--hash", "*"];
-        let text = self.start(&arguments, Some(document), Stdout::Kept, deadline, &|_| {}).await?;
+        let text = self.start(&arguments, Some(document), deadline, &|_| {}).await?;
         let pair =
             |line: &str| line.split_once(' ').map(|(name, hash)| (name.to_owned(), hash.trim().to_owned()));
         Ok(text.lines().filter_map(pair).collect())
@@ -138,7 +119,6 @@ impl Cli {
         &self,
         arguments: &[&str],
         input: Option<&str>,
-        stdout_is: Stdout,
         deadline: Instant,
         say: Say<'_>,
     ) -> Result<String> {
@@ -152,7 +132,7 @@ impl Cli {
         let mut child =
             command.spawn().with_context(|| format!("cannot start `{}`", self.program.join(" ")))?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (mut shown, mut tail) = (Vec::new(), Vec::new());
+        let mut tail = Vec::new();
         let work = async {
             let feed = async {
                 if let (Some(mut stdin), Some(input)) = (stdin.take(), input) {
@@ -162,17 +142,8 @@ impl Cli {
             };
             let collect = async {
                 let mut text = String::new();
-                if let Some(stdout) = stdout {
-                    let mut stdout = BufReader::new(stdout);
-                    if stdout_is == Stdout::Shown {
-                        let mut lines = stdout.lines();
-                        while let Some(line) = lines.next_line().await? {
-                            say(&line);
-                            shown.push(line);
-                        }
-                    } else {
-                        stdout.read_to_string(&mut text).await?;
-                    }
+                if let Some(mut stdout) = stdout {
+                    stdout.read_to_string(&mut text).await?;
                 }
                 Ok::<_, std::io::Error>(text)
             };
@@ -194,20 +165,19 @@ impl Cli {
             Ok::<_, std::io::Error>((text?, child.wait().await?))
         };
         let asked = || format!("`{} {}`", self.program.join(" "), arguments.join(" "));
-        let said = |tail: &[String], shown: &[String]| last(shown, SHOWN) + &last(tail, 4);
         match tokio::time::timeout_at(deadline, work).await {
             Ok(outcome) => {
                 let (text, status) = outcome.with_context(|| format!("cannot run {}", asked()))?;
                 if status.success() {
                     return Ok(text);
                 }
-                let message = format!("{} failed{}", asked(), said(&tail, &shown));
+                let message = format!("{} failed{}", asked(), last(&tail, 4));
                 Err(Failure::new(ExitStatus::Failed, message).into())
             }
             // Dropping the future drops the child, which is killed.
             Err(_) => Err(Failure::new(
                 ExitStatus::TimedOut,
-                format!("{} did not finish in time{}", asked(), said(&tail, &shown)),
+                format!("{} did not finish in time{}", asked(), last(&tail, 4)),
             )
             .hint("`appforge up --timeout 5m` waits longer")
             .into()),

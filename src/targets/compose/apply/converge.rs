@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::files;
 use crate::render::Document;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::change::Outcome;
@@ -42,18 +41,32 @@ impl Session<'_> {
         left_running(&neighbours).for_each(|line| (self.say)(&line));
         compose.check_subnet(engine, &before).await?;
         Box::pin(self.refuse_dead_addresses(&before)).await?;
+        // A release that failed, or whose command was cut off, has not replaced them.
+        compose.restore_previous()?;
         // A project without the password of the data does not become its owner.
         compose.write_credentials(engine, compose.is_owner(engine).await?).await?;
         compose.record_owner(engine, self.say).await?;
         Box::pin(self.provide_images(documents)).await?;
         let desired = self.wanted(documents).await?;
-        Box::pin(self.check_gateway(&desired, &before, documents)).await?;
-        self.write(documents)?;
+        let unrendered = compose.unrendered(&compose.credentials()?)?;
+        Box::pin(self.check_gateway(&desired, &before, (documents, &unrendered))).await?;
+        let release = self.due_release(|words| desired.release_digest(words)).await?;
+        if release.is_some() && running(&before, ComponentKind::Service) > 0 {
+            compose.keep_previous(documents, &unrendered)?;
+        }
+        compose.write_documents(documents, &unrendered)?;
         let plan = compose.plan_of(&desired, &before);
         // A command that was cut off leaves containers without their second network, where the engine takes networks one by
         // one; Compose would start them as they are.
         let before = discard(engine, before, |container| container.state == State::Created).await?;
-        Box::pin(self.release(|words| desired.release_digest(words))).await?;
+        if let Some(release) = &release
+            && let Err(error) = Box::pin(self.release(release)).await
+        {
+            // `restart` continues with what the running replicas were made from.
+            compose.restore_previous()?;
+            return Err(error);
+        }
+        compose.forget_previous()?;
         let mut rollouts = Vec::new();
         for (kind, count) in compose.counts(compose.stack.service.replicas) {
             let outdated = of_kind(&before, kind).filter(|container| !desired.is_current(container));
@@ -99,6 +112,7 @@ impl Session<'_> {
         if running == 0 || !compose.folder.join("docker-compose.yml").is_file() {
             return Err(not_up(compose.project()).into());
         }
+        compose.restore_previous()?;
         let (mut plan, counts) = (Plan::default(), compose.counts(running));
         for (kind, _) in &counts {
             for container in of_kind(&before, *kind) {
@@ -128,18 +142,6 @@ impl Session<'_> {
                 "mongodb has no replica set, because its data was made without one; transactions and change streams need \
                  one: copy the data, then `appforge down --volumes` and `appforge up`",
             );
-        }
-        Ok(())
-    }
-
-    fn write(&self, documents: &[Document]) -> Result<()> {
-        let folder = &self.compose.folder;
-        files::make_private_folder(folder)?;
-        for document in documents {
-            let path = folder.join(&document.path);
-            if files::read_private(&path)?.as_deref() != Some(&document.text) {
-                files::write_private(&path, document.text.as_bytes(), document.mode)?;
-            }
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::{APP_VARIABLES, STORE_USER};
+use crate::render::context::compose::{APP_PASSWORD, APP_VARIABLES, STORE_USER};
 use crate::secrets::Secrets;
 use crate::stack::StoreKind;
 use crate::stack::values::Secret;
@@ -29,6 +29,8 @@ pub(crate) struct Credentials {
     pub(crate) probe: Secret,
     /// The password of the managed MongoDB, or the URI of the external one.
     pub(crate) mongodb: Store,
+    /// The password of the app's user in the managed MongoDB, or the same URI.
+    pub(crate) app_mongodb: Store,
     /// The password of the managed Redis, or the URL of the external one.
     pub(crate) redis: Store,
 }
@@ -59,7 +61,7 @@ impl Compose {
         files::make_private_folder(&self.folder.join("secrets"))?;
         let credentials = self.credentials()?;
         let mongodb = match &credentials.mongodb {
-            Store::Managed(password) => mongodb_uri("mongodb:27017", password, ""),
+            Store::Managed(password) => mongodb_uri("mongodb:27017", STORE_USER, password, ""),
             Store::External(uri) => uri.clone(),
         };
         let redis = match &credentials.redis {
@@ -79,10 +81,18 @@ impl Compose {
         }
         self.keep("mongodb_uri", &mongodb)?;
         self.keep("redis_url", &redis)?;
-        for name in [MONGODB, PROBE] {
+        for name in [MONGODB, APP_PASSWORD, PROBE] {
             self.open_to_containers(name)?;
         }
-        self.write_unrendered(&credentials)
+        Ok(())
+    }
+
+    /// The external store of the stack file, else the managed one with this password.
+    pub(super) fn store(&self, kind: StoreKind, password: impl FnOnce() -> Result<Secret>) -> Result<Store> {
+        Ok(match self.stack.external_text(kind) {
+            Some(address) => Store::External(address.clone()),
+            None => Store::Managed(password()?),
+        })
     }
 
     /// The secrets; those that are missing are made.
@@ -90,14 +100,15 @@ impl Compose {
         let secrets = self.secrets();
         Ok(Credentials {
             probe: secrets.get_or_make(PROBE)?,
-            mongodb: match self.stack.external_text(StoreKind::Mongodb) {
-                Some(uri) => Store::External(uri.clone()),
-                None => Store::Managed(secrets.get_or_make(MONGODB)?),
-            },
-            redis: match self.stack.external_text(StoreKind::Redis) {
-                Some(url) => Store::External(url.clone()),
-                None => Store::Managed(secrets.get_or_make(REDIS)?),
-            },
+            mongodb: self.store(StoreKind::Mongodb, || secrets.get_or_make(MONGODB))?,
+            app_mongodb: self.store(StoreKind::Mongodb, || {
+                if self.stack.service.is_own() {
+                    secrets.get_or_make(APP_PASSWORD)
+                } else {
+                    Ok(Secret::new(""))
+                }
+            })?,
+            redis: self.store(StoreKind::Redis, || secrets.get_or_make(REDIS))?,
         })
     }
 
@@ -112,7 +123,7 @@ impl Compose {
             "app_redis_url",
             APP_VARIABLES,
         ];
-        for name in [MONGODB, REDIS].into_iter().chain(addresses) {
+        for name in [MONGODB, APP_PASSWORD, REDIS].into_iter().chain(addresses) {
             files::remove_private(&self.secret_file(name))?;
         }
         Ok(())
@@ -165,9 +176,9 @@ impl Compose {
     }
 }
 
-/// The URI of the managed MongoDB at `address`; `more` are further options.
-pub(crate) fn mongodb_uri(address: &str, password: &Secret, more: &str) -> Secret {
-    Secret::new(format!("mongodb://{STORE_USER}:{}@{address}/?authSource=admin{more}", password.reveal()))
+/// The URI of the managed MongoDB at `address` for one of its users; `more` are further options.
+pub(crate) fn mongodb_uri(address: &str, user: &str, password: &Secret, more: &str) -> Secret {
+    Secret::new(format!("mongodb://{user}:{}@{address}/?authSource=admin{more}", password.reveal()))
 }
 
 /// The URL of the managed Redis at `address`.

@@ -13,6 +13,7 @@ impl Session<'_> {
     pub(crate) async fn down(&self, volumes: bool) -> Result<usize> {
         let (compose, engine) = (self.compose, &self.engine);
         compose.remove_trials(engine).await?;
+        compose.forget_previous()?;
         let there = engine.containers(compose.project()).await?.len();
         let mut arguments = vec!["down", "--remove-orphans"];
         if volumes {

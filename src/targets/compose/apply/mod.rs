@@ -3,6 +3,7 @@
 pub(crate) mod cli;
 pub(crate) mod converge;
 pub(crate) mod credentials;
+mod documents;
 pub(crate) mod down;
 pub(crate) mod image;
 pub(crate) mod owner;

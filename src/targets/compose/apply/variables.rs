@@ -1,17 +1,15 @@
-//! What containers are given that no document contains: variables that may hold a password, the files of HTTPS, networks of
-//! trusted proxies that a file lists. Compose reads the variables from files among the secrets, so that a changed value
-//! replaces the containers that have it.
+//! What containers are given that no document contains: variables that may hold a password, the files of HTTPS. Compose reads the
+//! variables from files among the secrets, so that a changed value replaces the containers that have it.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use appforge_service::identity::networks;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::{
-    APP_VARIABLES, COUNTER_VARIABLES, GATEWAY_VARIABLES, PROXIES, TLS_CERT, TLS_KEY,
+    APP_PASSWORD, APP_USER, APP_VARIABLES, GATEWAY_VARIABLES, TLS_CERT, TLS_KEY,
 };
 use crate::stack::StoreKind;
 use crate::stack::app::variables;
@@ -25,9 +23,6 @@ use crate::trust;
 
 /// The variable that changes with the files that a container reads once, as it starts.
 const FILES_DIGEST: &str = "FILES_DIGEST";
-
-/// What an entry of trusted proxies begins with that is a file.
-const FILE: &str = "file:";
 
 /// What is written for the containers, and never into a document.
 pub(crate) struct Unrendered {
@@ -58,29 +53,23 @@ impl Compose {
             all.push((APP_VARIABLES, self.app_variables(&mongodb, &redis)?));
             files.extend([("app_mongodb_uri", mongodb), ("app_redis_url", redis)]);
         }
-        let mut read_once = Vec::new();
         if let Some(tls) = &self.stack.compose.tls {
-            read_once.push((TLS_CERT, Secret::new(self.named("compose.tls.cert", &tls.cert)?)));
-            read_once.push((TLS_KEY, Secret::new(self.named("compose.tls.key", &tls.key)?)));
+            let pair = [
+                (TLS_CERT, Secret::new(self.text_of("compose.tls.cert", &tls.cert)?)),
+                (TLS_KEY, Secret::new(self.text_of("compose.tls.key", &tls.key)?)),
+            ];
+            all.push((GATEWAY_VARIABLES, vec![digest(&pair)]));
+            files.extend(pair);
         }
-        if let Some(networks) = self.proxies()? {
-            read_once.push((PROXIES, Secret::new(networks)));
-            all.push((
-                COUNTER_VARIABLES,
-                vec![digest(read_once.iter().filter(|(name, _)| *name == PROXIES))],
-            ));
-        }
-        if !read_once.is_empty() {
-            all.push((GATEWAY_VARIABLES, vec![digest(read_once.iter())]));
-        }
-        files.extend(read_once);
         Ok(Unrendered { variables: all, files })
     }
 
     /// The addresses of the stores as the app gets them.
     fn app_addresses(&self, credentials: &Credentials) -> (Secret, Secret) {
-        let mongodb = match &credentials.mongodb {
-            Store::Managed(password) => mongodb_uri("mongodb:27017", password, "&directConnection=true"),
+        let mongodb = match &credentials.app_mongodb {
+            Store::Managed(password) => {
+                mongodb_uri("mongodb:27017", APP_USER, password, "&directConnection=true")
+            }
             Store::External(uri) => uri.clone(),
         };
         let store = &self.stack.mongodb;
@@ -114,29 +103,8 @@ impl Compose {
         Ok(all)
     }
 
-    /// The networks of the trusted proxies that files list, one a line.
-    fn proxies(&self) -> Result<Option<String>> {
-        let path = "rate_limit.trusted_proxies";
-        let files: Vec<&str> = self
-            .stack
-            .rate_limit
-            .trusted_proxies
-            .iter()
-            .filter_map(|entry| entry.strip_prefix(FILE))
-            .collect();
-        let mut text = String::new();
-        for name in &files {
-            let listed = self.named(path, name)?;
-            let networks = networks(&format!("{FILE}{name}"), &|_| Ok(listed.clone()));
-            let networks =
-                networks.map_err(|error| Failure::new(ExitStatus::Config, format!("{path}: {error}")))?;
-            networks.iter().for_each(|network| text.push_str(&format!("{network}\n")));
-        }
-        Ok((!files.is_empty()).then_some(text))
-    }
-
     /// The text of a file that the stack file names.
-    fn named(&self, path: &'static str, name: &str) -> Result<String> {
+    pub(crate) fn text_of(&self, path: &'static str, name: &str) -> Result<String> {
         let file = self.project_folder.join(name);
         let text = trust::read(&file).with_context(|| format!("{path}: cannot read `{name}`"))?;
         text.ok_or_else(|| {
@@ -146,9 +114,9 @@ impl Compose {
     }
 
     /// Writes what containers are given. Compose itself reads the variables, so they stay the owner's alone.
-    pub(crate) fn write_unrendered(&self, credentials: &Credentials) -> Result<()> {
-        let Unrendered { variables, files } = self.unrendered(credentials)?;
-        for (name, secret) in &files {
+    pub(super) fn write_unrendered(&self, unrendered: &Unrendered) -> Result<()> {
+        let Unrendered { variables, files } = unrendered;
+        for (name, secret) in files {
             self.keep(name, secret)?;
         }
         for (name, variables) in variables {
@@ -168,19 +136,16 @@ impl Credentials {
     pub(crate) fn of(compose: &Compose) -> Result<Self> {
         let secrets = compose.secrets();
         let known = |name| anyhow::Ok(secrets.get(name)?.unwrap_or_else(|| Secret::new("")));
-        let store = |kind, name| match compose.stack.external_text(kind) {
-            Some(uri) => anyhow::Ok(Store::External(uri.clone())),
-            None => Ok(Store::Managed(known(name)?)),
-        };
         Ok(Self {
             probe: Secret::new(""),
-            mongodb: store(StoreKind::Mongodb, super::credentials::MONGODB)?,
-            redis: store(StoreKind::Redis, super::credentials::REDIS)?,
+            mongodb: compose.store(StoreKind::Mongodb, || known(super::credentials::MONGODB))?,
+            app_mongodb: compose.store(StoreKind::Mongodb, || known(APP_PASSWORD))?,
+            redis: compose.store(StoreKind::Redis, || known(super::credentials::REDIS))?,
         })
     }
 }
 
-fn digest<'f>(files: impl Iterator<Item = &'f (&'static str, Secret)>) -> (String, String) {
+fn digest(files: &[(&'static str, Secret)]) -> (String, String) {
     let mut digest = Sha256::new();
     for (name, secret) in files {
         digest.update(format!("{name}\0{}\0", secret.reveal()));

@@ -101,12 +101,21 @@ impl Session<'_> {
     /// Adds to a failure of Compose what its containers say.
     pub(crate) async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let Ok(containers) = self.engine.containers(self.compose.project()).await else { return error };
-        let guilty: Vec<Container> = containers.into_iter().filter(Container::is_guilty).collect();
+        let status = crate::error::status_of(&error);
+        // Compose waits for the health of a store, and without it fronts are unhealthy, too.
+        let stores = self.compose.stores();
+        let is_store = |container: &Container| stores.iter().any(|store| container.is((*store).into()));
+        let is_awaited = |container: &&Container| {
+            status == ExitStatus::TimedOut && is_store(container) && container.state != State::Healthy
+        };
+        let mut guilty: Vec<Container> = containers.iter().filter(is_awaited).cloned().collect();
+        if guilty.is_empty() {
+            guilty = containers.into_iter().filter(Container::is_guilty).collect();
+        }
         if guilty.is_empty() {
             return error;
         }
         let names: Vec<String> = guilty.iter().map(|container| container.component.clone()).collect();
-        let status = crate::error::status_of(&error);
         self.stuck(&guilty, &names, status).await.caused_by(error).into()
     }
 

@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 
-use crate::render::context::compose::FRONTS;
+use crate::error::{ExitStatus, Failure};
+use crate::render::context::compose::{FRONTS, STORE_USER};
 use crate::stack::values::Secret;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
+use crate::targets::certificates::Accept;
 use crate::targets::compose::apply::converge::of_kind;
 use crate::targets::compose::apply::credentials::{Store, mongodb_uri, redis_url};
 use crate::targets::compose::observe::container::Container;
@@ -13,7 +15,7 @@ use crate::targets::compose::observe::engine::Engine;
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::compose::session::not_up;
-use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, Subject, Ways};
+use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, ServiceAddress, Subject, Ways};
 
 impl Compose {
     /// The running stack.
@@ -37,13 +39,14 @@ impl Compose {
         let credentials = self.credentials()?;
         let gone = || not_up(self.project());
         Ok(Subject {
-            url: self.url(&engine),
+            service: ServiceAddress { url: self.url(&engine), accept: self.accept()? },
             probe_secret: credentials.probe,
             desired: self.counter().1,
             replicas,
             mongodb_uri: match credentials.mongodb {
                 Store::Managed(password) => mongodb_uri(
                     &address(StoreKind::Mongodb).ok_or_else(gone)?,
+                    STORE_USER,
                     &password,
                     "&directConnection=true",
                 ),
@@ -59,6 +62,15 @@ impl Compose {
             detour: None,
             redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways::default(),
+        })
+    }
+
+    /// The certificate of the gateway: that of the stack file, whatever names and authorities it has.
+    fn accept(&self) -> Result<Accept> {
+        let Some(tls) = &self.stack.compose.tls else { return Ok(Accept::Trusted) };
+        let (path, name) = ("compose.tls.cert", &tls.cert);
+        Accept::first_of(&self.text_of(path, name)?).map_err(|error| {
+            Failure::new(ExitStatus::Config, format!("{path}: cannot read `{name}`")).caused_by(error).into()
         })
     }
 

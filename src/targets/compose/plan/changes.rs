@@ -162,7 +162,7 @@ impl Session<'_> {
 impl Session<'_> {
     /// The compose file with the variables of its files in their place, as containers have them: Compose leaves them out of its
     /// own hashes. `None` when it names no such file.
-    fn with_variables(&self, file: &Value) -> Result<Option<Value>> {
+    pub(crate) fn with_variables(&self, file: &Value) -> Result<Option<Value>> {
         let mut file = file.clone();
         let services = file.get_mut("services").and_then(Value::as_object_mut);
         let services = services.into_iter().flatten().filter_map(|(_, service)| service.as_object_mut());

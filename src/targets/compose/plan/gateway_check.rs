@@ -6,9 +6,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::render::context::compose::{PROXIES, TLS_CERT, TLS_KEY};
+use crate::render::context::compose::{TLS_CERT, TLS_KEY};
 use crate::stack::ComponentKind;
-use crate::targets::compose::apply::credentials::Credentials;
 use crate::targets::compose::apply::variables::Unrendered;
 use crate::targets::compose::observe::{Container, State};
 use crate::targets::compose::plan::changes::Wanted;
@@ -20,11 +19,7 @@ const PROGRAM: &str = "haproxy";
 /// Where it reads its configuration, as `docker-compose.yml` mounts it.
 const FILE: &str = "usr/local/etc/haproxy/haproxy.cfg";
 /// The files that its configuration names, and where it reads them.
-const SECRETS: [(&str, &str); 3] = [
-    (TLS_CERT, "run/secrets/tls.pem"),
-    (TLS_KEY, "run/secrets/tls.pem.key"),
-    (PROXIES, "run/secrets/trusted_proxies"),
-];
+const SECRETS: [(&str, &str); 2] = [(TLS_CERT, "run/secrets/tls.pem"), (TLS_KEY, "run/secrets/tls.pem.key")];
 /// Its user and group.
 const USER: u64 = 99;
 /// How long the check may take.
@@ -41,7 +36,7 @@ impl Session<'_> {
         &self,
         wanted: &Wanted,
         containers: &[Container],
-        documents: &[Document],
+        (documents, unrendered): (&[Document], &Unrendered),
     ) -> Result<()> {
         let old = containers.iter().find(|container| container.is(ComponentKind::Gateway));
         let (Some(image), Some(text)) = (wanted.image(ComponentKind::Gateway), configuration(documents))
@@ -52,14 +47,14 @@ impl Session<'_> {
             return Ok(());
         }
         let trial = Trial {
-            name: self.compose.trial_name(GATEWAY_CHECK),
+            of: (self.compose, GATEWAY_CHECK),
             image,
             entrypoint: None,
             arguments: [PROGRAM, "-c", "-f", &format!("/{FILE}")].map(str::to_owned).to_vec(),
             environment: Vec::new(),
             user: USER,
             network: "none",
-            files: archive(text, &self.compose.unrendered(&Credentials::of(self.compose)?)?)?,
+            files: archive(text, unrendered)?,
             limit: CHECK,
         };
         let refusal = match trial.run(&self.engine).await.context("cannot check haproxy.cfg")? {

@@ -99,7 +99,11 @@ impl Session<'_> {
     pub(crate) async fn provide_images(&self, documents: &[Document]) -> Result<()> {
         let engine = &self.engine;
         let file = Document::find(documents, "docker-compose.yml");
-        let text = file.map(|file| file.text.as_str()).unwrap_or_default();
+        // With the variables in their place: the files that the document names may not be there yet.
+        let value = file.and_then(|file| file.value.as_ref());
+        let filled = value.map(|value| self.with_variables(value)).transpose()?.flatten();
+        let filled = filled.map(|filled| serde_json::to_string(&filled)).transpose()?;
+        let text = filled.as_deref().or(file.map(|file| file.text.as_str())).unwrap_or_default();
         if let Some(folder) = &self.compose.stack.service.build {
             (self.say)(&format!("building {folder}"));
             self.cli.build(text, self.compose.service(), self.deadline, self.say).await.map_err(|error| {

@@ -77,7 +77,7 @@ impl Compose {
         say(&format!("testing {} from {FROM}", paths.join(" and ")));
         let variable = |address: &Address| format!("{}_FILE=/{FOLDER}/{}", address.variable, address.key);
         let trial = Trial {
-            name: self.trial_name(REACH),
+            of: (self, REACH),
             image: &replica.image_id,
             entrypoint: Some("/appforge"),
             arguments: vec!["reach".into(), "--timeout".into(), format!("{}s", ANSWER.as_secs())],

@@ -1,16 +1,18 @@
 //! Runs one program in a container that lives for seconds, to learn something before anything is changed. Removes it again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Result;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 
-use crate::targets::compose::observe::Engine;
+use crate::error::{ExitStatus, Failure};
+use crate::targets::compose::observe::{Engine, is_missing};
 use crate::targets::compose::session::Compose;
 
 /// What trials are for, as their containers are called.
@@ -19,10 +21,16 @@ pub(crate) const REACH: &str = "reach";
 /// The container of `service.release`, which is removed like that of a trial.
 pub(crate) const RELEASE: &str = "release";
 
+/// The stack of a container.
+const STACK: &str = "appforge.stack";
+/// The same, as Compose marks what it makes.
+const PROJECT: &str = "com.docker.compose.project";
+
 /// What to run.
 pub(crate) struct Trial<'a> {
-    /// The name of the container: a fixed one, so that what a killed command left behind is removed by the next.
-    pub(crate) name: String,
+    /// The stack, and what the trial is for: the name of the container is made of both, so that what a killed command left
+    /// behind is removed by the next.
+    pub(crate) of: (&'a Compose, &'static str),
     pub(crate) image: &'a str,
     /// The program in place of the image's own; `None` keeps that.
     pub(crate) entrypoint: Option<&'a str>,
@@ -49,18 +57,84 @@ pub(crate) enum Outcome {
     Late,
 }
 
+/// The container that has the name of a trial.
+pub(crate) struct Present {
+    pub(crate) id: String,
+    pub(crate) labels: HashMap<String, String>,
+    /// Whether it was started at all.
+    pub(crate) is_started: bool,
+    pub(crate) is_running: bool,
+    /// Once it ended.
+    pub(crate) exit_code: Option<i64>,
+}
+
 impl Compose {
     /// The name of the container of a trial.
     pub(crate) fn trial_name(&self, purpose: &str) -> String {
         format!("{}-{purpose}", self.project())
     }
 
-    /// Removes what a killed command left: the containers of trials hold addresses with their credentials.
+    /// Removes what a killed command left: the containers of trials hold addresses with their credentials. A container of
+    /// another owner that has such a name stays.
     pub(crate) async fn remove_trials(&self, engine: &Engine) -> Result<()> {
         for purpose in [GATEWAY_CHECK, REACH, RELEASE] {
-            engine.stop_and_remove(&self.trial_name(purpose), Duration::ZERO).await?;
+            if let Some(found) = self.present(engine, purpose).await?.filter(|found| self.has(found)) {
+                engine.stop_and_remove(&found.id, Duration::ZERO).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The container of a trial.
+    ///
+    /// # Errors
+    /// Exit 1 when the container of that name is not of this stack.
+    pub(crate) async fn trial(&self, engine: &Engine, purpose: &str) -> Result<Option<Present>> {
+        let found = self.present(engine, purpose).await?;
+        if found.as_ref().is_some_and(|found| !self.has(found)) {
+            let name = self.trial_name(purpose);
+            let message = format!(
+                "the container `{name}` is not of the stack `{}`, which needs that name",
+                self.project()
+            );
+            return Err(Failure::new(ExitStatus::Failed, message)
+                .hint(format!("rename it: docker rename {name} NAME"))
+                .hint("or give this stack another `name`")
+                .into());
+        }
+        Ok(found)
+    }
+
+    /// Removes the container of a trial.
+    ///
+    /// # Errors
+    /// As [`Compose::trial`].
+    pub(crate) async fn remove_trial(&self, engine: &Engine, purpose: &str) -> Result<()> {
+        match self.trial(engine, purpose).await? {
+            Some(found) => engine.stop_and_remove(&found.id, Duration::ZERO).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a container is of this stack, by the label of its trials or by that of Compose.
+    fn has(&self, found: &Present) -> bool {
+        [STACK, PROJECT].iter().any(|label| found.labels.get(*label).is_some_and(|of| of == self.project()))
+    }
+
+    async fn present(&self, engine: &Engine, purpose: &str) -> Result<Option<Present>> {
+        let found = match engine.docker.inspect_container(&self.trial_name(purpose), None).await {
+            Err(error) if is_missing(&error) => return Ok(None),
+            found => found?,
+        };
+        let state = found.state.unwrap_or_default();
+        let is_running = state.running == Some(true);
+        Ok(Some(Present {
+            id: found.id.unwrap_or_default(),
+            labels: found.config.and_then(|config| config.labels).unwrap_or_default(),
+            is_started: state.status != Some(ContainerStateStatusEnum::CREATED),
+            is_running,
+            exit_code: state.exit_code.filter(|_| !is_running),
+        }))
     }
 }
 
@@ -68,23 +142,26 @@ impl Trial<'_> {
     /// Runs it. The container is removed in any case.
     ///
     /// # Errors
-    /// When the engine does not take the container.
+    /// When the engine does not take the container, or a container of another owner has its name.
     pub(crate) async fn run(self, engine: &Engine) -> Result<Outcome> {
-        let (name, limit) = (self.name.clone(), self.limit);
-        engine.stop_and_remove(&name, Duration::ZERO).await?;
+        let ((compose, purpose), limit) = (self.of, self.limit);
+        compose.remove_trial(engine, purpose).await?;
         let outcome = tokio::time::timeout(limit, self.attempt(engine)).await;
-        engine.stop_and_remove(&name, Duration::ZERO).await?;
+        compose.remove_trial(engine, purpose).await?;
         outcome.unwrap_or(Ok(Outcome::Late))
     }
 
     async fn attempt(self, engine: &Engine) -> Result<Outcome> {
-        let (docker, name) = (&engine.docker, self.name.as_str());
+        let (compose, purpose) = self.of;
+        let (docker, name) = (&engine.docker, compose.trial_name(purpose));
+        let name = name.as_str();
         let body = ContainerCreateBody {
             image: Some(self.image.to_owned()),
             entrypoint: self.entrypoint.map(|program| vec![program.to_owned()]),
             cmd: Some(self.arguments),
             env: Some(self.environment),
             user: Some(format!("{0}:{0}", self.user)),
+            labels: Some(HashMap::from([(STACK.to_owned(), compose.project().to_owned())])),
             host_config: Some(HostConfig {
                 network_mode: Some(self.network.to_owned()),
                 extra_hosts: (self.network != "none")

@@ -15,7 +15,7 @@ use crate::targets::kubernetes::apply::prepared::{Prepared, Wanted};
 use crate::targets::kubernetes::apply::release::Release;
 use crate::targets::kubernetes::apply::secrets::{digest, service_values};
 use crate::targets::kubernetes::apply::transition::{beside, is_policy};
-use crate::targets::kubernetes::client::{Cluster, Kind, MANAGER, Object, apply, object, wait_until_deleted};
+use crate::targets::kubernetes::client::{Cluster, Kind, Object, object, wait_until_deleted};
 use crate::targets::kubernetes::observe::troubles::{refuse_lost_claim, troubles};
 use crate::targets::kubernetes::observe::{Inventory, NamespaceState, Waiting};
 use crate::targets::kubernetes::scale::replicas::{self, Handover, Request};
@@ -32,7 +32,12 @@ impl Session<'_> {
         let mut wanted = self.wanted(true).await?;
         self.sweep().await?;
         wanted.credentials.keep()?;
-        let made = self.make_namespace(&wanted).await?;
+        let namespace = wanted.objects.iter().find(|object| object.kind.name() == "Namespace");
+        if wanted.inventory.namespace == NamespaceState::Missing {
+            // The server judges objects only in a namespace that is there.
+            self.kubernetes.make_namespace(&self.cluster, namespace).await?;
+        }
+        let made = self.kubernetes.made_namespace.get().is_some();
         if made {
             // It is there now, and needs no change.
             wanted.inventory.namespace = NamespaceState::Foreign;
@@ -147,16 +152,6 @@ impl Session<'_> {
         objects.extend(self.kubernetes.secret_objects(&credentials, &inventory)?);
         objects.sort_by_key(|object| object.kind.rank);
         Ok(Wanted { inventory, credentials, image, objects, alike, release })
-    }
-
-    /// The server judges objects only in a namespace that is there.
-    async fn make_namespace(&self, wanted: &Wanted) -> Result<bool> {
-        let cluster = &self.cluster;
-        let namespace = wanted.objects.iter().find(|object| object.kind.name() == "Namespace");
-        match namespace.filter(|_| wanted.inventory.namespace == NamespaceState::Missing) {
-            Some(namespace) => apply(cluster, namespace, MANAGER, false).await.map(|_| true),
-            None => Ok(false),
-        }
     }
 
     async fn prepare(&self, wanted: &mut Wanted, asking: Asking) -> Result<Prepared> {

@@ -2,6 +2,7 @@
 //! apply leaves them alone. Pure but for [`claim`].
 
 use anyhow::Result;
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
@@ -183,8 +184,20 @@ fn claimed(live: &Object, additions: &[Addition]) -> Value {
     };
     for addition in additions {
         let Some(theirs) = all.get_mut(addition.entry) else { continue };
+        let version = theirs["apiVersion"].clone();
         take(&mut theirs["fieldsV1"], &addition.steps);
-        if let Some(own) = all.iter_mut().find(|entry| ours(entry)) {
+        let own = match all.iter().position(ours) {
+            Some(own) => own,
+            // `kubectl apply` made the object, or its record was cleared. A field without an owner would stay.
+            None => {
+                all.push(json!({
+                    "manager": MANAGER, "operation": "Apply", "apiVersion": version, "fieldsType": "FieldsV1",
+                    "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "fieldsV1": {},
+                }));
+                all.len() - 1
+            }
+        };
+        if let Some(own) = all.get_mut(own) {
             put(&mut own["fieldsV1"], &addition.steps, &addition.below);
         }
     }
@@ -295,6 +308,20 @@ mod tests {
         assert_eq!(additions(&live(&entries), &desired()), []);
         let added = additions(&live(&json!([entry("kubectl-edit", &annotations("f:extra"))])), &desired());
         assert_eq!(added.len(), 1);
+    }
+
+    #[test]
+    fn claimed_field_gets_an_entry_when_we_have_applied_nothing() {
+        let live = live(&json!([entry("kubectl-set", &env())]));
+        let claimed = claimed(&live, &additions(&live, &desired()));
+        let added = "/fieldsV1/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"app\"}/f:env/k:{\"name\":\"NEW\"}/f:value";
+        assert_eq!(claimed[0].pointer(added), None, "{claimed:#}");
+        let ours = &claimed[1];
+        assert_eq!((&ours["manager"], &ours["operation"]), (&json!(MANAGER), &json!("Apply")));
+        assert_eq!(ours["fieldsType"], "FieldsV1");
+        assert!(ours.pointer(added).is_some(), "{claimed:#}");
+        let time = ours["time"].as_str().unwrap();
+        assert!(time.parse::<Timestamp>().is_ok() && time.len() == 20, "{time}");
     }
 
     #[test]

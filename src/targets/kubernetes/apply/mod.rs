@@ -13,6 +13,7 @@ pub(crate) mod image;
 pub(crate) mod immutable;
 pub(crate) mod leftovers;
 pub(crate) mod mounted;
+pub(crate) mod namespace;
 pub(crate) mod own_secrets;
 pub(crate) mod owner;
 pub(crate) mod prepared;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use appforge_service::contract::variable;
 use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::error::{ExitStatus, Failure};
 use crate::render::context::kubernetes::{arguments, names};
 use crate::stack::Stack;
+use crate::stack::values::CommandLine;
 use crate::targets::kubernetes::apply::mounted::{self, TEMPLATE};
 use crate::targets::kubernetes::apply::reach::placed;
 use crate::targets::kubernetes::client::{
@@ -25,6 +27,7 @@ use crate::targets::kubernetes::client::{
 use crate::targets::kubernetes::observe::{fatal, pods};
 use crate::targets::kubernetes::session::Session;
 use crate::targets::plan::Action;
+use crate::targets::release::{failure, running, still_running};
 
 /// Looks at the pod of a Job this often: one that cannot start keeps the Job waiting.
 const LOOK: Duration = Duration::from_secs(5);
@@ -37,6 +40,8 @@ const JOB: &str = "batch.kubernetes.io/job-name";
 
 /// The Job of a stack that has a release command.
 pub(crate) struct Release {
+    /// As the stack file has it.
+    command: CommandLine,
     /// As it is made.
     pub(crate) job: Object,
     /// What became of the one that is there.
@@ -112,7 +117,7 @@ impl Release {
         let job = Object::new(kind.clone(), job(stack, &name, &template, &app))?;
         let live = there.iter().find(|live| live.kind == kind && live.name == name);
         let standing = live.map_or(Standing::Missing, |live| Standing::of(&live.value));
-        Ok(Some(Self { job, standing }))
+        Ok(Some(Self { command: command.clone(), job, standing }))
     }
 }
 
@@ -130,13 +135,20 @@ fn environment_digest(app: &Value, template: &Value) -> String {
 
 fn job(stack: &Stack, name: &str, template: &Value, app: &Value) -> Value {
     let mut spec = placed(template);
-    let mounts: Vec<&Value> =
-        app["volumeMounts"].as_array().into_iter().flatten().map(|mount| &mount["name"]).collect();
+    let forward = forward(template);
+    let containers = std::iter::once(app).chain(&forward);
+    let mounts: Vec<&Value> = containers
+        .flat_map(|container| container["volumeMounts"].as_array().into_iter().flatten())
+        .map(|mount| &mount["name"])
+        .collect();
     let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
     let volumes: Vec<&Value> = volumes.filter(|volume| mounts.contains(&&volume["name"])).collect();
     spec.insert("volumes".to_owned(), json!(volumes));
     spec.insert("restartPolicy".to_owned(), "Never".into());
     spec.insert("containers".to_owned(), json!([app]));
+    if let Some(forward) = &forward {
+        spec.insert("initContainers".to_owned(), json!([forward]));
+    }
     let mut labels = template["metadata"]["labels"].clone();
     labels[names::COMPONENT_LABEL] = names::RELEASE.into();
     let annotations = template["metadata"].get("annotations").cloned().unwrap_or_else(|| json!({}));
@@ -153,6 +165,25 @@ fn job(stack: &Stack, name: &str, template: &Value, app: &Value) -> Value {
     })
 }
 
+/// The front, for a command that reaches Redis through it. Kubernetes ends it after the command, which takes no requests.
+fn forward(template: &Value) -> Option<Value> {
+    let mut sidecars = template["spec"]["initContainers"].as_array()?.iter();
+    let front = sidecars.find(|sidecar| sidecar["name"] == names::FRONT_CONTAINER)?;
+    let mut variables = front["env"].as_array()?.iter();
+    variables.find(|variable| variable["name"] == variable::REDIS_FORWARD_PORT)?;
+    let mut front = front.clone();
+    front
+        .as_object_mut()?
+        .retain(|key, _| !["lifecycle", "ports", "readinessProbe", "livenessProbe"].contains(&key.as_str()));
+    for variable in front["env"].as_array_mut().into_iter().flatten() {
+        // It has no request to finish, and the pod ends with it.
+        if variable["name"] == variable::SHUTDOWN_TIMEOUT_MS {
+            variable["value"] = "1".into();
+        }
+    }
+    Some(front)
+}
+
 impl Session<'_> {
     /// Runs the release command unless it succeeded before, and waits for its end; one that another command began is waited for.
     ///
@@ -163,7 +194,7 @@ impl Session<'_> {
         if standing == Standing::Done {
             return Ok(());
         }
-        (self.say)(&format!("running `service.release` as {}", job.title()));
+        (self.say)(&format!("{} as {}", running(&release.command), job.title()));
         if standing == Standing::Failed {
             self.remove_failed(job).await?;
             standing = Standing::Missing;
@@ -182,7 +213,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
-        self.wait_for_release(job).await
+        self.wait_for_release(release).await
     }
 
     /// Removes a Job that failed, unless another command has put a new one in its place.
@@ -207,8 +238,8 @@ impl Session<'_> {
         }
     }
 
-    async fn wait_for_release(&self, job: &Object) -> Result<()> {
-        let cluster = &self.cluster;
+    async fn wait_for_release(&self, release: &Release) -> Result<()> {
+        let (cluster, job) = (&self.cluster, &release.job);
         let labels = format!("{STACK_LABEL}={},{}={}", self.name(), names::COMPONENT_LABEL, names::RELEASE);
         let config = watcher::Config::default().labels(&labels);
         let mut events = watcher(cluster.api::<Job>(), config).default_backoff().boxed();
@@ -221,7 +252,7 @@ impl Session<'_> {
                     match Standing::of(&serde_json::to_value(&live)?) {
                         Standing::Done => return Ok(()),
                         Standing::Failed => {
-                            return Err(self.failure(job, ExitStatus::Failed, "failed").await.into());
+                            return Err(self.failure(release, ExitStatus::Failed, "failed").await.into());
                         }
                         Standing::Missing | Standing::Open => {}
                     }
@@ -233,10 +264,7 @@ impl Session<'_> {
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => fatal(cluster, error)?,
                 Ok(None) | Err(_) if Instant::now() >= cluster.deadline() => {
-                    let failure = self.failure(job, ExitStatus::TimedOut, "is still running").await;
-                    return Err(failure
-                        .hint("`appforge up` waits for it again; `--timeout` sets the time limit")
-                        .into());
+                    return Err(self.failure(release, ExitStatus::TimedOut, "").await.into());
                 }
                 Ok(None) => tokio::time::sleep_until(cluster.deadline().min(next_look)).await,
                 Err(_) => {}
@@ -245,7 +273,7 @@ impl Session<'_> {
                 next_look = Instant::now() + LOOK;
                 let stuck = |pod: &Pod| pods::trouble(pod).is_some_and(|trouble| trouble.permanent);
                 if self.pods_of_job(job).await?.iter().any(stuck) {
-                    return Err(self.failure(job, ExitStatus::Failed, "cannot start").await.into());
+                    return Err(self.failure(release, ExitStatus::Failed, "cannot start").await.into());
                 }
             }
         }
@@ -260,17 +288,17 @@ impl Session<'_> {
     }
 
     /// The failure of a release, with the last lines of its pod.
-    async fn failure(&self, job: &Object, status: ExitStatus, what: &str) -> Failure {
+    async fn failure(&self, release: &Release, status: ExitStatus, what: &str) -> Failure {
+        let (command, job) = (&release.command, &release.job);
         let late = self.until(self.cluster.deadline().max(Instant::now() + DIAGNOSIS));
-        let mut text = format!("the release command {what} ({})", job.title());
+        let mut text = format!("({})", job.title());
         // They only illustrate the failure.
         for pod in late.pods_of_job(job).await.unwrap_or_default() {
             text.push_str(&pods::last_lines(&late.cluster, &pod).await);
         }
-        let failure = Failure::new(status, text);
         match status {
-            ExitStatus::TimedOut => failure,
-            _ => failure.hint("correct it, then: appforge up; the replicas that run were not changed"),
+            ExitStatus::TimedOut => still_running(command, &format!(" {text}")),
+            _ => failure(command, status, &format!("{what} {text}"), &[]),
         }
     }
 }
@@ -280,6 +308,7 @@ mod tests {
     use super::*;
     use crate::render::{Overrides, render};
     use crate::stack::TargetKind;
+    use crate::stack::model::Topology;
     use crate::stack::values::CommandLine;
 
     const DIGEST: &str = "0123456789abcdef";
@@ -321,6 +350,21 @@ mod tests {
         let labels = job.at("/spec/template/metadata/labels").unwrap();
         assert_eq!(labels[names::INSTANCE_LABEL], "appforge-app");
         assert_eq!(labels[names::COMPONENT_LABEL], "release");
+    }
+
+    #[test]
+    fn job_reaches_the_master_of_redis_through_a_front() {
+        let job = release(|stack| stack.redis.topology = Topology::Sentinel);
+        serde_json::from_value::<Job>(job.value.clone()).unwrap();
+        let pod = job.at("/spec/template/spec").unwrap();
+        let front = &pod["initContainers"][0];
+        assert_eq!((&front["name"], &front["restartPolicy"]), (&json!("front"), &json!("Always")));
+        assert!(front["startupProbe"].is_object(), "the command waits for it");
+        assert_eq!((&front["lifecycle"], &front["readinessProbe"]), (&Value::Null, &Value::Null));
+        assert_eq!(pod["volumes"][0]["name"], "credentials");
+        let mut variables = front["env"].as_array().unwrap().iter();
+        let drain = variables.find(|variable| variable["name"] == "SHUTDOWN_TIMEOUT_MS").unwrap();
+        assert_eq!(drain["value"], "1", "the pod of a finished command waits for nothing");
     }
 
     #[test]

@@ -25,7 +25,8 @@ use crate::targets::kubernetes::observe::Inventory;
 use crate::targets::kubernetes::session::Kubernetes;
 
 /// The keys of the service's Secret.
-const SERVICE_KEYS: [&str; 3] = [names::MONGODB_URI, names::PROBE_SECRET, names::REDIS_URL];
+const SERVICE_KEYS: [&str; 4] =
+    [names::APP_REDIS_URL, names::MONGODB_URI, names::PROBE_SECRET, names::REDIS_URL];
 
 /// The values of one Secret, by key.
 pub(crate) type Values = BTreeMap<&'static str, Secret>;
@@ -108,6 +109,9 @@ impl Kubernetes {
             }
         };
         if let Some(url) = url {
+            if let Some(forwarded) = names::app_redis_url(stack, &url) {
+                put(&service, names::APP_REDIS_URL, forwarded);
+            }
             put(&service, names::REDIS_URL, url);
         }
         let digest = digest(contents.get(&service).context("the service has a Secret")?)?;

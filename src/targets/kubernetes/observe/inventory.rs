@@ -41,7 +41,7 @@ pub(crate) enum NamespaceState {
 impl Inventory {
     /// Looks, once a namespace that is being deleted is gone. Kinds that we may not list are taken to have no objects: see [`Inventory::require`].
     pub(crate) async fn look(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<Self> {
-        let (namespace, own) = namespace(cluster, stack, say).await?;
+        let (namespace, own) = namespace_state(cluster, stack, say).await?;
         if namespace == NamespaceState::Missing {
             return Ok(Self { namespace, objects: Vec::new(), hidden: Vec::new() });
         }
@@ -88,8 +88,15 @@ impl Inventory {
     }
 }
 
-/// The state of the namespace, and itself when it is ours.
-async fn namespace(cluster: &Cluster, stack: &str, say: Say<'_>) -> Result<(NamespaceState, Option<Object>)> {
+/// The state of the namespace once it is not being deleted, and the namespace itself when it is ours.
+///
+/// # Errors
+/// Exit 9 when it is still being deleted at the deadline.
+pub(crate) async fn namespace_state(
+    cluster: &Cluster,
+    stack: &str,
+    say: Say<'_>,
+) -> Result<(NamespaceState, Option<Object>)> {
     let name = cluster.namespace.as_str();
     let kind = Kind::find("v1", "Namespace").context("Namespaces are a known kind")?;
     let api = api(cluster, &kind);

@@ -13,7 +13,7 @@ pub(crate) mod troubles;
 pub(crate) mod tunnel;
 pub(crate) mod workload;
 
-pub(crate) use inventory::{Inventory, NamespaceState};
+pub(crate) use inventory::{Inventory, NamespaceState, namespace_state};
 pub(crate) use observed::Waiting;
 pub(crate) use rollout::{REVISION, fatal};
 pub(crate) use status::Snapshot;

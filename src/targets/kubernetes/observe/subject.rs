@@ -25,7 +25,7 @@ use crate::targets::kubernetes::observe::status::Snapshot;
 use crate::targets::kubernetes::observe::tunnel::{self, Content, Tunnel};
 use crate::targets::kubernetes::scale::autoscaler;
 use crate::targets::kubernetes::session::{Kubernetes, not_up};
-use crate::targets::subject::{Replica, Subject, Ways};
+use crate::targets::subject::{Replica, ServiceAddress, Subject, Ways};
 
 /// How long a subject may be looked at; the tunnels' own requests stop after that.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -114,7 +114,7 @@ impl Kubernetes {
         let address = url.address;
         ways.push(url.task);
         Ok(Subject {
-            url: format!("http://{address}"),
+            service: ServiceAddress::of(format!("http://{address}")),
             probe_secret,
             desired: u32::try_from(desired).unwrap_or(0),
             replicas: admins,

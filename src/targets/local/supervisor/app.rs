@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use appforge_service::contract::variable;
+use appforge_service::redis::Forward;
 
 use crate::stack::app::words;
 use crate::stack::template::Reference;
@@ -28,6 +29,8 @@ pub(in crate::targets::local) struct AppProgram {
     pub(super) mongodb: Secret,
     /// Where Redis is.
     pub(super) redis: Secret,
+    /// What leads from there to the master that sentinels name, as long as the app is kept.
+    pub(super) _forward: Option<Forward>,
     /// The files that hold the two, by variable.
     pub(super) files: [(&'static str, PathBuf); 2],
     /// The port of the first start, which the front is given at its own start.

@@ -2,9 +2,10 @@
 //! no program.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use appforge_service::listening::listening;
 use tokio::time::Instant;
 
 use crate::targets::local::leftovers::children;
@@ -13,8 +14,6 @@ use crate::targets::local::leftovers::children;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// How often the other ports of a program are looked for while it does not listen where it should.
 const OTHERS: Duration = Duration::from_millis(500);
-/// The state of a socket that listens, in `/proc/net/tcp`.
-const LISTEN: &str = "0A";
 
 /// Waits until a process below `root` listens on `port`, and says meanwhile where all of them listen instead. The caller bounds it.
 pub(super) async fn listens(root: u32, port: u16, mut elsewhere: impl FnMut(Vec<u16>)) -> Option<IpAddr> {
@@ -41,39 +40,6 @@ pub(super) async fn listens(root: u32, port: u16, mut elsewhere: impl FnMut(Vec<
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
-}
-
-/// The listening sockets of this machine by the number of their inode.
-fn listening() -> BTreeMap<u64, SocketAddr> {
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-    // A machine without IPv6 has one of them.
-    let texts = tables.iter().map(|table| std::fs::read_to_string(table).unwrap_or_default());
-    let mut sockets = BTreeMap::new();
-    for text in texts {
-        sockets.extend(text.lines().filter_map(socket));
-    }
-    sockets
-}
-
-fn socket(line: &str) -> Option<(u64, SocketAddr)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    if *state != LISTEN {
-        return None;
-    }
-    let (address, port) = local.split_once(':')?;
-    // Each group of four bytes has the order of the machine.
-    let group = |at: usize| u32::from_str_radix(address.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
-    let address: IpAddr = if address.len() == 8 {
-        Ipv4Addr::from(group(0)?).into()
-    } else {
-        let mut octets = [0; 16];
-        for (place, octets) in octets.chunks_exact_mut(4).enumerate() {
-            octets.copy_from_slice(&group(place * 8)?);
-        }
-        Ipv6Addr::from(octets).to_canonical()
-    };
-    Some((inode.parse().ok()?, SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?)))
 }
 
 /// Those of `sockets` that a process below `root` has open.
@@ -108,16 +74,6 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn sockets_of_both_families_are_read() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0 100 0";
-        assert_eq!(socket(line), Some((4242, "127.0.0.1:8080".parse().unwrap())));
-        let six = "   1: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 7 1 0";
-        assert_eq!(socket(six), Some((7, "[::1]:8080".parse().unwrap())));
-        assert_eq!(socket(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(socket("  sl  local_address rem_address   st"), None);
-    }
 
     #[test]
     fn socket_of_this_process_is_found_by_its_own_parent_only() {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use futures_util::future::{OptionFuture, join};
 use tokio::time::timeout;
 
-use crate::error::{ExitStatus, Failure};
+use crate::error::ExitStatus;
 use crate::stack::app::words;
 use crate::stack::values::Span;
 use crate::targets::local::protocol::Desired;
@@ -15,6 +15,7 @@ use crate::targets::local::supervisor::output::Log;
 use crate::targets::local::supervisor::replica::Form;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::local::supervisor::start::{Start, end, outcome};
+use crate::targets::release::{failure, running};
 
 /// The log of the command.
 const NAME: &str = "release";
@@ -42,9 +43,9 @@ impl Running {
         if self.released.as_ref() == Some(&now) {
             return Ok(());
         }
-        let shown = command.texts().join(" ");
-        events.progress(format!("running the release command `{shown}`"));
-        let (program, port) = self.app_program(1, app, desired, form)?;
+        events.progress(running(command));
+        // Its files are not those of a replica that runs.
+        let (program, port) = self.app_program(0, app, desired, form)?;
         let start = Start {
             program: words(command, port),
             environment: program.environment(port),
@@ -70,11 +71,7 @@ impl Running {
                 (ExitStatus::TimedOut, format!("did not end within {}", Span(limit)))
             }
         };
-        let mut failure = Failure::new(status, format!("the release command `{shown}` {message}"));
-        let last = log.last_lines();
-        if !last.is_empty() {
-            failure = failure.caused_by(anyhow!("it printed:\n  {}", last.join("\n  ")));
-        }
+        let failure = failure(command, status, &message, &log.last_lines());
         Err(failure.hint(format!("appforge logs {NAME}")).into())
     }
 }

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use appforge_service::contract::RedisHosts;
+use appforge_service::redis::{self, Forward};
+use tokio::net::TcpListener;
 
 use crate::files;
 use crate::secrets::Secrets;
@@ -15,6 +18,25 @@ use crate::targets::local::supervisor::app::{self, AppProgram};
 use crate::targets::local::supervisor::replica::{Form, Replica};
 use crate::targets::local::supervisor::stack::{Running, down};
 use crate::targets::local::supervisor::{recipes, sockets};
+
+/// Where the supervisor forwards.
+const HOST: &str = "127.0.0.1";
+
+/// The URL by which an app reaches Redis, and what forwards to the master where `url` names sentinels. The supervisor forwards, so
+/// that a port of the machine is bound before the app has its number.
+fn forwarded(url: Secret) -> Result<(Secret, Option<Forward>)> {
+    let hosts = RedisHosts::parse(url.reveal()).ok().flatten();
+    // Port 0 only asks whether it can be.
+    if hosts.as_ref().and_then(|hosts| hosts.forwarded(HOST, 0)).is_none() {
+        return Ok((url, None));
+    }
+    let listener = sockets::any()?;
+    let port = listener.local_addr()?.port();
+    listener.set_nonblocking(true)?;
+    let forward = redis::forward(url.reveal(), TcpListener::from_std(listener)?)?;
+    let url = hosts.and_then(|hosts| hosts.forwarded(HOST, port)).map(Secret::new);
+    Ok((url.context("sentinels can be forwarded to")?, Some(forward)))
+}
 
 impl Running {
     /// What each replica of `desired` is.
@@ -69,15 +91,23 @@ impl Running {
         let mongodb = self.address(StoreKind::Mongodb, desired)?;
         let mongodb = uri::for_app(mongodb.reveal(), &app.database, &app.pool, &name).uri;
         let (mongodb, redis) = (Secret::new(mongodb), self.address(StoreKind::Redis, desired)?);
+        let (redis, forward) = forwarded(redis)?;
         let here = std::env::current_dir().context("cannot find the state folder")?;
         let [mongodb_file, redis_file] = app::FILES;
         let files = [
             (mongodb_file, here.join(secrets.keep(&format!("{APP_SECRETS}{number}-mongodb-uri"), &mongodb)?)),
-            (redis_file, here.join(secrets.keep(&format!("{APP_SECRETS}redis-url"), &redis)?)),
+            (redis_file, here.join(secrets.keep(&format!("{APP_SECRETS}{number}-redis-url"), &redis)?)),
         ];
         let surroundings = form.surroundings.clone();
-        let program =
-            AppProgram { app: app.clone(), surroundings, mongodb, redis, files, first: Mutex::default() };
+        let program = AppProgram {
+            app: app.clone(),
+            surroundings,
+            mongodb,
+            redis,
+            _forward: forward,
+            files,
+            first: Mutex::default(),
+        };
         let port = program.port()?;
         *program.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(port);
         Ok((program, port))

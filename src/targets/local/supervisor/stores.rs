@@ -20,6 +20,10 @@ use crate::targets::local::supervisor::recipes::Protected;
 use crate::targets::local::supervisor::stack::{Running, RunningStore, down};
 use crate::targets::local::supervisor::{recipes, replica_set, sockets};
 
+/// What the user should know of a MongoDB whose data was made without a replica set.
+const ALONE: &str = "warning: mongodb has no replica set, because its data was made without one; transactions and change streams \
+                     need one: copy the data, then `appforge down --volumes` and `appforge up`";
+
 /// Whether it is a server of another maker, and not the embedded store.
 fn is_server(store: &Store) -> bool {
     matches!(store, Store::Found { .. } | Store::Container { .. })
@@ -66,6 +70,13 @@ impl Running {
             entry.view = running.process().map(ManagedProcess::view);
             entry.probe = running.process().and_then(|process| process.recipe().probe().cloned());
             entry.data = running.data.clone();
+            if let Some(data) =
+                running.data.as_ref().filter(|_| kind == StoreKind::Mongodb && is_server(store))
+                && !replica_set::is_set(&data.path()?)?
+            {
+                events.progress(ALONE);
+                entry.program.push_str("; no replica set, so no transactions and change streams");
+            }
         } else if kind == StoreKind::Redis {
             self.secrets().remove(REDIS_URL)?;
         }
