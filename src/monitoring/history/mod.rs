@@ -89,8 +89,8 @@ impl History {
             ring.add(ring.slot_of(tick.at), &tick.stack);
         }
         for (name, figures) in &tick.replicas {
-            for number in 0..REPLICA_RINGS {
-                self.add_to_replica(name, number, tick.at / RINGS[number].0, figures);
+            for (number, (step, _)) in RINGS.iter().enumerate().take(REPLICA_RINGS) {
+                self.add_to_replica(name, number, tick.at / step, figures);
             }
         }
     }
