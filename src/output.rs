@@ -202,7 +202,7 @@ impl Screen {
         let mut drawn = String::from("\x1b[H");
         for line in plain(text).lines().take(height.saturating_sub(1)) {
             drawn.extend(line.chars().take(width));
-            drawn.push_str("\x1b[K\r\n");
+            drawn.push_str("\x1b[K\n");
         }
         drawn.push_str("\x1b[J");
         match send(&drawn) {

@@ -36,18 +36,8 @@ pub(crate) fn now(view: &View) -> String {
 pub(crate) fn replicas(view: &View) -> String {
     let mut text = problems(view);
     let rows = view.rows.iter().map(row).collect();
-    let head = [
-        "replica",
-        "state",
-        "requests",
-        "p95",
-        "failed",
-        "cpu",
-        "memory",
-        "mongodb",
-        "limit",
-        "last minutes",
-    ];
+    let head =
+        ["replica", "state", "requests", "p95", "failed", "cpu", "memory", "mongodb", "limit", "last 40 s"];
     if !view.rows.is_empty() {
         text.push_str(&table(&head, rows));
     }
@@ -71,7 +61,7 @@ pub(crate) fn screen(view: &View) -> String {
     ];
     text.push('\n');
     for (name, values, value) in lines {
-        let _ = writeln!(text, "{name:<9} {:<WIDE$} {value}", sparkline(&values, WIDE));
+        let _ = writeln!(text, "{name:<9} {} {value}", sparkline(&values, WIDE));
     }
     let kept = match view.history.kept_by {
         Keeper::Supervisor => "history kept by the supervisor",
@@ -133,7 +123,7 @@ fn no_data() -> String {
     NO_DATA.to_owned()
 }
 
-/// The last `width` values; a gap is a blank.
+/// The last `width` values, the latest at the right end; a gap is a blank.
 fn sparkline(values: &[Option<f64>], width: usize) -> String {
     let values = &values[values.len().saturating_sub(width)..];
     let most = values.iter().flatten().copied().fold(0.0, f64::max);
@@ -142,7 +132,8 @@ fn sparkline(values: &[Option<f64>], width: usize) -> String {
         let height = if most > 0.0 { (value / most * crate::float::from_usize(last)).round() } else { 0.0 };
         BARS[crate::float::to_usize(height).min(last)]
     };
-    values.iter().map(|value| value.map_or(' ', bar)).collect()
+    let course: String = values.iter().map(|value| value.map_or(' ', bar)).collect();
+    format!("{course:>width$}")
 }
 
 #[cfg(test)]
@@ -205,15 +196,15 @@ stack shop on local at http://127.0.0.1:5000, 2 of 2 replicas ready
 warning: service-2 does not answer
   hint: appforge logs service-2 --tail 50
 
-REPLICA    STATE      REQUESTS  P95      FAILED  CPU   MEMORY  MONGODB  LIMIT   LAST MINUTES
-service-1  ready      126.0/s   12.3 ms  0.0%    0.13  34 MiB  2 of 50  shared  ▁ █
-service-2  no answer  -         -        -       -     -       -        -       ▁ █
+REPLICA    STATE      REQUESTS  P95      FAILED  CPU   MEMORY  MONGODB  LIMIT   LAST 40 S
+service-1  ready      126.0/s   12.3 ms  0.0%    0.13  34 MiB  2 of 50  shared                   ▁ █
+service-2  no answer  -         -        -       -     -       -        -                        ▁ █
 
-requests    █                                                          126.0/s
-failed      ▁                                                          0.0/s
-refused     █                                                          26.0/s
-p95         █                                                          12.3 ms
-cpu         █                                                          0.13
+requests                                                             █ 126.0/s
+failed                                                               ▁ 0.0/s
+refused                                                              █ 26.0/s
+p95                                                                  █ 12.3 ms
+cpu                                                                  █ 0.13
 
 history kept by the supervisor; Ctrl-C ends
 ";
@@ -227,8 +218,8 @@ history kept by the supervisor; Ctrl-C ends
     fn sparkline_rises_to_its_highest_and_leaves_gaps_blank() {
         let values = [Some(0.0), Some(7.0), None, Some(3.5), Some(7.0)];
         assert_eq!(sparkline(&values, 4), "█ ▅█");
-        assert_eq!(sparkline(&values, 60), "▁█ ▅█");
-        assert_eq!(sparkline(&[Some(0.0), None], 60), "▁ ");
-        assert_eq!(sparkline(&[], 60), "");
+        assert_eq!(sparkline(&values, 7), "  ▁█ ▅█");
+        assert_eq!(sparkline(&[Some(0.0), None], 3), " ▁ ");
+        assert_eq!(sparkline(&[], 2), "  ");
     }
 }

@@ -88,7 +88,7 @@ function draw() {
   $("about").textContent = "on " + view.target + (view.url ? " at " + view.url : ", down") + ", " + view.replicas.ready + " of " + view.replicas.desired + " replicas ready";
   const since = view.history.since ? day(view.history.since) + " " + clock(view.history.since, true) : null;
   const kept = view.history.kept_by === "supervisor" ? "History kept by the supervisor" : "History kept by `appforge monitor` while it runs";
-  $("source").textContent = (since ? kept + ", since " + since : "No history yet") + ". " + (report ? "Report of " : state.frozen ? "Frozen at " : "Updated at ") + (report ? day(view.now) + " " : "") + clock(view.now, true) + ".";
+  $("source").textContent = (since ? kept + ", since " + since : view.url ? "No history yet" : "The history is back when the stack is up") + ". " + (report ? "Report of " : state.frozen ? "Frozen at " : "Updated at ") + (report ? day(view.now) + " " : "") + clock(view.now, true) + ".";
   drawTiles(view);
   drawCharts();
   drawRows(view);

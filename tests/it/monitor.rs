@@ -99,7 +99,7 @@ fn once_has_the_rates_of_a_load_test_and_its_events() {
     assert!(status["problems"].is_array(), "{status:#}");
     is_well(&up);
     assert_eq!(up.json(&["monitor", "--once"])["rows"][1]["limit"], "shared");
-    assert!(up.done(&["status"]).stdout.contains("LAST MINUTES"));
+    assert!(up.done(&["status"]).stdout.contains("LAST 40 S"));
     let table = up.done(&["monitor", "--once"]).stdout;
     assert!(table.contains("service-2") && table.contains("/s"), "{table}");
 }
