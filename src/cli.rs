@@ -1,5 +1,6 @@
 //! The command line: clap types only. `commands/` runs the verbs.
 
+pub mod alerts;
 pub mod cost;
 pub mod help;
 pub mod image;
@@ -118,6 +119,8 @@ pub enum Verb {
     Load(Box<load::LoadArgs>),
     /// Start or update the stack and wait until it is ready
     Up(UpArgs),
+    /// List the alerts of the stack, or print the documents made of them
+    Alerts(alerts::AlertsArgs),
     /// Set the number of replicas; the next `up` keeps it
     Scale(ScaleArgs),
     /// Show the components of the stack and their state
@@ -207,6 +210,9 @@ pub enum Verb {
         #[arg(long, value_name = "TIME", default_value = "0s")]
         after: Span,
     },
+    /// Export metrics of the stores, a request to PROBE_URL and the desired replicas, at ADMIN_PORT
+    #[command(hide = true)]
+    Exporter,
     /// Run an embedded store
     #[command(hide = true)]
     Store(StoreArgs),

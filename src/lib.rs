@@ -16,6 +16,7 @@ pub mod owner;
 pub mod prompt;
 mod relative;
 pub mod render;
+pub mod rules;
 pub mod secrets;
 pub mod stack;
 pub mod state_folder;

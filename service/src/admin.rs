@@ -10,19 +10,17 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde::Deserialize;
 use tower::Service;
 
 use crate::app::{App, Backend};
 use crate::contract::{Endpoint, admin};
+use crate::metrics::Exposition;
 use crate::network::canonical;
 use crate::problem::Problem;
 use crate::server::{Handler, RequestBody};
 use crate::status::Statusz;
-
-/// The type of the text that Prometheus reads.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers admin requests.
 pub struct Admin {
@@ -65,8 +63,9 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, METRICS_TYPE)], app.metrics.text(&app.registry, app.connections.open()))
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> impl IntoResponse {
+    let format = Exposition::preferred(&headers);
+    ([(CONTENT_TYPE, format.content_type())], app.metrics(format))
 }
 
 async fn statusz(State(app): State<Arc<App>>) -> Json<Statusz> {

@@ -19,7 +19,7 @@ use crate::cache::Cache;
 use crate::front::upstreams::Upstreams;
 use crate::identity::Identities;
 use crate::limiter::{Decision, Limiter, Outcome};
-use crate::metrics::{Metrics, Series};
+use crate::metrics::{Exposition, Metrics, Moment, Series};
 use crate::mongodb::Mongodb;
 use crate::problem::{Problem, TooMany};
 use crate::redis::Redis;
@@ -119,6 +119,16 @@ impl App {
             redis: self.redis_status(),
             rate_limit: self.rate_limit_status(),
         }
+    }
+
+    /// The answer of `/metrics`.
+    pub fn metrics(&self, format: Exposition) -> String {
+        let moment = Moment {
+            connections: self.connections.open(),
+            accepted: self.connections.accepted(),
+            draining: self.is_draining(),
+        };
+        self.metrics.text(&self.registry, format, moment)
     }
 
     fn redis_status(&self) -> RedisStatus {

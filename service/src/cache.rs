@@ -7,13 +7,14 @@
 //! it too: a crash of Redis or of a replica may have taken a replacement with it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use redis::{Cmd, RedisError, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -21,11 +22,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::redis::{self as store, FailureKind, Link, Redis};
 
+/// Upper bounds of the duration of a look-up, in seconds; after 50 ms it is given up.
+const BOUNDS: [f64; 9] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05];
+
 /// A cache for the items.
 #[derive(Clone)]
 pub struct Cache {
     entries: Entries,
-    requests: Family<OutcomeLabels, Counter>,
+    /// By [`CacheOutcome`]: looked up once.
+    requests: [Counter; OUTCOMES.len()],
+    look_ups: Histogram,
     /// A write could not be made known.
     owed: Arc<Notify>,
     _repair: Arc<AbortOnDropHandle<()>>,
@@ -51,6 +57,8 @@ enum CacheOutcome {
     bypass,
 }
 
+const OUTCOMES: [CacheOutcome; 3] = [CacheOutcome::hit, CacheOutcome::miss, CacheOutcome::bypass];
+
 /// What the cache knows of a key.
 pub enum Found {
     /// The answer.
@@ -65,16 +73,27 @@ pub struct Token(Option<Vec<u8>>);
 impl Cache {
     /// A cache whose entries live for `ttl`. Must be called on a tokio runtime.
     pub fn new(redis: Redis, ttl: Duration, registry: &mut Registry) -> Self {
-        let requests = Family::default();
-        registry.register("cache_requests", "Reads that the cache could answer, or not", requests.clone());
+        let requests: Family<OutcomeLabels, Counter> = Family::default();
+        let counters = OUTCOMES.map(|outcome| requests.get_or_create_owned(&OutcomeLabels { outcome }));
+        registry.register("cache_requests", "Reads that the cache could answer, or not", requests);
+        let look_ups = Histogram::new(BOUNDS);
+        let help = "From a look-up to the reply of Redis, or to its failure";
+        registry.register_with_unit("cache_lookup", help, Unit::Seconds, look_ups.clone());
         let (entries, owed) = (Entries { redis, ttl }, Arc::new(Notify::new()));
         let repair = tokio::spawn(repair(entries.clone(), owed.clone()));
-        Self { entries, requests, owed, _repair: Arc::new(AbortOnDropHandle::new(repair)) }
+        let repair = Arc::new(AbortOnDropHandle::new(repair));
+        Self { entries, requests: counters, look_ups, owed, _repair: repair }
     }
 
     /// Looks a key up.
     pub async fn get(&self, key: &str) -> Found {
-        let (found, outcome) = match self.entries.look_up(key).await {
+        let began = Instant::now();
+        let reply = self.entries.look_up(key).await;
+        // Without a connection there was no look-up.
+        if reply.is_some() {
+            self.look_ups.observe(began.elapsed().as_secs_f64());
+        }
+        let (found, outcome) = match reply {
             Some(Ok((Some(generation), Some(entry)))) => match entry_of(&generation, &entry) {
                 Some(answer) => (Found::Hit(answer), CacheOutcome::hit),
                 None => (Found::Miss(Token(Some(generation))), CacheOutcome::miss),
@@ -86,7 +105,9 @@ impl Cache {
             }
             None => (Found::Miss(Token(None)), CacheOutcome::bypass),
         };
-        self.requests.get_or_create(&OutcomeLabels { outcome }).inc();
+        if let Some(counter) = self.requests.get(outcome as usize) {
+            counter.inc();
+        }
         found
     }
 

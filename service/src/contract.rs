@@ -2,6 +2,7 @@
 //! the typed [`Environment`]. Reads and writes nothing.
 
 mod environment;
+mod exporter;
 mod key;
 mod reader;
 mod redis_url;
@@ -10,6 +11,7 @@ mod upstream;
 use std::time::Duration;
 
 pub use environment::{Environment, LogFormat, OnRedisFailure, Parsed};
+pub use exporter::{ExporterEnvironment, ProbeUrl};
 pub use key::RateLimitKey;
 pub use reader::{Given, Problem};
 pub use redis_url::{Finds, REDIS_SCHEMES, RedisHosts, cluster_prefix};
@@ -92,6 +94,14 @@ pub mod variable {
     pub const UPSTREAM_HEALTH_HOST: &str = "UPSTREAM_HEALTH_HOST";
     /// The port of `GET /check`, for other proxies; off where it is unset.
     pub const CHECK_PORT: &str = "CHECK_PORT";
+    /// The URL that the exporter requests as a client would.
+    pub const PROBE_URL: &str = "PROBE_URL";
+    /// Replicas that the stack asks for, as the exporter shows them.
+    pub const REPLICAS_DESIRED: &str = "REPLICAS_DESIRED";
+    /// Most replicas that the stack may have, as the exporter shows them.
+    pub const REPLICAS_MAX: &str = "REPLICAS_MAX";
+    /// Milliseconds, separated by commas, that become bounds of the histogram of durations: thresholds, mostly.
+    pub const LATENCY_BOUNDS_MS: &str = "LATENCY_BOUNDS_MS";
 }
 
 /// A whole number that a variable carries.
@@ -150,6 +160,10 @@ pub mod number {
     pub const RATE_LIMIT_IPV6_PREFIX: Number = of(variable::RATE_LIMIT_IPV6_PREFIX, 64, 32, 128);
     /// See [`variable::RATE_LIMIT_REPLICAS`].
     pub const RATE_LIMIT_REPLICAS: Number = of(variable::RATE_LIMIT_REPLICAS, 1, 1, 1000);
+    /// See [`variable::REPLICAS_DESIRED`].
+    pub const REPLICAS_DESIRED: Number = of(variable::REPLICAS_DESIRED, 1, 1, 1000);
+    /// See [`variable::REPLICAS_MAX`].
+    pub const REPLICAS_MAX: Number = of(variable::REPLICAS_MAX, 1, 1, 1000);
     /// See [`variable::CACHE_TTL_MS`].
     pub const CACHE_TTL_MS: Number = millis(variable::CACHE_TTL_MS, 30_000);
 }
@@ -170,6 +184,11 @@ pub mod admin {
     /// machine. Without entries the app is away.
     pub const UPSTREAMS: &str = "/upstreams";
 }
+
+/// Upper bounds of the histogram of durations, in milliseconds. Those of [`variable::LATENCY_BOUNDS_MS`] come on top.
+pub const LATENCY_BOUNDS_MS: [u32; 12] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+/// Most bounds that [`variable::LATENCY_BOUNDS_MS`] adds: each is a series for each route and outcome.
+pub const MOST_LATENCY_BOUNDS: usize = 2;
 
 /// The name of the networks of Cloudflare's edge in [`variable::TRUSTED_PROXIES`].
 pub const CLOUDFLARE: &str = "cloudflare";

@@ -135,7 +135,11 @@ impl Identities {
         let (sources, rejected): (Family<SourceLabels, Counter>, _) = (Family::default(), Counter::default());
         let counters = SOURCES.map(|source| sources.get_or_create_owned(&SourceLabels { source }));
         registry.register("ratelimit_client_ip_source", "Where the client's identity came from", sources);
-        registry.register("probe_rejected", "Signed client headers that were not ours", rejected.clone());
+        registry.register(
+            "ratelimit_probe_rejected",
+            "Signed client headers that were not ours",
+            rejected.clone(),
+        );
         let fresh = FreshKeys::new(settings.window);
         Self { settings, sources: counters, rejected, fresh }
     }

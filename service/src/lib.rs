@@ -6,6 +6,7 @@ pub mod app;
 pub mod cache;
 pub mod check;
 pub mod contract;
+pub mod exporter;
 pub mod front;
 pub mod identity;
 pub mod items;

@@ -21,7 +21,7 @@ use crate::identity::Identities;
 use crate::limiter::Limiter;
 use crate::listen::{self, HandOver, Listeners};
 use crate::logging;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics, Served};
 use crate::mongodb::Mongodb;
 use crate::open_files;
 use crate::problem::TooMany;
@@ -120,6 +120,14 @@ pub async fn serve_on(
         None => None,
     };
     let mut registry = Registry::default();
+    let _measured = metrics::lag::measure(&mut registry);
+    let served = Served {
+        replica: &settings.replica,
+        front: matches!(settings.backend, settings::Backend::Front(_)),
+        check: check.is_some(),
+        bounds: &settings.latency_bounds,
+    };
+    let metrics = Metrics::new(&served, &mut registry);
     let redis = Redis::start(settings.redis, &mut registry)?;
     let limiter =
         settings.rate_limit.as_ref().map(|limit| Limiter::start(limit, redis.clone(), &mut registry));
@@ -147,7 +155,7 @@ pub async fn serve_on(
         redis,
         limiter,
         identities: Identities::new(settings.identity, &mut registry),
-        metrics: Metrics::new(&mut registry),
+        metrics,
         registry,
         connections: Connections::default(),
         draining: AtomicBool::new(false),

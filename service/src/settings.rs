@@ -39,6 +39,8 @@ pub struct Settings {
     pub rate_limit: Option<limiter::Settings>,
     /// Whom to believe about where a request comes from.
     pub identity: identity::Settings,
+    /// Further bounds of the histogram of durations, in milliseconds.
+    pub latency_bounds: Vec<u32>,
     /// Variables that look like one of ours but are none. They may well be another program's.
     pub warnings: Vec<String>,
 }
@@ -105,6 +107,7 @@ impl Settings {
                 .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
             rate_limit: environment.rate_limit_enabled.unwrap_or(true).then(|| rate_limit(&environment)),
             identity: identity(&environment, read, &mut problems),
+            latency_bounds: environment.latency_bounds.clone().unwrap_or_default(),
             replica,
             warnings,
         };
@@ -135,7 +138,7 @@ impl Settings {
 }
 
 /// Gives the text of a file.
-type Read<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
+pub(crate) type Read<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
 
 fn address(bind: Option<IpAddr>, port: u16) -> SocketAddr {
     SocketAddr::new(bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
@@ -231,7 +234,8 @@ fn identity(environment: &Environment, read: Read<'_>, problems: &mut Vec<Proble
     }
 }
 
-fn secret(
+/// A secret of the environment, from its file where one is named.
+pub(crate) fn secret(
     given: Option<&Given>,
     file_variable: &str,
     read: Read<'_>,

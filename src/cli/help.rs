@@ -29,7 +29,11 @@ type Group = (&'static str, &'static [&'static str]);
 const GROUPS: [Group; 6] = [
     ("Set up", &["init", "config", "doctor", "render", "image"]),
     ("Run", &["up", "scale", "restart", "rollback", "down"]),
+<<<<<<< HEAD
     ("Observe", &["status", "top", "monitor", "logs", "diff", "history"]),
+=======
+    ("Observe", &["status", "logs", "diff", "history", "alerts"]),
+>>>>>>> main
     ("Prove", &["verify", "load"]),
     ("Plan", &["cost"]),
     ("Other", &["completions", "man", "serve", "healthcheck", "help"]),
@@ -50,7 +54,11 @@ pub struct Topic {
 }
 
 /// The verbs that users run, and what help says about each.
+<<<<<<< HEAD
 static TOPICS: [Topic; 29] = [
+=======
+static TOPICS: [Topic; 28] = [
+>>>>>>> main
     topic(
         "init",
         LINES,
@@ -114,6 +122,7 @@ static TOPICS: [Topic; 29] = [
         ],
     ),
     topic(
+<<<<<<< HEAD
         "monitor",
         ALL,
         &[
@@ -123,6 +132,15 @@ static TOPICS: [Topic; 29] = [
         ],
     ),
     topic("top", LINES, &[("top", "a table, drawn again every 2 s"), ("top -o json", "a line every 2 s")]),
+=======
+        "alerts",
+        ALL,
+        &[
+            ("alerts", "list the alerts, each with the next command"),
+            ("alerts --print rules --target compose > rules.yml", "write a rule file for Prometheus"),
+        ],
+    ),
+>>>>>>> main
     topic("restart", ALL, &[("restart", "replace the replicas in turn")]),
     topic("history", ALL, &[("history --target kubernetes", "list the revisions")]),
     topic(

@@ -1,5 +1,6 @@
 //! The verbs: one file, one async fn each. They read the configuration, call the engine room and say what happened.
 
+mod alerts;
 mod completions;
 mod config;
 mod context;
@@ -8,6 +9,7 @@ mod doctor;
 mod documents;
 mod down;
 mod drain;
+mod exporter;
 mod help;
 mod image;
 mod init;
@@ -75,6 +77,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Healthcheck { port } => serve::healthcheck(port).await,
         Verb::Reach { timeout } => reach::run(&context, timeout).await,
         Verb::Drain { after } => drain::run(after).await,
+        Verb::Exporter => exporter::run().await,
         Verb::Store(args) => store::run(args).await,
         Verb::StoreContainer(args) => store::run_container(args).await,
         Verb::Supervise { state } => {
@@ -85,6 +88,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Supervised { parent, guard: Some(grace), program } => {
             guard::run(parent, Duration::from_millis(grace), &program).await
         }
+        Verb::Alerts(args) => alerts::run(&context, args),
         Verb::Cost(args) => cost::run(&context, &args),
         Verb::Doctor => doctor::run(&context).await,
         Verb::Config(verb) => config::run(&context, verb).await,

@@ -10,7 +10,7 @@ use super::reader;
 use super::reading::Reading;
 use super::tracker::Tracker;
 use super::view::{Keeper, Known, Question, View, last_slots};
-use crate::targets::status::Status;
+use crate::targets::status::{Replicas, Status};
 use crate::targets::subject::Replica;
 
 /// Into an interval, so that a late timer does not read in the next one.
@@ -95,9 +95,10 @@ impl Book {
         if let Some(tick) = pages.tracker.advance(now, elapsed, &readings, desired) {
             pages.history.add(&tick);
         }
-        if let Some(before) = &pages.status {
-            let happened = events::between(before, &scene.status, now);
-            pages.history.note(happened);
+        // What a supervisor sees first it has started; a command that begins to look has not.
+        let before = pages.status.take().or_else(|| (self.kept_by == Keeper::Supervisor).then(nothing));
+        if let Some(before) = before {
+            pages.history.note(events::between(&before, &scene.status, now));
         }
         pages.status = Some(scene.status);
         pages.trouble = scene.trouble;
@@ -153,6 +154,18 @@ impl Book {
     fn lock(&self) -> MutexGuard<'_, Pages> {
         // A panic in the midst of a change loses at most that reading.
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Before anything was started.
+fn nothing() -> Status {
+    Status {
+        stack: String::new(),
+        target: String::new(),
+        url: None,
+        replicas: Replicas::default(),
+        components: Vec::new(),
+        cluster: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What depends on where a stack runs (ports, addresses of the stores, secrets, the replica's name) is the target's.
 
-use appforge_service::contract::{CLOUDFLARE, Environment, RateLimitKey, variable};
+use appforge_service::contract::{CLOUDFLARE, Environment, LATENCY_BOUNDS_MS, RateLimitKey, variable};
 
 use crate::stack::model::Stack;
 
@@ -18,7 +18,8 @@ pub struct Variable {
 }
 
 /// Where the stack file has what a variable of [`typed`] carries.
-const PATHS: [(&str, &str); 17] = [
+const PATHS: [(&str, &str); 18] = [
+    (variable::LATENCY_BOUNDS_MS, "load.thresholds"),
     (variable::REDIS_KEY_PREFIX, "name"),
     (variable::RATE_LIMIT_KEY, "rate_limit.key"),
     (variable::RATE_LIMIT_KEY_PROXIES, "rate_limit.trusted_proxies"),
@@ -115,6 +116,24 @@ pub fn environment(stack: &Stack) -> Vec<Variable> {
     variables
 }
 
+/// The variable that makes the latency thresholds bounds of the replicas' histogram: alerts on them need a count at exactly that
+/// duration. None when they are bounds anyway, or when `service.env` sets it.
+pub fn latency_bounds(stack: &Stack) -> Option<Variable> {
+    let thresholds = &stack.load.thresholds;
+    let millis = [thresholds.p95.0, thresholds.p99.0].map(|span| u32::try_from(span.as_millis()).ok());
+    let mut bounds: Vec<u32> = millis
+        .into_iter()
+        .flatten()
+        .filter(|bound| *bound > 0 && !LATENCY_BOUNDS_MS.contains(bound))
+        .collect();
+    bounds.dedup();
+    if bounds.is_empty() || stack.service.env.contains_key(variable::LATENCY_BOUNDS_MS) {
+        return None;
+    }
+    let environment = Environment { latency_bounds: Some(bounds), ..Environment::default() };
+    environment.pairs().into_iter().next().map(variable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,5 +176,17 @@ mod tests {
         );
         stack.service.env.insert("MONGODB_MAX_POOL_SIZE".into(), "7".into());
         assert_eq!(value(&stack, "MONGODB_MAX_POOL_SIZE").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn threshold_that_lacks_a_bound_becomes_one() {
+        let mut stack = Stack::default();
+        assert_eq!(latency_bounds(&stack), None);
+        stack.load.thresholds.p95.0 = std::time::Duration::from_millis(300);
+        let variable = latency_bounds(&stack).unwrap();
+        assert_eq!((variable.name.as_str(), variable.value.as_str()), ("LATENCY_BOUNDS_MS", "300"));
+        assert_eq!(variable.path, "load.thresholds");
+        stack.service.env.insert("LATENCY_BOUNDS_MS".into(), "7".into());
+        assert_eq!(latency_bounds(&stack), None);
     }
 }

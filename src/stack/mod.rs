@@ -8,6 +8,7 @@ pub mod environment;
 pub mod kubernetes;
 pub mod layers;
 pub mod model;
+pub mod monitoring;
 pub(crate) mod pods;
 mod schema;
 pub mod service;

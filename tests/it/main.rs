@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accept_loss;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod compose;
 #[cfg(test)]
 mod config;
@@ -20,6 +22,8 @@ mod embedded_redis;
 mod examples;
 #[cfg(test)]
 mod exit_codes;
+#[cfg(test)]
+mod exporter;
 #[cfg(test)]
 mod external_redis;
 #[cfg(test)]
@@ -46,6 +50,8 @@ mod net;
 mod outage;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod prometheus;
 #[cfg(test)]
 mod reach;
 #[cfg(test)]

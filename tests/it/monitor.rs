@@ -92,7 +92,9 @@ fn once_has_the_rates_of_a_load_test_and_its_events() {
     assert_eq!(number(&view, "/current/pool_max"), 100.0);
     assert!(view["points"].as_array().unwrap().len() >= 2);
     let events = view["events"].as_array().unwrap();
-    assert!(events.iter().any(|event| event["kind"] == "load"), "{events:#?}");
+    let has =
+        |kind: &str, text: &str| events.iter().any(|event| event["kind"] == kind && event["text"] == text);
+    assert!(has("start", "service-2 started") && has("load", "load test `normal` passed"), "{events:#?}");
     let status = up.json(&["status"]);
     let replica = status["components"].as_array().unwrap().iter().find(|found| found["name"] == "service-1");
     assert!(number(replica.unwrap(), "/metrics/rate") > 0.0, "{status:#}");

@@ -5,6 +5,7 @@ mod circles;
 mod debian;
 mod examples;
 mod images;
+mod monitoring;
 mod peers;
 mod run;
 mod suite;

@@ -13,7 +13,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, say};
+<<<<<<< HEAD
 use crate::{debian, examples, images, peers};
+=======
+use crate::{examples, images, monitoring, peers};
+>>>>>>> main
 
 /// In the name of each test that is the body of another test's process.
 const CHILD: &str = "child_process";
@@ -73,7 +77,7 @@ fn look(root: &Path, strict: bool) -> Result<Machine> {
     let mut variables = Vec::new();
     let mut path: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let peers = peers::peers(root).map_err(|error| format!("{error:#}"));
-    for name in ["compose", "docker", "go", "mongodb", "node", "python", "scanners", "valkey"] {
+    for name in ["compose", "docker", "go", "mongodb", "node", "prometheus", "python", "scanners", "valkey"] {
         needs.insert(name, peers.as_ref().err().cloned());
     }
     if let Ok(peers) = peers {
@@ -89,6 +93,7 @@ fn look(root: &Path, strict: bool) -> Result<Machine> {
         };
         let modules = examples::node_modules(root);
         need("go", "APPFORGE_PEER_GO_APP", examples::go_app(root));
+        need("prometheus", "APPFORGE_PEER_PROMTOOL", monitoring::promtool(root));
         let images = images::run(root).and_then(|()| match &modules {
             Ok(modules) => images::node(root, &peers.node.join("node"), modules),
             Err(_) => Ok(()),

@@ -43,11 +43,31 @@ const ABOVE_DOCUMENT: &[&str] = &[
     "crate::monitoring",
     "crate::output",
     "crate::render",
+    "crate::rules",
     "crate::stack",
     "crate::state",
     "crate::targets",
     "crate::trust",
     "crate::verify",
+];
+
+/// All modules that rules could depend on.
+const ABOVE_RULES: &[&str] = &[
+    "crate::cli",
+    "crate::commands",
+    "crate::cost",
+    "crate::document",
+    "crate::error",
+    "crate::files",
+    "crate::load",
+    "crate::output",
+    "crate::render",
+    "crate::stack",
+    "crate::state",
+    "crate::targets",
+    "crate::trust",
+    "crate::verify",
+    "appforge_service",
 ];
 
 /// What the service and its runners agree on, as literals.
@@ -85,6 +105,13 @@ const RULES: &[Rule] = &[
         except: &[],
         words: &["serde_yaml::from_", "serde_yaml::Deserializer", "serde_saphyr"],
         why: "src/document/ reads YAML; serde_yaml writes it",
+    },
+    Rule { within: "src/rules/", except: &[], words: IMPURE, why: "rules are pure" },
+    Rule {
+        within: "src/rules/",
+        except: &[],
+        words: ABOVE_RULES,
+        why: "rules depend on plain facts, below the stack",
     },
     Rule { within: "src/stack/", except: &[], words: IMPURE, why: "stack is pure" },
     Rule { within: "src/render/", except: &[], words: IMPURE, why: "render is pure" },
@@ -263,6 +290,8 @@ mod tests {
             ("src/cost/x.rs", "tokio::spawn(x);"),
             ("src/stack/x.rs", "use crate::targets::plan::Plan;"),
             ("src/document/x.rs", "use crate::stack::Stack;"),
+            ("src/rules/x.rs", "use crate::stack::Stack;"),
+            ("src/rules/x.rs", "use std::fs;"),
             ("src/document/x.rs", "use std::fs;"),
             ("src/cost/x.rs", "use granit_parser::Parser;"),
             ("src/targets/x.rs", "let value = serde_yaml::from_str(text)?;"),

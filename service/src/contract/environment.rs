@@ -83,6 +83,8 @@ pub struct Environment {
     pub upstream_health_host: Option<String>,
     /// Port of `GET /check`.
     pub check_port: Option<u16>,
+    /// Further bounds of the histogram of durations, in milliseconds.
+    pub latency_bounds: Option<Vec<u32>>,
 }
 
 impl Environment {
@@ -124,6 +126,9 @@ impl Environment {
         pairs.add(variable::UPSTREAM_HEALTH_PATH, self.upstream_health_path.as_deref());
         pairs.add(variable::UPSTREAM_HEALTH_HOST, self.upstream_health_host.as_deref());
         pairs.add(variable::CHECK_PORT, self.check_port);
+        let bounds = self.latency_bounds.as_ref();
+        let bounds = bounds.map(|all| all.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        pairs.add(variable::LATENCY_BOUNDS_MS, bounds);
         pairs.0
     }
 
@@ -165,6 +170,7 @@ impl Environment {
             upstream_health_path: from.text(variable::UPSTREAM_HEALTH_PATH),
             upstream_health_host: from.text(variable::UPSTREAM_HEALTH_HOST),
             check_port: from.port(variable::CHECK_PORT, 9091),
+            latency_bounds: from.bounds(variable::LATENCY_BOUNDS_MS),
         };
         Parsed { environment, warnings: from.warnings(), problems: from.problems }
     }
@@ -182,7 +188,7 @@ pub struct Parsed {
 }
 
 /// What `LOG_LEVEL` takes.
-const LEVEL: &str = "expected `error`, `warn`, `info`, `debug` or `trace`";
+pub(super) const LEVEL: &str = "expected `error`, `warn`, `info`, `debug` or `trace`";
 
 /// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -273,6 +279,7 @@ mod tests {
             ]),
             enabled in any::<Option<bool>>(),
             [proxies, key_proxies] in proptest::array::uniform2(proptest::option::of(proptest::collection::vec("[0-9a-f:./]{1,9}", 1..4))),
+            bounds in proptest::option::of(proptest::collection::vec(1_u32..=600_000, 1..3)),
         ) -> Environment {
             let secret = |at: usize| secrets[at].clone().map(|(text, file)| if file { Given::File(text) } else { Given::Text(text) });
             let time = |at: usize| times[at].map(Duration::from_millis);
@@ -289,6 +296,7 @@ mod tests {
                 rate_limit_key: key.map(|name| name.map_or(RateLimitKey::Address, |name| format!("header:{name}").parse().unwrap())),
                 upstream_url: url.map(|(host, port)| format!("http://{host}:{port}").parse().unwrap()),
                 upstream_health_path: texts[3].clone(), upstream_health_host: texts[4].clone(), check_port,
+                latency_bounds: bounds,
             }
         }
     }

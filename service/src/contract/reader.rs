@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Number;
+use super::{MOST_LATENCY_BOUNDS, Number};
 
 /// Edits up to which an unknown variable counts as a misspelling.
 const NEAR: usize = 2;
@@ -121,6 +121,19 @@ impl Reader {
         let text = self.text(name)?;
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         Some(entries.map(str::to_owned).collect())
+    }
+
+    /// A few whole milliseconds between commas.
+    pub(super) fn bounds(&mut self, name: &'static str) -> Option<Vec<u32>> {
+        let parsed: Option<Vec<u32>> = self.list(name)?.iter().map(|entry| entry.parse().ok()).collect();
+        let valid = parsed.filter(|bounds| bounds.len() <= MOST_LATENCY_BOUNDS && !bounds.contains(&0));
+        if valid.is_none() {
+            let message = format!(
+                "expected at most {MOST_LATENCY_BOUNDS} durations in milliseconds, such as `300,900`"
+            );
+            self.problems.push(Problem::new(name, message));
+        }
+        valid
     }
 
     /// Names that may be misspelt. They are not a problem: the environment also holds other programs' variables, and those

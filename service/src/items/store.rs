@@ -9,7 +9,7 @@ use mongodb::options::ReturnDocument;
 
 use crate::items::id;
 use crate::items::model::{Change, Draft, Item, Page};
-use crate::mongodb::{Away, Mongodb};
+use crate::mongodb::{Away, Mongodb, Operation};
 
 /// The collection.
 const ITEMS: &str = "items";
@@ -37,7 +37,7 @@ impl Store {
         document.insert("updated_at", now);
         let id = self
             .mongodb
-            .run(|database| async move {
+            .run(Operation::Insert, |database| async move {
                 // As late as possible: a reader that follows the list meets items in the order of their ids.
                 let id = id::next();
                 document.insert("_id", id);
@@ -60,7 +60,7 @@ impl Store {
         let most = i64::from(limit) + 1;
         let documents: Vec<RawDocumentBuf> = self
             .mongodb
-            .run(|database| async move {
+            .run(Operation::Find, |database| async move {
                 collection(&database)
                     .find(filter)
                     .sort(doc! {"_id": 1})
@@ -78,19 +78,23 @@ impl Store {
     }
 
     pub(super) async fn get(&self, id: ObjectId) -> Result<Option<Item>, Away> {
-        let found = self
-            .mongodb
-            .run(|database| async move { collection(&database).find_one(doc! {"_id": id}).await })
-            .await?;
+        let found =
+            self.mongodb
+                .run(Operation::Find, |database| async move {
+                    collection(&database).find_one(doc! {"_id": id}).await
+                })
+                .await?;
         Ok(found.as_deref().map(item))
     }
 
     /// An item, and a filter that finds it for as long as it stays as it is.
     pub(super) async fn state(&self, id: ObjectId) -> Result<Option<(Item, Document)>, Away> {
-        let found = self
-            .mongodb
-            .run(|database| async move { collection(&database).find_one(doc! {"_id": id}).await })
-            .await?;
+        let found =
+            self.mongodb
+                .run(Operation::Find, |database| async move {
+                    collection(&database).find_one(doc! {"_id": id}).await
+                })
+                .await?;
         Ok(found.as_deref().map(|document| (item(document), unchanged(id, document))))
     }
 
@@ -98,16 +102,16 @@ impl Store {
     pub(super) async fn write(&self, filter: Document, write: Write) -> Result<Option<Written>, Away> {
         match write {
             Write::Update(update) => {
-                let run = self.mongodb.run(|database| async move {
+                let run = self.mongodb.run(Operation::Update, |database| async move {
                     let items = collection(&database);
                     items.find_one_and_update(filter, update).return_document(ReturnDocument::After).await
                 });
                 Ok(run.await?.as_deref().map(|document| Written::Item(item(document))))
             }
             Write::Delete => {
-                let run = self
-                    .mongodb
-                    .run(|database| async move { collection(&database).delete_one(filter).await });
+                let run = self.mongodb.run(Operation::Delete, |database| async move {
+                    collection(&database).delete_one(filter).await
+                });
                 Ok((run.await?.deleted_count > 0).then_some(Written::Gone))
             }
         }

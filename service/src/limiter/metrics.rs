@@ -110,8 +110,9 @@ impl Metrics {
                 (command("pexpire"), |commands| commands.open + commands.seed + commands.mend),
                 (command("pttl"), |commands| commands.open + commands.seed),
             ],
-            batch_hits: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
-            batch_keys: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            // 1 to 1,024.
+            batch_hits: Histogram::new(exponential_buckets(1.0, 4.0, 6)),
+            batch_keys: Histogram::new(exponential_buckets(1.0, 4.0, 6)),
             up: Gauge::default(),
             transitions: Counter::default(),
             errors: Family::default(),
@@ -143,7 +144,11 @@ impl Metrics {
         registry.register("ratelimit_tracked_keys", "Clients in the table", m.tracked.clone());
         registry.register("ratelimit_evicted", "Clients dropped for room", m.evicted.clone());
         registry.register("ratelimit_window_lost", "Windows that Redis lost", m.window_lost.clone());
-        registry.register("ratelimit_total_regressed", "Counts that went down in Redis", m.regressed.clone());
+        registry.register(
+            "ratelimit_counts_regressed",
+            "Counts that went down in Redis",
+            m.regressed.clone(),
+        );
         registry.register(
             "ratelimit_reconciled_hits",
             "Requests passed during an outage and reported to Redis after it",

@@ -7,7 +7,7 @@ use mongodb::error::{Error, ErrorKind};
 pub struct Away;
 
 /// An error in words. The driver's own text may quote the URI.
-pub(super) fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     match error.kind.as_ref() {
         ErrorKind::ServerSelection { .. } => "no server answers".into(),
         ErrorKind::Authentication { .. } => "it refuses the credentials".into(),

@@ -1,11 +1,12 @@
 //! MongoDB: one pooled client that connects in the background, a state that is always known, operations that end.
 
 mod failure;
+mod operation;
 mod pool;
 mod reach;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use mongodb::bson::doc;
@@ -20,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use failure::Away;
+pub(crate) use failure::describe;
+use operation::Durations;
+pub use operation::Operation;
 use pool::Pool;
 pub use reach::reach;
 
@@ -64,6 +68,7 @@ pub struct Mongodb {
 struct Shared {
     settings: Settings,
     pool: Arc<Pool>,
+    durations: Durations,
     state: watch::Sender<State>,
     client: Mutex<Option<Client>>,
     /// An operation has failed: look at once.
@@ -91,10 +96,12 @@ impl Mongodb {
         }
         let pool = Arc::new(Pool::new(settings.max_pool_size, settings.min_pool_size, registry));
         let up = Gauge::default();
-        registry.register("mongodb_up", "Whether MongoDB answers", up.clone());
+        registry.register("mongodb_client_up", "Whether MongoDB answers", up.clone());
+        let durations = Durations::new(registry);
         let shared = Arc::new(Shared {
             settings,
             pool,
+            durations,
             state: watch::Sender::new(State::Starting),
             client: Mutex::new(None),
             doubt: Notify::new(),
@@ -110,7 +117,7 @@ impl Mongodb {
     ///
     /// # Errors
     /// [`Away`] when MongoDB does not answer: at once while that is known, else after the timeouts.
-    pub async fn run<T, F>(&self, operation: impl FnOnce(Database) -> F) -> Result<T, Away>
+    pub async fn run<T, F>(&self, kind: Operation, operation: impl FnOnce(Database) -> F) -> Result<T, Away>
     where
         F: Future<Output = mongodb::error::Result<T>>,
     {
@@ -122,7 +129,10 @@ impl Mongodb {
             _ => return Err(Away),
         };
         let (State::Up, Some(database)) = (state, self.database()) else { return Err(Away) };
-        match timeout(shared.settings.socket_timeout, operation(database)).await {
+        let began = Instant::now();
+        let outcome = shared.pool.within(shared.settings.socket_timeout, operation(database)).await;
+        shared.durations.observe(kind, matches!(outcome, Ok(Ok(_))), began.elapsed());
+        match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 tracing::warn!("an operation of MongoDB failed: {}", failure::describe(&error));

@@ -205,10 +205,14 @@ impl Metrics {
     fn new(registry: &mut Registry) -> Self {
         let metrics =
             Self { up: Gauge::default(), connects: Counter::default(), failures: Family::default() };
-        registry.register("redis_up", "Whether Redis answers and takes writes", metrics.up.clone());
-        registry.register("redis_connects", "Connections to Redis that were made", metrics.connects.clone());
+        registry.register("redis_client_up", "Whether Redis answers and takes writes", metrics.up.clone());
         registry.register(
-            "redis_failures",
+            "redis_client_connects",
+            "Connections to Redis that were made",
+            metrics.connects.clone(),
+        );
+        registry.register(
+            "redis_client_failures",
             "Failures that ended a connection to Redis",
             metrics.failures.clone(),
         );

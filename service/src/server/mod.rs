@@ -54,6 +54,7 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Connections {
     tasks: TaskTracker,
     open: Arc<AtomicU64>,
+    accepted: Arc<AtomicU64>,
     stages: Stages,
 }
 
@@ -70,6 +71,11 @@ impl Connections {
     /// How many are open.
     pub fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many were accepted since the start.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Ends the listener and all connections when it is dropped, so that nothing outlives its owner.
@@ -150,6 +156,7 @@ impl Connections {
     }
 
     fn serve<H: Handler>(&self, stream: TcpStream, peer: SocketAddr, handler: &Arc<H>) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let (open, stages, handler) = (Open::new(&self.open), self.stages.clone(), handler.clone());
         self.tasks.spawn(async move {
             connection::serve(stream, peer, handler, stages).await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use appforge_testing::http::Client;
-use appforge_testing::wait::DEADLINE;
+use appforge_testing::wait::{DEADLINE, until};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -172,5 +172,36 @@ async fn only_what_was_under_way_fails_when_an_app_is_killed() {
         starts(&client.ask("POST /", "", "x").await, 200);
     }
     starts(&waiting.get("/").await, 200);
+    front.end().await;
+}
+
+#[tokio::test]
+async fn request_that_its_client_gave_up_is_counted_as_aborted() {
+    let app = App::raw(|mut stream: TcpStream| async move {
+        // It answers nothing until its client leaves.
+        let mut seen = Connection::default();
+        while seen.request(&mut stream).await.is_some() {}
+    })
+    .await;
+    let front = Front::start(app.address, &[OFF]).await;
+    let in_flight = async |count: &str| {
+        let line = format!("\nhttp_requests_in_flight {count}\n");
+        front.metrics().await.contains(&line)
+    };
+    let mut client = Client::connect(front.public).await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    until("the request is there", async || in_flight("1").await).await;
+    drop(client);
+    until("the request is given up", async || in_flight("0").await).await;
+    let metrics = front.metrics().await;
+    assert!(metrics.contains("\nhttp_requests_aborted_total{route=\"app\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("http_requests_total{method=\"GET\",route=\"app\",status=\"502\"} 0\n"),
+        "{metrics}"
+    );
+    assert!(
+        !metrics.contains("route=\"/health\""),
+        "a front has no series of the bundled service: {metrics}"
+    );
     front.end().await;
 }

@@ -166,7 +166,7 @@ async fn replicas_follow_a_slot_that_moves() {
     assert_eq!(passed(&replicas, "client", 150, 4).await, 40);
     assert_eq!(cluster.owner().await, new);
     let failures: f64 =
-        replicas.iter().map(|replica| replica.metric("redis_failures_total{kind=\"slot\"}")).sum();
+        replicas.iter().map(|replica| replica.metric("redis_client_failures_total{kind=\"slot\"}")).sum();
     assert!(failures > 0.0);
 }
 

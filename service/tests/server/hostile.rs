@@ -27,6 +27,13 @@ enum Spoiled {
     Find,
     Write,
     Error,
+    /// The reply to a ping never comes.
+    Silent,
+}
+
+/// A server that answers no ping while `silent` holds.
+pub(crate) fn silent(silent: &Arc<AtomicBool>) -> SocketAddr {
+    hostile(Spoiled::Silent, &Arc::new(RawDocumentBuf::new()), silent)
 }
 
 /// A server whose replies are spoiled for as long as `spoils` holds; it serves until the process ends.
@@ -66,6 +73,8 @@ fn answer(
             "helloOk": true, "isWritablePrimary": true, "ismaster": true, "maxBsonObjectSize": 16 * 1024 * 1024,
             "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000, "minWireVersion": 0, "maxWireVersion": 21,
         },
+        // Nothing follows: the driver closes the connection, once it gives up.
+        "ping" if spoiled == Some(Spoiled::Silent) => return stream.read_exact(&mut head),
         "find" => {
             let batch: RawArrayBuf = match spoiled {
                 Some(Spoiled::Found) => [deep.clone()].into_iter().collect(),
@@ -78,7 +87,7 @@ fn answer(
         _ => rawdoc! {},
     };
     let spoils = match spoiled {
-        None | Some(Spoiled::Found) => false,
+        None | Some(Spoiled::Found | Spoiled::Silent) => false,
         Some(Spoiled::Hello) => name == "hello" || name == "ismaster",
         Some(Spoiled::Ping) => name == "ping",
         Some(Spoiled::Find) => name == "find",

@@ -5,6 +5,8 @@ mod drain;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod measures;
+#[cfg(test)]
 mod nesting;
 #[cfg(test)]
 mod process;

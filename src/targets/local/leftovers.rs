@@ -260,20 +260,26 @@ mod tests {
     #[tokio::test]
     async fn leftover_is_ended_and_reused_id_is_not_touched() {
         let (_folder, mut record) = record();
-        let mut sleep = std::process::Command::new("sleep");
-        sleep.arg("60").process_group(0).env(MARK, record.mark());
-        let mut child = sleep.spawn().unwrap();
-        let process = Process::of(child.id()).unwrap();
-        let other = Process { started: process.started + 1, ..process.clone() };
-        record.processes.insert("other".into(), other);
+        let started = |mark: Option<String>| {
+            let mut sleep = std::process::Command::new("sleep");
+            sleep.arg("60").process_group(0).envs(mark.map(|mark| (MARK, mark)));
+            let child = sleep.spawn().unwrap();
+            let process = Process::of(child.id()).unwrap();
+            (child, process)
+        };
+        let (mut stranger, strange) = started(None);
+        let earlier = Process { started: strange.started + 1, ..strange.clone() };
+        record.processes.insert("other".into(), earlier);
         assert_eq!(record.reap().await.unwrap(), Vec::<String>::new());
-        assert!(process.lives());
+        let (mut child, process) = started(Some(record.mark()));
         record.processes.insert("redis".into(), process.clone());
         record.save().unwrap();
         let mut record = Record::load(&record.path).unwrap();
         assert_eq!(record.reap().await.unwrap(), ["redis"]);
-        assert!(!process.lives());
+        assert!(!process.lives() && strange.lives());
         child.wait().unwrap();
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) use watch::Watch;
 
 use crate::files;
 use crate::secrets::Secrets;
-use crate::stack::environment::{environment, front};
+use crate::stack::environment::{environment, front, latency_bounds};
 use crate::stack::model::StoreMode;
 use crate::stack::{Stack, StoreKind};
 use crate::targets::change::not_up;
@@ -76,6 +76,7 @@ impl Local {
         let variables = if app.is_some() { front(stack) } else { environment(stack) };
         let settings = variables
             .into_iter()
+            .chain(latency_bounds(stack))
             .map(|variable| (variable.name, Setting { value: variable.value, path: variable.path }));
         let desired = Desired {
             name: stack.name.to_string(),
