@@ -29,11 +29,7 @@ type Group = (&'static str, &'static [&'static str]);
 const GROUPS: [Group; 6] = [
     ("Set up", &["init", "config", "doctor", "render", "image"]),
     ("Run", &["up", "scale", "restart", "rollback", "down"]),
-<<<<<<< HEAD
-    ("Observe", &["status", "top", "monitor", "logs", "diff", "history"]),
-=======
-    ("Observe", &["status", "logs", "diff", "history", "alerts"]),
->>>>>>> main
+    ("Observe", &["status", "top", "monitor", "logs", "alerts", "diff", "history"]),
     ("Prove", &["verify", "load"]),
     ("Plan", &["cost"]),
     ("Other", &["completions", "man", "serve", "healthcheck", "help"]),
@@ -54,11 +50,7 @@ pub struct Topic {
 }
 
 /// The verbs that users run, and what help says about each.
-<<<<<<< HEAD
-static TOPICS: [Topic; 29] = [
-=======
-static TOPICS: [Topic; 28] = [
->>>>>>> main
+static TOPICS: [Topic; 30] = [
     topic(
         "init",
         LINES,
@@ -122,7 +114,6 @@ static TOPICS: [Topic; 28] = [
         ],
     ),
     topic(
-<<<<<<< HEAD
         "monitor",
         ALL,
         &[
@@ -132,7 +123,7 @@ static TOPICS: [Topic; 28] = [
         ],
     ),
     topic("top", LINES, &[("top", "a table, drawn again every 2 s"), ("top -o json", "a line every 2 s")]),
-=======
+    topic(
         "alerts",
         ALL,
         &[
@@ -140,7 +131,6 @@ static TOPICS: [Topic; 28] = [
             ("alerts --print rules --target compose > rules.yml", "write a rule file for Prometheus"),
         ],
     ),
->>>>>>> main
     topic("restart", ALL, &[("restart", "replace the replicas in turn")]),
     topic("history", ALL, &[("history --target kubernetes", "list the revisions")]),
     topic(

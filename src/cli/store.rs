@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! The options of the hidden verbs that run a store.
-=======
 //! Options of the verbs that run a store. The supervisor calls them.
->>>>>>> main
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -21,9 +21,9 @@ pub(super) const POOL_MAX: &str = "mongodb_pool_max_connections";
 /// Reads that the cache could answer, or not, by [`OUTCOME`].
 pub(super) const CACHE: &str = "cache_requests_total";
 /// Whether MongoDB answers the replica.
-pub(super) const MONGODB_UP: &[&str] = &["mongodb_client_up", "mongodb_up"];
+pub(super) const MONGODB_UP: &str = "mongodb_client_up";
 /// Whether Redis answers the replica.
-pub(super) const REDIS_UP: &[&str] = &["redis_client_up", "redis_up"];
+pub(super) const REDIS_UP: &str = "redis_client_up";
 /// Whether the app behind a front answers.
 pub(super) const APP_UP: &str = "upstream_ready";
 
@@ -41,4 +41,4 @@ pub(super) const OUTCOME_HIT: &str = "hit";
 pub(super) const OUTCOME_MISS: &str = "miss";
 
 /// The upper bounds that histories keep, in milliseconds: those of the service. Buckets of other bounds are added to the next one.
-pub(super) const BOUNDS_MS: [u32; 12] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+pub(super) use appforge_service::contract::LATENCY_BOUNDS_MS as BOUNDS_MS;

@@ -1,10 +1,14 @@
 //! What is wrong with a stack now, each with the next command. Pure.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::figures::{Field, Figures};
 use super::reading::Reading;
 use crate::document::counted;
+use crate::rules::{self, Facts, Feature, Rule};
 use crate::stack::ComponentKind;
 use crate::targets::status::{ComponentState, Status};
 
@@ -12,6 +16,18 @@ use crate::targets::status::{ComponentState, Status};
 const FAILURES: (u64, f64) = (10, 0.01);
 /// A pool with more of its connections in use has no reserve.
 const POOL_FULL: f64 = 0.9;
+
+/// The alerts, for their severity and next command; those of a stack that has all that replicas report.
+static ALERTS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    rules::rules(&Facts {
+        stack: String::new(),
+        p95: Duration::from_millis(500),
+        p99: Duration::from_secs(1),
+        error_rate: FAILURES.1,
+        features: vec![Feature::Bundled, Feature::RateLimit, Feature::Redis, Feature::Mongodb],
+        runbooks: String::new(),
+    })
+});
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +37,33 @@ pub(crate) struct Problem {
     pub(crate) text: String,
     /// The next command to run.
     pub(crate) command: String,
+    /// The alert about the same, as `appforge alerts` lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) alert: Option<String>,
+}
+
+impl Problem {
+    /// One without an alert.
+    pub(super) fn new(severity: Severity, text: String, command: impl Into<String>) -> Self {
+        Self { severity, text, command: command.into(), alert: None }
+    }
+
+    /// One with the severity and the next command of an alert.
+    fn of_alert(id: &str, text: String) -> Self {
+        let rule = ALERTS.iter().find(|rule| rule.id == id);
+        let is_critical = rule.is_some_and(|rule| rule.severity == rules::Severity::Critical);
+        Self {
+            severity: if is_critical { Severity::Critical } else { Severity::Warning },
+            text,
+            command: rule.map_or("appforge status", |rule| rule.next).to_owned(),
+            alert: Some(id.to_owned()),
+        }
+    }
+
+    /// The same with a command that leads further here than that of the alert.
+    fn with_command(self, command: String) -> Self {
+        Self { command, ..self }
+    }
 }
 
 /// How bad it is; the worst first.
@@ -59,91 +102,92 @@ pub(super) struct Evidence<'a> {
 /// The problems, the worst first.
 pub(super) fn problems(evidence: &Evidence<'_>) -> Vec<Problem> {
     if evidence.status.url.is_none() {
-        return vec![Problem {
-            severity: Severity::Critical,
-            text: "the stack is down".into(),
-            command: "appforge up".into(),
-        }];
+        return vec![Problem::new(Severity::Critical, "the stack is down".into(), "appforge up")];
     }
+    let (readings, silent, status) = (evidence.readings, evidence.silent, evidence.status);
+    let logs = |name: &str| format!("appforge logs {name} --tail 50");
     let mut found = Vec::new();
-    let mut add = |severity, text: String, command: String| found.push(Problem { severity, text, command });
-    let (readings, silent) = (evidence.readings, evidence.silent);
-    let status = evidence.status;
     if readings.is_empty() && evidence.was_asked {
-        add(Severity::Critical, "no replica answers".into(), "appforge logs service --tail 50".into());
+        let absent = Problem::of_alert("AppforgeServiceAbsent", "no replica answers".into());
+        found.push(absent.with_command(logs("service")));
     }
     for name in silent.iter().filter(|_| !readings.is_empty()) {
-        add(Severity::Warning, format!("{name} does not answer"), format!("appforge logs {name} --tail 50"));
+        let text = format!("{name} does not answer");
+        found.push(Problem::of_alert("AppforgeReplicaDown", text).with_command(logs(name)));
     }
-    components(status, silent, &mut add);
+    found.extend(components(status, silent));
     let missing = (status.replicas.desired as usize).saturating_sub(readings.len() + silent.len());
     if missing > 0 && !readings.is_empty() {
-        let text = format!("{} of {} missing", missing, counted(status.replicas.desired as usize, "replica"));
-        add(Severity::Warning, text, "appforge status".into());
+        let text = format!("{missing} of {} missing", counted(status.replicas.desired as usize, "replica"));
+        found.push(Problem::of_alert("AppforgeReplicasMissing", text));
     }
-    stores(readings, &mut add);
-    let (failed, share) = (
-        evidence.minute.get(Field::Failed),
-        evidence.minute.share(Field::Failed, &[Field::Ok]).unwrap_or_default(),
-    );
-    if failed > FAILURES.0 && share > FAILURES.1 {
-        let text = format!("{:.1}% of the requests failed in the last minute", share * 100.0);
-        add(Severity::Critical, text, "appforge logs service --since 2m".into());
-    }
-    let pool = evidence.minute.share_of(Field::PoolInUse, Field::PoolMax);
-    if let Some(share) = pool.filter(|share| *share > POOL_FULL) {
-        let text = format!("{:.0}% of the MongoDB connections are in use", share * 100.0);
-        add(Severity::Warning, text, "appforge verify --check mongodb-connections".into());
-    }
+    found.extend(reported(readings));
+    found.extend(measured(evidence.minute));
     found.sort_by_key(|problem| problem.severity);
     found
 }
 
 /// Components that do not work.
-fn components(status: &Status, silent: &[String], add: &mut impl FnMut(Severity, String, String)) {
-    for component in &status.components {
+fn components<'a>(status: &'a Status, silent: &'a [String]) -> impl Iterator<Item = Problem> + 'a {
+    status.components.iter().filter(|component| !silent.contains(&component.name)).filter_map(|component| {
         let what = match component.state {
             ComponentState::Crashed => "ended by itself and is started again",
             ComponentState::Unresponsive => "does not answer",
             ComponentState::Stopped => "is stopped",
-            _ => continue,
+            _ => return None,
         };
-        if silent.contains(&component.name) {
-            continue;
-        }
         let severity = match component.kind {
             ComponentKind::Service | ComponentKind::Front => Severity::Warning,
             _ => Severity::Critical,
         };
         let name = &component.name;
-        add(severity, format!("{name} {what}"), format!("appforge logs {name} --tail 50"));
-    }
+        Some(Problem::new(severity, format!("{name} {what}"), format!("appforge logs {name} --tail 50")))
+    })
 }
 
 /// What replicas report of the stores and of the app.
-fn stores(readings: &[(String, Reading)], add: &mut impl FnMut(Severity, String, String)) {
+fn reported(readings: &[(String, Reading)]) -> Vec<Problem> {
     let count = |is: fn(&Reading) -> bool| readings.iter().filter(|(_, reading)| is(reading)).count();
     let of_all = |number: usize| format!("{number} of {}", counted(readings.len(), "replica"));
+    let mut found = Vec::new();
     let mongodb = count(|reading| reading.mongodb_up == Some(false));
     if mongodb > 0 {
         let text = format!("MongoDB does not answer {}", of_all(mongodb));
-        add(Severity::Critical, text, "appforge logs mongodb --tail 50".into());
+        found.push(Problem::of_alert("AppforgeMongodbDown", text));
     }
     let redis = count(|reading| reading.redis_up == Some(false));
     if redis > 0 {
-        let text = format!("Redis does not answer {}", of_all(redis));
-        add(Severity::Critical, text, "appforge logs redis --tail 50".into());
+        found
+            .push(Problem::of_alert("AppforgeRedisDown", format!("Redis does not answer {}", of_all(redis))));
     }
     let local = count(|reading| reading.limit_shared == Some(false));
     if local > 0 {
         let text = format!("the rate limit is not shared: {} count on their own", of_all(local));
-        add(Severity::Warning, text, "appforge verify --check rate-limit".into());
+        found.push(Problem::of_alert("AppforgeLimitNotShared", text));
     }
     let app = count(|reading| reading.app_up == Some(false));
     if app > 0 {
         let text = format!("the app behind {} does not answer", of_all(app));
-        add(Severity::Critical, text, "appforge logs service --tail 50".into());
+        found.push(Problem::new(Severity::Critical, text, "appforge logs service --tail 50"));
     }
+    found
+}
+
+/// What the last minute shows.
+fn measured(minute: &Figures) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let share = minute.share(Field::Failed, &[Field::Ok]).unwrap_or_default();
+    if minute.get(Field::Failed) > FAILURES.0 && share > FAILURES.1 {
+        let text = format!("{:.1}% of the requests failed in the last minute", share * 100.0);
+        let burns = Problem::of_alert("AppforgeBudgetBurn", text);
+        found.push(burns.with_command("appforge logs service --since 2m".to_owned()));
+    }
+    let pool = minute.share_of(Field::PoolInUse, Field::PoolMax);
+    if let Some(share) = pool.filter(|share| *share > POOL_FULL) {
+        let text = format!("{:.0}% of the MongoDB connections are in use", share * 100.0);
+        found.push(Problem::of_alert("AppforgePoolSaturated", text));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -211,6 +255,23 @@ mod tests {
         assert_eq!(problems(&evidence), []);
         let texts = found(&status, &[], &["service-1", "service-2"], &Figures::NONE);
         assert_eq!(texts, [(Severity::Critical, "no replica answers".to_owned())]);
+    }
+
+    #[test]
+    fn every_problem_with_an_alert_has_one_that_is_listed() {
+        let source = include_str!("problems.rs");
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        let ids: Vec<&str> =
+            code.split("of_alert(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(ids.len(), 8);
+        for id in ids {
+            assert!(ALERTS.iter().any(|rule| rule.id == id), "{id}");
+        }
+        let redis = Problem::of_alert("AppforgeRedisDown", String::new());
+        assert_eq!(
+            (redis.severity, redis.command.as_str()),
+            (Severity::Critical, "appforge logs redis --since 10m")
+        );
     }
 
     #[test]

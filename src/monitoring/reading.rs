@@ -124,8 +124,8 @@ impl Reading {
                     _ => {}
                 },
                 names::APP_UP => reading.app_up = Some(whole > 0),
-                name if names::MONGODB_UP.contains(&name) => reading.mongodb_up = Some(whole > 0),
-                name if names::REDIS_UP.contains(&name) => reading.redis_up = Some(whole > 0),
+                names::MONGODB_UP => reading.mongodb_up = Some(whole > 0),
+                names::REDIS_UP => reading.redis_up = Some(whole > 0),
                 _ => {}
             }
         }
@@ -137,7 +137,7 @@ impl Reading {
 }
 
 fn is_read(name: &str) -> bool {
-    const READ: [&str; 11] = [
+    const READ: [&str; 13] = [
         names::REQUESTS,
         names::DURATIONS,
         names::CPU,
@@ -149,8 +149,10 @@ fn is_read(name: &str) -> bool {
         names::POOL_MAX,
         names::CACHE,
         names::APP_UP,
+        names::MONGODB_UP,
+        names::REDIS_UP,
     ];
-    READ.contains(&name) || names::MONGODB_UP.contains(&name) || names::REDIS_UP.contains(&name)
+    READ.contains(&name)
 }
 
 /// Counts up to each bound (in seconds) -> counts between the bounds that histories keep.
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "process_start_time_seconds 1700000000\nprocess_cpu_seconds_total 1.5\n\
-        process_resident_memory_bytes 1048576\nratelimit_backend_up 0\nredis_client_up 0\nmongodb_up 1\n\
+        process_resident_memory_bytes 1048576\nratelimit_backend_up 0\nredis_client_up 0\nmongodb_client_up 1\n\
         mongodb_pool_in_use_connections 3\nmongodb_pool_open_connections 10\nmongodb_pool_max_connections 50\n\
         cache_requests_total{outcome=\"hit\"} 9\ncache_requests_total{outcome=\"miss\"} 1\n\
         cache_requests_total{outcome=\"bypass\"} 4\n\

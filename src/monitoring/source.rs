@@ -166,11 +166,7 @@ impl Source {
             now: now(),
             history: Origin { kept_by: Keeper::Supervisor, since: None },
             replicas: Replicas { desired: stack.replicas_on(stack.target), ready: 0 },
-            problems: vec![Problem {
-                severity: Severity::Critical,
-                text: "the stack is down".into(),
-                command: "appforge up".into(),
-            }],
+            problems: vec![Problem::new(Severity::Critical, "the stack is down".into(), "appforge up")],
             current: None,
             rows: Vec::new(),
             events: Vec::new(),
@@ -200,7 +196,6 @@ impl Own {
     fn trouble(&self, why: &str) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!("the target cannot be asked: {why}");
-        seen.0.trouble =
-            Some(Problem { severity: Severity::Critical, text, command: "appforge doctor".into() });
+        seen.0.trouble = Some(Problem::new(Severity::Critical, text, "appforge doctor"));
     }
 }

@@ -176,6 +176,7 @@ mod tests {
                 severity: Severity::Warning,
                 text: "service-2 does not answer".into(),
                 command: "appforge logs service-2 --tail 50".into(),
+                alert: None,
             }],
             current: Some(current),
             rows: vec![row("service-1", Some(current)), row("service-2", None)],

@@ -99,7 +99,7 @@ function drawProblems(problems) {
   const worst = problems.some((problem) => problem.severity === "critical") ? "critical" : "warning";
   $("verdict").className = "pill " + (problems.length ? worst : state.view ? "ok" : "");
   $("verdict").textContent = problems.length ? problems.length + (problems.length === 1 ? " problem" : " problems") : state.view ? "no problems" : "loading";
-  const lines = problems.map((problem) => el("li", { class: problem.severity }, el("span", {}, problem.text), el("code", { title: "Next command" }, problem.command)));
+  const lines = problems.map((problem) => el("li", { class: problem.severity }, el("span", problem.alert ? { title: "Alert " + problem.alert + "; see `appforge alerts`" } : {}, problem.text), el("code", { title: "Next command" }, problem.command)));
   /* A screen reader reads the list again when it changes. */
   if ($("problems").textContent !== lines.map((line) => line.textContent).join("")) $("problems").replaceChildren(...lines);
 }

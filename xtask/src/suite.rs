@@ -13,11 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, say};
-<<<<<<< HEAD
-use crate::{debian, examples, images, peers};
-=======
-use crate::{examples, images, monitoring, peers};
->>>>>>> main
+use crate::{debian, examples, images, monitoring, peers};
 
 /// In the name of each test that is the body of another test's process.
 const CHILD: &str = "child_process";
