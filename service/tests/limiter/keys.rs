@@ -133,8 +133,8 @@ async fn flush_gives_no_second_budget_when_traffic_goes_on() {
         spread_passes += passed(&replicas, &spread, 150, 50).await;
         println!("flushed: {passes} passed of 100, {spread_passes} where replicas knew of 30, 60 and 90");
         assert!(passes <= 102, "{passes}");
-        // Their shares of 70, 40 and 10.
-        assert!(spread_passes <= 90 + 24 + 14 + 4, "{spread_passes}");
+        // Their shares of 70, 40 and 10, and at most one too many each.
+        assert!(spread_passes <= 90 + 24 + 14 + 4 + 3, "{spread_passes}");
         assert!(ttls(&mut observer).await.iter().all(|(_, ttl)| *ttl > 0));
     }
 }
