@@ -6,6 +6,7 @@ pub mod help;
 pub mod image;
 pub mod init;
 pub mod load;
+pub mod monitor;
 pub mod render;
 pub mod serve;
 pub mod store;
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 
 use crate::cli::image::ImageVerb;
 use crate::cli::init::InitArgs;
+use crate::cli::monitor::MonitorArgs;
 use crate::cli::render::RenderArgs;
 use crate::cli::serve::ServeArgs;
 use crate::cli::store::{StoreArgs, StoreContainerArgs};
@@ -130,6 +132,10 @@ pub enum Verb {
     },
     /// Show the logs of components
     Logs(LogsArgs),
+    /// Serve a page with problems, charts and history on this machine
+    Monitor(MonitorArgs),
+    /// Show load, latency and memory of each replica until interrupted
+    Top,
     /// Replace every replica in turn, without a failed request
     Restart {
         /// How long a component may take to become ready

@@ -10,6 +10,7 @@ pub mod files;
 mod float;
 pub mod load;
 mod markup;
+mod monitoring;
 pub mod output;
 pub mod owner;
 pub mod prompt;

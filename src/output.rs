@@ -176,6 +176,55 @@ fn painted(error: &anyhow::Error) -> String {
     text
 }
 
+/// The other screen of the terminal, which comes back as it was when this is dropped.
+#[derive(Debug)]
+pub struct Screen(());
+
+impl Screen {
+    /// Switches to it and hides the cursor.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn open() -> Result<Self> {
+        send("\x1b[?1049h\x1b[?25l").context("cannot write to stdout")?;
+        Ok(Self(()))
+    }
+
+    /// Shows `text` from the top left corner, as much as fits, and nothing else; whether the terminal is still there.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn draw(&self, text: &str) -> Result<bool> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+        // A terminal without a size reports 0.
+        let (width, height) = size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or((80, 24));
+        let mut drawn = String::from("\x1b[H");
+        for line in plain(text).lines().take(height.saturating_sub(1)) {
+            drawn.extend(line.chars().take(width));
+            drawn.push_str("\x1b[K\n");
+        }
+        drawn.push_str("\x1b[J");
+        match send(&drawn) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error).context("cannot write to stdout"),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing.
+        let _ = send("\x1b[?25h\x1b[?1049l");
+    }
+}
+
+fn send(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
 /// Whether stdout is a terminal, which obeys what is written to it.
 pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()

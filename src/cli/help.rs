@@ -29,7 +29,7 @@ type Group = (&'static str, &'static [&'static str]);
 const GROUPS: [Group; 6] = [
     ("Set up", &["init", "config", "doctor", "render", "image"]),
     ("Run", &["up", "scale", "restart", "rollback", "down"]),
-    ("Observe", &["status", "logs", "diff", "history", "alerts"]),
+    ("Observe", &["status", "top", "monitor", "logs", "alerts", "diff", "history"]),
     ("Prove", &["verify", "load"]),
     ("Plan", &["cost"]),
     ("Other", &["completions", "man", "serve", "healthcheck", "help"]),
@@ -50,7 +50,7 @@ pub struct Topic {
 }
 
 /// The verbs that users run, and what help says about each.
-static TOPICS: [Topic; 28] = [
+static TOPICS: [Topic; 30] = [
     topic(
         "init",
         LINES,
@@ -113,6 +113,16 @@ static TOPICS: [Topic; 28] = [
             ("logs redis --since 10m -n 100", "the last 100 lines of 10 minutes"),
         ],
     ),
+    topic(
+        "monitor",
+        ALL,
+        &[
+            ("monitor", "print the address of the page and serve it until Ctrl-C"),
+            ("monitor --once -o json", "for scripts: rates, latencies, problems"),
+            ("monitor --report stack.html", "one file that needs no server"),
+        ],
+    ),
+    topic("top", LINES, &[("top", "a table, drawn again every 2 s"), ("top -o json", "a line every 2 s")]),
     topic(
         "alerts",
         ALL,

@@ -15,6 +15,7 @@ mod image;
 mod init;
 mod load;
 mod logs;
+mod monitor;
 mod outcome;
 mod plan;
 mod proposal;
@@ -28,9 +29,11 @@ mod serve;
 mod status;
 mod store;
 mod target;
+mod top;
 mod up;
 mod verify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,6 +42,7 @@ pub use context::{Context, Project};
 
 use crate::cli::{Cli, Verb};
 use crate::error::{ExitStatus, Failure};
+use crate::monitoring::Chronicle;
 use crate::output::Output;
 use crate::targets::local::{guard, parent_death, supervisor};
 
@@ -60,6 +64,8 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::Up(args) => up::run(&context, args).await,
         Verb::Scale(args) => scale::run(&context, args).await,
         Verb::Status { watch } => status::run(&context, watch).await,
+        Verb::Monitor(args) => monitor::run(&context, args).await,
+        Verb::Top => top::run(&context).await,
         Verb::Logs(args) => logs::run(&context, args).await,
         Verb::Restart { timeout } => restart::run(&context, timeout).await,
         Verb::History => revisions::history(&context).await,
@@ -76,7 +82,7 @@ pub async fn run(cli: Cli, out: Output) -> Result<ExitStatus> {
         Verb::StoreContainer(args) => store::run_container(args).await,
         Verb::Supervise { state } => {
             serve::log_to_file();
-            supervisor::run(&state).await
+            supervisor::run(&state, Arc::new(Chronicle::default())).await
         }
         Verb::Supervised { parent, guard: None, program } => parent_death::become_program(parent, &program),
         Verb::Supervised { parent, guard: Some(grace), program } => {

@@ -3,13 +3,50 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
+use crate::float;
 use crate::load::report::Report;
 
 /// How many results are kept.
 pub const KEPT: usize = 100;
+
+/// How many of the latest runs [`History::runs`] reads.
+const RECENT: usize = 20;
+
+/// When a run was, in milliseconds since 1970, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it began.
+    pub started: u64,
+    /// When it ended.
+    pub ended: u64,
+    /// The name of its scenario.
+    pub scenario: String,
+    /// Whether all thresholds held.
+    pub passed: bool,
+}
+
+/// What [`History::runs`] reads of a result.
+#[derive(Deserialize)]
+struct Head {
+    started_at: String,
+    duration_s: f64,
+    scenario: String,
+    passed: bool,
+}
+
+impl Head {
+    fn run(self) -> Option<Run> {
+        let started: Timestamp = self.started_at.parse().ok()?;
+        let started = u64::try_from(started.as_millisecond()).ok()?;
+        let ended = started + float::to_u64(self.duration_s * 1000.0);
+        Some(Run { started, ended, scenario: self.scenario, passed: self.passed })
+    }
+}
 
 /// The folder of results.
 pub struct History {
@@ -46,6 +83,17 @@ impl History {
             parse(&path, files::read_private(&path).ok()?).ok()
         });
         Ok(reports.find(|report| report.scenario == scenario && fits(report)))
+    }
+
+    /// The latest runs, the last one last. Those that cannot be read are left out.
+    pub fn runs(&self) -> Result<Vec<Run>> {
+        let names = self.names()?;
+        let latest = names.iter().skip(names.len().saturating_sub(RECENT));
+        let runs = latest.filter_map(|name| {
+            let text = files::read_private(&self.folder.join(name)).ok()??;
+            serde_json::from_str::<Head>(&text).ok()?.run()
+        });
+        Ok(runs.collect())
     }
 
     fn names(&self) -> Result<Vec<String>> {

@@ -160,6 +160,16 @@ pub(crate) async fn statusz<L: Link>(link: impl Future<Output = Result<L>>) -> R
         .with_context(|| format!("{} has the format of another version", admin::STATUSZ))
 }
 
+/// `GET /metrics`: what the replica counts and measures, as text.
+///
+/// # Errors
+/// When the answer is incomplete, or it is not 200.
+pub(crate) async fn metrics<L: Link>(link: impl Future<Output = Result<L>>) -> Result<Bytes> {
+    let answer = ask(link, json(Method::GET, admin::METRICS, Bytes::new())?).await?;
+    ensure!(answer.status == StatusCode::OK, "{} answers {}", admin::METRICS, answer.status);
+    Ok(answer.body)
+}
+
 /// `PUT /replicas`: over how many replicas each of these shares the limit while Redis is away. Returns a line for each that does
 /// not take the number: it keeps its own, and the limit in Redis does not depend on it.
 pub(crate) async fn share_limit<L: Link, F: Future<Output = Result<L>>>(

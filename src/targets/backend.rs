@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use bytes::Bytes;
 
 use crate::render::lint;
 use crate::stack::{Stack, TargetKind};
@@ -84,6 +85,11 @@ pub(crate) trait Backend {
 
     /// The running stack, for `verify` and `load`.
     async fn subject(&self) -> Result<Subject>;
+
+    /// The answer of who keeps the stack's history to this query, as JSON; `None` where none is kept.
+    async fn recorded(&self, _query: &str) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
 
     /// Stops or starts Redis alone and waits until that is done.
     async fn switch_redis(&self, on: bool) -> Result<()>;

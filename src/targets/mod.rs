@@ -22,6 +22,7 @@ pub mod plan;
 mod port;
 pub(crate) mod progress;
 mod proxy;
+pub(crate) mod recorder;
 pub(crate) mod release;
 pub(crate) mod revision;
 pub(crate) mod scaled;

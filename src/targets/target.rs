@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use bytes::Bytes;
 
 use crate::document::counted;
 use crate::error::{ExitStatus, Failure};
@@ -272,6 +273,11 @@ impl Target {
     /// The autoscaler, where there is one; one that was just created is given time to look first.
     pub async fn settled_autoscaler(&self, say: Say<'_>) -> Result<Option<Autoscaler>> {
         with!(self, backend => backend.settled_autoscaler(say).await)
+    }
+
+    /// The answer of the process that keeps the stack's history to this query, as JSON; `None` where none is kept.
+    pub(crate) async fn recorded(&self, query: &str) -> Result<Option<Bytes>> {
+        with!(self, backend => backend.recorded(query).await)
     }
 
     /// Stops or starts Redis alone and waits until that is done, for a drill.

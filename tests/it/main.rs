@@ -43,6 +43,8 @@ mod local;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod net;
 #[cfg(test)]
 mod outage;

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::process::Child;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::support::{Project, Run};
@@ -20,6 +23,40 @@ fn logged() -> Project {
 
 /// Runs with stdout on a terminal, and returns what that got.
 fn on_terminal(project: &Project, args: &[&str]) -> String {
+    let (mut child, mut near) = start_on_terminal(project, args);
+    let mut bytes = Vec::new();
+    // The end of a terminal is an error.
+    let _ = near.read_to_end(&mut bytes);
+    assert!(child.wait().unwrap().success(), "{args:?}");
+    String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+}
+
+/// The same for a command that runs until Ctrl-C, which it gets once it has printed `text`.
+pub(crate) fn on_terminal_until(project: &Project, args: &[&str], text: &str) -> String {
+    let (mut child, mut near) = start_on_terminal(project, args);
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    let mut is_interrupted = false;
+    // The end of a terminal is an error.
+    while let Some(count) = read_in_time(&mut near, &mut part) {
+        bytes.extend_from_slice(&part[..count]);
+        if !is_interrupted && String::from_utf8_lossy(&bytes).contains(text) {
+            is_interrupted = true;
+            let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+            kill_process(pid, Signal::INT).unwrap();
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}");
+    String::from_utf8(bytes).unwrap()
+}
+
+fn read_in_time(near: &mut File, part: &mut [u8]) -> Option<usize> {
+    let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+    let mut ready = [PollFd::new(near, PollFlags::IN)];
+    assert_eq!(poll(&mut ready, Some(&limit)).unwrap(), 1, "nothing came within 60 s");
+    near.read(part).ok()
+}
+
+fn start_on_terminal(project: &Project, args: &[&str]) -> (Child, File) {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&near).unwrap();
     unlockpt(&near).unwrap();
@@ -27,13 +64,8 @@ fn on_terminal(project: &Project, args: &[&str]) -> String {
     let far = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
     // The command holds the far end, which must be closed before the near one ends.
     let mut command = project.command(args);
-    let mut child = command.stdout(far).spawn().unwrap();
-    drop(command);
-    let mut bytes = Vec::new();
-    // The end of a terminal is an error.
-    let _ = File::from(near).read_to_end(&mut bytes);
-    assert!(child.wait().unwrap().success(), "{args:?}");
-    String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+    let child = command.stdout(far).spawn().unwrap();
+    (child, File::from(near))
 }
 
 #[test]

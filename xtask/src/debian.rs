@@ -1,4 +1,4 @@
-//! Programs from Debian's packages, unpacked below `target`; nothing is installed.
+//! Programs from Debian's packages, unpacked below `target`. Nothing is installed but a browser, on CI.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -39,6 +39,22 @@ pub(crate) fn unpack(work: &Path, packages: &[&str], family: Option<&str>) -> Re
     // Written last: a folder without it is half made.
     fs::write(&stamp, packages.join("\n"))?;
     Ok(unpacked)
+}
+
+/// Installs `packages`; needs root.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let install = || {
+        let mut command = Command::new("apt-get");
+        command.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages);
+        run_quietly(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    if install().is_err() {
+        // A new machine has no list of packages yet, or an old one.
+        run_quietly(Command::new("apt-get").args(["update", "--quiet"]))
+            .context("while updating the list of Debian's packages")?;
+        install().context("while installing Debian's packages")?;
+    }
+    Ok(())
 }
 
 /// `packages` with all that they depend on, as far as its name begins with `family`.

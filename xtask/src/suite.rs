@@ -13,10 +13,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, say};
-use crate::{examples, images, monitoring, peers};
+use crate::{debian, examples, images, monitoring, peers};
 
 /// In the name of each test that is the body of another test's process.
 const CHILD: &str = "child_process";
+
+/// The browser, as a need, a program and a package of Debian.
+const BROWSER: &str = "chromium";
 
 /// What the machine offers to the tests.
 struct Machine {
@@ -37,7 +40,7 @@ struct Report {
 /// Runs the tests. `arguments` are those of `cargo test`; a set variable `CI` is strict, too.
 pub(crate) fn test(root: &Path, strict: bool, arguments: &[String]) -> Result<()> {
     let strict = strict || std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
-    let machine = look(root)?;
+    let machine = look(root, strict)?;
     let mut command = cargo(root);
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
     if !arguments.iter().any(|word| word == "--") {
@@ -63,8 +66,9 @@ pub(crate) fn test(root: &Path, strict: bool, arguments: &[String]) -> Result<()
     if succeeded { Ok(()) } else { bail!("the tests failed") }
 }
 
-/// Installs the servers and looks for what cannot be installed.
-fn look(root: &Path) -> Result<Machine> {
+/// Installs the servers and looks for what cannot be installed. In strict mode root gets the browser, too: it needs so many packages
+/// that it cannot be unpacked below `target`.
+fn look(root: &Path, strict: bool) -> Result<Machine> {
     let mut needs = BTreeMap::new();
     let mut variables = Vec::new();
     let mut path: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
@@ -95,11 +99,14 @@ fn look(root: &Path) -> Result<Machine> {
         path.insert(0, peers.node);
         needs.insert("docker", images.err().as_ref().map(reason));
     }
-    for name in ["curl", "redis-cli"] {
-        let found = path.iter().any(|folder| folder.join(name).is_file());
-        needs.insert(name, (!found).then(|| "not on PATH".to_owned()));
-    }
     let uid = std::fs::metadata("/proc/self").context("while looking who runs the tests")?.uid();
+    let missing = |name: &str| !path.iter().any(|folder| folder.join(name).is_file());
+    if strict && uid == 0 && missing(BROWSER) {
+        debian::install(&[BROWSER])?;
+    }
+    for name in [BROWSER, "curl", "redis-cli"] {
+        needs.insert(name, missing(name).then(|| "not on PATH".to_owned()));
+    }
     needs.insert("root", (uid != 0).then(|| format!("the tests run as uid {uid}")));
     variables.push(("PATH", std::env::join_paths(path)?));
     Ok(Machine { needs, variables })

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
-use http_body_util::BodyExt;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -69,6 +69,12 @@ impl Client {
     /// What runs and answers now; the supervisor asks each component.
     pub(crate) async fn look(&self) -> Result<Status> {
         self.exchange(self.connect().await?, Method::GET, "/look", &()).await
+    }
+
+    /// The answer of the supervisor's recorder, as JSON.
+    pub(crate) async fn history(&self, query: &str) -> Result<Bytes> {
+        let request = admin::json(Method::GET, &format!("/history?{query}"), Bytes::new())?;
+        Ok(self.answer(self.connect().await?, request).await?.body)
     }
 
     /// What `up` would do.
@@ -137,13 +143,19 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T> {
         let request = admin::json(method, path, Bytes::from(serde_json::to_vec(body)?))?;
+        let answer = self.answer(stream, request).await?;
+        serde_json::from_slice(&answer.body).context("the supervisor speaks another version")
+    }
+
+    async fn answer(&self, stream: UnixStream, request: Request<Full<Bytes>>) -> Result<admin::Answer> {
+        let path = request.uri().path().to_owned();
         let answer =
             tokio::time::timeout(LIMIT, async { admin::read(admin::send(stream, request).await?).await });
         let answer = answer.await.context("the supervisor is busy and does not answer")??;
         if answer.status != StatusCode::OK {
             bail!("the supervisor answers {path} with {}", answer.status);
         }
-        serde_json::from_slice(&answer.body).context("the supervisor speaks another version")
+        Ok(answer)
     }
 
     async fn change(

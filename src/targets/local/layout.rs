@@ -45,6 +45,11 @@ impl Layout {
         self.root.join("logs")
     }
 
+    /// What monitoring keeps.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.root.join("history")
+    }
+
     /// What only matters while something runs.
     pub(crate) fn run(&self) -> PathBuf {
         self.root.join("run")

@@ -58,6 +58,11 @@ fn bundled_service_keeps_an_exact_limit_over_its_life() {
     assert!(again.stderr.contains("nothing to change"), "`up` keeps what `scale` set: {}", again.stderr);
     assert!(again.stdout.contains("3 of 3 replicas ready"), "{}", again.stdout);
     assert!(project.done(&["logs", "service"]).stdout.contains("Redis rate limiter connected"));
+    let seen = project.done(&["monitor", "--once", "-o", "json"]).stdout;
+    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(seen["history"]["kept_by"], "monitor");
+    let answers = seen["rows"].as_array().unwrap().iter().filter(|row| row["current"]["rate"].is_f64());
+    assert_eq!(answers.count(), 3, "{seen:#}");
     let ended = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let guard = runtime.enter();

@@ -164,3 +164,58 @@ fn refused_port_forward_says_why() {
     assert_eq!(refused.stderr.matches(line).count(), 1, "{}", refused.stderr);
     assert!(refused.stderr.contains("inside namespace: connection refused\n"), "{}", refused.stderr);
 }
+
+/// The metrics of a replica that answers 20 requests between two questions.
+fn metered(runtime: &Runtime) -> SocketAddr {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    runtime.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let asked = asked.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
+                    let count = asked.fetch_add(20, Ordering::SeqCst);
+                    let text = format!(
+                        "process_start_time_seconds 7\nratelimit_backend_up 1\n\
+                         http_requests_total{{method=\"GET\",route=\"/health\",status=\"200\"}} {count}\n"
+                    );
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+                    if stream.write_all((head + &text).as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn monitor_reads_pods_through_tunnels_and_names_the_silent_one() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let place = Place::new(STACK);
+    place.exits(0, &["up"]);
+    place.api.store(|store| {
+        for index in 0..2 {
+            store.backends.insert(format!("shop-app-{index}"), metered(&runtime));
+        }
+        store.backends.insert("shop-app-2".to_owned(), appforge_testing::port::closed());
+    });
+    let run = place.exits(0, &["monitor", "--once", "-o", "json"]);
+    let view: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&view["history"]["kept_by"], &view["target"]), (&json!("monitor"), &json!("kubernetes")));
+    let names: Vec<&Value> = view["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["answers"] == true)
+        .map(|row| &row["name"])
+        .collect();
+    assert_eq!(names, ["shop-app-0", "shop-app-1"], "{view:#}");
+    // 20 requests in 2 s from each of two.
+    let rate = view["current"]["rate"].as_f64().unwrap();
+    assert!((5.0..=25.0).contains(&rate), "{rate}");
+    assert_eq!(view["problems"][0]["text"], "shop-app-2 does not answer", "{view:#}");
+}

@@ -44,6 +44,8 @@ const CONFIG: &[Case] = &[
 fn steady(area: &'static str, port: u16) -> Texts {
     Texts::new(area)
         .mask(&format!(r"\b{port}\b"), "PORT")
+        // What replicas measure is there 2 to 4 s after `up`.
+        .mask(r"(?s)\n(critical: .*?|warning: .*?)?REPLICA +STATE +REQUESTS .*", "")
         .mask(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT")
         .mask(r"[\d.]+ [GTM]iB", "SIZE")
         .mask(r"which .* set;", "which USER@HOST set;")

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -23,6 +24,7 @@ use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::ownership::Owner;
 use crate::targets::plan::Plan;
+use crate::targets::recorder::Recorder;
 use crate::targets::status::Status;
 
 /// How long a store may take to be ready again after the drill.
@@ -37,6 +39,8 @@ pub(crate) struct Control {
     pub(crate) components: Components,
     /// Whose stack it is, by the last change.
     pub(crate) owner: watch::Sender<Option<Owner>>,
+    /// Keeps the history of the stack.
+    pub(crate) recorder: Arc<dyn Recorder>,
     /// Cancelled when the supervisor should end, by whoever holds the stack: nothing changes it after that.
     pub(crate) finished: CancellationToken,
 }
@@ -46,6 +50,7 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/look", get(look))
+        .route("/history", get(history))
         .route("/plan", post(plan))
         .route("/apply", post(apply))
         .route("/restart", post(restart))
@@ -62,6 +67,13 @@ async fn status(State(control): State<Control>) -> Json<Answer> {
 
 async fn look(State(control): State<Control>) -> Json<Status> {
     Json(control.components.asked().await)
+}
+
+async fn history(State(control): State<Control>, RawQuery(query): RawQuery) -> Response {
+    match control.recorder.answer(query.as_deref().unwrap_or_default(), &control.components.status()) {
+        Some(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
 }
 
 async fn plan(State(control): State<Control>, Json(desired): Json<Desired>) -> Json<Plan> {

@@ -52,6 +52,7 @@ use crate::targets::local::supervisor::events::Events;
 use crate::targets::local::supervisor::place::Place;
 use crate::targets::local::supervisor::stack::Running;
 use crate::targets::lock::Lock;
+use crate::targets::recorder::Recorder;
 
 /// A supervisor without a stack ends after this.
 const UNUSED: Duration = Duration::from_secs(30);
@@ -60,16 +61,16 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the last answers may take to be read.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Runs the supervisor of the state folder until its stack is down. Prints on stdout whether it came up.
+/// Runs the supervisor of the state folder until its stack is down; `recorder` keeps the history. Prints on stdout whether it came up.
 ///
 /// # Errors
 /// When it cannot come up; stdout has the reason too.
-pub(crate) async fn run(state_folder: &Path) -> Result<ExitStatus> {
+pub(crate) async fn run(state_folder: &Path, recorder: Arc<dyn Recorder>) -> Result<ExitStatus> {
     open_files::raise_limit();
     match start(state_folder).await {
         Ok((layout, lock, listener, record)) => {
             print(&Handshake::Ready)?;
-            let outcome = serve(layout, &lock, listener, record).await;
+            let outcome = serve(layout, &lock, listener, record, recorder).await;
             drop(lock);
             outcome.map(|()| ExitStatus::Done)
         }
@@ -127,13 +128,23 @@ fn bind(layout: &Layout) -> Result<UnixListener> {
     Ok(listener)
 }
 
-async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Record) -> Result<()> {
+async fn serve(
+    layout: Layout,
+    lock: &Lock,
+    listener: UnixListener,
+    record: Record,
+    recorder: Arc<dyn Recorder>,
+) -> Result<()> {
     let components = Components::default();
     let running = Running::new(layout.clone(), Arc::new(Mutex::new(record)), components.clone());
     let running = Arc::new(tokio::sync::Mutex::new(running));
     let finished = CancellationToken::new();
     let owner = tokio::sync::watch::Sender::new(None);
-    let control = Control { running: running.clone(), components, owner, finished: finished.clone() };
+    let (seen, stop) = (components.clone(), CancellationToken::new());
+    let recording =
+        tokio::spawn(recorder.record(layout.history(), Box::new(move || seen.status()), stop.clone()));
+    let control =
+        Control { running: running.clone(), components, owner, recorder, finished: finished.clone() };
     let server = axum::serve(listener, control::router(control));
     let server =
         tokio::spawn(server.with_graceful_shutdown(finished.clone().cancelled_owned()).into_future());
@@ -175,6 +186,9 @@ async fn serve(layout: Layout, lock: &Lock, listener: UnixListener, record: Reco
         running.tear_down(&Events::unheard()).await;
         finished.cancel();
     }
+    // What was recorded since the last write; a slow disk must not keep the supervisor.
+    stop.cancel();
+    let _ = tokio::time::timeout(LAST_ANSWERS, recording).await;
     // A client that does not read its last line must not keep the supervisor.
     let _ = tokio::time::timeout(LAST_ANSWERS, server).await;
     if !lock.is_at(&layout.supervisor_lock()) {
