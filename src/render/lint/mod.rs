@@ -53,7 +53,8 @@ fn without_monitoring(stack: &Stack) -> Option<Finding> {
     stack.monitoring.enabled.then(|| Finding {
         level: Level::Warning,
         path: "monitoring.enabled",
-        message: "has no effect on local: Prometheus and Alertmanager run on the target compose only"
+        message: "has no effect on local: Prometheus and Alertmanager run on the target compose only; \
+                  `appforge monitor` shows this stack"
             .to_owned(),
     })
 }
