@@ -337,7 +337,8 @@ pub struct LogsArgs {
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
     /// Run only this check; may be repeated [possible: service-health,
-    /// mongodb-connections, redis-ping, rate-limit, replicas, autoscaler]
+    /// mongodb-connections, redis-ping, rate-limit, replicas, monitoring,
+    /// autoscaler]
     #[arg(long, value_name = "NAME")]
     pub check: Vec<String>,
     /// Also inject a failure and check how the service responds: `redis-down`

@@ -16,7 +16,7 @@ use crate::verify::{CheckKind, verify};
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> Result<ExitStatus> {
     // A number that `scale` set is the expected one.
     let resolved = context.stack(&[])?;
-    let checks = CheckKind::chosen(&args.check, resolved.stack.target)?;
+    let checks = CheckKind::chosen(&args.check, &resolved.stack)?;
     let target = open_scaled(context, resolved, LOOK).await?;
     let stack = target.stack();
     let mut subject = target.subject().await?;

@@ -26,6 +26,7 @@ static ALERTS: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         error_rate: FAILURES.1,
         features: vec![Feature::Bundled, Feature::RateLimit, Feature::Redis, Feature::Mongodb],
         runbooks: String::new(),
+        disabled: Vec::new(),
     })
 });
 

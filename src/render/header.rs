@@ -11,6 +11,8 @@ pub(super) fn put_over(path: &str, text: &str) -> String {
     let comment = match path.rsplit('.').next() {
         Some("json") => return text.to_owned(),
         Some("js") => "//",
+        // A comment of HTML, since Markdown has none.
+        Some("md") => return put_over_markdown(text),
         _ => "#",
     };
     format!(
@@ -21,7 +23,17 @@ pub(super) fn put_over(path: &str, text: &str) -> String {
     )
 }
 
+fn put_over_markdown(text: &str) -> String {
+    format!(
+        "<!-- {MARK} {} from appforge.yaml. Content: sha256:{} -->\n{text}",
+        env!("CARGO_PKG_VERSION"),
+        hex::encode(Sha256::digest(text))
+    )
+}
+
 /// Whether a text is a document of ours.
 pub fn is_rendered(text: &str) -> bool {
-    text.lines().next().is_some_and(|line| line.trim_start_matches(['#', '/', ' ']).starts_with(MARK))
+    text.lines()
+        .next()
+        .is_some_and(|line| line.trim_start_matches(['#', '/', ' ', '<', '!', '-']).starts_with(MARK))
 }

@@ -130,4 +130,6 @@ mod compose_tests;
 #[cfg(test)]
 mod kubernetes_tests;
 #[cfg(test)]
+mod monitoring_tests;
+#[cfg(test)]
 mod scanner_tests;

@@ -25,6 +25,21 @@ pub enum Feature {
     Monitoring,
 }
 
+impl Feature {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Bundled,
+        Self::RateLimit,
+        Self::Redis,
+        Self::Mongodb,
+        Self::Probe,
+        Self::Certificate,
+        Self::Gateway,
+        Self::Autoscaling,
+        Self::Monitoring,
+    ];
+}
+
 /// A stack, as far as alerts depend on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
@@ -40,6 +55,8 @@ pub struct Facts {
     pub features: Vec<Feature>,
     /// Where the runbooks are: a URL or a path; each alert adds its anchor.
     pub runbooks: String,
+    /// Names of alerts that are left out.
+    pub disabled: Vec<String>,
 }
 
 impl Facts {

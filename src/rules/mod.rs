@@ -45,7 +45,15 @@ pub fn rules(facts: &Facts) -> Vec<Rule> {
         edge::rules(facts),
         own::rules(facts),
     ];
-    all.into_iter().flatten().filter(|rule| rule.needs.iter().all(|need| facts.has(*need))).collect()
+    let is_disabled = |rule: &Rule| facts.disabled.iter().any(|name| name == rule.id);
+    let has_metrics = |rule: &Rule| rule.needs.iter().all(|need| facts.has(*need));
+    all.into_iter().flatten().filter(|rule| has_metrics(rule) && !is_disabled(rule)).collect()
+}
+
+/// The names of the alerts that [`rules`] has, each once.
+pub fn ids(facts: &Facts) -> Vec<&'static str> {
+    let names: std::collections::BTreeSet<_> = rules(facts).iter().map(|rule| rule.id).collect();
+    names.into_iter().collect()
 }
 
 /// What is computed ahead of the alerts, and shown by the dashboard.

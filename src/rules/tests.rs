@@ -30,6 +30,7 @@ fn facts() -> Facts {
         error_rate: 0.01,
         features: FEATURES.to_vec(),
         runbooks: "runbooks.md".into(),
+        disabled: Vec::new(),
     }
 }
 

@@ -20,10 +20,28 @@ pub enum ComponentKind {
     Front,
     /// A replica of the service.
     Service,
+    /// What shows the stores to Prometheus.
+    Exporter,
+    /// What measures and evaluates alerts.
+    Prometheus,
+    /// What sends alerts.
+    Alertmanager,
+    /// What shows dashboards.
+    Grafana,
 }
 
 impl ComponentKind {
-    const ALL: [Self; 5] = [Self::Mongodb, Self::Redis, Self::Gateway, Self::Front, Self::Service];
+    const ALL: [Self; 9] = [
+        Self::Mongodb,
+        Self::Redis,
+        Self::Gateway,
+        Self::Front,
+        Self::Service,
+        Self::Exporter,
+        Self::Prometheus,
+        Self::Alertmanager,
+        Self::Grafana,
+    ];
 
     /// The kind of this name; `None` for what only the user's own documents have.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -38,7 +56,16 @@ impl ComponentKind {
             Self::Gateway => "gateway",
             Self::Front => "front",
             Self::Service => "service",
+            Self::Exporter => "exporter",
+            Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
         }
+    }
+
+    /// Whether it only watches the others.
+    pub(crate) const fn is_monitoring(self) -> bool {
+        matches!(self, Self::Exporter | Self::Prometheus | Self::Alertmanager | Self::Grafana)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `appforge.yaml` -> [`Stack`]: put layers over each other, validate. Pure: no IO, clock, randomness or network.
 
+pub mod alerts;
 pub(crate) mod app;
 pub(crate) mod component;
 pub mod compose;

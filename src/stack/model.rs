@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use appforge_service::contract::{OnRedisFailure, RateLimitKey};
 
+pub use crate::stack::alerts::{Alerts, Monitoring};
 pub use crate::stack::compose::{Compose, Patch};
 pub use crate::stack::kubernetes::{Autoscaling, Kubernetes};
 pub use crate::stack::service::{Runtime, Service};
@@ -43,6 +44,10 @@ pub struct Stack {
     pub compose: Compose,
     /// What only the Kubernetes target reads.
     pub kubernetes: Kubernetes,
+    /// What monitors the stack.
+    pub monitoring: Monitoring,
+    /// Who is notified of alerts.
+    pub alerts: Alerts,
     /// What `load` reads.
     pub load: Load,
     /// What `cost` reads.
@@ -345,6 +350,8 @@ impl Default for Stack {
             },
             compose: Compose::default(),
             kubernetes: Kubernetes::of(name),
+            monitoring: Monitoring::default(),
+            alerts: Alerts::default(),
             load: Load {
                 think_time: seconds(1),
                 thresholds: Thresholds {

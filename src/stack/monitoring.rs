@@ -10,6 +10,7 @@ const RUNBOOKS: &str = "runbooks.md";
 pub fn facts(stack: &Stack) -> Facts {
     let (compose, kubernetes) = (stack.target == TargetKind::Compose, stack.target == TargetKind::Kubernetes);
     let https = compose && stack.compose.tls.is_some() || kubernetes && stack.kubernetes.ingress.is_some();
+    let has_receiver = !stack.alerts.receivers().is_empty();
     let features = [
         (Feature::Bundled, !stack.service.is_own()),
         (Feature::RateLimit, stack.rate_limit.enabled),
@@ -19,7 +20,8 @@ pub fn facts(stack: &Stack) -> Facts {
         (Feature::Certificate, https),
         (Feature::Gateway, compose),
         (Feature::Autoscaling, kubernetes && stack.kubernetes.autoscaling.is_some()),
-        (Feature::Monitoring, compose || kubernetes),
+        // A Prometheus of ours has no Alertmanager without a receiver.
+        (Feature::Monitoring, (compose || kubernetes) && (!stack.monitoring.enabled || has_receiver)),
     ];
     let thresholds = &stack.load.thresholds;
     Facts {
@@ -28,8 +30,14 @@ pub fn facts(stack: &Stack) -> Facts {
         p99: thresholds.p99.0,
         error_rate: thresholds.error_rate.0 / 100.0,
         features: features.into_iter().filter_map(|(feature, has)| has.then_some(feature)).collect(),
-        runbooks: RUNBOOKS.to_owned(),
+        runbooks: stack.alerts.runbooks.clone().unwrap_or_else(|| RUNBOOKS.to_owned()),
+        disabled: stack.alerts.disable.clone(),
     }
+}
+
+/// The facts of `stack` if it had everything: every alert that any target has.
+pub(crate) fn every_fact(stack: &Stack) -> Facts {
+    Facts { features: Feature::ALL.to_vec(), disabled: Vec::new(), ..facts(stack) }
 }
 
 #[cfg(test)]

@@ -127,6 +127,16 @@ async fn ask<L: Link>(
         .with_context(|| format!("no answer within {}s", LIMIT.as_secs()))?
 }
 
+/// `GET path` of what listens at `base`, such as Prometheus.
+///
+/// # Errors
+/// When the answer is incomplete, or not a success.
+pub(crate) async fn get(base: &str, path: &str) -> Result<Bytes> {
+    let answer = ask(connect(base.to_owned()), json(Method::GET, path, Bytes::new())?).await?;
+    ensure!(answer.status.is_success(), "{path} answers {}", answer.status);
+    Ok(answer.body)
+}
+
 /// `GET /readyz`: whether the replica takes requests.
 ///
 /// # Errors

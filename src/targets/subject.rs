@@ -26,12 +26,23 @@ pub struct Subject {
     pub redis_url: Secret,
     /// What adds and removes replicas, where something does.
     pub autoscaler: Option<Autoscaler>,
+    /// Prometheus and Alertmanager, where the stack runs them.
+    pub monitoring: Option<Monitoring>,
     /// What a load on `url` passes through beside the service, as a warning.
     pub detour: Option<&'static str>,
     /// How long the replicas may take to reach Redis again once it is back.
     pub redis_back_within: Duration,
     /// What keeps the addresses working.
     pub ways: Ways,
+}
+
+/// Where monitoring answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Prometheus, such as `http://10.200.204.3:9090`, while it runs.
+    pub prometheus: Option<String>,
+    /// Alertmanager, while it runs.
+    pub alertmanager: Option<String>,
 }
 
 /// Where a service answers.

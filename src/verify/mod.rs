@@ -6,6 +6,7 @@ mod client;
 mod drill;
 mod health;
 mod mongodb;
+mod monitoring;
 mod rate_limit;
 mod redis;
 mod replicas;
@@ -30,17 +31,20 @@ pub(crate) enum CheckKind {
     RedisPing,
     RateLimit,
     Replicas,
+    /// Only a stack with Prometheus has it.
+    Monitoring,
     /// Only a cluster has one.
     Autoscaler,
 }
 
 impl CheckKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::ServiceHealth,
         Self::MongodbConnections,
         Self::RedisPing,
         Self::RateLimit,
         Self::Replicas,
+        Self::Monitoring,
         Self::Autoscaler,
     ];
 
@@ -52,15 +56,16 @@ impl CheckKind {
             Self::RedisPing => "redis-ping",
             Self::RateLimit => "rate-limit",
             Self::Replicas => "replicas",
+            Self::Monitoring => "monitoring",
             Self::Autoscaler => "autoscaler",
         }
     }
 
-    /// The checks of these names, or all that the target has.
+    /// The checks of these names, or all that the stack has on its target.
     ///
     /// # Errors
     /// Exit 2 for an unknown name.
-    pub(crate) fn chosen(names: &[String], target: TargetKind) -> Result<Vec<Self>> {
+    pub(crate) fn chosen(names: &[String], stack: &Stack) -> Result<Vec<Self>> {
         let known = Self::ALL.map(Self::as_str);
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let failure = Failure::new(ExitStatus::Usage, format!("unknown check `{name}`"));
@@ -72,7 +77,8 @@ impl CheckKind {
         }
         let is_chosen = |kind: &Self| match kind {
             _ if !names.is_empty() => names.iter().any(|name| name == kind.as_str()),
-            Self::Autoscaler => target == TargetKind::Kubernetes,
+            Self::Autoscaler => stack.target == TargetKind::Kubernetes,
+            Self::Monitoring => stack.monitoring.enabled && stack.target == TargetKind::Compose,
             _ => true,
         };
         Ok(Self::ALL.into_iter().filter(is_chosen).collect())
@@ -99,6 +105,7 @@ pub(crate) async fn verify(
                 CheckKind::RedisPing => redis::check(stack, subject).await,
                 CheckKind::RateLimit => rate_limit::check(stack, subject).await,
                 CheckKind::Replicas => replicas::check(subject).await,
+                CheckKind::Monitoring => monitoring::check(stack, subject).await,
                 CheckKind::Autoscaler => autoscaler::check(stack, subject),
             }
         };
@@ -111,9 +118,13 @@ pub(crate) async fn verify(
 mod tests {
     use super::*;
 
+    fn on(target: TargetKind) -> Stack {
+        Stack { target, ..Stack::default() }
+    }
+
     fn chosen(names: &[&str], target: TargetKind) -> Vec<CheckKind> {
         let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
-        CheckKind::chosen(&names, target).unwrap()
+        CheckKind::chosen(&names, &on(target)).unwrap()
     }
 
     #[test]
@@ -123,14 +134,22 @@ mod tests {
     }
 
     #[test]
-    fn autoscaler_is_checked_unasked_on_a_cluster_only() {
-        assert_eq!(chosen(&[], TargetKind::Kubernetes), CheckKind::ALL);
-        assert_eq!(chosen(&[], TargetKind::Compose), CheckKind::ALL[..5]);
+    fn checks_of_what_the_stack_lacks_are_left_out() {
+        let without = |left_out: &[CheckKind]| -> Vec<CheckKind> {
+            CheckKind::ALL.into_iter().filter(|kind| !left_out.contains(kind)).collect()
+        };
+        assert_eq!(chosen(&[], TargetKind::Kubernetes), without(&[CheckKind::Monitoring]));
+        let both = [CheckKind::Monitoring, CheckKind::Autoscaler];
+        assert_eq!(chosen(&[], TargetKind::Compose), without(&both));
+        let mut stack = on(TargetKind::Compose);
+        stack.monitoring.enabled = true;
+        assert_eq!(CheckKind::chosen(&[], &stack).unwrap(), without(&[CheckKind::Autoscaler]));
     }
 
     #[test]
     fn unknown_check_is_refused_and_not_taken_for_another() {
-        let error = CheckKind::chosen(&["replicas".into(), "replica".into()], TargetKind::Local).unwrap_err();
+        let error =
+            CheckKind::chosen(&["replicas".into(), "replica".into()], &on(TargetKind::Local)).unwrap_err();
         assert_eq!(error.to_string(), "unknown check `replica`");
         let hints: Vec<&String> = crate::error::hints(&error).collect();
         assert_eq!(hints, ["did you mean `replicas`?"]);

@@ -22,6 +22,7 @@ use crate::support::Project;
 mod addresses;
 mod edge;
 mod examples;
+mod monitoring;
 mod own;
 mod ownership;
 mod release;
@@ -115,7 +116,7 @@ impl Drop for Stack {
         let ids = self.containers();
         let trials = ["release", "reach", "gateway-check"].map(|trial| format!("{}-{trial}", self.name));
         let _ = Command::new("docker").args(["rm", "-fv"]).args(ids).args(trials).output();
-        for network in ["edge", "app", "data"] {
+        for network in ["edge", "app", "data", "monitor"] {
             let _ =
                 Command::new("docker").args(["network", "rm", &format!("{}_{network}", self.name)]).output();
         }

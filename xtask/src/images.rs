@@ -15,13 +15,15 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::debian::{self, output, run_quietly};
 
 /// Debian's packages that hold what an image needs and a plain machine has not.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 8] = [
     "busybox-static",
     "docker-registry",
     "haproxy",
     "liblua5.3-0",
     "libopentracing-c-wrapper0",
     "libopentracing1",
+    "prometheus",
+    "prometheus-alertmanager",
 ];
 
 /// The words of BusyBox that health checks and scripts use.
@@ -60,11 +62,14 @@ const NOT_NEEDED: [&str; 10] = [
 /// A registry that asks nobody who he is.
 const REGISTRY: &str = "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp}}\nhttp: {addr: ':5000'}\n";
 
+/// Where Debian's Alertmanager has the templates of its messages.
+const ALERT_TEMPLATES: &str = "usr/share/prometheus/alertmanager";
+
 /// Tells a client what the gateway told of it.
 const WHO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\n\
     echo \"for=$HTTP_X_FORWARDED_FOR forwarded=$HTTP_FORWARDED real=$HTTP_X_REAL_IP peer=$REMOTE_ADDR\"\n";
 
-/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:4,python:1,registry:1,web:1,slow:1,broken:1}`.
+/// Makes and loads `appforge-test-{redis:1,haproxy:1,mongodb:4,python:1,registry:1,web:1,slow:1,broken:1,prometheus:1,alertmanager:1}`.
 pub(crate) fn run(root: &Path) -> Result<()> {
     // The loader prints the folders of libraries as they are told to it.
     let work = std::path::absolute(root.join("target/images"))?;
@@ -121,7 +126,25 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     slow.import(&[], &[], "CMD [\"sh\", \"-c\", \"sleep 6; exec httpd -f -p $PORT -h /www\"]")?;
 
     let broken = Root::new(&work, "broken:1", &busybox)?;
-    broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")
+    broken.import(&[], &[], "CMD [\"sh\", \"-c\", \"echo cannot start; exit 7\"]")?;
+
+    let prometheus = Root::new(&work, "prometheus:1", &busybox)?;
+    prometheus.program(&debian.join("usr/bin/prometheus"), "prometheus", &debian)?;
+    let entry = ["USER 65534:65534", "ENTRYPOINT [\"prometheus\"]"];
+    prometheus.import(&entry, &[("prometheus", "65534:65534")], "CMD []")?;
+
+    let alertmanager = Root::new(&work, "alertmanager:1", &busybox)?;
+    alertmanager.program(&debian.join("usr/bin/prometheus-alertmanager"), "alertmanager", &debian)?;
+    // Debian's Alertmanager opens its templates by this path.
+    alertmanager.folder(ALERT_TEMPLATES)?;
+    copy(
+        &debian.join(ALERT_TEMPLATES),
+        &alertmanager.path.join(ALERT_TEMPLATES),
+        &[],
+        &["default.tmpl", "email.tmpl"],
+    )?;
+    let entry = ["USER 65534:65534", "ENTRYPOINT [\"alertmanager\"]"];
+    alertmanager.import(&entry, &[("alertmanager", "65534:65534")], "CMD []")
 }
 
 /// Makes and loads `appforge-test-node:1`, which the Dockerfile of `examples/node` builds on. `node` is the program, `modules` the

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 
 use crate::debian;
 
-const PACKAGES: [&str; 1] = ["prometheus"];
+/// `amtool` lies beside `promtool`.
+const PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 
 /// The program `promtool`.
 pub(crate) fn promtool(root: &Path) -> Result<PathBuf> {

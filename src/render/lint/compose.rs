@@ -11,17 +11,34 @@ use crate::stack::Stack;
 /// Addresses of the edge network that no replica can have: of the network itself, of broadcasts, of Docker's router and of
 /// the gateway.
 const TAKEN: u64 = 4;
+/// Those of the exporter and of Prometheus.
+const MONITORING: u64 = 2;
 
 pub(super) fn lint(stack: &Stack, documents: &[Document]) -> Vec<Finding> {
     let file = Document::find(documents, "docker-compose.yml").and_then(|file| file.value.as_ref());
-    file.and_then(|file| addresses(stack, file)).into_iter().collect()
+    let addresses = file.and_then(|file| addresses(stack, file));
+    addresses.into_iter().chain(unheard(stack)).collect()
+}
+
+/// Alerts that are sent nowhere.
+fn unheard(stack: &Stack) -> Option<Finding> {
+    (stack.monitoring.enabled && stack.alerts.receivers().is_empty()).then(|| Finding {
+        level: Level::Warning,
+        path: "alerts",
+        message:
+            "no receiver is configured, so alerts fire and are sent nowhere: set `alerts.slack.channel`, \
+                  `alerts.pagerduty.enabled` or `alerts.webhook.enabled`"
+                .to_owned(),
+    })
 }
 
 /// Every replica, or front of an app, and one more while they are replaced, needs an address.
 fn addresses(stack: &Stack, file: &Value) -> Option<Finding> {
     let subnet = file.pointer("/networks/edge/ipam/config/0/subnet")?.as_str()?;
     let length: u32 = subnet.split_once('/')?.1.parse().ok()?;
-    let room = 1u64.checked_shl(32u32.checked_sub(length)?)?.saturating_sub(TAKEN);
+    let room = 1u64
+        .checked_shl(32u32.checked_sub(length)?)?
+        .saturating_sub(TAKEN + if stack.monitoring.enabled { MONITORING } else { 0 });
     let counters = if stack.service.is_own() { FRONTS } else { stack.service.replicas };
     let replicas = u64::from(counters);
     (replicas + 1 > room).then(|| {

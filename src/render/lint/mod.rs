@@ -43,8 +43,18 @@ pub fn lint(stack: &Stack, target: TargetKind, documents: &[Document]) -> Vec<Fi
     let mut findings = match target {
         TargetKind::Kubernetes => kubernetes::lint(stack, documents),
         TargetKind::Compose => compose::lint(stack, documents),
-        TargetKind::Local => Vec::new(),
+        TargetKind::Local => without_monitoring(stack).into_iter().collect(),
     };
     findings.extend(app::lint(stack, target));
     findings
+}
+
+fn without_monitoring(stack: &Stack) -> Option<Finding> {
+    stack.monitoring.enabled.then(|| Finding {
+        level: Level::Warning,
+        path: "monitoring.enabled",
+        message: "has no effect on local: Prometheus and Alertmanager run on the target compose only; \
+                  `appforge monitor` shows this stack"
+            .to_owned(),
+    })
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod kubernetes;
+pub(crate) mod monitoring;
 pub(crate) mod stores;
 mod violations;
 
@@ -49,6 +50,7 @@ const LINKER: [&str; 2] = ["LD_", "DYLD_"];
 pub(crate) fn validate(stack: &Stack) -> Vec<(String, String)> {
     let mut violations = Violations(validate_running(stack));
     stores::addresses(stack, &mut violations);
+    monitoring::target(stack, &mut violations);
     violations.0
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn validate_running(stack: &Stack) -> Vec<(String, String)> {
     compose(stack, &mut violations);
     kubernetes::kubernetes(stack, MAX_REPLICAS, &mut violations);
     cost(stack, &mut violations);
+    monitoring::monitoring(stack, &mut violations);
     environment(stack, &mut violations);
     violations.0
 }
@@ -163,7 +166,7 @@ fn compose(stack: &Stack, violations: &mut Violations) {
 }
 
 /// The environment variable that sets a path of the stack.
-pub(super) fn variable_of(path: &str) -> String {
+pub(crate) fn variable_of(path: &str) -> String {
     format!("APPFORGE_{}", path.to_uppercase().replace('.', "_"))
 }
 

@@ -57,7 +57,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// A length of time, such as `500ms`, `30s`, `15m`, `1h30m`.
+/// A length of time, such as `500ms`, `30s`, `15m`, `1h30m`, `15d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[schemars(transparent)]
 pub struct Span(#[schemars(with = "String")] pub Duration);
@@ -82,6 +82,10 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "expected a duration such as `500ms` or `10m`".to_owned();
+        // Days have no fixed length for jiff, whose words the rest are.
+        if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+            return Ok(Self::of_secs(u64::from(days) * 24 * 3600));
+        }
         let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
         Duration::try_from(parsed).map(Self).map_err(|_| wrong())
     }
@@ -228,6 +232,7 @@ mod tests {
         same::<Span>("90s", "90s");
         same::<Span>("1h30m", "90m");
         same::<Span>("500ms", "500ms");
+        same::<Span>("15d", "360h");
         wrong::<Span>("15");
         wrong::<Span>("soon");
         wrong::<Span>("-3s");

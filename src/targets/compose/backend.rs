@@ -72,6 +72,7 @@ impl Backend for Compose {
     async fn up(&self, change: &Change, say: Say<'_>) -> Result<Outcome> {
         // What cannot be rendered is an error before the engine is asked.
         let documents = self.documents()?;
+        self.require_receivers()?;
         let session = self.session(change.timeout, say).await?;
         let mut outcome = Box::pin(session.up(&documents)).await?;
         outcome.unreachable = self.unreachable(change.strict, say).await?;

@@ -164,6 +164,7 @@ impl Backend for Local {
             mongodb_uri: store(StoreKind::Mongodb),
             redis_url: redis.unwrap_or_else(|| store(StoreKind::Redis)),
             autoscaler: None,
+            monitoring: None,
             detour: None,
             redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways::default(),

@@ -86,6 +86,16 @@ impl Gateway {
         if self.tls.is_some() { vec![TLS_CERT, TLS_KEY] } else { Vec::new() }
     }
 
+    /// Where clients arrive, as other containers reach it.
+    pub(super) fn public_url(&self) -> String {
+        format!("{}://{}:{PORT}", self.scheme, self.address)
+    }
+
+    /// Where it serves metrics.
+    pub(super) fn stats_port(&self) -> u16 {
+        self.stats
+    }
+
     /// Where fronts reach the app.
     pub(super) fn inner_url(&self) -> String {
         format!("http://{}:{INNER_PORT}", self.address)

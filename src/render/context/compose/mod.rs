@@ -5,6 +5,7 @@
 
 mod app;
 mod gateway;
+mod monitoring;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,6 +27,9 @@ use crate::stack::values::{ByteSize, MilliCpu};
 use crate::stack::{ComponentKind, Stack, StoreKind};
 use app::{App, Front};
 use gateway::Gateway;
+use monitoring::Monitoring;
+pub(crate) use monitoring::{ALERTMANAGER_PORT, PROMETHEUS_PORT, receivers};
+pub use monitoring::{GRAFANA_PASSWORD, GRAFANA_PORT, components};
 
 /// The image of `service.image: bundled`, and of fronts; the target loads it, no registry has it.
 pub const BUNDLED_IMAGE: &str = concat!("appforge-service:", env!("CARGO_PKG_VERSION"));
@@ -43,8 +47,9 @@ pub const TLS_KEY: &str = "tls_key";
 /// The key of the service in the compose file: the stack's name, so that `docker compose up --scale NAME=3` reads well.
 pub fn component_key(stack: &Stack) -> &str {
     let name = stack.name.as_str();
+    let runs = |kind: ComponentKind| !kind.is_monitoring() || components(stack).contains(&kind);
     // A name of another component would stand for two.
-    if ComponentKind::named(name).is_some() { ComponentKind::Service.as_str() } else { name }
+    if ComponentKind::named(name).is_some_and(runs) { ComponentKind::Service.as_str() } else { name }
 }
 
 /// The admin port of each replica: 9090, unless the service itself or the app behind it has it.
@@ -63,6 +68,7 @@ struct Context {
     gateway: Gateway,
     mongodb: Option<Mongodb>,
     redis: Option<Redis>,
+    monitoring: Option<Monitoring>,
     edge_subnet: String,
     secrets: Vec<SecretFile>,
     secrets_folder: String,
@@ -181,6 +187,7 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
         drafts.push(Draft { path: path.to_owned(), text: engine.fill(path, &context)? });
     }
     drafts.push(Draft { path: "haproxy.cfg".to_owned(), text: gateway });
+    drafts.extend(context.monitoring.iter_mut().flat_map(Monitoring::take_drafts));
     drafts.extend(scripts);
     Ok(drafts)
 }
@@ -218,8 +225,11 @@ impl Context {
         } else {
             (Some(Service::new(stack, address, stores)?), None, None)
         };
+        let monitoring = Monitoring::new(stack, &gateway)?;
         secrets.extend(gateway.secrets());
+        secrets.extend(monitoring.iter().flat_map(Monitoring::secrets));
         secrets.sort_unstable();
+        secrets.dedup();
         Ok(Self {
             stack: stack.name.to_string(),
             service,
@@ -246,6 +256,7 @@ impl Context {
                 eviction: stack.redis.eviction.as_str(),
                 aof: stack.redis.persistence == Persistence::Aof,
             }),
+            monitoring,
             edge_subnet: subnet,
             secrets: secrets
                 .into_iter()
@@ -310,7 +321,9 @@ fn placed(stack: &Stack, gateway: Ipv4Addr, shared: Vec<Variable>) -> BTreeMap<S
         (variable::REDIS_URL_FILE, "/run/secrets/redis_url".to_owned()),
         (variable::TRUSTED_PROXIES, proxies.join(",")),
     ];
-    let shared = shared.into_iter().map(|variable| (variable.name, variable.value));
+    // Alerts on the thresholds count at exactly these durations.
+    let bounds = environment::latency_bounds(stack).filter(|_| stack.monitoring.enabled);
+    let shared = shared.into_iter().chain(bounds).map(|variable| (variable.name, variable.value));
     shared.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 

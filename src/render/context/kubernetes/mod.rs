@@ -25,6 +25,7 @@ use crate::render::templates::KUSTOMIZATION;
 use crate::render::{Draft, Overrides};
 use crate::stack::Stack;
 use crate::stack::kubernetes::{CpuLimit, PriorityClass, SERVICE_NAME, is_service_name};
+use crate::stack::validate::monitoring::ONLY_COMPOSE;
 use crate::stack::values::MilliCpu;
 
 /// The CPU that a container without a word in the stack file may use.
@@ -81,6 +82,12 @@ pub fn drafts(stack: &Stack, overrides: &Overrides) -> Result<Vec<Draft>> {
         let message = format!("name: {}", refused(SERVICE_NAME, stack.name.as_str()));
         return Err(Failure::new(ExitStatus::Config, message)
             .hint("choose another `name`, or render for the one target: `--target compose`")
+            .into());
+    }
+    if stack.monitoring.enabled {
+        let message = format!("monitoring.enabled: {ONLY_COMPOSE}");
+        return Err(Failure::new(ExitStatus::Config, message)
+            .hint("switch it off, or render for the one target: `--target compose`")
             .into());
     }
     let settings = Settings {

@@ -10,10 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{ExitStatus, Failure};
 use crate::files;
-use crate::render::context::compose::{APP_PASSWORD, APP_VARIABLES, STORE_USER};
+use crate::render::context::compose::{
+    APP_PASSWORD, APP_VARIABLES, GRAFANA_PASSWORD, STORE_USER, components,
+};
 use crate::secrets::Secrets;
-use crate::stack::StoreKind;
+use crate::stack::alerts::Receiver;
 use crate::stack::values::Secret;
+use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::Engine;
 use crate::targets::compose::session::Compose;
 
@@ -81,6 +84,10 @@ impl Compose {
         }
         self.keep("mongodb_uri", &mongodb)?;
         self.keep("redis_url", &redis)?;
+        if components(&self.stack).contains(&ComponentKind::Grafana) {
+            self.secrets().get_or_make(GRAFANA_PASSWORD)?;
+            self.open_to_containers(GRAFANA_PASSWORD)?;
+        }
         for name in [MONGODB, APP_PASSWORD, PROBE] {
             self.open_to_containers(name)?;
         }
@@ -122,8 +129,10 @@ impl Compose {
             "app_mongodb_uri",
             "app_redis_url",
             APP_VARIABLES,
+            GRAFANA_PASSWORD,
         ];
-        for name in [MONGODB, APP_PASSWORD, REDIS].into_iter().chain(addresses) {
+        let receivers = Receiver::ALL.map(Receiver::file);
+        for name in [MONGODB, APP_PASSWORD, REDIS].into_iter().chain(addresses).chain(receivers) {
             files::remove_private(&self.secret_file(name))?;
         }
         Ok(())

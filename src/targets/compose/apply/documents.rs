@@ -35,6 +35,9 @@ impl Compose {
         files::make_private_folder(&self.folder)?;
         for document in documents {
             let path = self.folder.join(&document.path);
+            if let Some(folder) = path.parent().filter(|folder| **folder != self.folder) {
+                files::make_private_folder(folder)?;
+            }
             if files::read_private(&path)?.as_deref() != Some(&document.text) {
                 files::write_private(&path, document.text.as_bytes(), document.mode)?;
             }

@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 use crate::error::{ExitStatus, Failure};
 use crate::files;
 use crate::render::context::compose::{
-    APP_PASSWORD, APP_USER, APP_VARIABLES, GATEWAY_VARIABLES, TLS_CERT, TLS_KEY,
+    APP_PASSWORD, APP_USER, APP_VARIABLES, GATEWAY_VARIABLES, TLS_CERT, TLS_KEY, receivers,
 };
 use crate::stack::StoreKind;
 use crate::stack::app::variables;
 use crate::stack::template::Reference;
 use crate::stack::uri::for_app;
+use crate::stack::validate::variable_of;
 use crate::stack::values::Secret;
 use crate::targets::compose::apply::credentials::{Credentials, Store, mongodb_uri, redis_url};
 use crate::targets::compose::session::Compose;
@@ -53,6 +54,11 @@ impl Compose {
             all.push((APP_VARIABLES, self.app_variables(&mongodb, &redis)?));
             files.extend([("app_mongodb_uri", mongodb), ("app_redis_url", redis)]);
         }
+        for receiver in receivers(&self.stack) {
+            let secret = self.stack.alerts.secret(receiver);
+            // Without one, that of an earlier `up` stays.
+            files.extend(secret.map(|secret| (receiver.file(), Secret::new(secret.reveal().trim()))));
+        }
         if let Some(tls) = &self.stack.compose.tls {
             let pair = [
                 (TLS_CERT, Secret::new(self.text_of("compose.tls.cert", &tls.cert)?)),
@@ -62,6 +68,25 @@ impl Compose {
             files.extend(pair);
         }
         Ok(Unrendered { variables: all, files })
+    }
+
+    /// Every receiver of alerts has its secret: in the stack file, in a variable, or from an earlier `up`.
+    ///
+    /// # Errors
+    /// Exit 3 with the variable of each that is missing.
+    pub(crate) fn require_receivers(&self) -> Result<()> {
+        let mut missing = Vec::new();
+        for receiver in receivers(&self.stack) {
+            let given = self.stack.alerts.secret(receiver).is_some();
+            if !given && self.secrets().get(receiver.file())?.is_none() {
+                let path = receiver.path();
+                missing.push(format!("{path}: is missing; set {} in the environment", variable_of(path)));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(ExitStatus::Config, missing.join("\n")).into())
     }
 
     /// The addresses of the stores as the app gets them.

@@ -128,7 +128,7 @@ impl Container {
                 .and_then(|health| health.log?.pop()?.output)
                 .map(|output| output.trim().to_owned())
                 .filter(|output| !output.is_empty()),
-            address: ["edge", "app", "data"].into_iter().find_map(address),
+            address: ["edge", "app", "data", "monitor"].into_iter().find_map(address),
             image: config.image.unwrap_or_default(),
             image_id: inspected.image.unwrap_or_default(),
             documents: label("com.docker.compose.project.working_dir"),

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::compose::FRONTS;
+use crate::render::context::compose::{FRONTS, components};
 use crate::stack::model::StoreMode;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::container::{Container, State};
@@ -40,10 +40,11 @@ impl Session<'_> {
     pub(crate) async fn wait_until_ready(&self, counts: &[(ComponentKind, u32)]) -> Result<Vec<Container>> {
         let (compose, engine, say, deadline) = (self.compose, &self.engine, self.say, self.deadline);
         let mut events = engine.events(compose.project());
-        let mut wanted: BTreeMap<&str, u32> =
+        let mut expected: BTreeMap<&str, u32> =
             compose.stores().into_iter().map(|store| (store.as_str(), 1)).collect();
-        wanted.insert(ComponentKind::Gateway.as_str(), 1);
-        wanted.extend(counts.iter().map(|(kind, count)| (kind.as_str(), *count)));
+        expected.insert(ComponentKind::Gateway.as_str(), 1);
+        expected.extend(components(&compose.stack).into_iter().map(|kind| (kind.as_str(), 1)));
+        expected.extend(counts.iter().map(|(kind, count)| (kind.as_str(), *count)));
         let mut shown = String::new();
         let mut revived = BTreeSet::new();
         let mut unpublished = None;
@@ -52,19 +53,19 @@ impl Session<'_> {
             // The engine starts again what ends by itself. What was stopped, as by a command that was cut off before it
             // removed the replica, stays down; starting it once is enough.
             for stopped in containers.iter().filter(|container| container.state == State::Ended) {
-                if wanted.contains_key(stopped.component.as_str()) && revived.insert(stopped.id.clone()) {
+                if expected.contains_key(stopped.component.as_str()) && revived.insert(stopped.id.clone()) {
                     say(&format!("starting {} again, because it was stopped", stopped.name));
                     engine.start(&stopped.id).await?;
                 }
             }
-            let mut waiting = missing(&containers, &wanted);
+            let mut waiting = missing(&containers, &expected);
             if let Some(gateway) = Gateway::of(engine, &containers).filter(|_| waiting.is_empty()) {
                 // One that cannot be asked yet is asked again.
                 let slots = gateway.slots().await.unwrap_or_default();
                 gateway.heal(&slots, &containers.iter().collect::<Vec<_>>()).await?;
                 compose.mark_unreached(&mut containers, &slots);
                 compose.mark_unpublished(engine, &mut containers).await;
-                waiting = missing(&containers, &wanted);
+                waiting = missing(&containers, &expected);
                 if waiting.is_empty() {
                     return Ok(containers);
                 }
@@ -195,19 +196,19 @@ impl Compose {
     }
 }
 
-/// The components of which fewer are healthy than wanted.
-fn missing(containers: &[Container], wanted: &BTreeMap<&str, u32>) -> Vec<String> {
-    wanted
+/// The components of which fewer are healthy than expected.
+fn missing(containers: &[Container], expected: &BTreeMap<&str, u32>) -> Vec<String> {
+    expected
         .iter()
-        .filter_map(|(component, wanted)| {
+        .filter_map(|(component, expected)| {
             let ready = containers
                 .iter()
                 .filter(|container| container.component == *component && container.state == State::Healthy)
                 .count();
-            let missing = u32::try_from(ready).is_ok_and(|ready| ready < *wanted);
-            missing.then(|| match wanted {
+            let missing = u32::try_from(ready).is_ok_and(|ready| ready < *expected);
+            missing.then(|| match expected {
                 1 => (*component).to_owned(),
-                _ => format!("{component} ({ready} of {wanted})"),
+                _ => format!("{component} ({ready} of {expected})"),
             })
         })
         .collect()

@@ -1,6 +1,10 @@
 //! The stack as it is, in the words of every target.
 
-use crate::render::context::compose::{published_on, reachable_host};
+use appforge_service::contract::ADMIN_PORT;
+
+use crate::render::context::compose::{
+    ALERTMANAGER_PORT, GRAFANA_PORT, PROMETHEUS_PORT, published_on, reachable_host,
+};
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::compose::observe::container::{Container, State};
 use crate::targets::compose::observe::engine::Engine;
@@ -46,6 +50,12 @@ impl Compose {
                     at(self.admin_port()).map(|address| format!("http://{address}"))
                 }
                 ComponentKind::Gateway => Some(self.url(engine)),
+                ComponentKind::Exporter => at(ADMIN_PORT).map(|address| format!("http://{address}")),
+                ComponentKind::Prometheus => at(PROMETHEUS_PORT).map(|address| format!("http://{address}")),
+                ComponentKind::Alertmanager => {
+                    at(ALERTMANAGER_PORT).map(|address| format!("http://{address}"))
+                }
+                ComponentKind::Grafana => Some(format!("http://127.0.0.1:{GRAFANA_PORT}")),
                 ComponentKind::Mongodb => at(StoreKind::Mongodb.port()),
                 ComponentKind::Redis => at(StoreKind::Redis.port()),
             }
@@ -62,11 +72,21 @@ impl Compose {
             restarts: container.restarts,
             version: container.image.rsplit_once(':').map(|(_, tag)| tag.to_owned()),
             detail: match container.state {
-                State::Healthy => format!("container {}", container.name),
+                State::Healthy => format!("container {}{}", container.name, self.note(kind)),
                 _ => format!("container {}: {}", container.name, container.complaint()),
             },
             pid: None,
         })
+    }
+
+    /// What else to know of a component that works.
+    fn note(&self, kind: ComponentKind) -> &'static str {
+        let unheard = self.stack.alerts.receivers().is_empty();
+        if kind == ComponentKind::Prometheus && unheard {
+            "; without a receiver (`alerts`), alerts are sent nowhere"
+        } else {
+            ""
+        }
     }
 
     /// Where the service answers.

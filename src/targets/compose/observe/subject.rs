@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
-use crate::render::context::compose::{FRONTS, STORE_USER};
+use crate::render::context::compose::{ALERTMANAGER_PORT, FRONTS, PROMETHEUS_PORT, STORE_USER};
 use crate::stack::values::Secret;
 use crate::stack::{ComponentKind, StoreKind};
 use crate::targets::admin;
@@ -15,7 +15,7 @@ use crate::targets::compose::observe::engine::Engine;
 use crate::targets::compose::session::Compose;
 use crate::targets::compose::session::Session;
 use crate::targets::compose::session::not_up;
-use crate::targets::subject::{REDIS_BACK_WITHIN, Replica, ServiceAddress, Subject, Ways};
+use crate::targets::subject::{Monitoring, REDIS_BACK_WITHIN, Replica, ServiceAddress, Subject, Ways};
 
 impl Compose {
     /// The running stack.
@@ -59,9 +59,22 @@ impl Compose {
                 Store::External(url) => from_here(&engine, &url),
             },
             autoscaler: None,
+            monitoring: self.monitoring(&containers),
             detour: None,
             redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways::default(),
+        })
+    }
+
+    /// Where monitoring answers, unless the stack has none.
+    fn monitoring(&self, containers: &[Container]) -> Option<Monitoring> {
+        let at = |kind: ComponentKind, port: u16| {
+            let container = of_kind(containers, kind).find(|container| container.is_up())?;
+            container.address.as_ref().map(|address| format!("http://{address}:{port}"))
+        };
+        self.stack.monitoring.enabled.then(|| Monitoring {
+            prometheus: at(ComponentKind::Prometheus, PROMETHEUS_PORT),
+            alertmanager: at(ComponentKind::Alertmanager, ALERTMANAGER_PORT),
         })
     }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::error::{ExitStatus, Failure};
 use crate::render::Document;
-use crate::render::context::compose::{BUNDLED_IMAGE, published_on, subnet};
+use crate::render::context::compose::{BUNDLED_IMAGE, GRAFANA_PORT, components, published_on, subnet};
 use crate::stack::ComponentKind;
 use crate::targets::compose::apply::image;
 use crate::targets::compose::observe::neighbours::holder;
@@ -34,6 +34,10 @@ impl Compose {
                 let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), store.port());
                 (store.into(), address, "compose.publish_stores")
             }));
+        }
+        if components(&self.stack).contains(&ComponentKind::Grafana) {
+            let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), GRAFANA_PORT);
+            ports.push((ComponentKind::Grafana, address, "monitoring.grafana"));
         }
         ports
     }

@@ -121,6 +121,7 @@ impl Kubernetes {
             mongodb_uri,
             redis_url,
             autoscaler: snapshot.autoscalers.first().map(autoscaler::read),
+            monitoring: None,
             detour: Some(DETOUR),
             redis_back_within: REDIS_BACK_WITHIN,
             ways: Ways(Arc::new(ways)),
