@@ -20,8 +20,13 @@ fn loaded() -> Up {
     let up = Up::new("");
     up.done(&["up", "--replicas", "2"]);
     up.connected();
-    // The last 10 s are what is shown, so that the load is among them when it ends.
-    up.done(&["load", "--duration", "4s", "--vus", "20", "--think-time", "20ms", "-q"]);
+    // The last 10 s are what is shown, so that the load is among them when it ends; on a busy machine a reading may come late.
+    eventually("the history has the load of both replicas", || {
+        up.done(&["load", "--duration", "4s", "--vus", "20", "--think-time", "20ms", "-q"]);
+        let seen = up.json(&["monitor", "--once"]);
+        let rate = |row: &Value| row.pointer("/current/rate").and_then(Value::as_f64).unwrap_or_default();
+        seen["rows"].as_array().is_some_and(|rows| rows.len() == 2 && rows.iter().all(|row| rate(row) > 0.0))
+    });
     up
 }
 
