@@ -141,11 +141,8 @@ fn history_survives_the_supervisor_but_for_a_minute() {
     kill(up.supervisor());
     up.done(&["up"]);
     let after = up.json(&["monitor", "--once"]);
-    assert_eq!(after["history"]["since"], before["history"]["since"]);
-    let rates = |view: &Value| -> f64 {
-        view["points"].as_array().unwrap().iter().filter_map(|point| point["rate"].as_f64()).sum()
-    };
-    assert!(rates(&after) > 0.0, "{after:#}");
+    // Of a new history, it would be later. The load may belong to the minute that is lost.
+    assert_eq!(after["history"]["since"], before["history"]["since"], "{after:#}");
     up.done(&["down", "-q"]);
     std::fs::write(&file, [7; 9000]).unwrap();
     up.done(&["up", "-q"]);
