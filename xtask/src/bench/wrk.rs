@@ -113,7 +113,9 @@ impl Wrk {
         let before = cpu_of_children()?;
         let mut command = pinned(Core::Client, &self.program);
         let connections = connections.to_string();
-        command.args(["-t", "1", "-c", &connections, "-d", &format!("{}s", length.as_secs()), "-s"]);
+        command.args(["-t", "1", "-c", &connections, "-d", &format!("{}s", length.as_secs())]);
+        // Longer than its 2 s: many large bodies at once take a while.
+        command.args(["--timeout", "10s", "-s"]);
         command.arg(&self.script).arg(url).env("CLIENTS", clients.to_string()).env("BODY", body.to_string());
         let (output, _) = finish(&mut command, &[0])?;
         let cpu = cpu_of_children()? - before;
