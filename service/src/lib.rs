@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod app;
 pub mod cache;
+pub mod certificates;
 pub mod check;
 pub mod contract;
 pub mod exporter;

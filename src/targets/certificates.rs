@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use appforge_service::certificates::{Judge, Verifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error, OtherError, RootCertStore};
 
 use crate::error::{ExitStatus, Failure};
 
@@ -46,12 +45,9 @@ impl Accept {
 pub(crate) fn client(accept: &Accept) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match accept {
-        Accept::Trusted => Arc::new(Trusted::of_machine(Arc::clone(&provider))?),
-        Accept::Only(certificate) => {
-            let accepted = Some(certificate.clone());
-            Arc::new(Given { accepted, provider: Arc::clone(&provider) })
-        }
-        Accept::Any => Arc::new(Given { accepted: None, provider: Arc::clone(&provider) }),
+        Accept::Trusted => Arc::new(Verifier::new(Trusted::of_machine(Arc::clone(&provider))?, &provider)),
+        Accept::Only(certificate) => Arc::new(Verifier::new(Given(Some(certificate.clone())), &provider)),
+        Accept::Any => Arc::new(Verifier::new(Given(None), &provider)),
     };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -85,55 +81,28 @@ impl Trusted {
     }
 }
 
-impl ServerCertVerifier for Trusted {
-    fn verify_server_cert(
+impl Judge for Trusted {
+    fn judge(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.signed.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
+    ) -> Result<(), Error> {
+        match self.signed.verify_server_cert(own, others, name, &[], now) {
             // `openssl req -x509` makes a certificate that is an authority and a server's at once, which webpki refuses
             // in the second role, after it has found the dates valid. Its owner trusts this very certificate.
-            Err(error) if is_authority(&error) && self.authorities.contains(end_entity) => {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
-                Ok(ServerCertVerified::assertion())
+            Err(error) if is_authority(&error) && self.authorities.contains(own) => {
+                verify_server_name(&ParsedCertificate::try_from(own)?, name)
             }
-            other => other,
+            other => other.map(drop),
         }
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signed.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
-    }
 }
 
-/// Accepts one certificate, or any without one, when the server holds its key.
+/// Accepts one certificate, or any without one.
 #[derive(Debug)]
-struct Given {
-    accepted: Option<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-}
+struct Given(Option<CertificateDer<'static>>);
 
 /// The server has another certificate than [`Accept::Only`].
 #[derive(Debug)]
@@ -147,52 +116,19 @@ impl std::fmt::Display for AnotherCertificate {
 
 impl std::error::Error for AnotherCertificate {}
 
-impl ServerCertVerifier for Given {
-    fn verify_server_cert(
+impl Judge for Given {
+    fn judge(
         &self,
-        end_entity: &CertificateDer<'_>,
+        own: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
         _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.accepted.as_ref().is_some_and(|accepted| accepted != end_entity) {
+    ) -> Result<(), Error> {
+        if self.0.as_ref().is_some_and(|accepted| accepted != own) {
             let another = CertificateError::Other(OtherError(Arc::new(AnotherCertificate)));
             return Err(Error::InvalidCertificate(another));
         }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }
 

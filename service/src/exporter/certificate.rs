@@ -3,14 +3,14 @@
 //! Who signed them is not judged: the exporter's image has no list of authorities, and a private one would have to be known to it. The
 //! exporter sends nothing secret.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, Error};
+
+use crate::certificates::Judge;
 
 /// A sequence of other values.
 const SEQUENCE: u8 = 0x30;
@@ -22,34 +22,28 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// Accepts certificates of the server's name that are in date, and notes when the first of the chain expires.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Noted {
-    provider: Arc<CryptoProvider>,
     /// Seconds since 1970.
     expiry: Mutex<Option<i64>>,
 }
 
 impl Noted {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, expiry: Mutex::default() }
-    }
-
     /// When the first certificate of the chain expires, in seconds since 1970, once a server has shown it.
     pub(super) fn expiry(&self) -> Option<i64> {
         *self.expiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ServerCertVerifier for Noted {
-    fn verify_server_cert(
+impl Judge for Noted {
+    fn judge(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        _: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let chain = std::iter::once(end_entity).chain(intermediates);
+    ) -> Result<(), Error> {
+        let chain = std::iter::once(own).chain(others);
         let validities: Option<Vec<(i64, i64)>> = chain.map(|certificate| validity(certificate)).collect();
         let validities = validities.ok_or(CertificateError::BadEncoding)?;
         let expiry = validities.iter().map(|(_, until)| *until).min();
@@ -61,40 +55,7 @@ impl ServerCertVerifier for Noted {
         if validities.iter().any(|(from, _)| *from > now) {
             return Err(CertificateError::NotValidYet.into());
         }
-        verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        verify_server_name(&ParsedCertificate::try_from(own)?, name)
     }
 }
 

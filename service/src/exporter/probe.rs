@@ -21,12 +21,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::certificate::Noted;
 use super::sample::Samples;
+use crate::certificates::Verifier;
 use crate::contract::ProbeUrl;
 
 /// What the answer is; `probe_success 0` when there is none within `limit`, or when it is a server error.
 pub(super) async fn measure(url: &ProbeUrl, limit: Duration) -> Samples {
     let began = Instant::now();
-    let noted = Arc::new(Noted::new(Arc::new(ring::default_provider())));
+    let noted = Arc::new(Verifier::new(Noted::default(), &ring::default_provider()));
     let status = match timeout(limit, request(url, &noted)).await {
         Ok(Ok(status)) => Some(status),
         Ok(Err(error)) => {
@@ -45,13 +46,13 @@ pub(super) async fn measure(url: &ProbeUrl, limit: Duration) -> Samples {
     let status = status.map(|status| f64::from(status.as_u16()));
     samples.gauge("probe_http_status_code", "The status of the answer", status);
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-    let expiry = noted.expiry().map(|at| at as f64);
+    let expiry = noted.judge.expiry().map(|at| at as f64);
     let help = "When the first certificate of the chain expires, since 1970";
     samples.gauge("probe_ssl_earliest_cert_expiry", help, expiry);
     samples
 }
 
-async fn request(url: &ProbeUrl, noted: &Arc<Noted>) -> io::Result<StatusCode> {
+async fn request(url: &ProbeUrl, noted: &Arc<Verifier<Noted>>) -> io::Result<StatusCode> {
     let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
     if !url.https {
         return exchange(stream, url).await;

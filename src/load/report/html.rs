@@ -6,7 +6,7 @@ use crate::load::connection::ErrorKind;
 use crate::load::report::charts::{Line, chart};
 use crate::load::report::data::{PointReport, Report};
 use crate::load::units::{bytes, ms, percent};
-use crate::markup::escape;
+use crate::markup::{escape, fill};
 
 const TEMPLATE: &str = include_str!("../../../templates/load/report.html");
 
@@ -35,19 +35,7 @@ pub fn html(report: &Report) -> String {
         ("answers", answers(report)),
         ("environment", environment(report)),
     ];
-    // One pass over the template: what a value contains is never taken for a placeholder.
-    let mut page = String::with_capacity(TEMPLATE.len() * 4);
-    let mut rest = TEMPLATE;
-    while let Some((before, after)) = rest.split_once("{{") {
-        page.push_str(before);
-        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-        if let Some((_, value)) = parts.iter().find(|(known, _)| *known == name) {
-            page.push_str(value);
-        }
-        rest = after;
-    }
-    page.push_str(rest);
-    page
+    fill(TEMPLATE, &parts)
 }
 
 fn warnings(report: &Report) -> String {

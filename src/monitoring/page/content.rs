@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::markup::fill;
 use crate::monitoring::view::View;
 
 const PAGE: &str = include_str!("../../../templates/monitoring/page.html");
@@ -41,21 +42,8 @@ pub(crate) fn report(views: &BTreeMap<&str, View>) -> Result<String, serde_json:
     Ok(filled(&policy, &format!("<script type=\"application/json\" id=\"report\">{json}</script>\n")))
 }
 
-/// One pass over the template: what a value contains is never taken for a placeholder.
 fn filled(policy: &str, report: &str) -> String {
-    let parts = [("policy", policy), ("style", STYLE), ("report", report), ("script", SCRIPT)];
-    let mut page = String::with_capacity(PAGE.len() + STYLE.len() + SCRIPT.len() + report.len());
-    let mut rest = PAGE;
-    while let Some((before, after)) = rest.split_once("{{") {
-        page.push_str(before);
-        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-        if let Some((_, value)) = parts.iter().find(|(known, _)| *known == name) {
-            page.push_str(value);
-        }
-        rest = after;
-    }
-    page.push_str(rest);
-    page
+    fill(PAGE, &[("policy", policy), ("style", STYLE), ("report", report), ("script", SCRIPT)])
 }
 
 #[cfg(test)]

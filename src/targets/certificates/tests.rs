@@ -17,7 +17,7 @@ fn verify(trusted: &[&[u8]], shown: &[u8], name: &str, at: u64) -> Result<(), Er
     let trusted = Trusted::of(authorities, Arc::new(ring::default_provider())).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
-    trusted.verify_server_cert(&read(shown), &[], &name, &[], now).map(|_| ())
+    trusted.judge(&read(shown), &[], &name, now)
 }
 
 #[test]
@@ -41,16 +41,15 @@ fn certificate_is_refused_when_untrusted_or_of_another_name_or_day() {
 
 #[test]
 fn certificate_of_the_stack_file_is_accepted_alone_and_under_any_name() {
-    let provider = Arc::new(ring::default_provider());
     let read = |pem: &[u8]| CertificateDer::from_pem_slice(pem).unwrap();
     let Accept::Only(certificate) = Accept::first_of(std::str::from_utf8(SIGNED).unwrap()).unwrap() else {
         panic!("one certificate")
     };
-    let given = Given { accepted: Some(certificate), provider };
+    let given = Given(Some(certificate));
     let now = UnixTime::since_unix_epoch(Duration::from_secs(IN_DATE));
     let verify = |shown: &[u8]| {
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        given.verify_server_cert(&read(shown), &[], &name, &[], now).map(|_| ())
+        given.judge(&read(shown), &[], &name, now)
     };
     verify(SIGNED).unwrap();
     let error = verify(OWN).unwrap_err();

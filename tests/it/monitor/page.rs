@@ -6,7 +6,7 @@ use super::{Monitor, ask, number};
 use crate::stack::Up;
 
 #[test]
-fn page_is_for_the_browser_with_the_token_and_nobody_else() {
+fn page_is_only_for_the_browser_with_the_token() {
     let up = Up::new("");
     up.done(&["up"]);
     let monitor = Monitor::start(&up);
