@@ -26,6 +26,7 @@ mod stores;
 pub use dashboard::dashboard;
 pub use facts::{Facts, Feature, span};
 pub use metric::metrics;
+pub use own::WATCHDOG;
 pub use panel::{Drawing, Panel, Query, Unit};
 pub use panels::panels;
 pub use prometheus::rules_document;

@@ -7,6 +7,9 @@ use super::rule::{Rule, Runbook, Severity};
 
 const NEEDS: &[Feature] = &[Feature::Monitoring];
 
+/// The alert that always fires.
+pub const WATCHDOG: &str = "AppforgeWatchdog";
+
 pub(super) fn rules(facts: &Facts) -> Vec<Rule> {
     let stack = facts.of_stack();
     let rule = |id, severity, expression, condition: &str, summary: &str, runbook| Rule {
@@ -93,7 +96,7 @@ pub(super) fn rules(facts: &Facts) -> Vec<Rule> {
             needs: &[],
             labels: vec![("stack", facts.stack.clone())],
             ..rule(
-                "AppforgeWatchdog",
+                WATCHDOG,
                 Severity::None,
                 "vector(1)".to_owned(),
                 "always",

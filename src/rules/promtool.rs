@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::facts::Facts;
+use super::own::WATCHDOG;
 use super::rule::Rule;
 use super::scenarios::{Firing, Scenario};
 use super::{rules, scenarios};
@@ -22,8 +23,7 @@ pub fn test_document(facts: &Facts, rule_file: &str) -> Value {
 fn test(scenario: &Scenario, rules: &[Rule], facts: &Facts) -> Value {
     let series: Vec<Value> =
         scenario.series.iter().map(|it| json!({"series": it.name, "values": it.values})).collect();
-    let watchdog =
-        Firing { id: "AppforgeWatchdog", variant: vec![("stack", facts.stack.clone())], labels: vec![] };
+    let watchdog = Firing { id: WATCHDOG, variant: vec![("stack", facts.stack.clone())], labels: vec![] };
     let checks = scenario.checks.iter().map(|(minute, firing)| {
         let firing = firing.iter().chain([&watchdog]);
         let samples = firing.flat_map(|alert| {

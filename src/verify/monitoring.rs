@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::report::Finding;
 use crate::document::counted;
-use crate::rules;
+use crate::rules::{self, WATCHDOG};
 use crate::stack::{Stack, monitoring};
 use crate::targets::admin;
 use crate::targets::subject::{Monitoring, Subject};
@@ -20,8 +20,6 @@ const AGAIN: Duration = Duration::from_millis(500);
 const MARGIN: Duration = Duration::from_secs(5);
 /// The counter of notifications that failed, by receiver.
 const FAILED: &str = "alertmanager_notifications_failed_total{";
-/// The alert that always fires.
-const WATCHDOG: &str = "AppforgeWatchdog";
 
 /// An answer of the API of Prometheus.
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::rules::WATCHDOG;
 use crate::stack::alerts::{Alerts, Receiver};
 
 /// The receiver of what is only shown.
@@ -33,7 +34,7 @@ pub(super) fn document(alerts: &Alerts) -> Value {
     let heartbeat = if has(Receiver::Heartbeat) { HEARTBEAT } else { NONE };
     let mut routes = vec![
         json!({
-            "matchers": ["alertname=\"AppforgeWatchdog\""],
+            "matchers": [format!("alertname=\"{WATCHDOG}\"")],
             "receiver": heartbeat,
             "group_wait": "0s",
             "group_interval": "1m",
@@ -151,4 +152,30 @@ fn inhibitions() -> Value {
 
 fn file(receiver: Receiver) -> String {
     format!("/run/secrets/{}", receiver.file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules;
+    use crate::stack::{Stack, monitoring};
+
+    #[test]
+    fn inhibitions_name_alerts_that_exist() {
+        let alerts = rules::rules(&monitoring::every_fact(&Stack::default()));
+        let mut names = 0;
+        let inhibitions = inhibitions();
+        let sides =
+            inhibitions.as_array().unwrap().iter().flat_map(|rule| rule.as_object().unwrap().values());
+        for matcher in sides.flat_map(|matchers| matchers.as_array().unwrap()).filter_map(Value::as_str) {
+            let Some(value) = matcher.strip_prefix("alertname=") else { continue };
+            for name in value.trim_start_matches('~').trim_matches('"').split('|') {
+                let exists =
+                    |id: &str| name.strip_suffix(".*").map_or(id == name, |start| id.starts_with(start));
+                assert!(alerts.iter().any(|alert| exists(alert.id)), "{name}");
+                names += 1;
+            }
+        }
+        assert!(names > 9, "{names}");
+    }
 }
